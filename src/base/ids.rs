@@ -1,0 +1,189 @@
+//! Newtypes for ids, offsets and epochs: two integers that mean different things never meet in one signature.
+
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        pub struct $name(pub $inner);
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// Position of a record in its partition; unique there, dense at append.
+    Offset(i64)
+);
+number!(
+    /// Counts the leaders a partition has had; stamped into each batch at append.
+    LeaderEpoch(i32)
+);
+number!(
+    /// A producer's identity for idempotence and transactions; -1 is none.
+    ProducerId(i64)
+);
+number!(
+    /// Fences older incarnations of the same producer id.
+    ProducerEpoch(i16)
+);
+number!(
+    /// One core's executor with all it owns, counted from 0 within the server.
+    ShardId(u16)
+);
+number!(
+    /// One Ringmain process. Kafka's node ids are `server × 1000 (+ shard)`.
+    ServerId(i32)
+);
+number!(
+    /// What Kafka clients call a broker id.
+    NodeId(i32)
+);
+number!(
+    /// Index of a partition within its topic.
+    PartitionIndex(i32)
+);
+
+impl Offset {
+    /// The offset `count` records further. Offsets never reach `i64::MAX`: a partition appending a record every
+    /// nanosecond would need 292 years.
+    #[must_use]
+    pub fn plus(self, count: i64) -> Offset {
+        Offset(self.0 + count)
+    }
+
+    /// How many offsets lie between `earlier` and this one.
+    #[must_use]
+    pub fn since(self, earlier: Offset) -> i64 {
+        self.0 - earlier.0
+    }
+}
+
+impl ProducerId {
+    /// No producer id: neither idempotent nor transactional.
+    pub const NONE: ProducerId = ProducerId(-1);
+}
+
+impl NodeId {
+    /// Shards per server that node ids leave room for.
+    pub const PER_SERVER: i32 = 1000;
+
+    /// The node that stands for a whole server.
+    #[must_use]
+    pub fn of_server(server: ServerId) -> NodeId {
+        NodeId(server.0 * Self::PER_SERVER)
+    }
+
+    /// The node that stands for one shard of a server.
+    #[must_use]
+    pub fn of_shard(server: ServerId, shard: ShardId) -> NodeId {
+        NodeId(server.0 * Self::PER_SERVER + i32::from(shard.0))
+    }
+
+    /// The server a node id belongs to, whichever of its shards it names.
+    #[must_use]
+    pub fn server(self) -> ServerId {
+        ServerId(self.0.div_euclid(Self::PER_SERVER))
+    }
+}
+
+/// A topic's 128-bit id; a topic created again under its old name has a new one. All zero means none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TopicId(pub [u8; 16]);
+
+impl TopicId {
+    /// No topic.
+    pub const ZERO: TopicId = TopicId([0; 16]);
+    /// The metadata log's own topic, as in Kafka (`Uuid(0, 1)`).
+    pub const METADATA: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+    /// The canonical textual form, also used as a directory name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<TopicId> {
+        let mut bytes = [0u8; 16];
+        let mut digits = text.bytes().filter(|byte| *byte != b'-');
+        for slot in &mut bytes {
+            let high = char::from(digits.next()?).to_digit(16)?;
+            let low = char::from(digits.next()?).to_digit(16)?;
+            *slot = u8::try_from(high * 16 + low).ok()?;
+        }
+        (digits.next().is_none() && text.len() == 36).then_some(TopicId(bytes))
+    }
+}
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One partition of one topic, by id: never by a name a client chose.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TopicPartition {
+    pub topic: TopicId,
+    pub partition: PartitionIndex,
+}
+
+impl TopicPartition {
+    /// The metadata log.
+    pub const METADATA: TopicPartition = TopicPartition { topic: TopicId::METADATA, partition: PartitionIndex(0) };
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// The shard that owns a partition: a pure function of the topic's creation number, so that every shard agrees without
+/// asking and a changed core count re-spreads everything at start. The metadata log lives on shard 0.
+#[must_use]
+pub fn shard_of(topic_ordinal: u64, partition: PartitionIndex, shards: u16) -> ShardId {
+    assert!(shards > 0, "a server has at least one shard");
+    let index = topic_ordinal.wrapping_add(u64::from(partition.0.unsigned_abs())) % u64::from(shards);
+    ShardId(u16::try_from(index).expect("a remainder of a u16 fits u16"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_ids_survive_their_text() {
+        let id = TopicId([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255]);
+        assert_eq!(id.to_string(), "01020304-0506-0708-090a-0b0c0d0e0fff");
+        assert_eq!(TopicId::parse(&id.to_string()), Some(id));
+        for bad in ["", "01020304-0506-0708-090a-0b0c0d0e0ff", "0102030405060708090a0b0c0d0e0fff", "../../etc"] {
+            assert_eq!(TopicId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn node_ids_name_their_server() {
+        assert_eq!(NodeId::of_shard(ServerId(3), ShardId(7)), NodeId(3007));
+        assert_eq!(NodeId(3007).server(), ServerId(3));
+        assert_eq!(NodeId(-1).server(), ServerId(-1));
+    }
+
+    #[test]
+    fn partitions_of_one_topic_spread_over_shards() {
+        let shards: Vec<u16> = (0..4).map(|p| shard_of(5, PartitionIndex(p), 2).0).collect();
+        assert_eq!(shards, [1, 0, 1, 0]);
+    }
+}

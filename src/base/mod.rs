@@ -1,0 +1,32 @@
+//! The words every other module shares: ids, offsets, epochs, checksums, varints, time, memory.
+//!
+//! Knows nothing of ours. Lives on every shard; nothing here is shared between shards except what is plainly `Send`.
+
+pub mod checksum;
+pub mod chunk;
+pub mod ids;
+pub mod payload;
+pub mod rng;
+pub mod time;
+pub mod varint;
+
+pub use chunk::{Chunk, ChunkSlice, ChunkWriter};
+pub use ids::*;
+pub use payload::Payload;
+pub use time::{MonoNanos, Now, TimestampMs};
+
+/// Direct I/O works in whole blocks of this many bytes, in memory, in length and in file position.
+/// 4096 suits every NVMe format and file system (512e and 4Kn drives alike).
+pub const BLOCK_BYTES: usize = 4096;
+
+/// `value` rounded down to a whole block.
+#[must_use]
+pub const fn block_floor(value: u64) -> u64 {
+    value & !(BLOCK_BYTES as u64 - 1)
+}
+
+/// `value` rounded up to a whole block. `value` must be at most `u64::MAX - 4095`.
+#[must_use]
+pub const fn block_ceil(value: u64) -> u64 {
+    block_floor(value + (BLOCK_BYTES as u64 - 1))
+}

@@ -1,0 +1,50 @@
+//! Record bytes on their way out: held by reference, never copied into a response.
+
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+use super::ChunkSlice;
+
+/// Bytes that a gather list can name.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// Of this shard's own memory: tail chunks or blocks read from disk.
+    Chunk(ChunkSlice),
+    /// Owned elsewhere and free to cross shards.
+    Bytes(Bytes),
+}
+
+impl Payload {
+    /// The bytes in a form that may leave the shard. This is the one copy of a fetch that arrives on the wrong shard.
+    #[must_use]
+    pub fn detach(&self) -> Bytes {
+        match self {
+            Payload::Chunk(slice) => Bytes::copy_from_slice(slice),
+            Payload::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Payload::Chunk(slice) => slice,
+            Payload::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Payload {
+        Payload::Bytes(bytes)
+    }
+}
+
+impl From<ChunkSlice> for Payload {
+    fn from(slice: ChunkSlice) -> Payload {
+        Payload::Chunk(slice)
+    }
+}
