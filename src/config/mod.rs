@@ -1,1 +1,394 @@
-//! To come.
+//! Settings as written and settings as resolved.
+//!
+//! [`load()`] gathers what the command line, the environment and the settings file say (in this order of strength), checks
+//! it against the table of [`broker`] settings and resolves it to a [`Config`]: plain values, the only form the rest of the
+//! program sees. [`topic`] is the table of topic configs and what a partition's log makes of them.
+//!
+//! Knows nothing of shards, logs or sockets; read at start, never changed while the server runs.
+
+pub mod broker;
+pub mod machine;
+pub mod setting;
+pub mod topic;
+
+mod address;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::base::ServerId;
+use machine::Machine;
+use setting::{Described, Origin, Setting, Synonym};
+use topic::TopicDefaults;
+
+pub use setting::ConfigError;
+pub use sources::{Flag, Loaded, Sources, load};
+
+/// How Metadata shows this server's shards to clients (DESIGN.md §4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advertise {
+    /// Per connection: a node per shard to clients known to bear it, one node to everyone else.
+    Auto,
+    /// A node per shard, each at its own port (the listen port + shard).
+    ShardPorts,
+    /// One node.
+    Server,
+    /// A node per shard, all at one port.
+    Shards,
+}
+
+/// Everything the server goes by.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub server_id: ServerId,
+    /// As written: possibly relative, possibly not there yet.
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    pub advertise: Advertise,
+    /// `None` = tell each client the address it connected to.
+    pub advertised_host: Option<String>,
+    /// `None` = the port of `listen`.
+    pub advertised_port: Option<u16>,
+    /// More nodes than this are never shown.
+    pub advertise_nodes_max: u32,
+    pub rack: Option<String>,
+    /// The CPU of each shard, in shard order; never empty.
+    pub shard_cpus: Vec<usize>,
+    /// Over all shards: chunks, caches and frames in flight.
+    pub memory_bytes: u64,
+    pub connections: ConnectionLimits,
+    pub commit: CommitLimits,
+    /// A partition with this much waiting bypasses the commit log.
+    pub direct_run_bytes: usize,
+    /// A multiple of 4096.
+    pub chunk_bytes: usize,
+    /// Most bytes one fetch returns.
+    pub fetch_bytes_max: u32,
+    pub producer_id_expiration_ms: u64,
+    pub topics: TopicCreation,
+    pub topic_defaults: TopicDefaults,
+    /// The settings as written, for [`Config::describe`].
+    settings: BrokerSettings,
+}
+
+/// What clients may take of this server, over all shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionLimits {
+    pub count_max: u32,
+    pub per_ip_max: u32,
+    /// `None` = silent connections stay.
+    pub idle_ms: Option<u64>,
+    /// A larger request closes its connection.
+    pub request_bytes_max: u32,
+    /// Requests read and not yet answered.
+    pub queued_request_bytes: u64,
+    /// `None` = as the kernel tunes it.
+    pub send_buffer_bytes: Option<u32>,
+    pub receive_buffer_bytes: Option<u32>,
+    pub backlog: u32,
+}
+
+/// The commit log of each shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CommitLimits {
+    /// A multiple of 4096.
+    pub file_bytes: u64,
+    pub files_max: usize,
+}
+
+/// How topics come to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TopicCreation {
+    pub partitions: i32,
+    pub replication_factor: i16,
+    pub auto_create: bool,
+    pub delete_enabled: bool,
+    /// Most partitions of all topics together.
+    pub partitions_max: u32,
+    /// Most partitions of one topic.
+    pub topic_partitions_max: u32,
+}
+
+impl Config {
+    /// What a server with these settings does on this machine.
+    ///
+    /// # Errors
+    /// For addresses and CPU lists that make no sense here; single values were checked when written.
+    pub fn resolve(settings: BrokerSettings, machine: &Machine) -> Result<Config, ConfigError> {
+        let memory_bytes = memory_bytes(&settings, machine);
+        let advertised = settings
+            .text("advertised.listeners")
+            .map(|value| address::host_port("advertised.listeners", value));
+        let (listener_host, advertised_port) = advertised.transpose()?.unzip();
+        Ok(Config {
+            server_id: ServerId(settings.number("node.id")),
+            data_dir: data_dir(&settings)?,
+            listen: address::socket("listeners", settings.required("listeners"))?,
+            admin: address::socket("ringmain.admin", settings.required("ringmain.admin"))?,
+            advertise: advertise(settings.required("ringmain.advertise.view")),
+            advertised_host: settings.text("ringmain.advertise.host").map(str::to_owned).or(listener_host),
+            advertised_port,
+            advertise_nodes_max: settings.number("ringmain.advertise.nodes.max"),
+            rack: settings.text("broker.rack").map(str::to_owned),
+            shard_cpus: machine.shard_cpus(settings.required("ringmain.shards"))?,
+            memory_bytes,
+            connections: connection_limits(&settings, memory_bytes),
+            commit: CommitLimits {
+                file_bytes: crate::base::block_ceil(settings.number("ringmain.commit.file.bytes")),
+                files_max: settings.number("ringmain.commit.files.max"),
+            },
+            direct_run_bytes: settings.number("ringmain.direct.run.bytes"),
+            chunk_bytes: settings
+                .number::<usize>("ringmain.chunk.bytes")
+                .next_multiple_of(crate::base::BLOCK_BYTES),
+            fetch_bytes_max: settings.number("fetch.max.bytes"),
+            producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
+            topics: topic_creation(&settings),
+            topic_defaults: TopicDefaults::from_broker(&settings.written_values()),
+            settings,
+        })
+    }
+
+    /// Shards of this server.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.shard_cpus.len()).expect("shard counts are checked")
+    }
+
+    /// Every broker setting as DescribeConfigs shows it.
+    #[must_use]
+    pub fn describe(&self) -> Vec<Described> {
+        self.settings.describe()
+    }
+}
+
+impl Default for Config {
+    /// No settings, one CPU, 1 GiB of memory: for tests of what only reads a `Config`.
+    fn default() -> Config {
+        let machine = Machine { cpus: vec![0], memory_bytes: 1 << 30 };
+        Config::resolve(BrokerSettings::default(), &machine).expect("the table's defaults are valid")
+    }
+}
+
+fn memory_bytes(settings: &BrokerSettings, machine: &Machine) -> u64 {
+    const AUTOMATIC_MAX: u64 = 4 << 30;
+    match settings.number("ringmain.memory.bytes") {
+        0 => (machine.memory_bytes / 4).min(AUTOMATIC_MAX),
+        written => written,
+    }
+}
+
+fn data_dir(settings: &BrokerSettings) -> Result<PathBuf, ConfigError> {
+    let (key, value) = match settings.text("log.dirs") {
+        Some(value) => ("log.dirs", value),
+        None => ("log.dir", settings.required("log.dir")),
+    };
+    if value.is_empty() || value.contains(',') {
+        let expected = "one directory: Ringmain keeps all data of a server in one".to_owned();
+        return Err(ConfigError::Invalid { key: key.to_owned(), value: value.to_owned(), expected });
+    }
+    Ok(PathBuf::from(value))
+}
+
+fn advertise(name: &str) -> Advertise {
+    match name {
+        "shard-ports" => Advertise::ShardPorts,
+        "server" => Advertise::Server,
+        "shards" => Advertise::Shards,
+        _ => Advertise::Auto,
+    }
+}
+
+fn connection_limits(settings: &BrokerSettings, memory_bytes: u64) -> ConnectionLimits {
+    ConnectionLimits {
+        count_max: settings.number("max.connections"),
+        per_ip_max: settings.number("max.connections.per.ip"),
+        idle_ms: settings.limit("connections.max.idle.ms"),
+        request_bytes_max: settings.number("socket.request.max.bytes"),
+        queued_request_bytes: settings.limit("queued.max.request.bytes").unwrap_or(memory_bytes / 4),
+        send_buffer_bytes: settings.limit("socket.send.buffer.bytes"),
+        receive_buffer_bytes: settings.limit("socket.receive.buffer.bytes"),
+        backlog: settings.number("socket.listen.backlog.size"),
+    }
+}
+
+fn topic_creation(settings: &BrokerSettings) -> TopicCreation {
+    TopicCreation {
+        partitions: settings.number("num.partitions"),
+        replication_factor: settings.number("default.replication.factor"),
+        auto_create: settings.flag("auto.create.topics.enable"),
+        delete_enabled: settings.flag("delete.topic.enable"),
+        partitions_max: settings.number("ringmain.partitions.max"),
+        topic_partitions_max: settings.number("ringmain.topic.partitions.max"),
+    }
+}
+
+/// Checked settings by name, with where each was written; what was not written has the table's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BrokerSettings {
+    written: BTreeMap<&'static str, Written>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Written {
+    value: String,
+    source: setting::Source,
+}
+
+impl BrokerSettings {
+    /// Takes a setting unless a stronger source wrote it already; of two equally strong the later counts.
+    ///
+    /// # Errors
+    /// For a name the table does not have, or a value it does not allow.
+    pub fn write(&mut self, key: &str, value: &str, source: setting::Source) -> Result<(), ConfigError> {
+        let setting = broker::find(key)
+            .ok_or_else(|| ConfigError::UnknownKey { key: key.to_owned(), nearest: broker::nearest(key) })?;
+        setting.check(value)?;
+        let written = Written { value: value.trim().to_owned(), source };
+        match self.written.get(setting.name) {
+            Some(stronger) if stronger.source > source => {}
+            _ => drop(self.written.insert(setting.name, written)),
+        }
+        Ok(())
+    }
+
+    /// What was written and is of no effect in this version.
+    pub fn ineffective(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let listed =
+            |name: &&&str| broker::find(name).is_some_and(|row| row.effect == setting::Effect::Listed);
+        self.written.keys().filter(listed).copied()
+    }
+
+    fn written_values(&self) -> BTreeMap<&'static str, String> {
+        self.written.iter().map(|(name, written)| (*name, written.value.clone())).collect()
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        match self.written.get(key) {
+            Some(written) => Some(&written.value),
+            None => broker::find(key).expect("a setting of the table").default,
+        }
+    }
+
+    fn required(&self, key: &str) -> &str {
+        self.text(key).expect("a setting that has a default")
+    }
+
+    fn signed(&self, key: &str) -> i64 {
+        self.required(key).parse().expect("a checked number")
+    }
+
+    fn number<N: TryFrom<i64>>(&self, key: &str) -> N {
+        N::try_from(self.signed(key)).ok().expect("the table's range fits the field")
+    }
+
+    /// Kafka writes "no limit" as -1.
+    fn limit<N: TryFrom<i64>>(&self, key: &str) -> Option<N> {
+        (self.signed(key) >= 0).then(|| self.number(key))
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.required(key).eq_ignore_ascii_case("true")
+    }
+
+    fn describe(&self) -> Vec<Described> {
+        broker::settings().map(|setting| self.describe_one(setting)).collect()
+    }
+
+    fn describe_one(&self, setting: &'static Setting) -> Described {
+        let shown = |value: &str| (!setting.is_sensitive()).then(|| value.to_owned());
+        let written = self.written.get(setting.name).map(|written| Synonym {
+            name: setting.name,
+            value: shown(&written.value),
+            origin: Origin::StaticBroker,
+        });
+        let default = setting.default.map(|value| Synonym {
+            name: setting.name,
+            value: shown(value),
+            origin: Origin::Default,
+        });
+        let origin = if written.is_some() { Origin::StaticBroker } else { Origin::Default };
+        let value = written.as_ref().or(default.as_ref()).and_then(|synonym| synonym.value.clone());
+        Described { setting, value, origin, synonyms: written.into_iter().chain(default).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::setting::Source;
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Result<BrokerSettings, ConfigError> {
+        let mut settings = BrokerSettings::default();
+        pairs.iter().try_for_each(|(key, value)| settings.write(key, value, Source::CommandLine))?;
+        Ok(settings)
+    }
+
+    fn resolved(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::resolve(settings(pairs)?, &Machine { cpus: vec![0, 1], memory_bytes: 8 << 30 })
+    }
+
+    #[test]
+    fn a_server_without_settings_listens_everywhere_on_all_cores() {
+        let config = resolved(&[]).expect("defaults");
+        assert_eq!(config.listen.to_string(), "0.0.0.0:9092");
+        assert_eq!(config.admin.to_string(), "127.0.0.1:9644");
+        assert_eq!((config.shards(), config.memory_bytes), (2, 2 << 30));
+        assert_eq!((config.data_dir.to_str(), config.server_id), (Some("./ringmain-data"), ServerId(1)));
+        assert_eq!((config.advertise, config.advertised_host), (Advertise::Auto, None));
+        assert_eq!(config.connections.queued_request_bytes, 512 << 20);
+    }
+
+    #[test]
+    fn settings_reach_their_fields() {
+        let config = resolved(&[
+            ("log.dirs", "/data"),
+            ("node.id", "7"),
+            ("advertised.listeners", "PLAINTEXT://broker.example:19092"),
+            ("connections.max.idle.ms", "-1"),
+            ("ringmain.chunk.bytes", "5000"),
+            ("log.flush.interval.messages", "1000"),
+        ])
+        .expect("valid");
+        assert_eq!((config.server_id, config.data_dir), (ServerId(7), PathBuf::from("/data")));
+        assert_eq!(config.advertised_host.as_deref(), Some("broker.example"));
+        assert_eq!((config.advertised_port, config.connections.idle_ms), (Some(19092), None));
+        assert_eq!(config.chunk_bytes, 8192);
+        let topic = topic::TopicSettings::resolve(&BTreeMap::new(), &config.topic_defaults).expect("valid");
+        assert_eq!(topic.flush_messages, 1000);
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let refused = |key: &str, value: &str| resolved(&[(key, value)]).expect_err("refused").to_string();
+        assert_eq!(refused("num.partition", "3"), "unknown setting num.partition; is num.partitions meant?");
+        assert!(refused("num.partitions", "0").contains("from 1 to 2147483647"));
+        assert!(refused("listeners", "SSL://:9093").contains("PLAINTEXT"));
+        assert!(refused("listeners", "nowhere").contains("HOST:PORT"));
+        assert!(refused("log.dirs", "/a,/b").contains("one directory"));
+        assert!(refused("ringmain.shards", "3").contains("2"));
+    }
+
+    #[test]
+    fn stronger_sources_win_whatever_the_order() {
+        let mut settings = BrokerSettings::default();
+        settings.write("node.id", "3", Source::CommandLine).expect("valid");
+        settings.write("node.id", "4", Source::File).expect("valid");
+        settings.write("log.retention.hours", "1", Source::File).expect("valid");
+        assert_eq!(settings.text("node.id"), Some("3"));
+        assert_eq!(settings.ineffective().collect::<Vec<_>>(), ["log.retention.hours"]);
+    }
+
+    #[test]
+    fn descriptions_show_defaults_and_what_was_written() {
+        let described = resolved(&[("num.partitions", "6")]).expect("valid").describe();
+        let one = described.iter().find(|one| one.setting.name == "num.partitions").expect("listed");
+        assert_eq!(
+            (one.value.as_deref(), one.origin, one.synonyms.len()),
+            (Some("6"), Origin::StaticBroker, 2)
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! Addresses as written: `HOST:PORT`, with or without `PLAINTEXT://`; an empty host or `*` is every interface.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use super::setting::ConfigError;
+
+fn invalid(key: &str, value: &str, expected: &str) -> ConfigError {
+    ConfigError::Invalid { key: key.to_owned(), value: value.to_owned(), expected: expected.to_owned() }
+}
+
+/// Host and port of the one listener in `value`.
+pub(super) fn host_port(key: &str, value: &str) -> Result<(String, u16), ConfigError> {
+    let address = match value.split_once("://") {
+        Some((protocol, _)) if !protocol.eq_ignore_ascii_case("PLAINTEXT") => {
+            return Err(invalid(key, value, "PLAINTEXT://HOST:PORT: this version has no other listener"));
+        }
+        Some((_, address)) => address,
+        None => value,
+    };
+    let expected = "HOST:PORT (one), as 0.0.0.0:9092 or [::]:9092";
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| invalid(key, value, expected))?;
+    let port = port.parse().map_err(|_| invalid(key, value, expected))?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.contains([',', '/', ' ']) {
+        return Err(invalid(key, value, expected));
+    }
+    Ok((host.to_owned(), port))
+}
+
+/// The address to listen on; names are looked up.
+pub(super) fn socket(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
+    let (host, port) = host_port(key, value)?;
+    let host = if matches!(host.as_str(), "" | "*") { "0.0.0.0" } else { &host };
+    let found = (host, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or_else(|| invalid(key, value, "HOST:PORT with a host name or address this machine knows"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_read_in_every_form() {
+        let check = |value: &str, expected: Option<&str>| {
+            assert_eq!(
+                socket("listeners", value).ok().map(|addr| addr.to_string()).as_deref(),
+                expected,
+                "{value}"
+            );
+        };
+        check("127.0.0.1:9092", Some("127.0.0.1:9092"));
+        check("PLAINTEXT://:9092", Some("0.0.0.0:9092"));
+        check("*:0", Some("0.0.0.0:0"));
+        check("[::1]:9092", Some("[::1]:9092"));
+        check("9092", None);
+        check("a:b", None);
+        check("127.0.0.1:70000", None);
+        check("PLAINTEXT://a:1,PLAINTEXT://b:2", None);
+        check("SASL_SSL://:9092", None);
+    }
+}

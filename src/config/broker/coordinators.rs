@@ -1,0 +1,5 @@
+//! coordinators
+
+use crate::config::setting::Setting;
+
+pub(super) const ROWS: &[Setting] = &[];

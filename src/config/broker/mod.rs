@@ -1,0 +1,75 @@
+//! What a server can be told: Kafka's broker settings by Kafka's names, and ours under `ringmain.`.
+//!
+//! One file per subject; together they are the one table that the command line, the settings file, defaults, limits,
+//! help and DescribeConfigs go by. Settings this version does not act on are listed all the same, and say so.
+
+mod cluster;
+mod coordinators;
+mod log;
+mod network;
+mod ringmain;
+mod security;
+
+use super::setting::Setting;
+
+const TABLES: [&[Setting]; 6] =
+    [cluster::ROWS, coordinators::ROWS, log::ROWS, network::ROWS, ringmain::ROWS, security::ROWS];
+
+/// Every broker setting, table by table.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    TABLES.into_iter().flatten()
+}
+
+/// The broker setting of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    settings().find(|setting| setting.name == name)
+}
+
+/// The name most like an unknown one, when one is like it at all.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let (distance, nearest) = settings().map(|setting| (edits(name, setting.name), setting.name)).min()?;
+    (distance <= 1 + name.len() / 6).then_some(nearest)
+}
+
+/// How many characters must be put in, taken out or replaced to make `b` of `a`.
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_defaults_valid() {
+        let mut names = BTreeSet::new();
+        for setting in settings() {
+            assert!(names.insert(setting.name), "{} twice", setting.name);
+            assert!(!setting.doc.is_empty() && setting.doc.ends_with('.'), "{}", setting.name);
+            if let Some(default) = setting.default {
+                assert_eq!(setting.check(default), Ok(()), "{}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistyped_name_is_recognised() {
+        assert_eq!(nearest("num.partition"), Some("num.partitions"));
+        assert_eq!(nearest("log.retention.hour"), Some("log.retention.hours"));
+        assert_eq!(nearest("qqqqqq"), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! Settings of our own.
+
+use crate::config::setting::{Kind, Setting};
+
+pub(super) const ROWS: &[Setting] = &[
+    Setting::string("ringmain.admin", "127.0.0.1:9644", "Address that serves /healthz, /readyz and /metrics.").acts(),
+    Setting::string(
+        "ringmain.advertise.view",
+        "auto",
+        "How Metadata shows this server: a node per shard to clients known to bear it (auto), a node per shard at a port of \
+         its own (shard-ports), one node (server), or a node per shard at one port (shards).",
+    )
+    .one_of(&["auto", "shard-ports", "server", "shards"])
+    .acts(),
+    Setting::unset(
+        "ringmain.advertise.host",
+        Kind::String,
+        "Host name told to clients; unset, each is told the address it connected to.",
+    )
+    .acts(),
+    Setting::int(
+        "ringmain.advertise.nodes.max",
+        "128",
+        1,
+        "Clusters that would show more nodes than this show one per server: some clients keep a thread per node.",
+    )
+    .acts(),
+    Setting::string(
+        "ringmain.shards",
+        "all",
+        "A number of shards, or the CPUs to run one on each (0,2,4-7; a CPU named twice runs two), or all.",
+    )
+    .acts(),
+    Setting::long(
+        "ringmain.memory.bytes",
+        "0",
+        0,
+        "Memory for data in flight and in cache, over all shards; 0 takes a quarter of the machine's, at most 4 GiB.",
+    )
+    .acts(),
+    Setting::long("ringmain.commit.file.bytes", "33554432", 4 << 20, "Size of a commit log file.")
+        .within(4 << 20, 1 << 30)
+        .acts(),
+    Setting::int("ringmain.commit.files.max", "8", 3, "Commit log files per shard; more bear longer bursts.")
+        .within(3, 1024)
+        .acts(),
+    Setting::int(
+        "ringmain.direct.run.bytes",
+        "65536",
+        4096,
+        "A partition with this much waiting is written straight to its segment instead of through the commit log.",
+    )
+    .within(4096, 1 << 30)
+    .acts(),
+    Setting::int("ringmain.chunk.bytes", "65536", 4096, "Memory block of a partition's tail; rounded up to 4096.")
+        .within(4096, 4 << 20)
+        .acts(),
+    Setting::int("ringmain.partitions.max", "100000", 1, "Most partitions of all topics together.").acts(),
+    Setting::int("ringmain.topic.partitions.max", "10000", 1, "Most partitions of one topic.").acts(),
+];

@@ -1,0 +1,5 @@
+//! security
+
+use crate::config::setting::Setting;
+
+pub(super) const ROWS: &[Setting] = &[];
