@@ -5,6 +5,7 @@
 pub mod checksum;
 pub mod chunk;
 pub mod ids;
+pub mod metrics;
 pub mod payload;
 pub mod rng;
 pub mod time;

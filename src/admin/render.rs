@@ -1,0 +1,250 @@
+//! Metrics as Prometheus reads them: one table of names, helps and where the number is.
+//!
+//! Per-shard numbers carry the label `shard`. Latencies are merged over shards, because quantiles cannot be added.
+
+use std::fmt::{Display, Write};
+
+use crate::base::ShardId;
+use crate::base::metrics::{Latency, ShardMetrics};
+
+use super::process::ProcessSample;
+use super::{Scraped, names};
+
+/// Name, help, and the number.
+type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
+
+const COUNTERS: [Row; 26] = [
+    ("ringmain_records_appended_total", "Records appended.", |m| m.log.records_appended),
+    ("ringmain_batches_appended_total", "Record batches appended.", |m| m.log.batches_appended),
+    ("ringmain_appended_bytes_total", "Bytes of record batches appended.", |m| m.log.bytes_appended),
+    ("ringmain_batches_refused_total", "Record batches not appended.", |m| m.log.batches_refused),
+    ("ringmain_batches_duplicate_total", "Batches sent again that were there already.", |m| {
+        m.log.batches_duplicate
+    }),
+    ("ringmain_produce_errors_total", "Partitions of produce requests answered with an error.", |m| {
+        m.network.produce_errors
+    }),
+    ("ringmain_commit_groups_total", "Groups written to the commit log.", |m| m.log.commit_groups),
+    ("ringmain_commit_bytes_total", "Bytes written to the commit log, padding included.", |m| {
+        m.log.commit_bytes
+    }),
+    ("ringmain_direct_runs_total", "Runs written straight to their segment.", |m| m.log.direct_runs),
+    ("ringmain_direct_bytes_total", "Bytes written straight to their segment.", |m| m.log.direct_bytes),
+    ("ringmain_segment_writes_total", "Writes to segment files.", |m| m.log.segment_writes),
+    ("ringmain_segment_syncs_total", "Syncs of segment files.", |m| m.log.segment_syncs),
+    ("ringmain_checkpoints_total", "Checkpoints taken.", |m| m.log.checkpoints),
+    ("ringmain_fetches_from_memory_total", "Fetches answered from memory.", |m| m.log.fetches_from_memory),
+    ("ringmain_cold_reads_total", "Reads of segments from disk.", |m| m.log.cold_reads),
+    ("ringmain_cold_read_bytes_total", "Bytes read from segments on disk.", |m| m.log.cold_read_bytes),
+    ("ringmain_corrupt_reads_total", "Reads whose bytes did not match their checksum.", |m| {
+        m.log.corrupt_reads
+    }),
+    ("ringmain_evicted_bytes_total", "Bytes of tails let go from memory.", |m| m.log.evicted_bytes),
+    ("ringmain_connections_accepted_total", "Connections accepted.", |m| m.network.connections_accepted),
+    ("ringmain_connections_moved_total", "Connections moved to the shard that owns their partitions.", |m| {
+        m.network.connections_moved
+    }),
+    ("ringmain_connections_rejected_total", "Connections closed because a limit was reached.", |m| {
+        m.network.connections_rejected
+    }),
+    (
+        "ringmain_connections_malformed_total",
+        "Connections closed because the peer broke the protocol.",
+        |m| m.network.connections_malformed,
+    ),
+    ("ringmain_connections_idle_closed_total", "Connections closed because they were silent.", |m| {
+        m.network.connections_idle_closed
+    }),
+    ("ringmain_received_bytes_total", "Bytes received from clients.", |m| m.network.bytes_received),
+    ("ringmain_sent_bytes_total", "Bytes sent to clients.", |m| m.network.bytes_sent),
+    (
+        "ringmain_fetch_payload_bytes_copied_total",
+        "Payload bytes of fetch answers copied in user space.",
+        |m| m.network.fetch_payload_bytes_copied,
+    ),
+];
+
+const GAUGES: [Row; 4] = [
+    ("ringmain_connections", "Open connections.", |m| m.gauges.connections),
+    ("ringmain_partitions", "Partitions this shard owns.", |m| m.gauges.partitions),
+    ("ringmain_fetch_waiters", "Fetches waiting for data.", |m| m.gauges.fetch_waiters),
+    ("ringmain_requests_in_flight", "Requests read and not yet answered.", |m| m.gauges.requests_in_flight),
+];
+
+type Labelled = (&'static str, fn(&ShardMetrics) -> u64);
+
+const CROSS_SHARD: [Labelled; 3] = [
+    ("produce", |m| m.cross_shard.produce),
+    ("fetch", |m| m.cross_shard.fetch),
+    ("other", |m| m.cross_shard.other),
+];
+
+const MEMORY: [Labelled; 3] = [
+    ("chunks", |m| m.gauges.chunk_bytes),
+    ("frames", |m| m.gauges.frame_bytes),
+    ("read_cache", |m| m.gauges.read_cache_bytes),
+];
+
+type LatencyRow = (&'static str, &'static str, fn(&ShardMetrics) -> &Latency);
+
+const LATENCIES: [LatencyRow; 3] = [
+    ("ringmain_commit_write_seconds", "Time of a commit log write.", |m| &m.latency.commit_write),
+    ("ringmain_produce_seconds", "Time from a produce request's last byte to its answer.", |m| {
+        &m.latency.produce
+    }),
+    (
+        "ringmain_fetch_seconds",
+        "Time from a fetch request's last byte to its answer, waiting included.",
+        |m| &m.latency.fetch,
+    ),
+];
+
+const QUANTILES: [f64; 4] = [0.5, 0.99, 0.999, 1.0];
+
+pub(super) fn text(scraped: &[Scraped], process: &ProcessSample) -> String {
+    let mut page = Page::default();
+    page.head("ringmain_build_info", "gauge", "The version that runs.");
+    page.line("ringmain_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
+    page.process(process);
+    page.head("ringmain_shard_up", "gauge", "Whether the shard answered this scrape.");
+    for one in scraped {
+        page.line("ringmain_shard_up", &[("shard", &one.shard)], u8::from(one.metrics.is_some()));
+    }
+    let shards: Vec<(ShardId, &ShardMetrics)> =
+        scraped.iter().filter_map(|one| Some((one.shard, one.metrics.as_ref()?))).collect();
+    COUNTERS.iter().for_each(|row| page.rows("counter", row, &shards));
+    GAUGES.iter().for_each(|row| page.rows("gauge", row, &shards));
+    page.labelled("ringmain_memory_bytes", "gauge", "Memory by pool.", "pool", &MEMORY, &shards);
+    let (name, help) = ("ringmain_cross_shard_messages_total", "Requests sent to another shard.");
+    page.labelled(name, "counter", help, "api", &CROSS_SHARD, &shards);
+    page.requests(&shards);
+    LATENCIES.iter().for_each(|row| page.latency(row, &shards));
+    page.text
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    /// Label values here are numbers and names of our own: nothing needs escaping.
+    fn line(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+        self.write(format_args!("{name}"));
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let open = if index == 0 { '{' } else { ',' };
+            self.write(format_args!("{open}{label}=\"{text}\""));
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        self.write(format_args!("{close} {value}\n"));
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        self.text.write_fmt(text).expect("writing to a String cannot fail");
+    }
+
+    fn rows(&mut self, kind: &str, (name, help, number): &Row, shards: &[(ShardId, &ShardMetrics)]) {
+        self.head(name, kind, help);
+        for (shard, metrics) in shards {
+            self.line(name, &[("shard", shard)], number(metrics));
+        }
+    }
+
+    fn labelled(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        label: &str,
+        rows: &[Labelled],
+        shards: &[(ShardId, &ShardMetrics)],
+    ) {
+        self.head(name, kind, help);
+        for (shard, metrics) in shards {
+            for (value, number) in rows {
+                self.line(name, &[("shard", shard), (label, value)], number(metrics));
+            }
+        }
+    }
+
+    fn requests(&mut self, shards: &[(ShardId, &ShardMetrics)]) {
+        const NAME: &str = "ringmain_requests_total";
+        self.head(NAME, "counter", "Requests received.");
+        for (shard, metrics) in shards {
+            for (key, count) in metrics.requests.seen() {
+                let api = names::api(key).map_or_else(|| key.to_string(), str::to_owned);
+                self.line(NAME, &[("shard", shard), ("api", &api)], count);
+            }
+            if metrics.requests.unknown() > 0 {
+                self.line(NAME, &[("shard", shard), ("api", &"unknown")], metrics.requests.unknown());
+            }
+        }
+    }
+
+    fn latency(&mut self, (name, help, latency): &LatencyRow, shards: &[(ShardId, &ShardMetrics)]) {
+        let mut merged = Latency::default();
+        shards.iter().for_each(|(_, metrics)| merged.merge(latency(metrics)));
+        self.head(name, "summary", help);
+        for quantile in QUANTILES {
+            self.line(name, &[("quantile", &quantile)], seconds(merged.quantile_ns(quantile)));
+        }
+        self.line(&format!("{name}_sum"), &[], seconds(merged.sum_ns()));
+        self.line(&format!("{name}_count"), &[], merged.count());
+    }
+
+    fn process(&mut self, process: &ProcessSample) {
+        let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
+            self.head(name, kind, help);
+            self.line(name, &[], value);
+        };
+        one("process_resident_memory_bytes", "gauge", "Resident memory.", &process.resident_bytes);
+        one("process_cpu_seconds_total", "counter", "Processor time, user and system.", &process.cpu_seconds);
+        one("process_open_fds", "gauge", "Open file descriptors.", &process.open_fds);
+        one("process_start_time_seconds", "gauge", "Unix time of the start.", &process.start_seconds);
+    }
+}
+
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_page_is_well_formed() {
+        let mut metrics = ShardMetrics { shard: ShardId(1), ..ShardMetrics::default() };
+        metrics.log.records_appended = 12;
+        metrics.latency.produce.record(2_000_000);
+        [0, 18, 18, 99, -4].into_iter().for_each(|key| metrics.requests.note(key));
+        let scraped = [Scraped { shard: ShardId(1), metrics: Some(metrics) }];
+        let text = text(&scraped, &ProcessSample::default());
+        for expected in [
+            "ringmain_records_appended_total{shard=\"1\"} 12\n",
+            "ringmain_requests_total{shard=\"1\",api=\"api_versions\"} 2\n",
+            "ringmain_requests_total{shard=\"1\",api=\"99\"} 1\n",
+            "ringmain_requests_total{shard=\"1\",api=\"unknown\"} 1\n",
+            "ringmain_memory_bytes{shard=\"1\",pool=\"chunks\"} 0\n",
+            "ringmain_produce_seconds_sum 0.002\n",
+            "ringmain_produce_seconds_count 1\n",
+        ] {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+        let mut helped = BTreeSet::new();
+        for line in text.lines() {
+            match line.strip_prefix("# HELP ") {
+                Some(help) => {
+                    assert!(helped.insert(help.split(' ').next().expect("a name").to_owned()), "{line} twice")
+                }
+                None => assert!(line.starts_with("# TYPE ") || line.split(' ').count() == 2, "{line}"),
+            }
+        }
+    }
+}

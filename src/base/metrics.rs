@@ -1,0 +1,203 @@
+//! What a shard counts: plain numbers it owns and bumps, copied whole when someone asks.
+//!
+//! Lives on every shard, one each; the administration thread gets copies by channel. Knows neither HTTP nor names.
+
+use hdrhistogram::Histogram;
+
+use super::ShardId;
+
+/// Everything one shard reports. Counters never go down; gauges are set when a copy is made.
+#[derive(Clone, Debug, Default)]
+pub struct ShardMetrics {
+    pub shard: ShardId,
+    pub log: LogCounters,
+    pub network: NetworkCounters,
+    pub cross_shard: CrossShardCounters,
+    pub requests: RequestCounters,
+    pub gauges: ShardGauges,
+    pub latency: Latencies,
+}
+
+/// The storage side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LogCounters {
+    pub batches_appended: u64,
+    pub bytes_appended: u64,
+    pub records_appended: u64,
+    /// Batches that were not appended, for whatever reason but repetition.
+    pub batches_refused: u64,
+    /// Batches a producer sent again and that were there already.
+    pub batches_duplicate: u64,
+    pub commit_groups: u64,
+    /// Whole blocks, padding included.
+    pub commit_bytes: u64,
+    /// Runs that went straight to their segment.
+    pub direct_runs: u64,
+    pub direct_bytes: u64,
+    pub segment_writes: u64,
+    pub segment_syncs: u64,
+    pub checkpoints: u64,
+    pub fetches_from_memory: u64,
+    pub cold_reads: u64,
+    pub cold_read_bytes: u64,
+    /// Reads whose bytes did not match their checksum.
+    pub corrupt_reads: u64,
+    /// Chunk bytes let go from memory.
+    pub evicted_bytes: u64,
+}
+
+/// Connections and their bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NetworkCounters {
+    pub connections_accepted: u64,
+    /// Connections handed to the shard that owns their partitions.
+    pub connections_moved: u64,
+    /// Connections closed at once because a limit was reached.
+    pub connections_rejected: u64,
+    /// Connections closed because the peer broke the protocol.
+    pub connections_malformed: u64,
+    pub connections_idle_closed: u64,
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    /// Payload bytes of fetch answers that were copied in user space.
+    pub fetch_payload_bytes_copied: u64,
+    /// Partitions of produce requests answered with an error.
+    pub produce_errors: u64,
+}
+
+/// Requests this shard sent to another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CrossShardCounters {
+    pub produce: u64,
+    pub fetch: u64,
+    pub other: u64,
+}
+
+/// As of the moment of asking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ShardGauges {
+    pub connections: u64,
+    pub partitions: u64,
+    pub fetch_waiters: u64,
+    pub requests_in_flight: u64,
+    /// Memory of tails.
+    pub chunk_bytes: u64,
+    /// Memory of requests read and not yet answered.
+    pub frame_bytes: u64,
+    /// Memory of blocks read from disk.
+    pub read_cache_bytes: u64,
+}
+
+/// How many requests of each API arrived.
+#[derive(Clone, Debug)]
+pub struct RequestCounters {
+    counts: [u64; RequestCounters::KEYS],
+    unknown: u64,
+}
+
+impl RequestCounters {
+    /// More than Kafka has API keys.
+    const KEYS: usize = 128;
+
+    /// Counts a request by its API key, whatever a peer put there.
+    pub fn note(&mut self, api_key: i16) {
+        match usize::try_from(api_key).ok().and_then(|key| self.counts.get_mut(key)) {
+            Some(count) => *count += 1,
+            None => self.unknown += 1,
+        }
+    }
+
+    /// API keys that were asked for, with their counts.
+    pub fn seen(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.counts.iter().copied().enumerate().filter(|(_, count)| *count > 0)
+    }
+
+    /// Requests whose API key no Kafka has.
+    #[must_use]
+    pub fn unknown(&self) -> u64 {
+        self.unknown
+    }
+}
+
+impl Default for RequestCounters {
+    fn default() -> RequestCounters {
+        RequestCounters { counts: [0; RequestCounters::KEYS], unknown: 0 }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    /// Write of one commit group, from submission to completion.
+    pub commit_write: Latency,
+    /// From the last byte of the request to the first of its answer.
+    pub produce: Latency,
+    /// As produce; long polls count their waiting.
+    pub fetch: Latency,
+}
+
+/// A distribution of durations. Bounds: 1 µs to 100 s, two significant digits; what is outside counts as the bound.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    histogram: Histogram<u64>,
+    sum_ns: u64,
+}
+
+impl Latency {
+    /// Adds one duration.
+    pub fn record(&mut self, nanos: u64) {
+        self.histogram.saturating_record(nanos);
+        self.sum_ns = self.sum_ns.saturating_add(nanos);
+    }
+
+    /// Adds another distribution to this one; nothing is averaged.
+    pub fn merge(&mut self, other: &Latency) {
+        self.histogram.add(&other.histogram).expect("all distributions have the same bounds");
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+    }
+
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    #[must_use]
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns
+    }
+
+    /// The duration below which a share `quantile` (0 to 1) of all lie; 0 when there are none.
+    #[must_use]
+    pub fn quantile_ns(&self, quantile: f64) -> u64 {
+        self.histogram.value_at_quantile(quantile)
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Latency {
+        let histogram = Histogram::new_with_bounds(1_000, 100_000_000_000, 2).expect("valid bounds");
+        Latency { histogram, sum_ns: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn api_keys_of_any_value_are_counted() {
+        let mut requests = RequestCounters::default();
+        [0, 0, 3, -1, i16::MAX].into_iter().for_each(|key| requests.note(key));
+        assert_eq!(requests.seen().collect::<Vec<_>>(), [(0, 2), (3, 1)]);
+        assert_eq!(requests.unknown(), 2);
+    }
+
+    #[test]
+    fn distributions_merge_without_averaging() {
+        let (mut fast, mut slow) = (Latency::default(), Latency::default());
+        (0..99).for_each(|_| fast.record(100_000));
+        slow.record(u64::MAX);
+        fast.merge(&slow);
+        assert_eq!(fast.count(), 100);
+        assert!(fast.quantile_ns(0.5) < 102_000 && fast.quantile_ns(1.0) > 99_000_000_000);
+    }
+}
