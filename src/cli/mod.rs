@@ -5,6 +5,7 @@
 //! [`Config`](crate::config::Config).
 
 pub mod exit;
+mod logging;
 mod serve;
 
 use std::process::ExitCode;

@@ -262,6 +262,15 @@ impl BrokerSettings {
         self.written.keys().filter(listed).copied()
     }
 
+    /// Kafka's tools expect a listener to name its protocol; people need not write it.
+    fn name_protocol(&mut self) {
+        if let Some(written) =
+            self.written.get_mut("listeners").filter(|written| !written.value.contains("://"))
+        {
+            written.value.insert_str(0, "PLAINTEXT://");
+        }
+    }
+
     fn written_values(&self) -> BTreeMap<&'static str, String> {
         self.written.iter().map(|(name, written)| (*name, written.value.clone())).collect()
     }

@@ -75,6 +75,7 @@ pub fn load(sources: &Sources<'_>, machine: &Machine) -> Result<Loaded, ConfigEr
         let key = FLAGS.iter().find(|(known, ..)| known == flag).expect("the table names every flag").2;
         settings.write(key, value, Source::CommandLine)?;
     }
+    settings.name_protocol();
     let ineffective = settings.ineffective().collect();
     Ok(Loaded { config: Config::resolve(settings, machine)?, ineffective })
 }
