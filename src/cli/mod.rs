@@ -4,6 +4,7 @@
 //! when it could not do what was asked. Nothing below this module sees an argument: the server gets a resolved
 //! [`Config`](crate::config::Config).
 
+mod completions;
 pub mod exit;
 mod logging;
 mod serve;
@@ -26,12 +27,15 @@ struct Cli {
 enum Command {
     /// Run a server.
     Serve(serve::ServeArgs),
+    /// Print completions for a shell.
+    Completions(completions::CompletionsArgs),
 }
 
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Command::Serve(args) => serve::run(args),
+            Command::Completions(args) => completions::run(&args),
         }
     }
 }

@@ -1,5 +1,286 @@
-//! coordinators
+//! Consumer groups, share groups, transactions.
 
-use crate::config::setting::Setting;
+use crate::config::setting::{Kind, Setting};
 
-pub(super) const ROWS: &[Setting] = &[];
+pub(super) const ROWS: &[Setting] = &[
+    Setting::int(
+        "group.min.session.timeout.ms",
+        "6000",
+        0,
+        "Shortest session timeout a classic group member may ask for.",
+    ),
+    Setting::int(
+        "group.max.session.timeout.ms",
+        "1800000",
+        0,
+        "Longest session timeout a classic group member may ask for.",
+    ),
+    Setting::int(
+        "group.initial.rebalance.delay.ms",
+        "3000",
+        0,
+        "How long an empty group waits for more members before its first rebalance.",
+    ),
+    Setting::int("group.max.size", "2147483647", 1, "Most members of a classic group."),
+    Setting::list(
+        "group.coordinator.rebalance.protocols",
+        "classic,consumer,streams",
+        "Group protocols that are served.",
+    )
+    .each_of(&["classic", "consumer", "share", "streams"]),
+    Setting::int(
+        "group.coordinator.threads",
+        "4",
+        1,
+        "Threads of group coordinators; here shards coordinate.",
+    ),
+    Setting::int(
+        "group.coordinator.append.linger.ms",
+        "-1",
+        -1,
+        "How long a coordinator's records gather; -1 adapts.",
+    ),
+    Setting::int(
+        "group.consumer.session.timeout.ms",
+        "45000",
+        1,
+        "Session timeout of a consumer group's members.",
+    ),
+    Setting::int(
+        "group.consumer.min.session.timeout.ms",
+        "45000",
+        1,
+        "Least session timeout a consumer group can be given.",
+    ),
+    Setting::int(
+        "group.consumer.max.session.timeout.ms",
+        "60000",
+        1,
+        "Greatest session timeout a consumer group can be given.",
+    ),
+    Setting::int(
+        "group.consumer.heartbeat.interval.ms",
+        "5000",
+        1,
+        "How often a consumer group's members report.",
+    ),
+    Setting::int(
+        "group.consumer.min.heartbeat.interval.ms",
+        "5000",
+        1,
+        "Least heartbeat interval a consumer group can be given.",
+    ),
+    Setting::int(
+        "group.consumer.max.heartbeat.interval.ms",
+        "15000",
+        1,
+        "Greatest heartbeat interval a consumer group can be given.",
+    ),
+    Setting::int("group.consumer.max.size", "2147483647", 1, "Most members of a consumer group."),
+    Setting::list(
+        "group.consumer.assignors",
+        "uniform,range",
+        "Ways to assign partitions that members can ask for.",
+    ),
+    Setting::string(
+        "group.consumer.migration.policy",
+        "bidirectional",
+        "Whether groups may change between classic and consumer.",
+    )
+    .one_of(&["bidirectional", "upgrade", "downgrade", "disabled"]),
+    Setting::int(
+        "group.consumer.regex.refresh.interval.ms",
+        "600000",
+        10_000,
+        "How often subscriptions by pattern are matched anew.",
+    ),
+    Setting::int("group.share.session.timeout.ms", "45000", 1, "Session timeout of a share group's members."),
+    Setting::int(
+        "group.share.min.session.timeout.ms",
+        "45000",
+        1,
+        "Least session timeout a share group can be given.",
+    ),
+    Setting::int(
+        "group.share.max.session.timeout.ms",
+        "60000",
+        1,
+        "Greatest session timeout a share group can be given.",
+    ),
+    Setting::int("group.share.heartbeat.interval.ms", "5000", 1, "How often a share group's members report."),
+    Setting::int(
+        "group.share.min.heartbeat.interval.ms",
+        "5000",
+        1,
+        "Least heartbeat interval a share group can be given.",
+    ),
+    Setting::int(
+        "group.share.max.heartbeat.interval.ms",
+        "15000",
+        1,
+        "Greatest heartbeat interval a share group can be given.",
+    ),
+    Setting::int("group.share.max.size", "200", 1, "Most members of a share group."),
+    Setting::int(
+        "group.share.record.lock.duration.ms",
+        "30000",
+        1000,
+        "How long a delivered record stays its consumer's.",
+    ),
+    Setting::int(
+        "group.share.min.record.lock.duration.ms",
+        "15000",
+        1000,
+        "Least record lock a share group can be given.",
+    ),
+    Setting::int(
+        "group.share.max.record.lock.duration.ms",
+        "60000",
+        1000,
+        "Greatest record lock a share group can be given.",
+    ),
+    Setting::int(
+        "group.share.delivery.count.limit",
+        "5",
+        2,
+        "How often a record is delivered before it is given up.",
+    ),
+    Setting::int(
+        "group.share.partition.max.record.locks",
+        "2000",
+        100,
+        "Most records of a partition in delivery at a time.",
+    ),
+    Setting::int("group.share.max.share.sessions", "2000", 1, "Most share sessions of a server."),
+    Setting::int(
+        "group.streams.session.timeout.ms",
+        "45000",
+        1,
+        "Session timeout of a streams group's members.",
+    ),
+    Setting::int(
+        "group.streams.heartbeat.interval.ms",
+        "5000",
+        1,
+        "How often a streams group's members report.",
+    ),
+    Setting::int("group.streams.max.size", "2147483647", 1, "Most members of a streams group."),
+    Setting::int("group.streams.num.standby.replicas", "0", 0, "Standby copies of a streams group's tasks."),
+    Setting::int(
+        "share.coordinator.state.topic.num.partitions",
+        "50",
+        1,
+        "Partitions of the share groups' state topic.",
+    ),
+    Setting::short(
+        "share.coordinator.state.topic.replication.factor",
+        "3",
+        1,
+        "Replicas of the share groups' state topic.",
+    ),
+    Setting::short(
+        "share.coordinator.state.topic.min.isr",
+        "2",
+        1,
+        "Least in-sync replicas of the share groups' state topic.",
+    ),
+    Setting::int("offsets.topic.num.partitions", "50", 1, "Partitions of the committed offsets' topic."),
+    Setting::short("offsets.topic.replication.factor", "3", 1, "Replicas of the committed offsets' topic."),
+    Setting::int(
+        "offsets.topic.segment.bytes",
+        "104857600",
+        1,
+        "Segment size of the committed offsets' topic.",
+    ),
+    Setting::int(
+        "offsets.topic.compression.codec",
+        "0",
+        0,
+        "Codec of the committed offsets' topic, by number.",
+    )
+    .within(0, 4),
+    Setting::int("offsets.retention.minutes", "10080", 1, "How long an empty group's offsets are kept."),
+    Setting::long(
+        "offsets.retention.check.interval.ms",
+        "600000",
+        1,
+        "How often expired offsets are looked for.",
+    ),
+    Setting::int("offsets.load.buffer.size", "5242880", 1, "Memory for reading committed offsets at start."),
+    Setting::int("offsets.commit.timeout.ms", "5000", 1, "Longest wait for a commit to reach its replicas."),
+    Setting::int("offset.metadata.max.bytes", "4096", 0, "Most bytes of text a commit may carry."),
+    Setting::int(
+        "transaction.max.timeout.ms",
+        "900000",
+        1,
+        "Longest transaction timeout a producer may ask for.",
+    ),
+    Setting::int(
+        "transactional.id.expiration.ms",
+        "604800000",
+        1,
+        "How long a silent transactional id is remembered.",
+    ),
+    Setting::int(
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+        "10000",
+        1,
+        "How often overdue transactions are looked for.",
+    ),
+    Setting::int(
+        "transaction.remove.expired.transaction.cleanup.interval.ms",
+        "3600000",
+        1,
+        "How often silent transactional ids are looked for.",
+    ),
+    Setting::int("transaction.state.log.num.partitions", "50", 1, "Partitions of the transactions' topic."),
+    Setting::short(
+        "transaction.state.log.replication.factor",
+        "3",
+        1,
+        "Replicas of the transactions' topic.",
+    ),
+    Setting::int(
+        "transaction.state.log.min.isr",
+        "2",
+        1,
+        "Least in-sync replicas of the transactions' topic.",
+    ),
+    Setting::int(
+        "transaction.state.log.segment.bytes",
+        "104857600",
+        1,
+        "Segment size of the transactions' topic.",
+    ),
+    Setting::int(
+        "transaction.state.log.load.buffer.size",
+        "5242880",
+        1,
+        "Memory for reading transactions at start.",
+    ),
+    Setting::boolean(
+        "transaction.partition.verification.enable",
+        "true",
+        "Whether a partition asks the coordinator before it joins a transaction.",
+    )
+    .dynamic(),
+    Setting::boolean(
+        "transaction.two.phase.commit.enable",
+        "false",
+        "Whether producers may leave a transaction's end to an outer coordinator.",
+    ),
+    Setting::unset("delegation.token.secret.key", Kind::Password, "Key that signs delegation tokens."),
+    Setting::long("delegation.token.max.lifetime.ms", "604800000", 1, "Longest life of a delegation token."),
+    Setting::long(
+        "delegation.token.expiry.time.ms",
+        "86400000",
+        1,
+        "Time after which a delegation token must be renewed.",
+    ),
+    Setting::long(
+        "delegation.token.expiry.check.interval.ms",
+        "3600000",
+        1,
+        "How often expired delegation tokens are looked for.",
+    ),
+];
