@@ -1,0 +1,258 @@
+//! What a shard can be asked, and what it answers: small owned values that cross the mesh or, when the asking
+//! connection lives on the owning shard, are passed by call.
+//!
+//! One message per (request, shard), never per partition. Everything here is `Send`, except a [`ShardReply`] that still
+//! names this shard's own memory; [`ShardReply::detach`] makes that one copy when it must leave.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::{LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, ShardId, TimestampMs, TopicPartition};
+use crate::controller::{ControllerReply, ControllerRequest};
+use crate::record::BatchError;
+
+/// Names a question: who asked, and the asker's own number for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RequestId {
+    pub origin: ShardId,
+    pub number: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum ShardRequest {
+    Produce(ProduceRequest),
+    Fetch(FetchRequest),
+    /// A long-polling fetch this id asked for should answer at once with what there is: its siblings on other shards
+    /// have enough. No answer of its own; unknown ids are ignored (the answer is already under way).
+    FetchNow(RequestId),
+    ListOffsets(Vec<ListOffsetsPartition>),
+    OffsetForLeaderEpoch(Vec<EpochEndPartition>),
+    /// Shard 0 only.
+    Controller(ControllerRequest),
+}
+
+/// `P` is [`Payload`] on the shard that owns the memory and [`Bytes`] in a mailbox.
+#[derive(Clone, Debug)]
+pub enum ShardReply<P = Payload> {
+    /// In the order of the request's partitions.
+    Produce(Vec<ProduceResult>),
+    /// In the order of the request's partitions.
+    Fetch(Vec<FetchResult<P>>),
+    ListOffsets(Vec<Result<ListedOffset, PartitionError>>),
+    OffsetForLeaderEpoch(Vec<Result<EpochEnd, PartitionError>>),
+    Controller(ControllerReply),
+}
+
+impl ShardReply<Payload> {
+    /// The reply in a form that may cross shards; the number of payload bytes this copied comes with it.
+    #[must_use]
+    pub fn detach(self) -> (ShardReply<Bytes>, u64) {
+        let mut copied = 0;
+        let reply = match self {
+            ShardReply::Produce(results) => ShardReply::Produce(results),
+            ShardReply::Fetch(results) => ShardReply::Fetch(
+                results
+                    .into_iter()
+                    .map(|result| result.map_records(|payload| {
+                        if let Payload::Chunk(slice) = payload {
+                            copied += slice.len() as u64;
+                        }
+                        payload.detach()
+                    }))
+                    .collect(),
+            ),
+            ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
+            ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
+            ShardReply::Controller(reply) => ShardReply::Controller(reply),
+        };
+        (reply, copied)
+    }
+}
+
+impl ShardReply<Bytes> {
+    /// The reply as the asking connection uses it.
+    #[must_use]
+    pub fn attach(self) -> ShardReply<Payload> {
+        match self {
+            ShardReply::Produce(results) => ShardReply::Produce(results),
+            ShardReply::Fetch(results) => ShardReply::Fetch(
+                results.into_iter().map(|result| result.map_records(|bytes| Payload::Bytes(bytes.clone()))).collect(),
+            ),
+            ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
+            ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
+            ShardReply::Controller(reply) => ShardReply::Controller(reply),
+        }
+    }
+}
+
+/// Why a partition could not do what was asked. The api layer maps each to one Kafka error code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PartitionError {
+    #[error("this shard has no such partition")]
+    NotHere,
+    #[error("offset {requested} is outside {log_start}..{log_end}")]
+    OffsetOutOfRange { requested: Offset, log_start: Offset, log_end: Offset },
+    #[error("leader epoch {requested} is older than the current {current}")]
+    FencedLeaderEpoch { requested: LeaderEpoch, current: LeaderEpoch },
+    #[error("leader epoch {requested} is newer than the current {current}")]
+    UnknownLeaderEpoch { requested: LeaderEpoch, current: LeaderEpoch },
+    #[error("the batch was refused: {0}")]
+    Batch(#[from] BatchError),
+    #[error("producer {producer}: sequence {received} does not follow {expected}")]
+    OutOfOrderSequence { producer: ProducerId, expected: i32, received: i32 },
+    #[error("producer {producer}: epoch {received} is older than {current}")]
+    InvalidProducerEpoch { producer: ProducerId, current: ProducerEpoch, received: ProducerEpoch },
+    #[error("the log directory is out of space")]
+    DiskFull,
+    #[error("the log directory has failed and accepts nothing more")]
+    StorageFailed,
+    #[error("bytes on disk at offset {offset} do not match their checksum")]
+    Corrupt { offset: Offset },
+    #[error("the lookup {timestamp} needs a newer request version or a remote log")]
+    UnsupportedLookup { timestamp: i64 },
+}
+
+#[derive(Clone, Debug)]
+pub struct ProduceRequest {
+    pub partitions: Vec<ProducePartition>,
+    /// zstd is refused below Produce v7.
+    pub zstd_allowed: bool,
+    /// True for acks=0: nobody waits, the answer is sent at append all the same so that errors can close the connection.
+    pub answer_at_append: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProducePartition {
+    pub partition: TopicPartition,
+    /// Exactly one record batch, as it arrived. A slice of the connection's frame: moving it copies nothing.
+    pub records: Bytes,
+}
+
+/// Outcome of one partition's append: `Ok` once the batch is as durable as its topic demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProduceResult {
+    pub partition: TopicPartition,
+    pub outcome: Result<Appended, PartitionError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base_offset: Offset,
+    /// [`TimestampMs::NONE`] unless the topic stamps at append.
+    pub log_append_time: TimestampMs,
+    pub log_start: Offset,
+}
+
+#[derive(Clone, Debug)]
+pub struct FetchRequest {
+    pub partitions: Vec<FetchPartition>,
+    /// Longest wait for `bytes_min`, 0 = answer at once.
+    pub wait_ms_max: u32,
+    pub bytes_min: u32,
+    /// Soft: the first batch of the first non-empty partition is returned whole even when larger.
+    pub bytes_max: u32,
+    pub read_committed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct FetchPartition {
+    pub partition: TopicPartition,
+    pub offset: Offset,
+    /// -1 = unknown: not checked.
+    pub current_leader_epoch: LeaderEpoch,
+    /// -1 = unknown: divergence not checked.
+    pub last_fetched_epoch: LeaderEpoch,
+    pub bytes_max: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct FetchResult<P = Payload> {
+    pub partition: TopicPartition,
+    pub outcome: Result<Fetched<P>, PartitionError>,
+}
+
+impl<P> FetchResult<P> {
+    fn map_records<Q>(self, convert: impl FnMut(&P) -> Q) -> FetchResult<Q> {
+        FetchResult {
+            partition: self.partition,
+            outcome: self.outcome.map(|fetched| Fetched {
+                high_watermark: fetched.high_watermark,
+                last_stable_offset: fetched.last_stable_offset,
+                log_start: fetched.log_start,
+                diverging: fetched.diverging,
+                records: fetched.records.iter().map(convert).collect(),
+            }),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Fetched<P = Payload> {
+    pub high_watermark: Offset,
+    pub last_stable_offset: Offset,
+    pub log_start: Offset,
+    /// The largest epoch and its end at which this log and the fetcher's still agree, when they have diverged.
+    pub diverging: Option<EpochEnd>,
+    /// Whole batches back to back, possibly cut over several pieces.
+    pub records: Vec<P>,
+}
+
+impl<P: std::ops::Deref<Target = [u8]>> Fetched<P> {
+    #[must_use]
+    pub fn records_bytes(&self) -> usize {
+        self.records.iter().map(|piece| piece.len()).sum()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ListOffsetsPartition {
+    pub partition: TopicPartition,
+    pub current_leader_epoch: LeaderEpoch,
+    pub lookup: OffsetLookup,
+    pub read_committed: bool,
+}
+
+/// What ListOffsets' special timestamps mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetLookup {
+    /// -1: the high watermark (or last stable offset).
+    Latest,
+    /// -2: the log start offset.
+    Earliest,
+    /// -3: the record with the largest timestamp.
+    MaxTimestamp,
+    /// -4: the earliest offset held locally; without remote storage the log start offset.
+    EarliestLocal,
+    /// -5: the latest offset in remote storage; without one there is none.
+    LatestTiered,
+    /// -6: the earliest offset waiting for upload; without remote storage there is none.
+    EarliestPendingUpload,
+    /// The first record at or after this time.
+    AtOrAfter(TimestampMs),
+}
+
+/// Offset -1 and timestamp -1 when no record answers the lookup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedOffset {
+    pub offset: Offset,
+    pub timestamp: TimestampMs,
+    pub leader_epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct EpochEndPartition {
+    pub partition: TopicPartition,
+    pub current_leader_epoch: LeaderEpoch,
+    pub epoch: LeaderEpoch,
+}
+
+/// The largest epoch not above the asked one, and where it ends; both -1 when unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochEnd {
+    pub epoch: LeaderEpoch,
+    pub end: Offset,
+}
+
+/// The cluster's state as of one metadata version, shared read-only by every shard.
+pub type Image = Arc<crate::controller::MetadataImage>;
