@@ -15,18 +15,51 @@ pub fn crc32c_combine(crc_a: u32, crc_b: u32, len_b: u64) -> u32 {
     narrow(crc_fast::checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(crc_a), u64::from(crc_b), len_b))
 }
 
-/// Copies `source` into `target` and returns the CRC-32C of it, in pieces small enough to stay in the first-level cache
-/// between the copy and the checksum. Both must have one length.
+/// CRC-32C of bytes that come in pieces.
+#[derive(Clone, Debug)]
+pub struct Crc32c {
+    digest: Digest,
+}
+
+impl Crc32c {
+    #[must_use]
+    pub fn new() -> Crc32c {
+        Crc32c { digest: Digest::new(CrcAlgorithm::Crc32Iscsi) }
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    /// Copies `source` into `target` (equal lengths) and takes it in, in pieces small enough to stay in the first-level
+    /// cache between the two.
+    pub fn copy(&mut self, target: &mut [u8], source: &[u8]) {
+        const PIECE_BYTES: usize = 8 * 1024;
+        assert_eq!(target.len(), source.len(), "copy needs equal lengths");
+        for (to, from) in target.chunks_mut(PIECE_BYTES).zip(source.chunks(PIECE_BYTES)) {
+            to.copy_from_slice(from);
+            self.digest.update(to);
+        }
+    }
+
+    #[must_use]
+    pub fn finish(&self) -> u32 {
+        narrow(self.digest.finalize())
+    }
+}
+
+impl Default for Crc32c {
+    fn default() -> Crc32c {
+        Crc32c::new()
+    }
+}
+
+/// Copies `source` into `target` (equal lengths) and returns the CRC-32C of it.
 #[must_use]
 pub fn copy_crc32c(target: &mut [u8], source: &[u8]) -> u32 {
-    const PIECE_BYTES: usize = 8 * 1024;
-    assert_eq!(target.len(), source.len(), "copy needs equal lengths");
-    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
-    for (to, from) in target.chunks_mut(PIECE_BYTES).zip(source.chunks(PIECE_BYTES)) {
-        to.copy_from_slice(from);
-        digest.update(to);
-    }
-    narrow(digest.finalize())
+    let mut crc = Crc32c::new();
+    crc.copy(target, source);
+    crc.finish()
 }
 
 fn narrow(crc: u64) -> u32 {

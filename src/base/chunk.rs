@@ -111,6 +111,19 @@ impl ChunkWriter {
         self.chunk.len
     }
 
+    /// Everything beyond `filled`, for a caller that writes in steps and says with [`ChunkWriter::advance`] how much of
+    /// it counts. What is not advanced over may be written again.
+    pub fn spare(&mut self) -> &mut [u8] {
+        // SAFETY: `filled..len` lies within the chunk, and no slice reaches beyond `filled` (module head).
+        unsafe { std::slice::from_raw_parts_mut(self.chunk.start.add(self.filled), self.chunk.len - self.filled) }
+    }
+
+    /// Makes the next `len` bytes, which were written through [`ChunkWriter::spare`], readable.
+    pub fn advance(&mut self, len: usize) {
+        assert!(len <= self.room(), "an append fits its chunk");
+        self.filled += len;
+    }
+
     /// The next `len` bytes, for `fill` to write in place; they become readable when it returns `true` and are left
     /// unwritten otherwise. `len` must fit.
     pub fn append_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> bool {

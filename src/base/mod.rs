@@ -4,7 +4,9 @@
 
 pub mod checksum;
 pub mod chunk;
+pub mod hash;
 pub mod ids;
+pub mod io;
 pub mod metrics;
 pub mod payload;
 pub mod rng;

@@ -1,0 +1,85 @@
+//! What a disk can be asked, as values: the vocabulary between the pure modules, which decide, and the runtime, which
+//! performs.
+
+use super::{Chunk, ChunkSlice, Offset, TopicPartition};
+
+/// One segment of one partition: `topics/<topic id>/<partition>/<base offset as 20 digits>.*` under the data directory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SegmentId {
+    pub partition: TopicPartition,
+    pub base: Offset,
+}
+
+/// Operations on one segment are issued so that no two of them conflict; the runtime may run all outstanding ones at
+/// once. Positions and lengths are whole blocks unless said otherwise.
+#[derive(Debug)]
+pub enum IoOp {
+    /// Create the partition's directory (and its topic's) and the empty `.log` file if missing, allocate
+    /// `allocate_bytes` ahead, make the names durable (directory sync). Keep the file open.
+    CreateSegment { segment: SegmentId, allocate_bytes: u64 },
+    /// Extend the allocation to `allocate_bytes` in all. Failure other than a full disk may be ignored by the runtime.
+    Allocate { segment: SegmentId, allocate_bytes: u64 },
+    /// Write at `position`. With `durable`, done means it is on stable storage (O_DSYNC).
+    WriteSegment { segment: SegmentId, position: u64, data: WriteData, durable: bool },
+    /// Make every completed write of the segment durable.
+    SyncSegment { segment: SegmentId },
+    /// Cut the file to exactly `length` bytes (not a whole block in general) and sync; write `index` and `time_index`
+    /// beside it (`.index`, `.timeindex`), durably or not: they can be rebuilt.
+    SealSegment { segment: SegmentId, length: u64, index: Vec<u8>, time_index: Vec<u8> },
+    /// Replace `.index` and `.timeindex` of a segment that is still being appended to; not synced: they can be rebuilt,
+    /// and recovery only believes what agrees with the log.
+    WriteIndex { segment: SegmentId, index: Vec<u8>, time_index: Vec<u8> },
+    /// Read up to `length` bytes at `position`; a short result means the end of the file. Answer: [`IoDone::Read`].
+    ReadSegment { segment: SegmentId, position: u64, length: usize },
+    /// Read the whole `.index` and `.timeindex` of a sealed segment; missing files read as empty. Answer:
+    /// [`IoDone::Index`].
+    ReadIndex { segment: SegmentId },
+    /// Close and remove the segment's files.
+    DeleteSegment { segment: SegmentId },
+    /// Close everything of the partition and remove its directory (and the topic's when empty).
+    DeletePartition { partition: TopicPartition },
+    /// Write the commit log's next group: one O_DIRECT + O_DSYNC write of the whole chunk at `position` of commit file
+    /// `file` (`commit/<shard>/<file as 8 digits>.commit`). At most one is outstanding per shard.
+    WriteCommit { file: u32, position: u64, data: Chunk },
+    /// Create commit file `file`: `bytes` of zeros really written, synced, name made durable. Low priority: done in
+    /// pieces that leave the disk to others.
+    CreateCommitFile { file: u32, bytes: u64 },
+    /// Replace `commit/<shard>/checkpoint` atomically: temporary file, sync, rename, directory sync.
+    WriteCheckpoint { bytes: Vec<u8> },
+}
+
+#[derive(Clone, Debug)]
+pub enum WriteData {
+    /// A whole chunk, as it stands.
+    Whole(Chunk),
+    /// Pieces to be copied into a block-aligned buffer; their lengths add up to whole blocks.
+    Copy(Vec<ChunkSlice>),
+}
+
+impl WriteData {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            WriteData::Whole(chunk) => chunk.len(),
+            WriteData::Copy(pieces) => pieces.iter().map(|piece| piece.len()).sum(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug)]
+pub enum IoDone {
+    /// Writes, syncs, creations, deletions: done.
+    Done,
+    Read(ChunkSlice),
+    Index { index: Vec<u8>, time_index: Vec<u8> },
+    /// The disk is full; nothing was written that counts.
+    DiskFull,
+    /// Any other failure: a sentence for the log. After a failed write or sync the shard latches.
+    Failed(String),
+}
