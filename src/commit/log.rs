@@ -1,0 +1,432 @@
+//! Which entries go into the next group, where it goes, and which files are free: the decisions of the commit log.
+
+use std::collections::VecDeque;
+
+use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ChunkWriter, block_ceil};
+
+use super::group::{ENTRY_HEADER_BYTES, EntryHeader, GROUP_HEADER_BYTES, GroupWriter};
+
+/// A group is cut here: at 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond, long enough to
+/// amortise the write, short enough not to delay the next group's first entry.
+pub const GROUP_BYTES_MAX: usize = 512 * 1024;
+
+/// One file is filled, one is being freed, one is in reserve for the tails that freeing must log again.
+pub const FILES_MIN: usize = 3;
+
+/// Counts the files ever begun; a larger age is newer. What recycles a file is told apart from what it held before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct FileAge(pub u64);
+
+/// What to tell whom when an entry is durable; opaque here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    /// The shard's slot of the partition.
+    pub slot: u32,
+    /// The partition's own number for the append, or for the re-logged tail.
+    pub number: u64,
+}
+
+/// An entry waiting for its group.
+#[derive(Debug)]
+pub struct Pending {
+    pub header: EntryHeader,
+    pub data: [Option<ChunkSlice>; 2],
+    pub ticket: Ticket,
+}
+
+impl Pending {
+    fn payload_bytes(&self) -> usize {
+        self.data.iter().flatten().map(|piece| piece.len()).sum()
+    }
+
+    fn group_bytes(&self) -> usize {
+        ENTRY_HEADER_BYTES + self.payload_bytes()
+    }
+}
+
+/// One group to be written: the whole chunk, at this place, durable when done.
+#[derive(Debug)]
+pub struct CommitWrite {
+    pub file: u32,
+    pub position: u64,
+    pub data: Chunk,
+    /// The file the group went to, for whoever must know what keeps that file from being reused.
+    pub age: FileAge,
+}
+
+/// How a commit log begins: as recovery left it.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub identity: [u8; 16],
+    pub next_sequence: u64,
+    /// Files that exist, pre-written and free.
+    pub files: Vec<u32>,
+    pub file_bytes: u64,
+    pub files_max: usize,
+}
+
+#[derive(Debug)]
+pub struct CommitLog {
+    identity: [u8; 16],
+    file_bytes: u64,
+    files_max: usize,
+    next_sequence: u64,
+    /// Groups below are durable. With one write in flight this is the sequence of that write.
+    durable_end: u64,
+    previous_crc: u32,
+    current: Option<Current>,
+    /// Files written to the end, oldest first; each waits until everything in it is synced in segments.
+    full: VecDeque<Full>,
+    ready: VecDeque<u32>,
+    /// Files that exist or are being created.
+    files: usize,
+    next_file: u32,
+    creating: bool,
+    next_age: u64,
+    pending: VecDeque<Pending>,
+    /// Tails logged again so that an old file can be freed: they go first, and only they may use the reserve.
+    relogged: VecDeque<Pending>,
+    pending_bytes: usize,
+    /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
+    reserve: usize,
+    in_flight: Option<Vec<Ticket>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: u32,
+    age: FileAge,
+    position: u64,
+    first_sequence: u64,
+}
+
+#[derive(Debug)]
+struct Full {
+    file: u32,
+    age: FileAge,
+    first_sequence: u64,
+}
+
+impl CommitLog {
+    #[must_use]
+    pub fn new(start: Start) -> CommitLog {
+        assert!(start.file_bytes >= 4 * GROUP_BYTES_MAX as u64, "a file holds several groups");
+        assert!(start.files_max >= FILES_MIN, "fewer files cannot make progress");
+        CommitLog {
+            identity: start.identity,
+            file_bytes: start.file_bytes,
+            files_max: start.files_max,
+            next_sequence: start.next_sequence,
+            durable_end: start.next_sequence,
+            previous_crc: 0,
+            current: None,
+            full: VecDeque::new(),
+            files: start.files.len(),
+            next_file: start.files.iter().max().map_or(0, |last| last + 1),
+            ready: start.files.into(),
+            creating: false,
+            next_age: 0,
+            pending: VecDeque::new(),
+            relogged: VecDeque::new(),
+            pending_bytes: 0,
+            reserve: 1,
+            in_flight: None,
+        }
+    }
+
+    /// Queues an entry. The caller bounds what waits by admission: see [`CommitLog::pending_bytes`].
+    pub fn push(&mut self, entry: Pending) {
+        assert!(entry.group_bytes() <= GROUP_BYTES_MAX - GROUP_HEADER_BYTES, "larger runs go to their segment");
+        self.pending_bytes += entry.group_bytes();
+        self.pending.push_back(entry);
+    }
+
+    /// Queues a tail (less than a block) that must move out of an old file before that file can be freed.
+    pub fn relog(&mut self, entry: Pending) {
+        assert!(entry.payload_bytes() < BLOCK_BYTES, "only the part of a block that no segment write can take");
+        self.pending_bytes += entry.group_bytes();
+        self.relogged.push_back(entry);
+    }
+
+    /// Says how many partitions may need their tails re-logged at once; decides how many files are held in reserve.
+    pub fn reserve_for(&mut self, partitions: usize) {
+        let tails = partitions as u64 * (ENTRY_HEADER_BYTES + BLOCK_BYTES) as u64;
+        self.reserve = usize::try_from(tails.div_ceil(self.file_bytes)).unwrap_or(usize::MAX).max(1);
+        self.files_max = self.files_max.max(self.reserve + FILES_MIN - 1);
+    }
+
+    /// Bytes that wait for a group.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Nothing waits and nothing is being written.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.relogged.is_empty() && self.in_flight.is_none()
+    }
+
+    /// Files that exist, and how many of them are free.
+    #[must_use]
+    pub fn file_counts(&self) -> (usize, usize) {
+        (self.files, self.ready.len())
+    }
+
+    #[must_use]
+    pub fn identity(&self) -> [u8; 16] {
+        self.identity
+    }
+
+    /// The next group, if entries wait, none is being written and there is a file with room. Its tickets are listed by
+    /// [`CommitLog::issued`] and given back by [`CommitLog::written`].
+    pub fn gather(&mut self, allocate: &mut dyn FnMut(usize) -> Chunk) -> Option<CommitWrite> {
+        if self.in_flight.is_some() || self.is_idle() {
+            return None;
+        }
+        let (relogged, count, bytes) = self.next_group();
+        if self.lacks_room(bytes) && !self.rotate(relogged > 0) {
+            return None;
+        }
+        assert!(!self.lacks_room(bytes), "a fresh file holds several groups");
+        let sequence = self.next_sequence;
+        let blocks = block_ceil(bytes as u64);
+        let mut writer = ChunkWriter::new(allocate(usize::try_from(blocks).expect("a group is bounded")));
+        let mut group = GroupWriter::new(writer.spare());
+        let mut tickets = Vec::with_capacity(relogged + count);
+        for entry in self.relogged.drain(..relogged).chain(self.pending.drain(..count)) {
+            self.pending_bytes -= entry.group_bytes();
+            group.entry(&entry.header, entry.data.iter().flatten().map(|piece| &**piece));
+            tickets.push(entry.ticket);
+        }
+        self.previous_crc = group.finish(self.identity, sequence, self.durable_end, self.previous_crc);
+        writer.advance(writer.room());
+        self.next_sequence += 1;
+        self.in_flight = Some(tickets);
+        let current = self.current.as_mut().expect("rotated to a file above");
+        let position = current.position;
+        current.position += blocks;
+        Some(CommitWrite { file: current.file, position, data: writer.freeze(), age: current.age })
+    }
+
+    /// The tickets of the group being written.
+    #[must_use]
+    pub fn issued(&self) -> &[Ticket] {
+        self.in_flight.as_deref().unwrap_or(&[])
+    }
+
+    /// The group in flight is durable: its tickets.
+    pub fn written(&mut self) -> Vec<Ticket> {
+        let tickets = self.in_flight.take().expect("a group was being written");
+        self.durable_end = self.next_sequence;
+        assert!(self.durable_end >= 1, "sequences begin at 1 or above");
+        tickets
+    }
+
+    /// A file worth creating now, if the one in use is half full and only the reserve is behind it: its number and size.
+    /// Answered by [`CommitLog::created`] or [`CommitLog::create_failed`].
+    pub fn create(&mut self) -> Option<(u32, u64)> {
+        let half_full = self.current.as_ref().is_some_and(|current| current.position > self.file_bytes / 2);
+        if self.creating || self.files >= self.files_max || self.ready.len() > self.reserve || !half_full {
+            return None;
+        }
+        self.creating = true;
+        self.files += 1;
+        let file = self.next_file;
+        self.next_file += 1;
+        Some((file, self.file_bytes))
+    }
+
+    /// The file asked for exists now, pre-written.
+    pub fn created(&mut self, file: u32) {
+        assert!(self.creating, "a file was being created");
+        self.creating = false;
+        self.ready.push_back(file);
+    }
+
+    /// Creating the file failed (no space): go on with those there are.
+    pub fn create_failed(&mut self) {
+        self.creating = false;
+        self.files -= 1;
+    }
+
+    /// The oldest full file, once so many are in use that its space should come back: everything it covers must be
+    /// synced in segments, tails re-logged and a checkpoint written; then [`CommitLog::reclaimed`].
+    #[must_use]
+    pub fn reclaim(&self) -> Option<FileAge> {
+        let in_use = self.full.len() + usize::from(self.current.is_some());
+        let oldest = self.full.front()?;
+        (in_use * 2 >= self.files).then_some(oldest.age)
+    }
+
+    /// Nothing in the files up to `age` is needed any more.
+    pub fn reclaimed(&mut self, age: FileAge) {
+        while let Some(full) = self.full.front()
+            && full.age <= age
+        {
+            self.ready.push_back(full.file);
+            self.full.pop_front();
+        }
+    }
+
+    /// Where replay may begin once everything up to and including the file `age` is in segments.
+    #[must_use]
+    pub fn replay_from_after(&self, age: FileAge) -> u64 {
+        let later_full = self.full.iter().find(|full| full.age > age).map(|full| full.first_sequence);
+        let current = self.current.as_ref().filter(|current| current.age > age).map(|current| current.first_sequence);
+        later_full.or(current).unwrap_or(self.next_sequence)
+    }
+
+    /// Where replay must begin now: at the oldest file still in use.
+    #[must_use]
+    pub fn replay_from(&self) -> u64 {
+        let oldest_full = self.full.front().map(|full| full.first_sequence);
+        let current = self.current.as_ref().map(|current| current.first_sequence);
+        oldest_full.or(current).unwrap_or(self.next_sequence)
+    }
+
+    /// The sequence the next group will carry.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// How many re-logged tails and how many entries the next group takes, and its bytes without padding. At least one
+    /// of them: every entry fits a group.
+    fn next_group(&self) -> (usize, usize, usize) {
+        let mut bytes = GROUP_HEADER_BYTES;
+        let mut take = |queue: &VecDeque<Pending>| {
+            let mut count = 0;
+            for entry in queue {
+                if bytes > GROUP_HEADER_BYTES && bytes + entry.group_bytes() > GROUP_BYTES_MAX {
+                    break;
+                }
+                bytes += entry.group_bytes();
+                count += 1;
+            }
+            count
+        };
+        let relogged = take(&self.relogged);
+        let count = if relogged < self.relogged.len() { 0 } else { take(&self.pending) };
+        (relogged, count, bytes)
+    }
+
+    fn lacks_room(&self, bytes: usize) -> bool {
+        let blocks = block_ceil(bytes as u64);
+        self.current.as_ref().is_none_or(|current| current.position + blocks > self.file_bytes)
+    }
+
+    /// Puts the current file among the full ones and begins the next, if one may be begun.
+    fn rotate(&mut self, relogging: bool) -> bool {
+        let held_back = if relogging { 0 } else { self.reserve };
+        if self.ready.len() <= held_back {
+            return false;
+        }
+        let Some(file) = self.ready.pop_front() else { return false };
+        if let Some(done) = self.current.take() {
+            self.full.push_back(Full { file: done.file, age: done.age, first_sequence: done.first_sequence });
+        }
+        let age = FileAge(self.next_age);
+        self.next_age += 1;
+        self.current = Some(Current { file, age, position: 0, first_sequence: self.next_sequence });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Offset, TopicPartition};
+    use crate::commit::Group;
+
+    const FILE_BYTES: u64 = 4 * GROUP_BYTES_MAX as u64;
+
+    fn log(files: &[u32]) -> CommitLog {
+        CommitLog::new(Start {
+            identity: [9; 16],
+            next_sequence: 1,
+            files: files.to_vec(),
+            file_bytes: FILE_BYTES,
+            files_max: 4,
+        })
+    }
+
+    fn entry(bytes: usize, number: u64) -> Pending {
+        let mut writer = ChunkWriter::new(Chunk::heap(bytes.max(1)));
+        writer.advance(bytes);
+        Pending {
+            header: EntryHeader {
+                partition: TopicPartition::METADATA,
+                segment_base: Offset(0),
+                position: 0,
+                flushed: Offset(0),
+            },
+            data: [Some(writer.slice(0..bytes)), None],
+            ticket: Ticket { slot: 0, number },
+        }
+    }
+
+    fn numbers(tickets: &[Ticket]) -> Vec<u64> {
+        tickets.iter().map(|ticket| ticket.number).collect()
+    }
+
+    #[test]
+    fn what_waits_during_a_write_shares_the_next() {
+        let mut log = log(&[0, 1, 2]);
+        let mut allocate = Chunk::heap;
+        log.push(entry(100, 1));
+        let first = log.gather(&mut allocate).expect("idle: at once");
+        log.push(entry(100, 2));
+        log.push(entry(100, 3));
+        assert!(log.gather(&mut allocate).is_none(), "one write at a time");
+        assert_eq!(numbers(&log.written()), [1]);
+        let second = log.gather(&mut allocate).expect("two waited");
+        assert_eq!(numbers(log.issued()), [2, 3]);
+        assert_eq!((first.position, second.position, second.data.len()), (0, 4096, 4096));
+        let bytes = second.data.all();
+        let group = Group::parse(&bytes).expect("valid");
+        assert_eq!((group.header.sequence, group.header.durable_end, group.header.entries), (2, 2, 2));
+    }
+
+    #[test]
+    fn a_group_is_cut_at_its_limit_and_a_file_at_its_end() {
+        let mut log = log(&[0, 1, 2]);
+        let mut allocate = Chunk::heap;
+        let mut ages = Vec::new();
+        for number in 0..9 {
+            log.push(entry(GROUP_BYTES_MAX - 4096, number));
+        }
+        while let Some(write) = log.gather(&mut allocate) {
+            assert_eq!(log.written().len(), 1);
+            ages.push(write.age.0);
+        }
+        assert_eq!(ages, [0, 0, 0, 0, 1, 1, 1, 1], "the third file is the reserve");
+        assert_eq!(log.reclaim(), Some(FileAge(0)));
+        log.relog(entry(10, 100));
+        let write = log.gather(&mut allocate).expect("a tail may use the reserve");
+        assert_eq!((write.age, numbers(&log.written())), (FileAge(2), vec![100, 8]));
+        assert_eq!(log.replay_from_after(FileAge(0)), 5);
+        assert_eq!(log.replay_from(), 1);
+        log.reclaimed(FileAge(0));
+        assert_eq!(log.replay_from(), 5);
+        assert_eq!(log.file_counts(), (3, 1));
+    }
+
+    #[test]
+    fn files_are_created_behind_the_load_up_to_the_limit() {
+        let mut log = log(&[0, 1, 2]);
+        let mut allocate = Chunk::heap;
+        assert_eq!(log.create(), None, "two are free");
+        for number in 0..7 {
+            log.push(entry(GROUP_BYTES_MAX - 4096, number));
+        }
+        while log.gather(&mut allocate).is_some() {
+            log.written();
+        }
+        assert_eq!(log.create(), Some((3, FILE_BYTES)));
+        assert_eq!(log.create(), None, "one at a time");
+        log.created(3);
+        assert_eq!(log.file_counts(), (4, 2));
+        assert_eq!(log.create(), None, "the limit");
+    }
+}
