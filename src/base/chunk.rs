@@ -175,6 +175,12 @@ pub struct ChunkSlice {
 }
 
 impl ChunkSlice {
+    /// The chunk this is a part of.
+    #[must_use]
+    pub fn chunk(&self) -> &Chunk {
+        &self.chunk
+    }
+
     /// A part of this part.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> ChunkSlice {

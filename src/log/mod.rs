@@ -1,1 +1,36 @@
-//! To come.
+//! One partition's log: segments, indexes, leader epochs, producer state, what is durable; pure.
+//!
+//! Lives on the shard that owns the partition. Decides what is written where ([`LogEffects`]) and folds completions
+//! back; knows no file, no clock, and of the commit log only that bytes handed to it come back durable.
+//!
+//! A segment file is Kafka's own: record batches back to back, byte-identical to the wire but for base offset and leader
+//! epoch. Appended bytes lie in aligned chunks in memory, which are the tail cache and the write buffers at once. Two
+//! ways to stable storage:
+//! - small appends go to the shard's commit log; their chunk is written to the segment when it is full, and synced
+//!   before the commit file that covers it is reused;
+//! - a large batch is written straight to the segment, whole blocks only, durable when written; what remains of its last
+//!   block goes to the commit log.
+//!
+//! Invariants: log start ≤ flushed ≤ log end; only whole blocks are written to a segment, each once (the last one of a
+//! segment padded with zeros and cut off again when it is sealed); a byte is readable from the file below
+//! `readable_end`, from memory above; the file holds durable bytes below its stable end, the commit log the rest.
+
+mod epochs;
+mod index;
+mod partition;
+mod producers;
+mod read;
+mod segment;
+mod snapshot;
+mod tail;
+
+pub use epochs::EpochCache;
+pub use index::{IndexedBatch, SparseIndex};
+pub use partition::{
+    Accepted, AppendError, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment, ToLog,
+};
+pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
+pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, scan_for_batch, scan_for_offset, scan_for_time};
+pub use segment::{LogOp, Purpose};
+pub use snapshot::PartitionSnapshot;
+pub use tail::Allocate;

@@ -1,0 +1,580 @@
+//! One partition's log: what is appended, what of it is durable, which segments hold it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::base::io::{IoOp, SegmentId};
+use crate::base::{ChunkSlice, LeaderEpoch, Now, Offset, TimestampMs, TopicPartition};
+use crate::config::topic::{TimestampType, TopicSettings};
+use crate::record::{
+    self, BATCH_HEADER_BYTES, BatchError, BatchHeader, ProduceLimits, stamp_header, stamp_log_append_time,
+};
+
+use super::epochs::EpochCache;
+use super::index::{IndexedBatch, SparseIndex};
+use super::producers::{Admission, ProducerStates, Sequenced};
+use super::segment::{LogOp, OpenSegment, Purpose, SealedSegment};
+use super::tail::{Allocate, Placed, Stamped, Tail, TailBatch};
+
+/// The same for every partition of a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// A batch of at least this many bytes goes straight to its segment.
+    pub direct_run_bytes: usize,
+    /// Largest regular chunk.
+    pub chunk_bytes_max: usize,
+    /// Allocated when a segment's file is created for a direct run.
+    pub create_allocate_bytes: u64,
+}
+
+#[derive(Debug)]
+pub struct PartitionLog {
+    pub id: TopicPartition,
+    pub(super) log_start: Offset,
+    pub(super) log_end: Offset,
+    /// Records below are on stable storage.
+    flushed: Offset,
+    epoch: LeaderEpoch,
+    pub(super) epochs: EpochCache,
+    pub(super) producers: ProducerStates,
+    pub(super) sealed: VecDeque<SealedSegment>,
+    /// Rolled, still being written out.
+    pub(super) draining: VecDeque<OpenSegment>,
+    pub(super) active: OpenSegment,
+    /// Appends that are not durable yet, in order.
+    unflushed: VecDeque<Unflushed>,
+    next_append: u64,
+    /// Segment bytes that the commit log must hold until a sync: see [`PartitionLog::release`].
+    coverage: Coverage,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unflushed {
+    end: Offset,
+    /// Writes that must complete before the append is durable.
+    parts: u8,
+}
+
+/// Which commit files the partition still needs. Ages are the commit log's; opaque but ordered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Coverage {
+    /// The oldest file with bytes that are in no synced segment.
+    oldest: Option<u64>,
+    /// The same for what was logged since the release under way began.
+    since_release: Option<u64>,
+    release: Release,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Release {
+    #[default]
+    None,
+    /// What must still happen: the active segment's sync, and the re-logged tail being durable.
+    Running { sync: bool, relog: bool },
+}
+
+/// What a state change wants done.
+#[derive(Debug, Default)]
+pub struct LogEffects {
+    pub ops: Vec<LogOp>,
+    /// Bytes for the commit log.
+    pub log: Vec<ToLog>,
+}
+
+/// Bytes that the commit log must make durable.
+#[derive(Debug)]
+pub struct ToLog {
+    pub segment: SegmentId,
+    pub position: u64,
+    pub flushed: Offset,
+    pub data: [Option<ChunkSlice>; 2],
+    /// The append they belong to; `None` for a tail that is logged again.
+    pub append: Option<u64>,
+}
+
+/// An append accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub base_offset: Offset,
+    /// The append is durable when the flushed offset reaches this.
+    pub end: Offset,
+    pub log_append_time: TimestampMs,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error("sequence {received} does not follow {expected}")]
+    OutOfOrderSequence { expected: i32, received: i32 },
+    #[error("producer epoch {received} is older than {current}")]
+    InvalidProducerEpoch { current: i16, received: i16 },
+}
+
+/// What recovery knows of a partition; plain data that may cross threads.
+#[derive(Clone, Debug, Default)]
+pub struct RecoveredLog {
+    pub log_start: Offset,
+    pub log_end: Offset,
+    pub epochs: EpochCache,
+    pub producers: ProducerStates,
+    /// Ascending; the last one is the active segment.
+    pub segments: Vec<RecoveredSegment>,
+    /// The active segment's bytes after its last whole block.
+    pub carry: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct RecoveredSegment {
+    pub base: Offset,
+    pub size: u64,
+    pub index: SparseIndex,
+    /// Of the active segment, the first batch's timestamp.
+    pub begun: Option<TimestampMs>,
+}
+
+impl PartitionLog {
+    /// A log nothing was ever written to.
+    #[must_use]
+    pub fn empty(id: TopicPartition) -> PartitionLog {
+        PartitionLog::recovered(id, RecoveredLog::default(), &mut |_| unreachable!("nothing to carry"))
+    }
+
+    /// The log as recovery found it: everything in segments, synced.
+    #[must_use]
+    pub fn recovered(id: TopicPartition, mut found: RecoveredLog, allocate: Allocate<'_>) -> PartitionLog {
+        let active = match found.segments.pop() {
+            None => OpenSegment::fresh(SegmentId { partition: id, base: found.log_end }),
+            Some(last) => {
+                let tail = Tail::resume(last.size, &found.carry, allocate);
+                let id = SegmentId { partition: id, base: last.base };
+                let mut active = OpenSegment::resumed(id, last.size, found.log_end, tail, last.index);
+                active.begun = last.begun;
+                active
+            }
+        };
+        let bases: Vec<Offset> = found.segments.iter().map(|segment| segment.base).collect();
+        let ends = bases.into_iter().skip(1).chain([active.id.base]);
+        let sealed = found.segments.into_iter().zip(ends).map(|(segment, end)| SealedSegment {
+            id: SegmentId { partition: id, base: segment.base },
+            end,
+            size: segment.size,
+            max_timestamp: segment.index.max_timestamp(segment.base),
+            tail: Tail::default(),
+            index: None,
+        });
+        PartitionLog {
+            id,
+            log_start: found.log_start,
+            log_end: found.log_end,
+            flushed: found.log_end,
+            epoch: found.epochs.latest().unwrap_or(LeaderEpoch(0)),
+            epochs: found.epochs,
+            producers: found.producers,
+            sealed: sealed.collect(),
+            draining: VecDeque::new(),
+            active,
+            unflushed: VecDeque::new(),
+            next_append: 0,
+            coverage: Coverage::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn log_start(&self) -> Offset {
+        self.log_start
+    }
+
+    /// The next offset to be assigned.
+    #[must_use]
+    pub fn log_end(&self) -> Offset {
+        self.log_end
+    }
+
+    #[must_use]
+    pub fn flushed_offset(&self) -> Offset {
+        self.flushed
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// Leads from now on with `epoch`; epochs never go back.
+    pub fn lead(&mut self, epoch: LeaderEpoch) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    #[must_use]
+    pub fn epochs(&self) -> &EpochCache {
+        &self.epochs
+    }
+
+    /// Bytes in all segments.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        let sealed: u64 = self.sealed.iter().map(|segment| segment.size).sum();
+        sealed + self.draining.iter().map(|segment| segment.size).sum::<u64>() + self.active.size
+    }
+
+    /// Memory held by tails.
+    #[must_use]
+    pub fn resident_bytes(&self) -> usize {
+        let sealed: usize = self.sealed.iter().map(|segment| segment.tail.resident_bytes()).sum();
+        let draining: usize = self.draining.iter().map(|segment| segment.tail.resident_bytes()).sum();
+        sealed + draining + self.active.tail.resident_bytes()
+    }
+
+    /// Checks `batch` (exactly one record batch, as it came) and appends it.
+    pub fn append(
+        &mut self,
+        now: Now,
+        batch: &Bytes,
+        settings: &TopicSettings,
+        zstd_allowed: bool,
+        limits: &LogLimits,
+        allocate: Allocate<'_>,
+        out: &mut LogEffects,
+    ) -> Result<Accepted, AppendError> {
+        let header = record::validate_header(batch, &produce_limits(now, settings, zstd_allowed))?;
+        let sequenced = sequenced(&header);
+        if let Some(sequenced) = &sequenced
+            && let Some(duplicate) = self.admit(sequenced)?
+        {
+            return Ok(duplicate);
+        }
+        record::validate_records(batch, &header, settings.compact)?;
+        self.roll_if_due(now, batch.len(), &header, settings, out);
+        let stamped = self.stamp(now, batch, &header, settings)?;
+        let direct = batch.len() >= limits.direct_run_bytes;
+        let end = self.active.size;
+        let placed = if direct {
+            self.active.tail.append_direct(end, &stamped, allocate)
+        } else {
+            self.active.tail.append(end, &stamped, limits.chunk_bytes_max, allocate)
+        };
+        let placed = placed.ok_or(BatchError::Crc { claimed: header.crc, computed: record::batch_crc(batch) })?;
+        let log_append_time = match settings.timestamp_type {
+            TimestampType::CreateTime => TimestampMs::NONE,
+            TimestampType::LogAppendTime => now.wall,
+        };
+        let max_timestamp = if log_append_time == TimestampMs::NONE { header.max_timestamp } else { now.wall };
+        let accepted = self.enter(&header, max_timestamp, sequenced.as_ref(), settings);
+        self.active.begun.get_or_insert(now.wall);
+        self.hand_out(placed, accepted.end, limits, out);
+        Ok(Accepted { log_append_time, ..accepted })
+    }
+
+    /// Part of append `number` is durable. True if the flushed offset moved.
+    pub fn durable(&mut self, number: u64) -> bool {
+        let first = self.next_append - self.unflushed.len() as u64;
+        let at = usize::try_from(number - first).expect("appends are few");
+        let append = self.unflushed.get_mut(at).expect("only what is not durable becomes durable");
+        append.parts -= 1;
+        let before = self.flushed;
+        while let Some(front) = self.unflushed.front()
+            && front.parts == 0
+        {
+            self.flushed = front.end;
+            self.unflushed.pop_front();
+        }
+        assert!(self.flushed <= self.log_end, "flushed ≤ log end");
+        self.flushed > before
+    }
+
+    /// Bytes of this partition went into a group of the commit file `age`.
+    pub fn logged(&mut self, age: u64) {
+        match self.coverage.release {
+            Release::None => _ = self.coverage.oldest.get_or_insert(age),
+            Release::Running { .. } => _ = self.coverage.since_release.get_or_insert(age),
+        }
+    }
+
+    /// The oldest commit file the partition still needs.
+    #[must_use]
+    pub fn needs_commit_file(&self) -> Option<u64> {
+        self.coverage.oldest
+    }
+
+    /// Makes the commit files up to now unnecessary: whole blocks are written and synced, the rest of the last block is
+    /// logged again. Ends by itself; then [`PartitionLog::needs_commit_file`] is newer.
+    pub fn release(&mut self, out: &mut LogEffects) {
+        if self.coverage.release != Release::None || self.coverage.oldest.is_none() {
+            return;
+        }
+        let sync = self.active.size > 0;
+        if sync {
+            self.active.create(0, &mut out.ops);
+            if let Some(write) = self.active.tail.early_write() {
+                self.active.write(write, &mut out.ops);
+            }
+            self.active.want_sync(&mut out.ops);
+            self.write_index(out);
+        }
+        let relog = self.relog_remainder(out);
+        self.coverage.release = Release::Running { sync, relog };
+        self.end_release();
+    }
+
+    /// The tail logged again by [`PartitionLog::release`] is durable.
+    pub fn relogged(&mut self) {
+        if let Release::Running { sync, .. } = self.coverage.release {
+            self.coverage.release = Release::Running { sync, relog: false };
+        }
+        self.end_release();
+    }
+
+    /// An operation has succeeded. True if the flushed offset moved.
+    pub fn done(&mut self, purpose: Purpose, out: &mut LogEffects) -> bool {
+        let mut moved = false;
+        match purpose {
+            Purpose::Create { base } => self.with_open(base, out, |segment, ops| segment.created(ops)),
+            Purpose::Write { base, position } => {
+                self.with_open(base, out, |segment, ops| segment.write_done(position, ops));
+            }
+            Purpose::Direct { base, position, bytes, number } => {
+                self.with_open(base, out, |segment, ops| segment.direct_done(position, bytes, ops));
+                moved = self.durable(number);
+            }
+            Purpose::Sync { base } => {
+                self.with_open(base, out, |segment, _| segment.synced());
+                if base == self.active.id.base
+                    && let Release::Running { relog, .. } = self.coverage.release
+                {
+                    self.coverage.release = Release::Running { sync: false, relog };
+                }
+            }
+            Purpose::Seal { base } => self.sealed(base),
+            Purpose::Allocate { .. } | Purpose::WriteIndex | Purpose::Delete => {}
+        }
+        self.drain(out);
+        self.end_release();
+        moved
+    }
+
+    /// Rolls what is active, so that everything can be sealed: orderly stop.
+    pub fn finish(&mut self, out: &mut LogEffects) {
+        if self.active.size > 0 {
+            self.roll(out);
+        }
+        self.drain(out);
+    }
+
+    /// Every segment is sealed and nothing waits.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.draining.is_empty() && self.active.size == 0 && self.unflushed.is_empty()
+    }
+
+    /// Where recovery must begin scanning: segment, position and base offset of a batch with everything below synced.
+    pub(super) fn scan_start(&self) -> (Offset, u64, Offset) {
+        let segment = self.draining.front().unwrap_or(&self.active);
+        let (position, offset) = segment.scan_from();
+        (segment.id.base, position, offset)
+    }
+
+    fn admit(&self, batch: &Sequenced) -> Result<Option<Accepted>, AppendError> {
+        match self.producers.admit(batch) {
+            Admission::Append => Ok(None),
+            Admission::Duplicate(known) => Ok(Some(Accepted {
+                base_offset: known.base_offset,
+                end: known.last_offset.plus(1),
+                log_append_time: TimestampMs::NONE,
+            })),
+            Admission::OutOfOrder { expected } => {
+                Err(AppendError::OutOfOrderSequence { expected, received: batch.first_sequence })
+            }
+            Admission::Fenced { current } => {
+                Err(AppendError::InvalidProducerEpoch { current: current.0, received: batch.epoch.0 })
+            }
+        }
+    }
+
+    fn stamp<'a>(
+        &self,
+        now: Now,
+        batch: &'a Bytes,
+        header: &BatchHeader,
+        settings: &TopicSettings,
+    ) -> Result<Stamped<'a>, AppendError> {
+        let (original, payload) =
+            batch.split_first_chunk::<BATCH_HEADER_BYTES>().ok_or(BatchError::Short { bytes: batch.len() })?;
+        let mut stamped = *original;
+        stamp_header(&mut stamped, self.log_end, self.epoch);
+        if settings.timestamp_type == TimestampType::LogAppendTime {
+            stamp_log_append_time(&mut stamped, payload.len(), now.wall);
+        }
+        Ok(Stamped { header: stamped, original: *original, payload, crc: header.crc })
+    }
+
+    /// Accounts for a batch whose bytes are in the tail.
+    fn enter(
+        &mut self,
+        header: &BatchHeader,
+        max_timestamp: TimestampMs,
+        sequenced: Option<&Sequenced>,
+        settings: &TopicSettings,
+    ) -> Accepted {
+        let base_offset = self.log_end;
+        let last = base_offset.plus(i64::from(header.last_offset_delta));
+        let position = self.active.size;
+        let bytes = u32::try_from(header.total_bytes()).expect("a frame is bounded");
+        self.active.tail.enter(TailBatch { base: base_offset, last, position, bytes, epoch: self.epoch });
+        let noted = IndexedBatch { last_offset: last, max_timestamp, position };
+        self.active.index.note(self.active.id.base, noted, settings.index_interval_bytes);
+        self.active.size += u64::from(bytes);
+        self.epochs.note(self.epoch, base_offset);
+        if let Some(sequenced) = sequenced {
+            self.producers.note(sequenced, base_offset, max_timestamp);
+        }
+        self.log_end = last.plus(1);
+        assert!(self.log_start <= self.flushed && self.flushed < self.log_end, "log start ≤ flushed < log end");
+        Accepted { base_offset, end: self.log_end, log_append_time: TimestampMs::NONE }
+    }
+
+    fn hand_out(&mut self, placed: Placed, end: Offset, limits: &LogLimits, out: &mut LogEffects) {
+        let number = self.next_append;
+        self.next_append += 1;
+        let logged = placed.log.iter().any(Option::is_some);
+        let parts = u8::from(placed.direct.is_some()) + u8::from(logged);
+        self.unflushed.push_back(Unflushed { end, parts });
+        if placed.direct.is_some() || !placed.writes.is_empty() {
+            let ahead = if placed.direct.is_some() { limits.create_allocate_bytes } else { 0 };
+            self.active.create(ahead, &mut out.ops);
+        }
+        for write in placed.writes {
+            self.active.write(write, &mut out.ops);
+        }
+        if let Some(direct) = placed.direct {
+            self.active.write_direct(direct, number, &mut out.ops);
+        }
+        if logged {
+            out.log.push(ToLog {
+                segment: self.active.id,
+                position: placed.log_position,
+                flushed: self.flushed,
+                data: placed.log,
+                append: Some(number),
+            });
+        }
+    }
+
+    fn roll_if_due(
+        &mut self,
+        now: Now,
+        bytes: usize,
+        header: &BatchHeader,
+        settings: &TopicSettings,
+        out: &mut LogEffects,
+    ) {
+        if self.active.size == 0 {
+            return;
+        }
+        let last = self.log_end.plus(i64::from(header.last_offset_delta));
+        let full = self.active.size + bytes as u64 > settings.segment_bytes;
+        let too_far = last.since(self.active.id.base) > i64::from(i32::MAX);
+        let age_ms = self.active.begun.map_or(0, |begun| now.wall.0.saturating_sub(begun.0));
+        let old = u64::try_from(age_ms).is_ok_and(|age| age > settings.segment_ms);
+        if full || too_far || old {
+            self.roll(out);
+        }
+    }
+
+    fn roll(&mut self, out: &mut LogEffects) {
+        let fresh = OpenSegment::fresh(SegmentId { partition: self.id, base: self.log_end });
+        let mut rolled = std::mem::replace(&mut self.active, fresh);
+        rolled.create(0, &mut out.ops);
+        if let Some(write) = rolled.tail.seal() {
+            rolled.write(write, &mut out.ops);
+        }
+        if let Release::Running { relog, .. } = self.coverage.release {
+            // The rolled segment's own sealing takes the place of the sync.
+            self.coverage.release = Release::Running { sync: false, relog };
+        }
+        self.draining.push_back(rolled);
+        self.drain(out);
+    }
+
+    /// Seals rolled segments, oldest first, as soon as their writes are done.
+    fn drain(&mut self, out: &mut LogEffects) {
+        for segment in &mut self.draining {
+            segment.seal(&mut out.ops);
+        }
+    }
+
+    fn sealed(&mut self, base: Offset) {
+        let at = self.draining.iter().position(|segment| segment.id.base == base);
+        let at = at.expect("a rolled segment was being sealed");
+        let segment = self.draining.remove(at).expect("found just above");
+        let next = self.draining.get(at).unwrap_or(&self.active).id.base;
+        let before = self.sealed.partition_point(|sealed| sealed.id.base < base);
+        self.sealed.insert(before, SealedSegment::of(segment, next));
+        let nothing_unsynced = self.draining.is_empty() && self.active.size == 0;
+        if nothing_unsynced && self.coverage.release == Release::None {
+            self.coverage.oldest = None;
+        }
+    }
+
+    fn relog_remainder(&mut self, out: &mut LogEffects) -> bool {
+        let Some((position, rest)) = self.active.tail.remainder() else { return false };
+        out.log.push(ToLog {
+            segment: self.active.id,
+            position,
+            flushed: self.flushed,
+            data: [Some(rest), None],
+            append: None,
+        });
+        true
+    }
+
+    fn write_index(&mut self, out: &mut LogEffects) {
+        if self.active.is_missing() || self.active.index.is_empty() {
+            return;
+        }
+        let (index, time_index) = self.active.index.encode();
+        let op = IoOp::WriteIndex { segment: self.active.id, index, time_index };
+        out.ops.push(LogOp { purpose: Purpose::WriteIndex, op });
+    }
+
+    fn end_release(&mut self) {
+        let finished = self.coverage.release == Release::Running { sync: false, relog: false };
+        if finished && self.draining.is_empty() {
+            self.coverage =
+                Coverage { oldest: self.coverage.since_release, since_release: None, release: Release::None };
+        }
+    }
+
+    fn with_open(
+        &mut self,
+        base: Offset,
+        out: &mut LogEffects,
+        change: impl FnOnce(&mut OpenSegment, &mut Vec<LogOp>),
+    ) {
+        let draining = self.draining.iter_mut().find(|segment| segment.id.base == base);
+        let segment = draining.unwrap_or(&mut self.active);
+        assert_eq!(segment.id.base, base, "completions are for segments being written");
+        change(segment, &mut out.ops);
+    }
+}
+
+fn produce_limits(now: Now, settings: &TopicSettings, zstd_allowed: bool) -> ProduceLimits {
+    ProduceLimits {
+        batch_bytes_max: settings.max_message_bytes,
+        now: now.wall,
+        timestamp_before_ms_max: settings.timestamp_before_max_ms,
+        timestamp_after_ms_max: settings.timestamp_after_max_ms,
+        check_timestamps: settings.timestamp_type == TimestampType::CreateTime,
+        zstd_allowed,
+    }
+}
+
+fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
+    (header.producer_id.0 >= 0).then_some(Sequenced {
+        producer: header.producer_id,
+        epoch: header.producer_epoch,
+        first_sequence: header.base_sequence,
+        records: header.records_count,
+    })
+}

@@ -1,0 +1,301 @@
+//! Reading: where the batches for an offset or a timestamp are, in memory or on disk, and how much of what a disk read
+//! brought may be served.
+
+use crate::base::io::SegmentId;
+use crate::base::{ChunkSlice, Offset, TimestampMs};
+use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
+
+use super::index::SparseIndex;
+use super::partition::PartitionLog;
+use super::tail::{Tail, TailBatch};
+
+/// A cold read fetches this much beyond what was asked for: one index interval to walk over, and a header.
+const WALK_BYTES: usize = 20 * 1024;
+
+/// How a read from `offset` must proceed.
+#[derive(Debug)]
+pub enum ReadPlan {
+    /// Nothing below the limit yet.
+    Empty,
+    /// Whole batches, from memory.
+    Memory(Vec<ChunkSlice>),
+    /// The batch is on disk: read there, then [`scan_for_offset`].
+    Disk(DiskRead),
+    /// The sealed segment's index is needed first.
+    Index(SegmentId),
+    OutOfRange,
+}
+
+/// Where to read, in the file of one segment. `position` is that of a batch; the runtime reads whole blocks around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskRead {
+    pub segment: SegmentId,
+    pub position: u64,
+    pub bytes: usize,
+    /// The file's readable bytes end here.
+    pub end: u64,
+}
+
+/// What a reader may get.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// Batches that begin at or beyond this are not visible yet.
+    pub visible_end: Offset,
+    pub bytes_max: usize,
+    /// The first batch is returned even when larger than `bytes_max`.
+    pub first_whole: bool,
+}
+
+/// What a scan made of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// These bytes are what was looked for.
+    Found { from: usize, to: usize },
+    /// Go on at this many bytes further, with at least so many bytes.
+    More { skip: usize, bytes: usize },
+    /// The log ends before what was looked for.
+    End,
+    /// The batch at this offset does not match its checksum or is no batch.
+    Corrupt { offset: Offset },
+}
+
+impl PartitionLog {
+    /// Plans a read of the batches from `offset` on.
+    #[must_use]
+    pub fn read(&self, offset: Offset, limits: &ReadLimits) -> ReadPlan {
+        if offset < self.log_start || offset > self.log_end {
+            return ReadPlan::OutOfRange;
+        }
+        if offset >= limits.visible_end {
+            return ReadPlan::Empty;
+        }
+        let at = self.segment_of(offset);
+        if let Some(batches) = at.tail.batches_from(offset) {
+            return memory(at.tail, batches, limits);
+        }
+        let Some(index) = at.index else { return ReadPlan::Index(at.id) };
+        let position = index.position_before(at.id.base, offset);
+        let bytes = limits.bytes_max.saturating_add(WALK_BYTES);
+        ReadPlan::Disk(DiskRead { segment: at.id, position, bytes, end: at.file_end })
+    }
+
+    /// Plans the search for the first record at or after `timestamp`: the segments that may hold it, oldest first, each
+    /// with the position to begin at (0 if its index is not loaded).
+    #[must_use]
+    pub fn time_candidates(&self, timestamp: TimestampMs) -> Vec<DiskRead> {
+        let candidates = self.locations().filter(|at| at.max_timestamp.is_some_and(|(max, _)| max >= timestamp));
+        candidates
+            .map(|at| DiskRead {
+                segment: at.id,
+                position: at.index.map_or(0, |index| index.position_before_time(at.id.base, timestamp)),
+                bytes: 256 * 1024,
+                end: at.size,
+            })
+            .collect()
+    }
+
+    /// The largest timestamp of the log, and the last offset of the batch that has it.
+    #[must_use]
+    pub fn max_timestamp(&self) -> Option<(TimestampMs, Offset)> {
+        self.locations().filter_map(|at| at.max_timestamp).max_by_key(|(timestamp, offset)| (*timestamp, -offset.0))
+    }
+
+    /// The bytes `position..position + bytes` (or to the end) of a segment, copied from memory; `None` if memory does
+    /// not hold them. For the rare readers that look inside batches.
+    #[must_use]
+    pub fn copy_from_memory(&self, segment: SegmentId, position: u64, bytes: usize) -> Option<Vec<u8>> {
+        let at = self.locations().find(|at| at.id == segment)?;
+        let from = at.tail.start()?;
+        if position < from {
+            return None;
+        }
+        let to = at.size.min(position.saturating_add(bytes as u64));
+        Some(at.tail.slices(position.min(to), to).iter().flat_map(|piece| piece.iter().copied()).collect())
+    }
+
+    /// How far the segment's file can be read, should memory not hold it.
+    #[must_use]
+    pub fn file_end(&self, segment: SegmentId) -> Option<u64> {
+        self.locations().find(|at| at.id == segment).map(|at| at.file_end)
+    }
+
+    /// Keeps the index of a sealed segment.
+    pub fn index_loaded(&mut self, segment: SegmentId, index: SparseIndex) {
+        if let Some(sealed) = self.sealed.iter_mut().find(|sealed| sealed.id == segment) {
+            sealed.index = Some(index);
+        }
+    }
+
+    /// Lets the index of a sealed segment go.
+    pub fn drop_index(&mut self, segment: SegmentId) {
+        if let Some(sealed) = self.sealed.iter_mut().find(|sealed| sealed.id == segment) {
+            sealed.index = None;
+        }
+    }
+
+    /// Frees the oldest chunk of memory that the segment files make dispensable; returns its bytes, 0 if there is none.
+    pub fn evict(&mut self) -> usize {
+        let sealed = self.sealed.iter_mut().map(|segment| (u64::MAX, &mut segment.tail));
+        let open = self.draining.iter_mut().map(|segment| (segment.readable_end(), &mut segment.tail));
+        for (readable_end, tail) in sealed.chain(open) {
+            if tail.start().is_some() {
+                return tail.evict_front(readable_end);
+            }
+        }
+        let readable_end = self.active.readable_end();
+        self.active.tail.evict_front(readable_end)
+    }
+
+    fn segment_of(&self, offset: Offset) -> Location<'_> {
+        if offset >= self.active.id.base {
+            return Location::open(&self.active);
+        }
+        if let Some(open) = self.draining.iter().rev().find(|open| open.id.base <= offset) {
+            return Location::open(open);
+        }
+        let after = self.sealed.partition_point(|sealed| sealed.id.base <= offset);
+        let sealed = after.checked_sub(1).and_then(|at| self.sealed.get(at));
+        Location::sealed(sealed.expect("the log start lies in a segment"))
+    }
+
+    fn locations(&self) -> impl Iterator<Item = Location<'_>> {
+        let sealed = self.sealed.iter().map(Location::sealed);
+        sealed.chain(self.draining.iter().map(Location::open)).chain([Location::open(&self.active)])
+    }
+}
+
+/// A segment as readers see it, whatever its state.
+struct Location<'a> {
+    id: SegmentId,
+    tail: &'a Tail,
+    index: Option<&'a SparseIndex>,
+    size: u64,
+    file_end: u64,
+    max_timestamp: Option<(TimestampMs, Offset)>,
+}
+
+impl<'a> Location<'a> {
+    fn open(segment: &'a super::segment::OpenSegment) -> Location<'a> {
+        Location {
+            id: segment.id,
+            tail: &segment.tail,
+            index: Some(&segment.index),
+            size: segment.size,
+            file_end: segment.readable_end().min(segment.size),
+            max_timestamp: segment.index.max_timestamp(segment.id.base),
+        }
+    }
+
+    fn sealed(segment: &'a super::segment::SealedSegment) -> Location<'a> {
+        Location {
+            id: segment.id,
+            tail: &segment.tail,
+            index: segment.index.as_ref(),
+            size: segment.size,
+            file_end: segment.size,
+            max_timestamp: segment.max_timestamp,
+        }
+    }
+}
+
+fn memory<'a>(tail: &Tail, batches: impl Iterator<Item = &'a TailBatch>, limits: &ReadLimits) -> ReadPlan {
+    let mut span: Option<(u64, u64)> = None;
+    for batch in batches {
+        let from = span.map_or(batch.position, |(from, _)| from);
+        let fits = batch.end_position() - from <= limits.bytes_max as u64 || span.is_none() && limits.first_whole;
+        if batch.base >= limits.visible_end || !fits {
+            break;
+        }
+        span = Some((from, batch.end_position()));
+    }
+    span.map_or(ReadPlan::Empty, |(from, to)| ReadPlan::Memory(tail.slices(from, to)))
+}
+
+/// Finds, in bytes that begin with a batch, the whole batches from the one that holds `offset` on, verifying the
+/// checksum of each that is to be served.
+#[must_use]
+pub fn scan_for_offset(bytes: &[u8], offset: Offset, limits: &ReadLimits) -> Scan {
+    let mut at = 0;
+    loop {
+        match batch_at(bytes, at) {
+            At::Batch(header) if header.last_offset() < offset => at += header.total_bytes(),
+            At::Batch(_) => return collect(bytes, at, limits),
+            At::Partial { bytes } => return Scan::More { skip: at, bytes },
+            At::End => return Scan::End,
+            At::Corrupt => return Scan::Corrupt { offset },
+        }
+    }
+}
+
+/// Finds the first batch whose largest timestamp is at or after `timestamp` and that ends at or beyond `from_offset`.
+#[must_use]
+pub fn scan_for_time(bytes: &[u8], timestamp: TimestampMs, from_offset: Offset) -> Scan {
+    scan_for(bytes, |header| header.max_timestamp >= timestamp && header.last_offset() >= from_offset)
+}
+
+/// Finds the batch that ends with `last_offset` or holds it.
+#[must_use]
+pub fn scan_for_batch(bytes: &[u8], last_offset: Offset) -> Scan {
+    scan_for(bytes, |header| header.last_offset() >= last_offset)
+}
+
+fn scan_for(bytes: &[u8], wanted: impl Fn(&BatchHeader) -> bool) -> Scan {
+    let mut at = 0;
+    loop {
+        match batch_at(bytes, at) {
+            At::Batch(header) if !wanted(&header) => at += header.total_bytes(),
+            At::Batch(header) => {
+                let to = at + header.total_bytes();
+                return match bytes.get(at..to) {
+                    None => Scan::More { skip: at, bytes: header.total_bytes() },
+                    Some(batch) if record::batch_crc(batch) != header.crc => {
+                        Scan::Corrupt { offset: header.base_offset }
+                    }
+                    Some(_) => Scan::Found { from: at, to },
+                };
+            }
+            At::Partial { bytes } => return Scan::More { skip: at, bytes },
+            At::End => return Scan::End,
+            At::Corrupt => return Scan::Corrupt { offset: Offset(-1) },
+        }
+    }
+}
+
+fn collect(bytes: &[u8], from: usize, limits: &ReadLimits) -> Scan {
+    let mut to = from;
+    while let At::Batch(header) = batch_at(bytes, to) {
+        let next = to + header.total_bytes();
+        let first = to == from;
+        if header.base_offset >= limits.visible_end || !(next - from <= limits.bytes_max || first && limits.first_whole)
+        {
+            break;
+        }
+        let Some(batch) = bytes.get(to..next) else {
+            if first {
+                return Scan::More { skip: from, bytes: header.total_bytes() };
+            }
+            break;
+        };
+        if record::batch_crc(batch) != header.crc {
+            return if first { Scan::Corrupt { offset: header.base_offset } } else { Scan::Found { from, to } };
+        }
+        to = next;
+    }
+    Scan::Found { from, to }
+}
+
+enum At {
+    Batch(BatchHeader),
+    Partial { bytes: usize },
+    End,
+    Corrupt,
+}
+
+fn batch_at(bytes: &[u8], at: usize) -> At {
+    match bytes.get(at..) {
+        None => At::Partial { bytes: BATCH_HEADER_BYTES },
+        Some(rest) if rest.len() < BATCH_HEADER_BYTES => At::Partial { bytes: BATCH_HEADER_BYTES },
+        Some(rest) if rest.iter().take(BATCH_HEADER_BYTES).all(|byte| *byte == 0) => At::End,
+        Some(rest) => BatchHeader::parse(rest).map_or(At::Corrupt, At::Batch),
+    }
+}

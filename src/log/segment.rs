@@ -1,0 +1,320 @@
+//! One segment file that is still being written to: the active one, and rolled ones until they are sealed.
+//!
+//! A sealed segment is another type ([`SealedSegment`]): its file is complete, synced, cut to its exact length and never
+//! written again.
+
+use crate::base::io::{IoOp, SegmentId, WriteData};
+use crate::base::{Offset, TimestampMs, block_ceil};
+
+use super::index::SparseIndex;
+use super::tail::{Tail, ToWrite};
+
+/// Allocation ahead of the first direct run, and of each following step up to [`ALLOCATE_STEP_BYTES_MAX`].
+const ALLOCATE_STEP_BYTES_MIN: u64 = 1024 * 1024;
+const ALLOCATE_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The log's own name for an operation it waits for; comes back with its completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Create { base: Offset },
+    Allocate { base: Offset },
+    /// A write the commit log covers.
+    Write { base: Offset, position: u64 },
+    /// A direct run: done means part of append `number` is durable.
+    Direct { base: Offset, position: u64, bytes: u64, number: u64 },
+    Sync { base: Offset },
+    Seal { base: Offset },
+    /// Rebuildable; the outcome does not matter.
+    WriteIndex,
+    /// Files that are no longer part of the log.
+    Delete,
+}
+
+/// An operation to be performed.
+#[derive(Debug)]
+pub struct LogOp {
+    pub purpose: Purpose,
+    pub op: IoOp,
+}
+
+#[derive(Debug)]
+pub struct OpenSegment {
+    pub id: SegmentId,
+    /// Logical length: what batches fill.
+    pub size: u64,
+    /// When the first batch came (its timestamp and the clock's): what rolling by time goes by.
+    pub begun: Option<TimestampMs>,
+    pub tail: Tail,
+    pub index: SparseIndex,
+    file: FileState,
+    allocated: u64,
+    allocate_step: u64,
+    /// Operations that wait for the file to exist, or for a sync to be issued.
+    held: Vec<LogOp>,
+    /// Positions of writes handed out and not completed.
+    outstanding: Vec<u64>,
+    /// Plain (not durable) writes among them: a sync covers only completed ones.
+    plain_outstanding: usize,
+    issued_to: u64,
+    /// Bytes recovery left in the file: readable whatever is being written over them (it begins with the same bytes).
+    recovered_end: u64,
+    sync: SyncState,
+    stable: Stable,
+}
+
+/// What of the segment is on stable storage in its own file.
+#[derive(Clone, Debug)]
+struct Stable {
+    /// Everything below.
+    end: u64,
+    /// What the sync under way will add.
+    syncing_to: u64,
+    /// Direct runs completed beyond `end`.
+    runs: Vec<(u64, u64)>,
+    /// The last batch known to lie at or below `end`: its position and base offset. Where a scan may begin.
+    scan_from: (u64, Offset),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileState {
+    Missing,
+    Creating,
+    Ready,
+    Sealing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SyncState {
+    Idle,
+    Wanted,
+    Syncing,
+}
+
+impl OpenSegment {
+    /// A segment that begins with the next append; its file is created then.
+    #[must_use]
+    pub fn fresh(id: SegmentId) -> OpenSegment {
+        OpenSegment::with(id, FileState::Missing, 0, Tail::default(), SparseIndex::default())
+    }
+
+    /// The active segment as recovery found it.
+    #[must_use]
+    pub fn resumed(id: SegmentId, size: u64, end: Offset, tail: Tail, index: SparseIndex) -> OpenSegment {
+        let mut segment = OpenSegment::with(id, FileState::Ready, size, tail, index);
+        segment.stable.scan_from = (size, end);
+        segment
+    }
+
+    fn with(id: SegmentId, file: FileState, size: u64, tail: Tail, index: SparseIndex) -> OpenSegment {
+        OpenSegment {
+            id,
+            size,
+            begun: None,
+            issued_to: crate::base::block_floor(size),
+            tail,
+            index,
+            file,
+            allocated: block_ceil(size),
+            allocate_step: ALLOCATE_STEP_BYTES_MIN,
+            held: Vec::new(),
+            outstanding: Vec::new(),
+            plain_outstanding: 0,
+            recovered_end: size,
+            sync: SyncState::Idle,
+            stable: Stable { end: size, syncing_to: 0, runs: Vec::new(), scan_from: (0, id.base) },
+        }
+    }
+
+    /// The file holds every byte below, readable; durable or not.
+    #[must_use]
+    pub fn readable_end(&self) -> u64 {
+        self.outstanding.iter().min().copied().unwrap_or(self.issued_to).max(self.recovered_end)
+    }
+
+    /// Where a recovery scan of this segment may begin: a batch's position and base offset, everything below it synced.
+    #[must_use]
+    pub fn scan_from(&self) -> (u64, Offset) {
+        self.stable.scan_from
+    }
+
+    /// Hands out a write that the commit log covers.
+    pub fn write(&mut self, write: ToWrite, out: &mut Vec<LogOp>) {
+        let position = write.position;
+        let op = self.write_op(write, false);
+        self.plain_outstanding += 1;
+        let held = self.sync == SyncState::Wanted;
+        self.issue(LogOp { purpose: Purpose::Write { base: self.id.base, position }, op }, held, out);
+    }
+
+    /// Hands out a direct run.
+    pub fn write_direct(&mut self, write: ToWrite, number: u64, out: &mut Vec<LogOp>) {
+        self.allocate_ahead(write.position + write.chunk.len() as u64, out);
+        let (position, bytes) = (write.position, write.chunk.len() as u64);
+        let op = self.write_op(write, true);
+        let purpose = Purpose::Direct { base: self.id.base, position, bytes, number };
+        self.issue(LogOp { purpose, op }, false, out);
+    }
+
+    /// Makes the file exist. Nothing happens if it does.
+    pub fn create(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
+        if self.file == FileState::Missing {
+            self.file = FileState::Creating;
+            self.allocated = allocate_bytes;
+            let op = IoOp::CreateSegment { segment: self.id, allocate_bytes };
+            out.push(LogOp { purpose: Purpose::Create { base: self.id.base }, op });
+        }
+    }
+
+    pub fn created(&mut self, out: &mut Vec<LogOp>) {
+        assert_eq!(self.file, FileState::Creating, "created once");
+        self.file = FileState::Ready;
+        out.append(&mut self.held);
+        self.sync_if_ready(out);
+    }
+
+    /// A write that the commit log covers has completed.
+    pub fn write_done(&mut self, position: u64, out: &mut Vec<LogOp>) {
+        self.no_longer_outstanding(position);
+        self.plain_outstanding -= 1;
+        self.sync_if_ready(out);
+    }
+
+    /// A direct run has completed: it is on stable storage.
+    pub fn direct_done(&mut self, position: u64, bytes: u64, out: &mut Vec<LogOp>) {
+        self.no_longer_outstanding(position);
+        self.stable.runs.push((position, position + bytes));
+        self.stable_to(self.stable.end);
+        self.sync_if_ready(out);
+    }
+
+    /// Asks for a sync of everything handed out so far. Writes to come wait until it has been issued.
+    pub fn want_sync(&mut self, out: &mut Vec<LogOp>) {
+        if self.sync == SyncState::Idle && matches!(self.file, FileState::Ready | FileState::Creating) {
+            self.sync = SyncState::Wanted;
+            self.sync_if_ready(out);
+        }
+    }
+
+    pub fn synced(&mut self) {
+        assert_eq!(self.sync, SyncState::Syncing, "a sync was under way");
+        self.sync = SyncState::Idle;
+        self.stable_to(self.stable.syncing_to);
+    }
+
+    /// Nothing is handed out, wanted or under way.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.outstanding.is_empty() && self.held.is_empty() && self.sync == SyncState::Idle
+            && self.file != FileState::Creating
+    }
+
+    /// Issues the sealing, once no write and no sync is under way. Returns whether it did.
+    pub fn seal(&mut self, out: &mut Vec<LogOp>) -> bool {
+        if !self.is_quiet() || self.file != FileState::Ready {
+            return false;
+        }
+        self.file = FileState::Sealing;
+        let (index, time_index) = self.index.encode();
+        let op = IoOp::SealSegment { segment: self.id, length: self.size, index, time_index };
+        out.push(LogOp { purpose: Purpose::Seal { base: self.id.base }, op });
+        true
+    }
+
+    /// The file was sealed at orderly stop, or sealing is complete.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.file == FileState::Missing
+    }
+
+    fn no_longer_outstanding(&mut self, position: u64) {
+        let at = self.outstanding.iter().position(|candidate| *candidate == position);
+        self.outstanding.swap_remove(at.expect("the write was handed out"));
+    }
+
+    /// Everything below `end` is stable; direct runs that adjoin add theirs.
+    fn stable_to(&mut self, end: u64) {
+        self.stable.end = self.stable.end.max(end);
+        while let Some(at) = self.stable.runs.iter().position(|(from, _)| *from <= self.stable.end) {
+            let (_, to) = self.stable.runs.swap_remove(at);
+            self.stable.end = self.stable.end.max(to);
+        }
+        if let Some(batch) = self.tail.last_batch_at(self.stable.end)
+            && batch.position > self.stable.scan_from.0
+        {
+            self.stable.scan_from = (batch.position, batch.base);
+        }
+    }
+
+    fn write_op(&mut self, write: ToWrite, durable: bool) -> IoOp {
+        let data = match write.part {
+            None => WriteData::Whole(write.chunk),
+            Some((from, to)) => WriteData::Copy(vec![write.chunk.slice(from..to)]),
+        };
+        self.outstanding.push(write.position);
+        let end = write.position + data.len() as u64;
+        assert!(write.position >= self.issued_to || durable, "segment bytes are written once");
+        self.issued_to = self.issued_to.max(end);
+        IoOp::WriteSegment { segment: self.id, position: write.position, data, durable }
+    }
+
+    fn issue(&mut self, op: LogOp, held: bool, out: &mut Vec<LogOp>) {
+        if held || self.file == FileState::Creating {
+            self.held.push(op);
+        } else {
+            assert_eq!(self.file, FileState::Ready, "writes go to a file that exists");
+            out.push(op);
+        }
+    }
+
+    fn sync_if_ready(&mut self, out: &mut Vec<LogOp>) {
+        let plain_held = self.held.len();
+        if self.sync == SyncState::Wanted && self.file == FileState::Ready && self.plain_outstanding == plain_held {
+            self.sync = SyncState::Syncing;
+            self.stable.syncing_to = self.readable_end();
+            out.push(LogOp {
+                purpose: Purpose::Sync { base: self.id.base },
+                op: IoOp::SyncSegment { segment: self.id },
+            });
+            out.append(&mut self.held);
+        }
+    }
+
+    fn allocate_ahead(&mut self, end: u64, out: &mut Vec<LogOp>) {
+        if end + self.allocate_step / 2 <= self.allocated || self.file != FileState::Ready {
+            return;
+        }
+        self.allocated = block_ceil(end) + self.allocate_step;
+        self.allocate_step = (self.allocate_step * 4).min(ALLOCATE_STEP_BYTES_MAX);
+        let op = IoOp::Allocate { segment: self.id, allocate_bytes: self.allocated };
+        out.push(LogOp { purpose: Purpose::Allocate { base: self.id.base }, op });
+    }
+}
+
+/// A finished segment.
+#[derive(Debug)]
+pub struct SealedSegment {
+    pub id: SegmentId,
+    /// The next segment's base.
+    pub end: Offset,
+    pub size: u64,
+    /// The largest timestamp, and the last offset of the batch that has it.
+    pub max_timestamp: Option<(TimestampMs, Offset)>,
+    /// What memory still holds of it.
+    pub tail: Tail,
+    /// Loaded when a reader needs it.
+    pub index: Option<SparseIndex>,
+}
+
+impl SealedSegment {
+    #[must_use]
+    pub fn of(segment: OpenSegment, end: Offset) -> SealedSegment {
+        SealedSegment {
+            max_timestamp: segment.index.max_timestamp(segment.id.base),
+            id: segment.id,
+            end,
+            size: segment.size,
+            tail: segment.tail,
+            index: None,
+        }
+    }
+}
