@@ -1,7 +1,372 @@
 //! The shard: one core's share of the data, as a pure state machine.
+//!
+//! Owns its partitions, their logs, the commit log, whoever waits on them and, on shard 0, the metadata controller.
+//! Inputs and the time go in ([`Shard::request`], [`Shard::io_done`], [`Shard::image`], [`Shard::turn`]); effects come out.
+//! The law: perform all effects of an input before giving the next. No I/O, no clock, no entropy in here: the same shard
+//! runs in the simulator.
+//!
+//! Inputs only queue what wants the disk; [`Shard::turn`], called once after a batch of inputs, gathers the commit group:
+//! that is where batching comes from.
+//!
+//! Limits: what is not durable yet is bounded by the bytes the server admits; memory for tails by `cache_bytes` beyond
+//! that; waiting fetches by the requests the server lets a connection have in progress.
 
+mod control;
 mod effect;
+mod fetch;
+mod io;
+mod lookup;
+mod partitions;
+mod produce;
+mod reclaim;
 mod request;
 
-pub use effect::{Effect, IoDone, IoId, IoOp, IoRequest, SegmentId, WriteData};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::base::io::{IoDone, IoOp};
+use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
+use crate::commit::{CommitLog, Pending, Start, Ticket};
+use crate::commit::EntryHeader;
+use crate::controller::Controller;
+use crate::log::{LogEffects, LogLimits, RecoveredLog};
+
+use control::ControllerSeat;
+pub use effect::{Effect, IoId, IoRequest};
+pub use crate::base::io::{SegmentId, WriteData};
+use fetch::FetchWaits;
+use io::{IoContext, IoTable};
+use lookup::Lookups;
+use partitions::Partitions;
+use produce::ProduceWaits;
+use reclaim::Reclaim;
 pub use request::*;
+
+/// Settings of one shard.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    pub shard: ShardId,
+    pub shards: u16,
+    pub limits: LogLimits,
+    /// Memory for tails that are already in segments; beyond, the oldest are let go.
+    pub cache_bytes: usize,
+    /// From the kernel's entropy, or the simulator's seed.
+    pub seed: u64,
+}
+
+/// What recovery hands a shard: plain data that may cross threads.
+#[derive(Clone, Debug)]
+pub struct ShardRecovery {
+    pub commit: Start,
+    pub partitions: Vec<(TopicPartition, RecoveredLog)>,
+    pub image: Image,
+    /// Shard 0 only.
+    pub controller: Option<Controller>,
+}
+
+/// Memory of a given length, a multiple of 4096, initialised.
+pub type ChunkAllocator = Box<dyn FnMut(usize) -> Chunk>;
+
+/// Counts since start; read by metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardCounters {
+    pub batches_appended: u64,
+    pub bytes_appended: u64,
+    pub records_appended: u64,
+    pub batches_refused: u64,
+    pub batches_duplicate: u64,
+    pub commit_groups: u64,
+    pub commit_bytes: u64,
+    pub direct_runs: u64,
+    pub direct_bytes: u64,
+    pub segment_writes: u64,
+    pub segment_syncs: u64,
+    pub checkpoints: u64,
+    pub fetches_from_memory: u64,
+    pub cold_reads: u64,
+    pub cold_read_bytes: u64,
+    pub corrupt_reads: u64,
+    pub evicted_bytes: u64,
+}
+
+pub struct Shard {
+    config: ShardConfig,
+    allocate: ChunkAllocator,
+    /// Bytes of chunk memory alive, wherever they are held; kept by the allocator.
+    memory: Rc<Cell<usize>>,
+    image: Image,
+    partitions: Partitions,
+    commit: CommitLog,
+    io: IoTable,
+    produce: ProduceWaits,
+    fetch: FetchWaits,
+    lookups: Lookups,
+    reclaim: Reclaim,
+    controller: Option<ControllerSeat>,
+    /// Partitions in the order their chunks went to disk: where memory is taken back first.
+    evictable: VecDeque<u32>,
+    /// Set by the first failed write or sync: nothing is acknowledged any more.
+    failed: Option<String>,
+    /// Set while the disk is full: appends are refused with a retriable error.
+    disk_full: bool,
+    stop: Stop,
+    counters: ShardCounters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Running,
+    Draining,
+    Checkpointing,
+    Stopped,
+}
+
+impl Shard {
+    #[must_use]
+    pub fn new(
+        config: ShardConfig,
+        recovered: ShardRecovery,
+        mut allocate: ChunkAllocator,
+        memory: Rc<Cell<usize>>,
+    ) -> Shard {
+        let partitions = Partitions::recovered(recovered.partitions, &mut *allocate);
+        let controller = recovered.controller.map(|controller| ControllerSeat::new(controller, config.seed));
+        let mut shard = Shard {
+            commit: CommitLog::new(recovered.commit),
+            partitions,
+            allocate,
+            memory,
+            image: recovered.image,
+            io: IoTable::default(),
+            produce: ProduceWaits::default(),
+            fetch: FetchWaits::default(),
+            lookups: Lookups::default(),
+            reclaim: Reclaim::default(),
+            controller,
+            evictable: VecDeque::new(),
+            failed: None,
+            disk_full: false,
+            stop: Stop::Running,
+            counters: ShardCounters::default(),
+            config,
+        };
+        shard.place_partitions(&mut Vec::new());
+        shard
+    }
+
+    /// A question from a connection, here or elsewhere. Answered by [`Effect::Reply`] with the same id, once.
+    pub fn request(&mut self, now: Now, id: RequestId, request: ShardRequest, effects: &mut Vec<Effect>) {
+        match request {
+            ShardRequest::Produce(request) => self.produce(now, id, request, effects),
+            ShardRequest::Fetch(request) => self.fetch(now, id, request, effects),
+            ShardRequest::FetchNow(fetch) => self.fetch_now(fetch, effects),
+            ShardRequest::ListOffsets(partitions) => self.list_offsets(id, &partitions, effects),
+            ShardRequest::OffsetForLeaderEpoch(partitions) => self.offset_for_leader_epoch(id, &partitions, effects),
+            ShardRequest::Controller(request) => self.control(now, id, &request, effects),
+        }
+    }
+
+    /// A new cluster state. Partitions that are this shard's and new exist from now on; those that are gone are dropped.
+    pub fn image(&mut self, _now: Now, image: Image, effects: &mut Vec<Effect>) {
+        if image.version >= self.image.version {
+            self.image = image;
+            self.place_partitions(effects);
+        }
+    }
+
+    /// The newest cluster state this shard has.
+    #[must_use]
+    pub fn current_image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Call once after a batch of inputs: gathers the next commit group, answers fetches whose time has come, frees
+    /// memory and commit files.
+    pub fn turn(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.expire_fetches(now, effects);
+        self.write_commit_group(effects);
+        self.reclaim_commit_files(effects);
+        self.create_commit_file(effects);
+        self.free_memory();
+        self.retry_full_disk(now, effects);
+        self.advance_stop(effects);
+    }
+
+    /// When [`Shard::turn`] must be called even if nothing comes in.
+    #[must_use]
+    pub fn next_deadline(&self) -> MonoNanos {
+        self.fetch.next_deadline().min(self.io.next_retry())
+    }
+
+    /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.
+    pub fn stop(&mut self, _now: Now, effects: &mut Vec<Effect>) {
+        if self.stop != Stop::Running {
+            return;
+        }
+        self.stop = Stop::Draining;
+        for slot in self.partitions.slots() {
+            self.with_log(slot, effects, |log, out| log.finish(out));
+        }
+        self.advance_stop(effects);
+    }
+
+    /// Everything is in sealed segments and the clean checkpoint is written; or storage has failed.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop == Stop::Stopped || self.failed.is_some()
+    }
+
+    /// Appends, syncs or cold reads are under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.io.is_empty() || !self.commit.is_idle()
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> &ShardCounters {
+        &self.counters
+    }
+
+    /// Partitions, waiting fetches, bytes waiting for the commit log, commit files (all, free), bytes of chunk memory.
+    #[must_use]
+    pub fn gauges(&self) -> ShardGauges {
+        let (commit_files, commit_files_free) = self.commit.file_counts();
+        ShardGauges {
+            partitions: self.partitions.len(),
+            fetches_waiting: self.fetch.len(),
+            commit_pending_bytes: self.commit.pending_bytes(),
+            commit_files,
+            commit_files_free,
+            chunk_bytes: self.memory.get(),
+        }
+    }
+
+    /// Changes a partition's log and carries out what it wants.
+    fn with_log<R>(
+        &mut self,
+        slot: u32,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut crate::log::PartitionLog, &mut LogEffects) -> R,
+    ) -> Option<R> {
+        let partition = self.partitions.get_mut(slot)?;
+        let mut out = LogEffects::default();
+        let result = change(&mut partition.log, &mut out);
+        self.absorb(slot, out, effects);
+        Some(result)
+    }
+
+    fn absorb(&mut self, slot: u32, out: LogEffects, effects: &mut Vec<Effect>) {
+        for op in out.ops {
+            self.count_op(slot, &op.op);
+            self.issue(IoContext::Log { slot, purpose: op.purpose }, op.op, effects);
+        }
+        for entry in out.log {
+            let Some(partition) = self.partitions.get_mut(slot) else { continue };
+            let header = EntryHeader {
+                partition: partition.log.id,
+                segment_base: entry.segment.base,
+                position: entry.position,
+                flushed: entry.flushed,
+            };
+            let number = entry.append.unwrap_or(RELOGGED);
+            let pending = Pending { header, data: entry.data, ticket: Ticket { slot, number } };
+            if entry.append.is_some() { self.commit.push(pending) } else { self.commit.relog(pending) }
+        }
+    }
+
+    fn write_commit_group(&mut self, effects: &mut Vec<Effect>) {
+        if self.failed.is_some() {
+            return;
+        }
+        let Some(write) = self.commit.gather(&mut *self.allocate) else { return };
+        for ticket in self.commit.issued() {
+            if let Some(partition) = self.partitions.get_mut(ticket.slot) {
+                partition.log.logged(write.age.0);
+            }
+        }
+        self.counters.commit_groups += 1;
+        self.counters.commit_bytes += write.data.len() as u64;
+        let op = IoOp::WriteCommit { file: write.file, position: write.position, data: write.data };
+        self.issue(IoContext::Commit, op, effects);
+    }
+
+    fn commit_written(&mut self, effects: &mut Vec<Effect>) {
+        for ticket in self.commit.written() {
+            if ticket.number == RELOGGED {
+                if let Some(partition) = self.partitions.get_mut(ticket.slot) {
+                    partition.log.relogged();
+                }
+            } else if self.partitions.get_mut(ticket.slot).is_some_and(|it| it.log.durable(ticket.number)) {
+                self.flushed(ticket.slot, effects);
+            }
+        }
+    }
+
+    fn create_commit_file(&mut self, effects: &mut Vec<Effect>) {
+        if let Some((file, bytes)) = self.commit.create() {
+            self.issue(IoContext::CommitFile { file }, IoOp::CreateCommitFile { file, bytes }, effects);
+        }
+    }
+
+    fn free_memory(&mut self) {
+        let mut attempts = self.evictable.len();
+        while self.memory.get() > self.config.cache_bytes && attempts > 0 {
+            attempts -= 1;
+            let Some(slot) = self.evictable.pop_front() else { break };
+            let Some(partition) = self.partitions.get_mut(slot) else { continue };
+            let freed = partition.log.evict();
+            self.counters.evicted_bytes += freed as u64;
+            if freed == 0 {
+                self.evictable.push_back(slot);
+            }
+        }
+    }
+
+    fn advance_stop(&mut self, effects: &mut Vec<Effect>) {
+        let drained = self.commit.is_idle() && self.io.is_empty() && self.partitions.all_finished();
+        if self.stop == Stop::Draining && drained && self.failed.is_none() {
+            self.stop = Stop::Checkpointing;
+            let bytes = self.checkpoint(self.commit.next_sequence(), true);
+            self.issue(IoContext::Checkpoint { age: None }, IoOp::WriteCheckpoint { bytes }, effects);
+        }
+    }
+
+    fn count_op(&mut self, slot: u32, op: &IoOp) {
+        match op {
+            IoOp::WriteSegment { data, durable, .. } => {
+                self.counters.segment_writes += 1;
+                self.evictable.push_back(slot);
+                if *durable {
+                    self.counters.direct_runs += 1;
+                    self.counters.direct_bytes += data.len() as u64;
+                    self.reclaim.direct_bytes += data.len() as u64;
+                }
+            }
+            IoOp::SyncSegment { .. } => self.counters.segment_syncs += 1,
+            _ => {}
+        }
+    }
+
+    /// The first failed write or sync: no later success counts.
+    fn fail(&mut self, reason: String, effects: &mut Vec<Effect>) {
+        if self.failed.is_none() {
+            self.failed = Some(reason.clone());
+            effects.push(Effect::Fatal { reason });
+        }
+    }
+}
+
+/// Levels, not counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardGauges {
+    pub partitions: usize,
+    pub fetches_waiting: usize,
+    pub commit_pending_bytes: usize,
+    pub commit_files: usize,
+    pub commit_files_free: usize,
+    pub chunk_bytes: usize,
+}
+
+/// The ticket number of a tail that was logged again; appends count from 0 and never get here.
+const RELOGGED: u64 = u64::MAX;

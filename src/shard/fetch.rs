@@ -1,0 +1,381 @@
+//! Fetch: whole batches by reference, from memory at once or from disk after a read; long polls are waiters on offsets.
+
+use std::collections::BTreeSet;
+
+use crate::base::hash::IdMap;
+use crate::base::io::{IoOp, SegmentId};
+use crate::base::{BLOCK_BYTES, ChunkSlice, MonoNanos, Now, Offset, Payload, block_ceil, block_floor};
+use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, scan_for_offset};
+
+use super::io::IoContext;
+use super::request::{EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, PartitionError, RequestId, ShardReply};
+use super::{Effect, Shard};
+
+/// One cold read brings at most this much for one partition; a fetch that wants more gets less, and asks again.
+const COLD_READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// Fetches that wait for data, and fetches that wait for the disk.
+#[derive(Debug, Default)]
+pub(super) struct FetchWaits {
+    parked: IdMap<u64, Parked>,
+    by_request: std::collections::BTreeMap<RequestId, u64>,
+    deadlines: BTreeSet<(MonoNanos, u64)>,
+    reading: IdMap<u64, Reading>,
+    readers: IdMap<u64, Reader>,
+    woken: Vec<u32>,
+    next: u64,
+}
+
+/// A long poll.
+#[derive(Debug)]
+struct Parked {
+    id: RequestId,
+    request: FetchRequest,
+    deadline: MonoNanos,
+    slots: Vec<u32>,
+}
+
+/// A fetch some of whose partitions are being read from disk.
+#[derive(Debug)]
+struct Reading {
+    id: RequestId,
+    results: Vec<FetchResult>,
+    remaining: usize,
+}
+
+/// One partition's part of it.
+#[derive(Clone, Copy, Debug)]
+struct Reader {
+    fetch: u64,
+    /// Which of the request's partitions.
+    index: usize,
+    slot: u32,
+    offset: Offset,
+    limits: ReadLimits,
+    at: DiskRead,
+}
+
+/// What a first look at a fetch gives.
+struct Attempt {
+    results: Vec<FetchResult>,
+    bytes: usize,
+    /// An error, a divergence: answer without waiting.
+    urgent: bool,
+    cold: Vec<(usize, u32, ReadLimits, Cold)>,
+}
+
+enum Cold {
+    Read(DiskRead),
+    Index(SegmentId),
+}
+
+impl FetchWaits {
+    pub(super) fn len(&self) -> usize {
+        self.parked.len() + self.reading.len()
+    }
+
+    pub(super) fn next_deadline(&self) -> MonoNanos {
+        self.deadlines.first().map_or(MonoNanos::NEVER, |(deadline, _)| *deadline)
+    }
+
+    /// A partition's visible end has moved.
+    pub(super) fn wake(&mut self, slot: u32) {
+        self.woken.push(slot);
+    }
+}
+
+impl Shard {
+    pub(super) fn fetch(&mut self, now: Now, id: RequestId, request: FetchRequest, effects: &mut Vec<Effect>) {
+        let attempt = self.attempt(&request);
+        let enough = attempt.urgent || attempt.bytes >= request.bytes_min as usize || request.wait_ms_max == 0;
+        if !attempt.cold.is_empty() {
+            self.read_cold(id, &request, attempt, effects);
+        } else if enough {
+            self.counters.fetches_from_memory += 1;
+            effects.push(Effect::Reply { to: id, reply: ShardReply::Fetch(attempt.results) });
+        } else {
+            self.park(now, id, request);
+        }
+    }
+
+    /// The asker has enough from elsewhere: answer with what there is.
+    pub(super) fn fetch_now(&mut self, id: RequestId, effects: &mut Vec<Effect>) {
+        if let Some(fetch) = self.fetch.by_request.get(&id).copied() {
+            self.answer_fetch(fetch, effects);
+        }
+    }
+
+    /// Answers long polls whose time has come.
+    pub(super) fn expire_fetches(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while let Some((deadline, fetch)) = self.fetch.deadlines.first().copied()
+            && deadline <= now.mono
+        {
+            self.answer_fetch(fetch, effects);
+        }
+        self.answer_woken(effects);
+    }
+
+    /// Answers the long polls that the partitions woken since the last time satisfy.
+    pub(super) fn answer_woken(&mut self, effects: &mut Vec<Effect>) {
+        for slot in std::mem::take(&mut self.fetch.woken) {
+            let waiting = self.partitions.get(slot).map(|partition| partition.fetches.clone()).unwrap_or_default();
+            for fetch in waiting {
+                let Some(parked) = self.fetch.parked.get(&fetch) else { continue };
+                let bytes_min = parked.request.bytes_min as usize;
+                let attempt = self.attempt(&parked.request);
+                if attempt.urgent || !attempt.cold.is_empty() || attempt.bytes >= bytes_min {
+                    self.answer_fetch(fetch, effects);
+                }
+            }
+        }
+    }
+
+    /// Takes a long poll out of waiting and answers it with what there is.
+    pub(super) fn answer_fetch(&mut self, fetch: u64, effects: &mut Vec<Effect>) {
+        let Some(parked) = self.fetch.parked.remove(&fetch) else { return };
+        self.fetch.by_request.remove(&parked.id);
+        self.fetch.deadlines.remove(&(parked.deadline, fetch));
+        for slot in &parked.slots {
+            if let Some(partition) = self.partitions.get_mut(*slot) {
+                partition.fetches.retain(|waiting| *waiting != fetch);
+            }
+        }
+        let attempt = self.attempt(&parked.request);
+        if attempt.cold.is_empty() {
+            self.counters.fetches_from_memory += 1;
+            effects.push(Effect::Reply { to: parked.id, reply: ShardReply::Fetch(attempt.results) });
+        } else {
+            self.read_cold(parked.id, &parked.request, attempt, effects);
+        }
+    }
+
+    /// The blocks a reader asked for, or none if the disk would not give them.
+    pub(super) fn cold_read(&mut self, reader: u64, bytes: Result<ChunkSlice, ()>, effects: &mut Vec<Effect>) {
+        if self.lookups.owns(reader) {
+            return self.lookup_read(reader, bytes, effects);
+        }
+        let Some(state) = self.fetch.readers.get(&reader).copied() else { return };
+        let Ok(bytes) = bytes else {
+            return self.cold_done(reader, Err(PartitionError::StorageFailed), effects);
+        };
+        let skip = usize::try_from(state.at.position - block_floor(state.at.position)).expect("less than a block");
+        let visible = usize::try_from(state.at.end - block_floor(state.at.position)).unwrap_or(usize::MAX);
+        let to = bytes.len().min(visible);
+        let window = bytes.get(skip..to).unwrap_or(&[]);
+        match scan_for_offset(window, state.offset, &state.limits) {
+            Scan::Found { from, to } if from == to => self.cold_done(reader, Ok(Vec::new()), effects),
+            Scan::Found { from, to } => {
+                let piece = bytes.slice(skip + from..skip + to);
+                self.cold_done(reader, Ok(vec![Payload::Chunk(piece)]), effects);
+            }
+            Scan::More { skip: further, bytes } => self.read_further(reader, state, further, bytes, effects),
+            Scan::End => self.cold_done(reader, Ok(Vec::new()), effects),
+            Scan::Corrupt { offset } => {
+                self.counters.corrupt_reads += 1;
+                self.cold_done(reader, Err(PartitionError::Corrupt { offset }), effects);
+            }
+        }
+    }
+
+    /// The index a reader asked for.
+    pub(super) fn index_read(&mut self, reader: u64, index: SparseIndex, effects: &mut Vec<Effect>) {
+        if self.lookups.owns(reader) {
+            return self.lookup_index(reader, index, effects);
+        }
+        let Some(state) = self.fetch.readers.get(&reader).copied() else { return };
+        let Some(partition) = self.partitions.get_mut(state.slot) else {
+            return self.cold_done(reader, Err(PartitionError::NotHere), effects);
+        };
+        partition.log.index_loaded(state.at.segment, index);
+        match partition.log.read(state.offset, &state.limits) {
+            ReadPlan::Disk(at) => self.issue_read(reader, Reader { at: cap(at), ..state }, effects),
+            ReadPlan::Memory(pieces) => {
+                let pieces = pieces.into_iter().map(Payload::Chunk).collect();
+                self.cold_done(reader, Ok(pieces), effects);
+            }
+            ReadPlan::Empty | ReadPlan::Index(_) => self.cold_done(reader, Ok(Vec::new()), effects),
+            ReadPlan::OutOfRange => {
+                let error = out_of_range(&partition.log, state.offset);
+                self.cold_done(reader, Err(error), effects);
+            }
+        }
+    }
+
+    pub(super) fn next_reader(&mut self) -> u64 {
+        self.fetch.next += 1;
+        self.fetch.next
+    }
+
+    fn attempt(&self, request: &FetchRequest) -> Attempt {
+        let mut attempt = Attempt {
+            results: Vec::with_capacity(request.partitions.len()),
+            bytes: 0,
+            urgent: false,
+            cold: Vec::new(),
+        };
+        let mut left = request.bytes_max as usize;
+        for part in &request.partitions {
+            let limits = |visible_end| ReadLimits {
+                visible_end,
+                bytes_max: left.min(part.bytes_max as usize),
+                first_whole: attempt.bytes == 0 && attempt.cold.is_empty(),
+            };
+            let outcome = match self.look(part, &limits) {
+                Ok(Look::Ready(fetched)) => {
+                    let bytes = fetched.records_bytes();
+                    attempt.bytes += bytes;
+                    left = left.saturating_sub(bytes);
+                    attempt.urgent |= fetched.diverging.is_some();
+                    Ok(fetched)
+                }
+                Ok(Look::Cold(fetched, slot, limits, cold)) => {
+                    attempt.cold.push((attempt.results.len(), slot, limits, cold));
+                    left = left.saturating_sub(part.bytes_max as usize);
+                    Ok(fetched)
+                }
+                Err(error) => {
+                    attempt.urgent = true;
+                    Err(error)
+                }
+            };
+            attempt.results.push(FetchResult { partition: part.partition, outcome });
+        }
+        attempt
+    }
+
+    fn look(
+        &self,
+        part: &FetchPartition,
+        limits: &dyn Fn(Offset) -> ReadLimits,
+    ) -> Result<Look, PartitionError> {
+        let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
+        let partition = self.partitions.get(slot).ok_or(PartitionError::NotHere)?;
+        partition.check_epoch(part.current_leader_epoch)?;
+        let high_watermark = partition.high_watermark();
+        let mut fetched = Fetched {
+            high_watermark,
+            last_stable_offset: high_watermark,
+            log_start: partition.log.log_start(),
+            diverging: None,
+            records: Vec::new(),
+        };
+        if part.last_fetched_epoch.0 >= 0 {
+            fetched.diverging = diverging(&partition.log, part);
+            if fetched.diverging.is_some() {
+                return Ok(Look::Ready(fetched));
+            }
+        }
+        let limits = limits(high_watermark);
+        match partition.log.read(part.offset, &limits) {
+            ReadPlan::Empty => {}
+            ReadPlan::Memory(pieces) => fetched.records = pieces.into_iter().map(Payload::Chunk).collect(),
+            ReadPlan::Disk(read) => return Ok(Look::Cold(fetched, slot, limits, Cold::Read(read))),
+            ReadPlan::Index(segment) => return Ok(Look::Cold(fetched, slot, limits, Cold::Index(segment))),
+            ReadPlan::OutOfRange => return Err(out_of_range(&partition.log, part.offset)),
+        }
+        Ok(Look::Ready(fetched))
+    }
+
+    fn park(&mut self, now: Now, id: RequestId, request: FetchRequest) {
+        let fetch = self.next_reader();
+        let deadline = now.mono.plus_ms(u64::from(request.wait_ms_max));
+        let found = request.partitions.iter().filter_map(|part| self.partitions.find(part.partition));
+        let slots: Vec<u32> = found.collect();
+        for slot in &slots {
+            if let Some(partition) = self.partitions.get_mut(*slot) {
+                partition.fetches.push(fetch);
+            }
+        }
+        self.fetch.by_request.insert(id, fetch);
+        self.fetch.deadlines.insert((deadline, fetch));
+        self.fetch.parked.insert(fetch, Parked { id, request, deadline, slots });
+    }
+
+    fn read_cold(&mut self, id: RequestId, request: &FetchRequest, attempt: Attempt, effects: &mut Vec<Effect>) {
+        let fetch = self.next_reader();
+        let remaining = attempt.cold.len();
+        self.fetch.reading.insert(fetch, Reading { id, results: attempt.results, remaining });
+        for (index, slot, limits, cold) in attempt.cold {
+            let offset = request.partitions.get(index).map_or(Offset(0), |part| part.offset);
+            let reader = self.next_reader();
+            match cold {
+                Cold::Read(at) => {
+                    let state = Reader { fetch, index, slot, offset, limits, at: cap(at) };
+                    self.issue_read(reader, state, effects);
+                }
+                Cold::Index(segment) => {
+                    let at = DiskRead { segment, position: 0, bytes: 0, end: 0 };
+                    self.fetch.readers.insert(reader, Reader { fetch, index, slot, offset, limits, at });
+                    self.issue(IoContext::Read { reader }, IoOp::ReadIndex { segment }, effects);
+                }
+            }
+        }
+    }
+
+    fn issue_read(&mut self, reader: u64, state: Reader, effects: &mut Vec<Effect>) {
+        self.fetch.readers.insert(reader, state);
+        self.issue_disk_read(reader, state.at, effects);
+    }
+
+    /// Reads the whole blocks around what is wanted.
+    pub(super) fn issue_disk_read(&mut self, reader: u64, at: DiskRead, effects: &mut Vec<Effect>) {
+        let position = block_floor(at.position);
+        let wanted = (at.position + at.bytes as u64).min(at.end).max(at.position + 1);
+        let length = usize::try_from(block_ceil(wanted) - position).expect("a cold read is bounded");
+        self.counters.cold_reads += 1;
+        self.counters.cold_read_bytes += length as u64;
+        let op = IoOp::ReadSegment { segment: at.segment, position, length: length.max(BLOCK_BYTES) };
+        self.issue(IoContext::Read { reader }, op, effects);
+    }
+
+    fn read_further(&mut self, reader: u64, state: Reader, skip: usize, bytes: usize, effects: &mut Vec<Effect>) {
+        let position = state.at.position + skip as u64;
+        if position + bytes as u64 > state.at.end {
+            // A header that promises more than the segment holds was not written by an append.
+            self.counters.corrupt_reads += 1;
+            return self.cold_done(reader, Err(PartitionError::Corrupt { offset: state.offset }), effects);
+        }
+        let at = DiskRead { position, bytes: bytes.max(state.at.bytes), ..state.at };
+        self.issue_read(reader, Reader { at, ..state }, effects);
+    }
+
+    fn cold_done(&mut self, reader: u64, records: Result<Vec<Payload>, PartitionError>, effects: &mut Vec<Effect>) {
+        let Some(state) = self.fetch.readers.remove(&reader) else { return };
+        let Some(reading) = self.fetch.reading.get_mut(&state.fetch) else { return };
+        if let Some(result) = reading.results.get_mut(state.index) {
+            match records {
+                Ok(records) => {
+                    if let Ok(fetched) = &mut result.outcome {
+                        fetched.records = records;
+                    }
+                }
+                Err(error) => result.outcome = Err(error),
+            }
+        }
+        reading.remaining -= 1;
+        if reading.remaining == 0
+            && let Some(done) = self.fetch.reading.remove(&state.fetch)
+        {
+            effects.push(Effect::Reply { to: done.id, reply: ShardReply::Fetch(done.results) });
+        }
+    }
+}
+
+enum Look {
+    Ready(Fetched),
+    Cold(Fetched, u32, ReadLimits, Cold),
+}
+
+fn cap(at: DiskRead) -> DiskRead {
+    DiskRead { bytes: at.bytes.min(COLD_READ_BYTES_MAX), ..at }
+}
+
+fn out_of_range(log: &crate::log::PartitionLog, requested: Offset) -> PartitionError {
+    PartitionError::OffsetOutOfRange { requested, log_start: log.log_start(), log_end: log.log_end() }
+}
+
+/// KIP-595: the fetcher's last epoch against ours at its offset.
+fn diverging(log: &crate::log::PartitionLog, part: &FetchPartition) -> Option<EpochEnd> {
+    let (epoch, end) = log.epochs().end_of(part.last_fetched_epoch, log.log_end())?;
+    (epoch < part.last_fetched_epoch || end < part.offset).then_some(EpochEnd { epoch, end })
+}

@@ -1,0 +1,160 @@
+//! Operations under way: who waits for which, and what a completion means.
+
+use crate::base::hash::IdMap;
+use crate::base::io::{IoDone, IoOp};
+use crate::base::{MonoNanos, Now};
+use crate::log::{Purpose, SparseIndex};
+
+use super::{Effect, IoId, IoRequest, Shard, Stop};
+
+/// How long to wait before trying again what a full disk refused.
+const RETRY_MS: u64 = 500;
+
+/// Who issued an operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum IoContext {
+    Log { slot: u32, purpose: Purpose },
+    Commit,
+    CommitFile { file: u32 },
+    /// `age`: the commit files up to it are free once the checkpoint is written. `None`: the clean one at stop, or one
+    /// that frees nothing.
+    Checkpoint { age: Option<u64> },
+    /// A cold read; the number is the reader's.
+    Read { reader: u64 },
+    Delete { slot: u32 },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct IoTable {
+    under_way: IdMap<u64, Issued>,
+    next: u64,
+    /// Refused by a full disk, to be tried again.
+    refused: Vec<(IoContext, IoOp)>,
+    retry_at: Option<MonoNanos>,
+}
+
+#[derive(Debug)]
+struct Issued {
+    context: IoContext,
+    /// Kept for operations that a full disk may refuse and that must be done all the same.
+    again: Option<IoOp>,
+}
+
+impl IoTable {
+    pub(super) fn is_empty(&self) -> bool {
+        self.under_way.is_empty() && self.refused.is_empty()
+    }
+
+    pub(super) fn next_retry(&self) -> MonoNanos {
+        self.retry_at.unwrap_or(MonoNanos::NEVER)
+    }
+}
+
+impl Shard {
+    pub(super) fn issue(&mut self, context: IoContext, op: IoOp, effects: &mut Vec<Effect>) {
+        if let IoContext::Log { slot, .. } = context {
+            self.partitions.op_issued(slot);
+        }
+        let again = matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
+        let id = IoId(self.io.next);
+        self.io.next += 1;
+        self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()) });
+        effects.push(Effect::Io(IoRequest { id, op }));
+    }
+
+    /// An operation has ended. Every [`Effect::Io`] comes back here exactly once.
+    pub fn io_done(&mut self, now: Now, id: IoId, done: IoDone, effects: &mut Vec<Effect>) {
+        let issued = self.io.under_way.remove(&id.0).expect("a completion belongs to an operation under way");
+        if let IoContext::Log { slot, .. } = issued.context {
+            self.partitions.op_done(slot);
+        }
+        match done {
+            IoDone::Failed(reason) => self.io_failed(issued.context, reason, effects),
+            IoDone::DiskFull => self.io_refused(now, issued, effects),
+            done => self.io_succeeded(issued.context, done, effects),
+        }
+        self.delete_finished(effects);
+        self.answer_woken(effects);
+    }
+
+    fn io_succeeded(&mut self, context: IoContext, done: IoDone, effects: &mut Vec<Effect>) {
+        match (context, done) {
+            (IoContext::Log { slot, purpose }, _) => {
+                let moved = self.with_log(slot, effects, |log, out| log.done(purpose, out));
+                if moved == Some(true) {
+                    self.flushed(slot, effects);
+                }
+            }
+            (IoContext::Commit, _) => self.commit_written(effects),
+            (IoContext::CommitFile { file }, _) => self.commit.created(file),
+            (IoContext::Checkpoint { age }, _) => self.checkpoint_written(age),
+            (IoContext::Read { reader }, IoDone::Read(bytes)) => self.cold_read(reader, Ok(bytes), effects),
+            (IoContext::Read { reader }, IoDone::Index { index, time_index }) => {
+                self.index_read(reader, SparseIndex::decode(&index, &time_index, u64::MAX), effects);
+            }
+            (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
+            (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
+        }
+    }
+
+    fn io_failed(&mut self, context: IoContext, reason: String, effects: &mut Vec<Effect>) {
+        match context {
+            // A read that fails costs its reader; nothing acknowledged depends on it.
+            IoContext::Read { reader } => self.cold_read(reader, Err(()), effects),
+            IoContext::Log { purpose: Purpose::Allocate { .. } | Purpose::WriteIndex | Purpose::Delete, .. } => {}
+            IoContext::Delete { slot } => self.partitions.deleted(slot),
+            IoContext::CommitFile { .. } => self.commit.create_failed(),
+            IoContext::Log { .. } | IoContext::Commit | IoContext::Checkpoint { .. } => self.fail(reason, effects),
+        }
+    }
+
+    fn io_refused(&mut self, now: Now, issued: Issued, effects: &mut Vec<Effect>) {
+        match (issued.context, issued.again) {
+            (context @ IoContext::Log { slot, .. }, Some(op)) => {
+                self.disk_full = true;
+                self.partitions.op_issued(slot);
+                self.io.refused.push((context, op));
+                self.io.retry_at.get_or_insert(now.mono.plus_ms(RETRY_MS));
+            }
+            (IoContext::Log { .. }, None) => {}
+            (IoContext::CommitFile { .. }, _) => self.commit.create_failed(),
+            (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
+            (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
+            (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
+            (IoContext::Commit, _) => {
+                self.fail("the commit log's own space is gone: the disk lost blocks it had given".to_owned(), effects);
+            }
+        }
+    }
+
+    /// Tries again what a full disk refused; appends are taken again once nothing is refused any more.
+    pub(super) fn retry_full_disk(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.io.retry_at.is_none_or(|at| now.mono < at) {
+            return;
+        }
+        self.io.retry_at = None;
+        self.disk_full = false;
+        for (context, op) in std::mem::take(&mut self.io.refused) {
+            if let IoContext::Log { slot, .. } = context {
+                self.partitions.op_done(slot);
+            }
+            self.issue(context, op, effects);
+        }
+    }
+
+    fn checkpoint_written(&mut self, age: Option<u64>) {
+        self.counters.checkpoints += 1;
+        self.reclaim_done(age);
+        if self.stop == Stop::Checkpointing {
+            self.stop = Stop::Stopped;
+        }
+    }
+
+    fn checkpoint_refused(&mut self, age: Option<u64>) {
+        self.reclaim_refused(age);
+        if self.stop == Stop::Checkpointing {
+            // Without a clean checkpoint the next start replays and scans; nothing is lost.
+            self.stop = Stop::Stopped;
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! ListOffsets and OffsetForLeaderEpoch. Lookups by timestamp look inside one batch, from memory or after a disk read.
+
+use std::collections::VecDeque;
+
+use crate::base::hash::IdMap;
+use crate::base::{ChunkSlice, LeaderEpoch, Offset, TimestampMs, block_floor};
+use crate::log::{DiskRead, PartitionLog, Scan, SparseIndex, scan_for_batch, scan_for_time};
+use crate::record;
+
+use super::partitions::Partition;
+use super::request::{
+    EpochEnd, EpochEndPartition, ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, RequestId,
+    ShardReply,
+};
+use super::{Effect, Shard};
+
+/// Lookups that wait for the disk.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    waiting: IdMap<u64, Waiting>,
+    readers: IdMap<u64, Search>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: RequestId,
+    results: Vec<Result<ListedOffset, PartitionError>>,
+    remaining: usize,
+}
+
+/// A search through segments, oldest first.
+#[derive(Debug)]
+struct Search {
+    waiting: u64,
+    index: usize,
+    slot: u32,
+    goal: Goal,
+    visible_end: Offset,
+    candidates: VecDeque<DiskRead>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Goal {
+    /// The first record at or after this time.
+    AtOrAfter(TimestampMs),
+    /// The record with the largest timestamp, in the batch that holds this offset.
+    Largest(Offset),
+}
+
+const NOT_FOUND: ListedOffset =
+    ListedOffset { offset: Offset(-1), timestamp: TimestampMs::NONE, leader_epoch: LeaderEpoch(-1) };
+
+impl Lookups {
+    pub(super) fn owns(&self, reader: u64) -> bool {
+        self.readers.contains_key(&reader)
+    }
+}
+
+impl Shard {
+    pub(super) fn list_offsets(
+        &mut self,
+        id: RequestId,
+        partitions: &[ListOffsetsPartition],
+        effects: &mut Vec<Effect>,
+    ) {
+        let waiting = self.next_reader();
+        let mut results = Vec::with_capacity(partitions.len());
+        let mut searches = Vec::new();
+        for (index, part) in partitions.iter().enumerate() {
+            match self.list_offset(part) {
+                Ok(Listing::Known(listed)) => results.push(Ok(listed)),
+                Ok(Listing::Search(slot, goal, visible_end, candidates)) => {
+                    results.push(Ok(NOT_FOUND));
+                    searches.push(Search { waiting, index, slot, goal, visible_end, candidates });
+                }
+                Err(error) => results.push(Err(error)),
+            }
+        }
+        let remaining = searches.len();
+        self.lookups.waiting.insert(waiting, Waiting { id, results, remaining });
+        for search in searches {
+            self.advance_search(search, effects);
+        }
+        self.answer_lookup(waiting, effects);
+    }
+
+    pub(super) fn offset_for_leader_epoch(
+        &mut self,
+        id: RequestId,
+        partitions: &[EpochEndPartition],
+        effects: &mut Vec<Effect>,
+    ) {
+        let results = partitions.iter().map(|part| {
+            let partition = self.serving(part.partition)?;
+            partition.check_epoch(part.current_leader_epoch)?;
+            let end = partition.log.epochs().end_of(part.epoch, partition.log.log_end());
+            Ok(match end {
+                Some((epoch, end)) => EpochEnd { epoch, end },
+                // Nothing was ever written: the current epoch ends where it begins.
+                None if part.epoch == partition.log.epoch() => {
+                    EpochEnd { epoch: part.epoch, end: partition.log.log_end() }
+                }
+                None => EpochEnd { epoch: LeaderEpoch(-1), end: Offset(-1) },
+            })
+        });
+        let reply = ShardReply::OffsetForLeaderEpoch(results.collect());
+        effects.push(Effect::Reply { to: id, reply });
+    }
+
+    /// Bytes for a lookup.
+    pub(super) fn lookup_read(&mut self, reader: u64, bytes: Result<ChunkSlice, ()>, effects: &mut Vec<Effect>) {
+        let Some(mut search) = self.lookups.readers.remove(&reader) else { return };
+        let (Ok(bytes), Some(at)) = (bytes, search.candidates.front().copied()) else {
+            return self.search_done(&search, Err(PartitionError::StorageFailed), effects);
+        };
+        let skip = usize::try_from(at.position - block_floor(at.position)).expect("less than a block");
+        let visible = usize::try_from(at.end - block_floor(at.position)).unwrap_or(usize::MAX);
+        let window = bytes.get(skip..bytes.len().min(visible)).unwrap_or(&[]);
+        match self.search_in(&mut search, window) {
+            Some(outcome) => self.search_done(&search, outcome, effects),
+            None => self.advance_search(search, effects),
+        }
+    }
+
+    /// Lookups begin at the first byte of a sealed segment whose index is not loaded; they never ask for one.
+    pub(super) fn lookup_index(&mut self, reader: u64, _index: SparseIndex, effects: &mut Vec<Effect>) {
+        if let Some(search) = self.lookups.readers.remove(&reader) {
+            self.advance_search(search, effects);
+        }
+    }
+
+    fn list_offset(&self, part: &ListOffsetsPartition) -> Result<Listing, PartitionError> {
+        let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
+        let partition = self.serving(part.partition)?;
+        partition.check_epoch(part.current_leader_epoch)?;
+        let log = &partition.log;
+        let end = partition.high_watermark();
+        let known = |offset: Offset| {
+            let leader_epoch = log.epochs().at(offset).unwrap_or(log.epoch());
+            Ok(Listing::Known(ListedOffset { offset, timestamp: TimestampMs::NONE, leader_epoch }))
+        };
+        match part.lookup {
+            OffsetLookup::Latest => known(end),
+            OffsetLookup::Earliest | OffsetLookup::EarliestLocal => known(log.log_start()),
+            OffsetLookup::LatestTiered | OffsetLookup::EarliestPendingUpload => Ok(Listing::Known(NOT_FOUND)),
+            OffsetLookup::MaxTimestamp => Ok(largest(log, slot, end)),
+            OffsetLookup::AtOrAfter(timestamp) => {
+                let candidates = log.time_candidates(timestamp).into();
+                Ok(Listing::Search(slot, Goal::AtOrAfter(timestamp), end, candidates))
+            }
+        }
+    }
+
+    fn serving(&self, id: crate::base::TopicPartition) -> Result<&Partition, PartitionError> {
+        self.partitions.find(id).and_then(|slot| self.partitions.get(slot)).ok_or(PartitionError::NotHere)
+    }
+
+    /// Goes on with a search as far as memory allows; then reads, or ends it.
+    fn advance_search(&mut self, mut search: Search, effects: &mut Vec<Effect>) {
+        loop {
+            let Some(at) = search.candidates.front().copied() else {
+                return self.search_done(&search, Ok(NOT_FOUND), effects);
+            };
+            let Some(partition) = self.partitions.get(search.slot) else {
+                return self.search_done(&search, Err(PartitionError::NotHere), effects);
+            };
+            let Some(bytes) = partition.log.copy_from_memory(at.segment, at.position, at.bytes) else {
+                let end = partition.log.file_end(at.segment).unwrap_or(at.end);
+                let reader = self.next_reader();
+                self.lookups.readers.insert(reader, search);
+                return self.issue_disk_read(reader, DiskRead { end, ..at }, effects);
+            };
+            if let Some(outcome) = self.search_in(&mut search, &bytes) {
+                return self.search_done(&search, outcome, effects);
+            }
+        }
+    }
+
+    /// Looks through bytes of the first candidate. `None`: go on, with the candidates as they are now.
+    fn search_in(&self, search: &mut Search, bytes: &[u8]) -> Option<Result<ListedOffset, PartitionError>> {
+        let partition = self.partitions.get(search.slot)?;
+        let scan = match search.goal {
+            Goal::AtOrAfter(timestamp) => scan_for_time(bytes, timestamp, partition.log.log_start()),
+            Goal::Largest(offset) => scan_for_batch(bytes, offset),
+        };
+        let at = search.candidates.front_mut()?;
+        match scan {
+            Scan::Found { from, to } => {
+                let batch = bytes.get(from..to).unwrap_or(&[]);
+                let found = match search.goal {
+                    Goal::AtOrAfter(timestamp) => record::first_at_or_after(batch, timestamp),
+                    Goal::Largest(_) => record::with_max_timestamp(batch),
+                };
+                Some(listed(partition, found, search.visible_end))
+            }
+            Scan::More { skip, bytes } if at.position + skip as u64 + bytes as u64 <= at.end => {
+                at.position += skip as u64;
+                at.bytes = at.bytes.max(bytes);
+                None
+            }
+            Scan::More { .. } | Scan::End => {
+                search.candidates.pop_front();
+                None
+            }
+            Scan::Corrupt { offset } => Some(Err(PartitionError::Corrupt { offset })),
+        }
+    }
+
+    fn search_done(
+        &mut self,
+        search: &Search,
+        outcome: Result<ListedOffset, PartitionError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(waiting) = self.lookups.waiting.get_mut(&search.waiting) else { return };
+        if let Some(result) = waiting.results.get_mut(search.index) {
+            *result = outcome;
+        }
+        waiting.remaining -= 1;
+        self.answer_lookup(search.waiting, effects);
+    }
+
+    fn answer_lookup(&mut self, waiting: u64, effects: &mut Vec<Effect>) {
+        if self.lookups.waiting.get(&waiting).is_some_and(|it| it.remaining == 0)
+            && let Some(done) = self.lookups.waiting.remove(&waiting)
+        {
+            effects.push(Effect::Reply { to: done.id, reply: ShardReply::ListOffsets(done.results) });
+        }
+    }
+}
+
+enum Listing {
+    Known(ListedOffset),
+    Search(u32, Goal, Offset, VecDeque<DiskRead>),
+}
+
+/// The search for the record with the largest timestamp.
+fn largest(log: &PartitionLog, slot: u32, visible_end: Offset) -> Listing {
+    let Some((timestamp, offset)) = log.max_timestamp() else { return Listing::Known(NOT_FOUND) };
+    let mut candidates: VecDeque<DiskRead> = log.time_candidates(timestamp).into();
+    candidates.retain(|at| at.segment.base <= offset);
+    while candidates.len() > 1 {
+        candidates.pop_front();
+    }
+    Listing::Search(slot, Goal::Largest(offset), visible_end, candidates)
+}
+
+/// What a lookup inside a batch found, if consumers may see it yet.
+fn listed(
+    partition: &Partition,
+    found: Result<Option<(Offset, TimestampMs)>, record::BatchError>,
+    visible_end: Offset,
+) -> Result<ListedOffset, PartitionError> {
+    match found {
+        Ok(Some((offset, timestamp))) if offset < visible_end => {
+            let leader_epoch = partition.log.epochs().at(offset).unwrap_or(partition.log.epoch());
+            Ok(ListedOffset { offset, timestamp, leader_epoch })
+        }
+        Ok(_) => Ok(NOT_FOUND),
+        Err(error) => Err(PartitionError::Batch(error)),
+    }
+}

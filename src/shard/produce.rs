@@ -1,0 +1,171 @@
+//! Produce: append at once, answer when durable.
+//!
+//! One path for every ack level and topic: the topic's `flush.messages` only decides at which watermark the answer is
+//! released, acks=0 only that it is released at append (so that an error can still close the connection).
+
+use crate::base::hash::IdMap;
+use crate::base::{Now, ProducerEpoch, ProducerId};
+use bytes::Bytes;
+
+use crate::log::{Accepted, AppendError, LogEffects};
+use crate::record::BatchHeader;
+
+use super::partitions::Ack;
+use super::request::{Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply};
+use super::{Effect, Shard};
+
+/// With this much waiting for the commit log, topics that are acknowledged from memory wait for it too: nothing queues
+/// without a bound.
+const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Produce requests whose batches are appended but not all durable.
+#[derive(Debug, Default)]
+pub(super) struct ProduceWaits {
+    waits: IdMap<u64, ProduceWait>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct ProduceWait {
+    id: RequestId,
+    results: Vec<ProduceResult>,
+    remaining: usize,
+}
+
+impl Shard {
+    pub(super) fn produce(&mut self, now: Now, id: RequestId, request: ProduceRequest, effects: &mut Vec<Effect>) {
+        let wait = self.produce.next;
+        self.produce.next += 1;
+        let mut results = Vec::with_capacity(request.partitions.len());
+        let mut remaining = 0;
+        for (index, part) in request.partitions.iter().enumerate() {
+            let ack_of = (!request.answer_at_append).then_some((wait, index));
+            let (outcome, waits) = match self.append(now, part, request.zstd_allowed, ack_of, effects) {
+                Ok((appended, waits)) => (Ok(appended), waits),
+                Err(error) => (Err(error), false),
+            };
+            remaining += usize::from(waits);
+            results.push(ProduceResult { partition: part.partition, outcome });
+        }
+        if remaining == 0 {
+            effects.push(Effect::Reply { to: id, reply: ShardReply::Produce(results) });
+            self.answer_woken(effects);
+        } else {
+            self.produce.waits.insert(wait, ProduceWait { id, results, remaining });
+        }
+    }
+
+    /// Appends one batch; tells whether its answer must wait.
+    fn append(
+        &mut self,
+        now: Now,
+        part: &ProducePartition,
+        zstd_allowed: bool,
+        ack_of: Option<(u64, usize)>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(Appended, bool), PartitionError> {
+        if self.failed.is_some() {
+            return Err(PartitionError::StorageFailed);
+        }
+        if self.disk_full {
+            return Err(PartitionError::DiskFull);
+        }
+        let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
+        let accepted = self.append_to(now, slot, &part.records, zstd_allowed, effects)?;
+        let from_memory = self.commit.pending_bytes() < UNFLUSHED_BYTES_MAX;
+        let partition = self.partitions.get_mut(slot).expect("found above");
+        let relaxed = partition.acknowledges_from_memory();
+        let durable = accepted.end <= partition.log.flushed_offset();
+        let waits = !durable && !(relaxed && from_memory);
+        if let Some((wait, index)) = ack_of
+            && waits
+        {
+            partition.acks.push_back(Ack { end: accepted.end, wait, index });
+        }
+        if relaxed {
+            self.fetch.wake(slot);
+        }
+        let log_start = self.partitions.get(slot).expect("found above").log.log_start();
+        let appended =
+            Appended { base_offset: accepted.base_offset, log_append_time: accepted.log_append_time, log_start };
+        Ok((appended, waits && ack_of.is_some()))
+    }
+
+    /// Appends to a slot, keeping count.
+    pub(super) fn append_to(
+        &mut self,
+        now: Now,
+        slot: u32,
+        records: &Bytes,
+        zstd_allowed: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Accepted, PartitionError> {
+        let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
+        let before = partition.log.log_end();
+        let mut out = LogEffects::default();
+        let limits = &self.config.limits;
+        let result =
+            partition.log.append(now, records, &partition.settings, zstd_allowed, limits, &mut *self.allocate, &mut out);
+        let after = partition.log.log_end();
+        self.absorb(slot, out, effects);
+        let counters = &mut self.counters;
+        match &result {
+            Ok(_) if after == before => counters.batches_duplicate += 1,
+            Ok(_) => {
+                counters.batches_appended += 1;
+                counters.bytes_appended += records.len() as u64;
+                counters.records_appended += after.since(before).unsigned_abs();
+            }
+            Err(_) => counters.batches_refused += 1,
+        }
+        result.map_err(|error| refused(error, records))
+    }
+
+    /// The flushed offset of a partition has moved: release what waited for it.
+    pub(super) fn flushed(&mut self, slot: u32, effects: &mut Vec<Effect>) {
+        self.fetch.wake(slot);
+        let Some(partition) = self.partitions.get_mut(slot) else { return };
+        let flushed = partition.log.flushed_offset();
+        let mut ready = Vec::new();
+        while let Some(ack) = partition.acks.front()
+            && ack.end <= flushed
+        {
+            ready.push(*ack);
+            partition.acks.pop_front();
+        }
+        for ack in ready {
+            self.settle(ack, Ok(()), effects);
+        }
+        self.metadata_flushed(slot, flushed, effects);
+    }
+
+    /// One partition of a waiting produce is done.
+    pub(super) fn settle(&mut self, ack: Ack, outcome: Result<(), PartitionError>, effects: &mut Vec<Effect>) {
+        let Some(wait) = self.produce.waits.get_mut(&ack.wait) else { return };
+        if let (Err(error), Some(result)) = (outcome, wait.results.get_mut(ack.index)) {
+            result.outcome = Err(error);
+        }
+        wait.remaining -= 1;
+        if wait.remaining == 0
+            && let Some(done) = self.produce.waits.remove(&ack.wait)
+        {
+            effects.push(Effect::Reply { to: done.id, reply: ShardReply::Produce(done.results) });
+        }
+    }
+}
+
+fn refused(error: AppendError, records: &Bytes) -> PartitionError {
+    let producer = BatchHeader::parse(records)
+        .map_or(ProducerId::NONE, |header| header.producer_id);
+    match error {
+        AppendError::Batch(error) => PartitionError::Batch(error),
+        AppendError::OutOfOrderSequence { expected, received } => {
+            PartitionError::OutOfOrderSequence { producer, expected, received }
+        }
+        AppendError::InvalidProducerEpoch { current, received } => PartitionError::InvalidProducerEpoch {
+            producer,
+            current: ProducerEpoch(current),
+            received: ProducerEpoch(received),
+        },
+    }
+}
