@@ -115,7 +115,9 @@ impl ChunkWriter {
     /// it counts. What is not advanced over may be written again.
     pub fn spare(&mut self) -> &mut [u8] {
         // SAFETY: `filled..len` lies within the chunk, and no slice reaches beyond `filled` (module head).
-        unsafe { std::slice::from_raw_parts_mut(self.chunk.start.add(self.filled), self.chunk.len - self.filled) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.chunk.start.add(self.filled), self.chunk.len - self.filled)
+        }
     }
 
     /// Makes the next `len` bytes, which were written through [`ChunkWriter::spare`], readable.
@@ -184,7 +186,10 @@ impl ChunkSlice {
     /// A part of this part.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> ChunkSlice {
-        assert!(range.start <= range.end && self.start + range.end <= self.end, "a slice lies within its slice");
+        assert!(
+            range.start <= range.end && self.start + range.end <= self.end,
+            "a slice lies within its slice"
+        );
         ChunkSlice { chunk: self.chunk.clone(), start: self.start + range.start, end: self.start + range.end }
     }
 }
@@ -215,7 +220,9 @@ struct Block([u8; BLOCK_BYTES]);
 
 impl AlignedBlocks {
     fn zeroed(len: usize) -> AlignedBlocks {
-        AlignedBlocks { blocks: vec![Block([0; BLOCK_BYTES]); len.div_ceil(BLOCK_BYTES).max(1)].into_boxed_slice() }
+        AlignedBlocks {
+            blocks: vec![Block([0; BLOCK_BYTES]); len.div_ceil(BLOCK_BYTES).max(1)].into_boxed_slice(),
+        }
     }
 }
 

@@ -142,7 +142,8 @@ pub struct TopicPartition {
 
 impl TopicPartition {
     /// The metadata log.
-    pub const METADATA: TopicPartition = TopicPartition { topic: TopicId::METADATA, partition: PartitionIndex(0) };
+    pub const METADATA: TopicPartition =
+        TopicPartition { topic: TopicId::METADATA, partition: PartitionIndex(0) };
 }
 
 impl fmt::Display for TopicPartition {
@@ -169,7 +170,9 @@ mod tests {
         let id = TopicId([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255]);
         assert_eq!(id.to_string(), "01020304-0506-0708-090a-0b0c0d0e0fff");
         assert_eq!(TopicId::parse(&id.to_string()), Some(id));
-        for bad in ["", "01020304-0506-0708-090a-0b0c0d0e0ff", "0102030405060708090a0b0c0d0e0fff", "../../etc"] {
+        for bad in
+            ["", "01020304-0506-0708-090a-0b0c0d0e0ff", "0102030405060708090a0b0c0d0e0fff", "../../etc"]
+        {
             assert_eq!(TopicId::parse(bad), None, "{bad}");
         }
     }

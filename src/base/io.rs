@@ -77,7 +77,10 @@ pub enum IoDone {
     /// Writes, syncs, creations, deletions: done.
     Done,
     Read(ChunkSlice),
-    Index { index: Vec<u8>, time_index: Vec<u8> },
+    Index {
+        index: Vec<u8>,
+        time_index: Vec<u8>,
+    },
     /// The disk is full; nothing was written that counts.
     DiskFull,
     /// Any other failure: a sentence for the log. After a failed write or sync the shard latches.

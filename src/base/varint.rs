@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn every_width_round_trips() {
-        for value in [0, 1, -1, 63, 64, -64, -65, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN] {
+        for value in
+            [0, 1, -1, 63, 64, -64, -65, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN]
+        {
             let mut out = Vec::new();
             write_i64(&mut out, value);
             assert_eq!(out.len(), len_i64(value));

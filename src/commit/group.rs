@@ -184,7 +184,8 @@ impl<'a> GroupWriter<'a> {
             self.buffer[at..at + piece.len()].copy_from_slice(piece);
             at += piece.len();
         }
-        let length = u32::try_from(at - start - ENTRY_HEADER_BYTES).expect("an entry is bounded by its group");
+        let length =
+            u32::try_from(at - start - ENTRY_HEADER_BYTES).expect("an entry is bounded by its group");
         let head = &mut self.buffer[start..start + ENTRY_HEADER_BYTES];
         head.fill(0);
         head[0] = KIND_APPEND;
@@ -199,7 +200,13 @@ impl<'a> GroupWriter<'a> {
     }
 
     /// Completes the header, zeroes the padding and returns the group's crc.
-    pub(super) fn finish(self, identity: [u8; 16], sequence: u64, durable_end: u64, previous_crc: u32) -> u32 {
+    pub(super) fn finish(
+        self,
+        identity: [u8; 16],
+        sequence: u64,
+        durable_end: u64,
+        previous_crc: u32,
+    ) -> u32 {
         let length = u32::try_from(self.filled).expect("a group is bounded");
         self.buffer[self.filled..].fill(0);
         let head = &mut self.buffer[..GROUP_HEADER_BYTES];
@@ -267,7 +274,10 @@ mod tests {
     fn a_group_reads_back_as_written() {
         let bytes = group(&[b"first", b"", b"third entry"]);
         let parsed = Group::parse(&bytes).expect("valid");
-        assert_eq!((parsed.header.sequence, parsed.header.durable_end, parsed.header.previous_crc), (42, 41, 7));
+        assert_eq!(
+            (parsed.header.sequence, parsed.header.durable_end, parsed.header.previous_crc),
+            (42, 41, 7)
+        );
         let entries: Vec<_> = parsed.entries().collect::<Result<_, _>>().expect("valid entries");
         assert_eq!(entries.len(), 3);
         assert_eq!(entries[2], Entry { header: header(2), bytes: b"third entry" });

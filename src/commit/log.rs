@@ -136,14 +136,20 @@ impl CommitLog {
 
     /// Queues an entry. The caller bounds what waits by admission: see [`CommitLog::pending_bytes`].
     pub fn push(&mut self, entry: Pending) {
-        assert!(entry.group_bytes() <= GROUP_BYTES_MAX - GROUP_HEADER_BYTES, "larger runs go to their segment");
+        assert!(
+            entry.group_bytes() <= GROUP_BYTES_MAX - GROUP_HEADER_BYTES,
+            "larger runs go to their segment"
+        );
         self.pending_bytes += entry.group_bytes();
         self.pending.push_back(entry);
     }
 
     /// Queues a tail (less than a block) that must move out of an old file before that file can be freed.
     pub fn relog(&mut self, entry: Pending) {
-        assert!(entry.payload_bytes() < BLOCK_BYTES, "only the part of a block that no segment write can take");
+        assert!(
+            entry.payload_bytes() < BLOCK_BYTES,
+            "only the part of a block that no segment write can take"
+        );
         self.pending_bytes += entry.group_bytes();
         self.relogged.push_back(entry);
     }
@@ -273,7 +279,8 @@ impl CommitLog {
     #[must_use]
     pub fn replay_from_after(&self, age: FileAge) -> u64 {
         let later_full = self.full.iter().find(|full| full.age > age).map(|full| full.first_sequence);
-        let current = self.current.as_ref().filter(|current| current.age > age).map(|current| current.first_sequence);
+        let current =
+            self.current.as_ref().filter(|current| current.age > age).map(|current| current.first_sequence);
         later_full.or(current).unwrap_or(self.next_sequence)
     }
 

@@ -48,9 +48,13 @@ pub fn scan_file(file: u32, bytes: &[u8], identity: [u8; 16], replay_from: u64) 
 pub enum Verdict {
     Whole,
     /// The group with this sequence was being written when the crash came.
-    Torn { sequence: u64 },
+    Torn {
+        sequence: u64,
+    },
     /// The group with this sequence was durable once and is gone.
-    Corrupt { sequence: u64 },
+    Corrupt {
+        sequence: u64,
+    },
 }
 
 /// The groups to replay, in order, and what became of the rest.
@@ -68,7 +72,8 @@ pub fn order(mut found: Vec<Found>, replay_from: u64) -> Ordered {
     found.sort_by_key(|group| group.header.sequence);
     let next_sequence = found.last().map_or(replay_from, |last| last.header.sequence + 1);
     let durable_end = found.iter().map(|group| group.header.durable_end).max().unwrap_or(replay_from);
-    let chained = found.iter().zip(replay_from..).take_while(|(group, expected)| group.header.sequence == *expected);
+    let chained =
+        found.iter().zip(replay_from..).take_while(|(group, expected)| group.header.sequence == *expected);
     let whole = chained.count();
     let gap = replay_from + whole as u64;
     if whole < found.len() && gap < durable_end {
@@ -98,7 +103,8 @@ mod tests {
     }
 
     fn check(groups: &[(u64, u64)], replayed: &[u64], verdict: Verdict) {
-        let ordered = order(groups.iter().map(|(sequence, durable)| found(*sequence, *durable)).collect(), 10);
+        let ordered =
+            order(groups.iter().map(|(sequence, durable)| found(*sequence, *durable)).collect(), 10);
         let sequences: Vec<u64> = ordered.replay.iter().map(|group| group.header.sequence).collect();
         assert_eq!((sequences.as_slice(), ordered.verdict), (replayed, verdict));
         assert!(groups.iter().all(|(sequence, _)| ordered.next_sequence > *sequence));

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{LeaderEpoch, NodeId, PartitionIndex, ServerId, ShardId, TopicId, TopicPartition, shard_of};
+use crate::base::{
+    LeaderEpoch, NodeId, PartitionIndex, ServerId, ShardId, TopicId, TopicPartition, shard_of,
+};
 use crate::config::topic::TopicSettings;
 
 /// State as of one metadata version.

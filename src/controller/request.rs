@@ -7,11 +7,21 @@ use crate::base::{PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 /// Asked of shard 0. Answers come after the change is durable and every shard serves it.
 #[derive(Clone, Debug)]
 pub enum ControllerRequest {
-    CreateTopics { topics: Vec<NewTopic>, validate_only: bool },
-    DeleteTopics { topics: Vec<TopicName> },
-    CreatePartitions { topics: Vec<NewPartitions>, validate_only: bool },
+    CreateTopics {
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+    },
+    DeleteTopics {
+        topics: Vec<TopicName>,
+    },
+    CreatePartitions {
+        topics: Vec<NewPartitions>,
+        validate_only: bool,
+    },
     /// A fresh producer id (epoch 0), or the next epoch of one the client already has (KIP-360).
-    InitProducerId { current: Option<(ProducerId, ProducerEpoch)> },
+    InitProducerId {
+        current: Option<(ProducerId, ProducerEpoch)>,
+    },
 }
 
 /// Results in the order of the request.

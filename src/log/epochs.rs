@@ -65,7 +65,9 @@ mod tests {
     #[test]
     fn ends_follow_the_next_start() {
         let cache = EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0)), (LeaderEpoch(3), Offset(50))]);
-        for (asked, found) in [(0, Some((0, 50))), (2, Some((0, 50))), (3, Some((3, 80))), (9, Some((3, 80))), (-1, None)] {
+        for (asked, found) in
+            [(0, Some((0, 50))), (2, Some((0, 50))), (3, Some((3, 80))), (9, Some((3, 80))), (-1, None)]
+        {
             let expected = found.map(|(epoch, end)| (LeaderEpoch(epoch), Offset(end)));
             assert_eq!(cache.end_of(LeaderEpoch(asked), Offset(80)), expected, "epoch {asked}");
         }

@@ -111,9 +111,10 @@ impl SparseIndex {
         let mut decoded = SparseIndex::default();
         for bytes in index.chunks_exact(OFFSET_ENTRY_BYTES) {
             let Some(entry) = offset_entry(bytes) else { break };
-            let ascends = decoded.offsets.last().is_none_or(|last| {
-                last.relative < entry.relative && last.position < entry.position
-            });
+            let ascends = decoded
+                .offsets
+                .last()
+                .is_none_or(|last| last.relative < entry.relative && last.position < entry.position);
             if !ascends || u64::from(entry.position) >= position_end {
                 break;
             }
@@ -121,9 +122,10 @@ impl SparseIndex {
         }
         for bytes in times.chunks_exact(TIME_ENTRY_BYTES) {
             let Some(entry) = time_entry(bytes) else { break };
-            let ascends = decoded.times.last().is_none_or(|last| {
-                last.timestamp < entry.timestamp && last.relative <= entry.relative
-            });
+            let ascends = decoded
+                .times
+                .last()
+                .is_none_or(|last| last.timestamp < entry.timestamp && last.relative <= entry.relative);
             if !ascends {
                 break;
             }
@@ -199,7 +201,9 @@ mod tests {
     #[test]
     fn lookups_begin_at_or_before_what_they_seek() {
         let index = index();
-        for (offset, position) in [(1000, 0), (1019, 0), (1029, 20_000), (1048, 20_000), (1049, 40_000), (9999, 80_000)] {
+        for (offset, position) in
+            [(1000, 0), (1019, 0), (1029, 20_000), (1048, 20_000), (1049, 40_000), (9999, 80_000)]
+        {
             assert_eq!(index.position_before(BASE, Offset(offset)), position, "offset {offset}");
         }
         assert_eq!(index.position_before_time(BASE, TimestampMs(0)), 0);

@@ -255,12 +255,14 @@ impl PartitionLog {
         } else {
             self.active.tail.append(end, &stamped, limits.chunk_bytes_max, allocate)
         };
-        let placed = placed.ok_or(BatchError::Crc { claimed: header.crc, computed: record::batch_crc(batch) })?;
+        let placed =
+            placed.ok_or(BatchError::Crc { claimed: header.crc, computed: record::batch_crc(batch) })?;
         let log_append_time = match settings.timestamp_type {
             TimestampType::CreateTime => TimestampMs::NONE,
             TimestampType::LogAppendTime => now.wall,
         };
-        let max_timestamp = if log_append_time == TimestampMs::NONE { header.max_timestamp } else { now.wall };
+        let max_timestamp =
+            if log_append_time == TimestampMs::NONE { header.max_timestamp } else { now.wall };
         let accepted = self.enter(&header, max_timestamp, sequenced.as_ref(), settings);
         self.active.begun.get_or_insert(now.wall);
         self.hand_out(placed, accepted.end, limits, out);
@@ -399,8 +401,9 @@ impl PartitionLog {
         header: &BatchHeader,
         settings: &TopicSettings,
     ) -> Result<Stamped<'a>, AppendError> {
-        let (original, payload) =
-            batch.split_first_chunk::<BATCH_HEADER_BYTES>().ok_or(BatchError::Short { bytes: batch.len() })?;
+        let (original, payload) = batch
+            .split_first_chunk::<BATCH_HEADER_BYTES>()
+            .ok_or(BatchError::Short { bytes: batch.len() })?;
         let mut stamped = *original;
         stamp_header(&mut stamped, self.log_end, self.epoch);
         if settings.timestamp_type == TimestampType::LogAppendTime {
@@ -430,7 +433,10 @@ impl PartitionLog {
             self.producers.note(sequenced, base_offset, max_timestamp);
         }
         self.log_end = last.plus(1);
-        assert!(self.log_start <= self.flushed && self.flushed < self.log_end, "log start ≤ flushed < log end");
+        assert!(
+            self.log_start <= self.flushed && self.flushed < self.log_end,
+            "log start ≤ flushed < log end"
+        );
         Accepted { base_offset, end: self.log_end, log_append_time: TimestampMs::NONE }
     }
 

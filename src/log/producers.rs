@@ -58,8 +58,12 @@ pub enum Admission {
     Append,
     /// It is already there.
     Duplicate(ProducedBatch),
-    OutOfOrder { expected: i32 },
-    Fenced { current: ProducerEpoch },
+    OutOfOrder {
+        expected: i32,
+    },
+    Fenced {
+        current: ProducerEpoch,
+    },
 }
 
 impl ProducerStates {
@@ -71,7 +75,11 @@ impl ProducerStates {
             return Admission::Fenced { current: state.epoch };
         }
         if batch.epoch > state.epoch {
-            return if batch.first_sequence == 0 { Admission::Append } else { Admission::OutOfOrder { expected: 0 } };
+            return if batch.first_sequence == 0 {
+                Admission::Append
+            } else {
+                Admission::OutOfOrder { expected: 0 }
+            };
         }
         let repeats = |known: &&ProducedBatch| {
             known.first_sequence == batch.first_sequence && known.last_sequence == batch.last_sequence()
@@ -83,7 +91,11 @@ impl ProducerStates {
             None => Admission::Append,
             Some(last) => {
                 let expected = wrapping_sequence(last.last_sequence, 1);
-                if batch.first_sequence == expected { Admission::Append } else { Admission::OutOfOrder { expected } }
+                if batch.first_sequence == expected {
+                    Admission::Append
+                } else {
+                    Admission::OutOfOrder { expected }
+                }
             }
         }
     }
@@ -153,7 +165,8 @@ impl ProducerStates {
         if self.producers.len() <= PRODUCERS_MAX {
             return;
         }
-        let silent = self.producers.iter().filter(|(id, _)| **id != newest).min_by_key(|(_, state)| state.timestamp);
+        let silent =
+            self.producers.iter().filter(|(id, _)| **id != newest).min_by_key(|(_, state)| state.timestamp);
         if let Some(id) = silent.map(|(id, _)| *id) {
             self.producers.remove(&id);
         }
@@ -187,7 +200,9 @@ mod tests {
         let states = states();
         assert_eq!(states.admit(&batch(1, 70, 3)), Admission::Append);
         assert_eq!(states.admit(&batch(1, 71, 3)), Admission::OutOfOrder { expected: 70 });
-        assert!(matches!(states.admit(&batch(1, 20, 10)), Admission::Duplicate(known) if known.base_offset == Offset(20)));
+        assert!(
+            matches!(states.admit(&batch(1, 20, 10)), Admission::Duplicate(known) if known.base_offset == Offset(20))
+        );
         assert_eq!(states.admit(&batch(1, 10, 10)), Admission::OutOfOrder { expected: 70 });
         assert_eq!(states.admit(&batch(0, 70, 1)), Admission::Fenced { current: ProducerEpoch(1) });
         assert_eq!(states.admit(&batch(2, 0, 1)), Admission::Append);

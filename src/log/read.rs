@@ -83,7 +83,8 @@ impl PartitionLog {
     /// with the position to begin at (0 if its index is not loaded).
     #[must_use]
     pub fn time_candidates(&self, timestamp: TimestampMs) -> Vec<DiskRead> {
-        let candidates = self.locations().filter(|at| at.max_timestamp.is_some_and(|(max, _)| max >= timestamp));
+        let candidates =
+            self.locations().filter(|at| at.max_timestamp.is_some_and(|(max, _)| max >= timestamp));
         candidates
             .map(|at| DiskRead {
                 segment: at.id,
@@ -97,7 +98,9 @@ impl PartitionLog {
     /// The largest timestamp of the log, and the last offset of the batch that has it.
     #[must_use]
     pub fn max_timestamp(&self) -> Option<(TimestampMs, Offset)> {
-        self.locations().filter_map(|at| at.max_timestamp).max_by_key(|(timestamp, offset)| (*timestamp, -offset.0))
+        self.locations()
+            .filter_map(|at| at.max_timestamp)
+            .max_by_key(|(timestamp, offset)| (*timestamp, -offset.0))
     }
 
     /// The bytes `position..position + bytes` (or to the end) of a segment, copied from memory; `None` if memory does
@@ -202,7 +205,8 @@ fn memory<'a>(tail: &Tail, batches: impl Iterator<Item = &'a TailBatch>, limits:
     let mut span: Option<(u64, u64)> = None;
     for batch in batches {
         let from = span.map_or(batch.position, |(from, _)| from);
-        let fits = batch.end_position() - from <= limits.bytes_max as u64 || span.is_none() && limits.first_whole;
+        let fits =
+            batch.end_position() - from <= limits.bytes_max as u64 || span.is_none() && limits.first_whole;
         if batch.base >= limits.visible_end || !fits {
             break;
         }
@@ -266,7 +270,8 @@ fn collect(bytes: &[u8], from: usize, limits: &ReadLimits) -> Scan {
     while let At::Batch(header) = batch_at(bytes, to) {
         let next = to + header.total_bytes();
         let first = to == from;
-        if header.base_offset >= limits.visible_end || !(next - from <= limits.bytes_max || first && limits.first_whole)
+        if header.base_offset >= limits.visible_end
+            || !(next - from <= limits.bytes_max || first && limits.first_whole)
         {
             break;
         }
@@ -277,7 +282,11 @@ fn collect(bytes: &[u8], from: usize, limits: &ReadLimits) -> Scan {
             break;
         };
         if record::batch_crc(batch) != header.crc {
-            return if first { Scan::Corrupt { offset: header.base_offset } } else { Scan::Found { from, to } };
+            return if first {
+                Scan::Corrupt { offset: header.base_offset }
+            } else {
+                Scan::Found { from, to }
+            };
         }
         to = next;
     }

@@ -16,14 +16,30 @@ const ALLOCATE_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The log's own name for an operation it waits for; comes back with its completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    Create { base: Offset },
-    Allocate { base: Offset },
+    Create {
+        base: Offset,
+    },
+    Allocate {
+        base: Offset,
+    },
     /// A write the commit log covers.
-    Write { base: Offset, position: u64 },
+    Write {
+        base: Offset,
+        position: u64,
+    },
     /// A direct run: done means part of append `number` is durable.
-    Direct { base: Offset, position: u64, bytes: u64, number: u64 },
-    Sync { base: Offset },
-    Seal { base: Offset },
+    Direct {
+        base: Offset,
+        position: u64,
+        bytes: u64,
+        number: u64,
+    },
+    Sync {
+        base: Offset,
+    },
+    Seal {
+        base: Offset,
+    },
     /// Rebuildable; the outcome does not matter.
     WriteIndex,
     /// Files that are no longer part of the log.
@@ -204,7 +220,9 @@ impl OpenSegment {
     /// Nothing is handed out, wanted or under way.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.outstanding.is_empty() && self.held.is_empty() && self.sync == SyncState::Idle
+        self.outstanding.is_empty()
+            && self.held.is_empty()
+            && self.sync == SyncState::Idle
             && self.file != FileState::Creating
     }
 
@@ -268,7 +286,10 @@ impl OpenSegment {
 
     fn sync_if_ready(&mut self, out: &mut Vec<LogOp>) {
         let plain_held = self.held.len();
-        if self.sync == SyncState::Wanted && self.file == FileState::Ready && self.plain_outstanding == plain_held {
+        if self.sync == SyncState::Wanted
+            && self.file == FileState::Ready
+            && self.plain_outstanding == plain_held
+        {
             self.sync = SyncState::Syncing;
             self.stable.syncing_to = self.readable_end();
             out.push(LogOp {

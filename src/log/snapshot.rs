@@ -8,7 +8,9 @@
 //! All integers little-endian. `position` is that of a batch in the active segment, `offset` its base offset: every byte
 //! below is synced. Epochs and producers are as of `log end`; what turns out not to have survived is cut off again.
 
-use crate::base::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs, TopicId, TopicPartition};
+use crate::base::{
+    LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs, TopicId, TopicPartition,
+};
 
 use super::epochs::EpochCache;
 use super::partition::PartitionLog;
@@ -74,7 +76,10 @@ impl PartitionSnapshot {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<PartitionSnapshot> {
         let mut rest = bytes;
-        let id = TopicPartition { topic: TopicId(take(&mut rest)?), partition: PartitionIndex(i32_of(&mut rest)?) };
+        let id = TopicPartition {
+            topic: TopicId(take(&mut rest)?),
+            partition: PartitionIndex(i32_of(&mut rest)?),
+        };
         let log_start = Offset(i64_of(&mut rest)?);
         let log_end = Offset(i64_of(&mut rest)?);
         let segment_base = Offset(i64_of(&mut rest)?);
@@ -158,8 +163,14 @@ mod tests {
     #[test]
     fn a_snapshot_survives_and_no_prefix_is_taken_for_one() {
         let mut producers = ProducerStates::default();
-        let batch = ProducedBatch { first_sequence: 0, last_sequence: 4, base_offset: Offset(5), last_offset: Offset(9) };
-        let state = ProducerState { epoch: ProducerEpoch(2), batches: vec![batch], timestamp: TimestampMs(77) };
+        let batch = ProducedBatch {
+            first_sequence: 0,
+            last_sequence: 4,
+            base_offset: Offset(5),
+            last_offset: Offset(9),
+        };
+        let state =
+            ProducerState { epoch: ProducerEpoch(2), batches: vec![batch], timestamp: TimestampMs(77) };
         producers.restore(ProducerId(42), state);
         let snapshot = PartitionSnapshot {
             id: TopicPartition { topic: TopicId([8; 16]), partition: PartitionIndex(3) },

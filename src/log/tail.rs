@@ -166,7 +166,8 @@ impl Tail {
     ) -> Option<Placed> {
         let room = self.writer.as_ref().map_or(0, |writer| writer.memory.room());
         let beyond = batch.len().saturating_sub(room);
-        let mut fresh = (beyond > 0).then(|| ChunkWriter::new(allocate(self.next_chunk_bytes(beyond, chunk_bytes_max))));
+        let mut fresh =
+            (beyond > 0).then(|| ChunkWriter::new(allocate(self.next_chunk_bytes(beyond, chunk_bytes_max))));
         let crc = {
             let first = self.writer.as_mut().map_or(&mut [][..], |writer| writer.memory.spare());
             let second = fresh.as_mut().map_or(&mut [][..], |memory| memory.spare());
@@ -314,7 +315,10 @@ impl Tail {
     /// Ends the current chunk at file position `at`, a whole block; what lies beyond is held by another chunk now.
     fn cut_writer(&mut self, at: u64) -> Vec<ToWrite> {
         let Some(TailWriter { start, memory, written }) = self.writer.take() else { return Vec::new() };
-        assert!(start <= at && at <= start + memory.filled() as u64, "a direct run begins in the current block");
+        assert!(
+            start <= at && at <= start + memory.filled() as u64,
+            "a direct run begins in the current block"
+        );
         let len = at - start;
         if len == 0 {
             return Vec::new();

@@ -1,1 +1,30 @@
-//! To come.
+//! Record batches, format v2: Kafka's unit of storage and transfer, byte for byte as on the wire.
+//!
+//! Knows nothing of logs or protocols. A broker looks at a batch's header, verifies its checksum and, at append, patches
+//! two fields outside it; only tools, clients and rare lookups look at records.
+//!
+//! ```text
+//! at  size  field                    at  size  field
+//!  0   8    base offset (patched)    27   8    base timestamp
+//!  8   4    length of what follows   35   8    max timestamp
+//! 12   4    leader epoch (patched)   43   8    producer id
+//! 16   1    magic = 2                51   2    producer epoch
+//! 17   4    CRC-32C of 21..          53   4    base sequence
+//! 21   2    attributes               57   4    records count
+//! 23   4    last offset delta        61   …    records, compressed as one block
+//! ```
+//! attributes: bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control, 6 delete horizon. Big-endian.
+
+mod batch;
+mod builder;
+mod compression;
+mod patch;
+mod reader;
+mod validate;
+
+pub use batch::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, RecordProblem, batch_crc};
+pub use builder::{BatchBuilder, Header, RecordToWrite};
+pub use compression::{CompressionError, INFLATED_BYTES_MAX, compress, decompress};
+pub use patch::{stamp_header, stamp_log_append_time};
+pub use reader::{Record, first_at_or_after, records, with_max_timestamp};
+pub use validate::{ProduceLimits, validate_header, validate_records};

@@ -89,7 +89,9 @@ impl Shard {
         {
             let Some(change) = seat.appended.pop_front() else { break };
             for (record, offset) in change.records.iter().zip(change.base.0..) {
-                seat.controller.replay(record, offset).expect("the controller reads what it has just written");
+                seat.controller
+                    .replay(record, offset)
+                    .expect("the controller reads what it has just written");
             }
             replies.push((change.id, change.reply));
         }
@@ -97,7 +99,11 @@ impl Shard {
             return;
         }
         let image = seat.controller.image();
-        seat.published.push_back(Publication { version: image.version, missing: self.config.shards, replies });
+        seat.published.push_back(Publication {
+            version: image.version,
+            missing: self.config.shards,
+            replies,
+        });
         effects.push(Effect::Publish(image));
     }
 

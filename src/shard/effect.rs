@@ -30,4 +30,3 @@ pub struct IoRequest {
     pub id: IoId,
     pub op: IoOp,
 }
-

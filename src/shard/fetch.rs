@@ -8,7 +8,9 @@ use crate::base::{BLOCK_BYTES, ChunkSlice, MonoNanos, Now, Offset, Payload, bloc
 use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, scan_for_offset};
 
 use super::io::IoContext;
-use super::request::{EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, PartitionError, RequestId, ShardReply};
+use super::request::{
+    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, PartitionError, RequestId, ShardReply,
+};
 use super::{Effect, Shard};
 
 /// One cold read brings at most this much for one partition; a fetch that wants more gets less, and asks again.
@@ -85,9 +87,16 @@ impl FetchWaits {
 }
 
 impl Shard {
-    pub(super) fn fetch(&mut self, now: Now, id: RequestId, request: FetchRequest, effects: &mut Vec<Effect>) {
+    pub(super) fn fetch(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        request: FetchRequest,
+        effects: &mut Vec<Effect>,
+    ) {
         let attempt = self.attempt(&request);
-        let enough = attempt.urgent || attempt.bytes >= request.bytes_min as usize || request.wait_ms_max == 0;
+        let enough =
+            attempt.urgent || attempt.bytes >= request.bytes_min as usize || request.wait_ms_max == 0;
         if !attempt.cold.is_empty() {
             self.read_cold(id, &request, attempt, effects);
         } else if enough {
@@ -118,7 +127,8 @@ impl Shard {
     /// Answers the long polls that the partitions woken since the last time satisfy.
     pub(super) fn answer_woken(&mut self, effects: &mut Vec<Effect>) {
         for slot in std::mem::take(&mut self.fetch.woken) {
-            let waiting = self.partitions.get(slot).map(|partition| partition.fetches.clone()).unwrap_or_default();
+            let waiting =
+                self.partitions.get(slot).map(|partition| partition.fetches.clone()).unwrap_or_default();
             for fetch in waiting {
                 let Some(parked) = self.fetch.parked.get(&fetch) else { continue };
                 let bytes_min = parked.request.bytes_min as usize;
@@ -150,7 +160,12 @@ impl Shard {
     }
 
     /// The blocks a reader asked for, or none if the disk would not give them.
-    pub(super) fn cold_read(&mut self, reader: u64, bytes: Result<ChunkSlice, ()>, effects: &mut Vec<Effect>) {
+    pub(super) fn cold_read(
+        &mut self,
+        reader: u64,
+        bytes: Result<ChunkSlice, ()>,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.lookups.owns(reader) {
             return self.lookup_read(reader, bytes, effects);
         }
@@ -158,7 +173,8 @@ impl Shard {
         let Ok(bytes) = bytes else {
             return self.cold_done(reader, Err(PartitionError::StorageFailed), effects);
         };
-        let skip = usize::try_from(state.at.position - block_floor(state.at.position)).expect("less than a block");
+        let skip =
+            usize::try_from(state.at.position - block_floor(state.at.position)).expect("less than a block");
         let visible = usize::try_from(state.at.end - block_floor(state.at.position)).unwrap_or(usize::MAX);
         let to = bytes.len().min(visible);
         let window = bytes.get(skip..to).unwrap_or(&[]);
@@ -291,7 +307,13 @@ impl Shard {
         self.fetch.parked.insert(fetch, Parked { id, request, deadline, slots });
     }
 
-    fn read_cold(&mut self, id: RequestId, request: &FetchRequest, attempt: Attempt, effects: &mut Vec<Effect>) {
+    fn read_cold(
+        &mut self,
+        id: RequestId,
+        request: &FetchRequest,
+        attempt: Attempt,
+        effects: &mut Vec<Effect>,
+    ) {
         let fetch = self.next_reader();
         let remaining = attempt.cold.len();
         self.fetch.reading.insert(fetch, Reading { id, results: attempt.results, remaining });
@@ -328,7 +350,14 @@ impl Shard {
         self.issue(IoContext::Read { reader }, op, effects);
     }
 
-    fn read_further(&mut self, reader: u64, state: Reader, skip: usize, bytes: usize, effects: &mut Vec<Effect>) {
+    fn read_further(
+        &mut self,
+        reader: u64,
+        state: Reader,
+        skip: usize,
+        bytes: usize,
+        effects: &mut Vec<Effect>,
+    ) {
         let position = state.at.position + skip as u64;
         if position + bytes as u64 > state.at.end {
             // A header that promises more than the segment holds was not written by an append.
@@ -339,7 +368,12 @@ impl Shard {
         self.issue_read(reader, Reader { at, ..state }, effects);
     }
 
-    fn cold_done(&mut self, reader: u64, records: Result<Vec<Payload>, PartitionError>, effects: &mut Vec<Effect>) {
+    fn cold_done(
+        &mut self,
+        reader: u64,
+        records: Result<Vec<Payload>, PartitionError>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(state) = self.fetch.readers.remove(&reader) else { return };
         let Some(reading) = self.fetch.reading.get_mut(&state.fetch) else { return };
         if let Some(result) = reading.results.get_mut(state.index) {

@@ -13,15 +13,26 @@ const RETRY_MS: u64 = 500;
 /// Who issued an operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum IoContext {
-    Log { slot: u32, purpose: Purpose },
+    Log {
+        slot: u32,
+        purpose: Purpose,
+    },
     Commit,
-    CommitFile { file: u32 },
+    CommitFile {
+        file: u32,
+    },
     /// `age`: the commit files up to it are free once the checkpoint is written. `None`: the clean one at stop, or one
     /// that frees nothing.
-    Checkpoint { age: Option<u64> },
+    Checkpoint {
+        age: Option<u64>,
+    },
     /// A cold read; the number is the reader's.
-    Read { reader: u64 },
-    Delete { slot: u32 },
+    Read {
+        reader: u64,
+    },
+    Delete {
+        slot: u32,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +66,8 @@ impl Shard {
         if let IoContext::Log { slot, .. } = context {
             self.partitions.op_issued(slot);
         }
-        let again = matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
+        let again =
+            matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
         let id = IoId(self.io.next);
         self.io.next += 1;
         self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()) });
@@ -101,10 +113,15 @@ impl Shard {
         match context {
             // A read that fails costs its reader; nothing acknowledged depends on it.
             IoContext::Read { reader } => self.cold_read(reader, Err(()), effects),
-            IoContext::Log { purpose: Purpose::Allocate { .. } | Purpose::WriteIndex | Purpose::Delete, .. } => {}
+            IoContext::Log {
+                purpose: Purpose::Allocate { .. } | Purpose::WriteIndex | Purpose::Delete,
+                ..
+            } => {}
             IoContext::Delete { slot } => self.partitions.deleted(slot),
             IoContext::CommitFile { .. } => self.commit.create_failed(),
-            IoContext::Log { .. } | IoContext::Commit | IoContext::Checkpoint { .. } => self.fail(reason, effects),
+            IoContext::Log { .. } | IoContext::Commit | IoContext::Checkpoint { .. } => {
+                self.fail(reason, effects)
+            }
         }
     }
 
@@ -122,7 +139,10 @@ impl Shard {
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
             (IoContext::Commit, _) => {
-                self.fail("the commit log's own space is gone: the disk lost blocks it had given".to_owned(), effects);
+                self.fail(
+                    "the commit log's own space is gone: the disk lost blocks it had given".to_owned(),
+                    effects,
+                );
             }
         }
     }

@@ -108,7 +108,12 @@ impl Shard {
     }
 
     /// Bytes for a lookup.
-    pub(super) fn lookup_read(&mut self, reader: u64, bytes: Result<ChunkSlice, ()>, effects: &mut Vec<Effect>) {
+    pub(super) fn lookup_read(
+        &mut self,
+        reader: u64,
+        bytes: Result<ChunkSlice, ()>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(mut search) = self.lookups.readers.remove(&reader) else { return };
         let (Ok(bytes), Some(at)) = (bytes, search.candidates.front().copied()) else {
             return self.search_done(&search, Err(PartitionError::StorageFailed), effects);

@@ -27,14 +27,14 @@ use std::rc::Rc;
 
 use crate::base::io::{IoDone, IoOp};
 use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
-use crate::commit::{CommitLog, Pending, Start, Ticket};
 use crate::commit::EntryHeader;
+use crate::commit::{CommitLog, Pending, Start, Ticket};
 use crate::controller::Controller;
 use crate::log::{LogEffects, LogLimits, RecoveredLog};
 
+pub use crate::base::io::{SegmentId, WriteData};
 use control::ControllerSeat;
 pub use effect::{Effect, IoId, IoRequest};
-pub use crate::base::io::{SegmentId, WriteData};
 use fetch::FetchWaits;
 use io::{IoContext, IoTable};
 use lookup::Lookups;
@@ -162,7 +162,9 @@ impl Shard {
             ShardRequest::Fetch(request) => self.fetch(now, id, request, effects),
             ShardRequest::FetchNow(fetch) => self.fetch_now(fetch, effects),
             ShardRequest::ListOffsets(partitions) => self.list_offsets(id, &partitions, effects),
-            ShardRequest::OffsetForLeaderEpoch(partitions) => self.offset_for_leader_epoch(id, &partitions, effects),
+            ShardRequest::OffsetForLeaderEpoch(partitions) => {
+                self.offset_for_leader_epoch(id, &partitions, effects)
+            }
             ShardRequest::Controller(request) => self.control(now, id, &request, effects),
         }
     }

@@ -52,7 +52,14 @@ pub(super) struct Partitions {
 
 impl Partition {
     fn new(log: PartitionLog) -> Partition {
-        Partition { log, settings: TopicSettings::default(), acks: VecDeque::new(), fetches: Vec::new(), ops: 0, life: Life::Serving }
+        Partition {
+            log,
+            settings: TopicSettings::default(),
+            acks: VecDeque::new(),
+            fetches: Vec::new(),
+            ops: 0,
+            life: Life::Serving,
+        }
     }
 
     /// True if the topic is acknowledged from memory (`flush.messages` above 1), by its own choice.
@@ -71,7 +78,9 @@ impl Partition {
         match requested {
             LeaderEpoch(-1) => Ok(()),
             requested if requested < current => Err(PartitionError::FencedLeaderEpoch { requested, current }),
-            requested if requested > current => Err(PartitionError::UnknownLeaderEpoch { requested, current }),
+            requested if requested > current => {
+                Err(PartitionError::UnknownLeaderEpoch { requested, current })
+            }
             _ => Ok(()),
         }
     }

@@ -11,7 +11,9 @@ use crate::log::{Accepted, AppendError, LogEffects};
 use crate::record::BatchHeader;
 
 use super::partitions::Ack;
-use super::request::{Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply};
+use super::request::{
+    Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply,
+};
 use super::{Effect, Shard};
 
 /// With this much waiting for the commit log, topics that are acknowledged from memory wait for it too: nothing queues
@@ -33,7 +35,13 @@ struct ProduceWait {
 }
 
 impl Shard {
-    pub(super) fn produce(&mut self, now: Now, id: RequestId, request: ProduceRequest, effects: &mut Vec<Effect>) {
+    pub(super) fn produce(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        request: ProduceRequest,
+        effects: &mut Vec<Effect>,
+    ) {
         let wait = self.produce.next;
         self.produce.next += 1;
         let mut results = Vec::with_capacity(request.partitions.len());
@@ -86,8 +94,11 @@ impl Shard {
             self.fetch.wake(slot);
         }
         let log_start = self.partitions.get(slot).expect("found above").log.log_start();
-        let appended =
-            Appended { base_offset: accepted.base_offset, log_append_time: accepted.log_append_time, log_start };
+        let appended = Appended {
+            base_offset: accepted.base_offset,
+            log_append_time: accepted.log_append_time,
+            log_start,
+        };
         Ok((appended, waits && ack_of.is_some()))
     }
 
@@ -104,8 +115,15 @@ impl Shard {
         let before = partition.log.log_end();
         let mut out = LogEffects::default();
         let limits = &self.config.limits;
-        let result =
-            partition.log.append(now, records, &partition.settings, zstd_allowed, limits, &mut *self.allocate, &mut out);
+        let result = partition.log.append(
+            now,
+            records,
+            &partition.settings,
+            zstd_allowed,
+            limits,
+            &mut *self.allocate,
+            &mut out,
+        );
         let after = partition.log.log_end();
         self.absorb(slot, out, effects);
         let counters = &mut self.counters;
@@ -140,7 +158,12 @@ impl Shard {
     }
 
     /// One partition of a waiting produce is done.
-    pub(super) fn settle(&mut self, ack: Ack, outcome: Result<(), PartitionError>, effects: &mut Vec<Effect>) {
+    pub(super) fn settle(
+        &mut self,
+        ack: Ack,
+        outcome: Result<(), PartitionError>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(wait) = self.produce.waits.get_mut(&ack.wait) else { return };
         if let (Err(error), Some(result)) = (outcome, wait.results.get_mut(ack.index)) {
             result.outcome = Err(error);
@@ -155,8 +178,7 @@ impl Shard {
 }
 
 fn refused(error: AppendError, records: &Bytes) -> PartitionError {
-    let producer = BatchHeader::parse(records)
-        .map_or(ProducerId::NONE, |header| header.producer_id);
+    let producer = BatchHeader::parse(records).map_or(ProducerId::NONE, |header| header.producer_id);
     match error {
         AppendError::Batch(error) => PartitionError::Batch(error),
         AppendError::OutOfOrderSequence { expected, received } => {

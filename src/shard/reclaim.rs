@@ -27,7 +27,11 @@ enum State {
     #[default]
     Idle,
     /// Partitions still need files up to `age`.
-    Releasing { age: u64, todo: VecDeque<u32>, running: Vec<u32> },
+    Releasing {
+        age: u64,
+        todo: VecDeque<u32>,
+        running: Vec<u32>,
+    },
     Checkpointing,
 }
 
@@ -43,7 +47,9 @@ impl Shard {
         if !matches!(self.reclaim.state, State::Releasing { .. }) {
             return;
         }
-        let State::Releasing { age, mut todo, mut running } = std::mem::take(&mut self.reclaim.state) else { return };
+        let State::Releasing { age, mut todo, mut running } = std::mem::take(&mut self.reclaim.state) else {
+            return;
+        };
         let needs = |shard: &Shard, slot: u32| {
             let oldest = shard.partitions.get(slot).and_then(|partition| partition.log.needs_commit_file());
             oldest.is_some_and(|oldest| oldest <= age)

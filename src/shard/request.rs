@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::{LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, ShardId, TimestampMs, TopicPartition};
+use crate::base::{
+    LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, ShardId, TimestampMs, TopicPartition,
+};
 use crate::controller::{ControllerReply, ControllerRequest};
 use crate::record::BatchError;
 
@@ -54,12 +56,14 @@ impl ShardReply<Payload> {
             ShardReply::Fetch(results) => ShardReply::Fetch(
                 results
                     .into_iter()
-                    .map(|result| result.map_records(|payload| {
-                        if let Payload::Chunk(slice) = payload {
-                            copied += slice.len() as u64;
-                        }
-                        payload.detach()
-                    }))
+                    .map(|result| {
+                        result.map_records(|payload| {
+                            if let Payload::Chunk(slice) = payload {
+                                copied += slice.len() as u64;
+                            }
+                            payload.detach()
+                        })
+                    })
                     .collect(),
             ),
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
@@ -77,7 +81,10 @@ impl ShardReply<Bytes> {
         match self {
             ShardReply::Produce(results) => ShardReply::Produce(results),
             ShardReply::Fetch(results) => ShardReply::Fetch(
-                results.into_iter().map(|result| result.map_records(|bytes| Payload::Bytes(bytes.clone()))).collect(),
+                results
+                    .into_iter()
+                    .map(|result| result.map_records(|bytes| Payload::Bytes(bytes.clone())))
+                    .collect(),
             ),
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
             ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),

@@ -1,0 +1,170 @@
+//! Looks inside batches: for clients, tools, compacted topics and lookups by timestamp.
+
+use std::borrow::Cow;
+
+use crate::base::{Offset, TimestampMs, varint};
+
+use super::batch::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, RecordProblem};
+use super::compression::decompress;
+
+/// One record, borrowed from the (inflated) records of its batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    pub offset_delta: i32,
+    pub timestamp_delta: i64,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    headers: &'a [u8],
+    headers_count: usize,
+}
+
+impl<'a> Record<'a> {
+    #[must_use]
+    pub fn offset(&self, batch: &BatchHeader) -> Offset {
+        batch.base_offset.plus(i64::from(self.offset_delta))
+    }
+
+    /// The record's own time, or the batch's time of append.
+    #[must_use]
+    pub fn timestamp(&self, batch: &BatchHeader) -> TimestampMs {
+        if batch.is_log_append_time() {
+            batch.max_timestamp
+        } else {
+            TimestampMs(batch.base_timestamp.0.saturating_add(self.timestamp_delta))
+        }
+    }
+
+    /// Key and value of each header, in order; keys may repeat.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+        let mut cursor = Cursor { rest: self.headers };
+        (0..self.headers_count).map_while(move |_| Some((cursor.optional().ok()??, cursor.optional().ok()?)))
+    }
+}
+
+/// The records of a whole batch, inflated if need be.
+pub(super) fn records_of<'a>(bytes: &'a [u8], header: &BatchHeader) -> Result<Cow<'a, [u8]>, BatchError> {
+    let stored = bytes.get(BATCH_HEADER_BYTES..header.total_bytes());
+    let stored = stored.ok_or(BatchError::Short { bytes: bytes.len() })?;
+    match header.codec() {
+        None => Err(BatchError::Codec { codec: header.attributes & super::batch::CODEC_MASK }),
+        Some(Codec::None) => Ok(Cow::Borrowed(stored)),
+        Some(codec) => Ok(Cow::Owned(decompress(codec, stored)?)),
+    }
+}
+
+/// Calls `each` with every record of a batch until it returns false.
+pub fn records(
+    bytes: &[u8],
+    mut each: impl FnMut(&BatchHeader, &Record<'_>) -> bool,
+) -> Result<(), BatchError> {
+    let header = BatchHeader::parse(bytes)?;
+    let records = records_of(bytes, &header)?;
+    let mut cursor = Cursor { rest: &records };
+    for index in 0..usize::try_from(header.records_count).unwrap_or(0) {
+        let record = cursor.record().map_err(|problem| BatchError::Record { index, problem })?;
+        if !each(&header, &record) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The first record at or after `timestamp` in a batch.
+pub fn first_at_or_after(
+    bytes: &[u8],
+    timestamp: TimestampMs,
+) -> Result<Option<(Offset, TimestampMs)>, BatchError> {
+    let mut found = None;
+    records(bytes, |batch, record| {
+        let at = record.timestamp(batch);
+        if at >= timestamp {
+            found = Some((record.offset(batch), at));
+        }
+        found.is_none()
+    })?;
+    Ok(found)
+}
+
+/// The first record that has a batch's largest timestamp.
+pub fn with_max_timestamp(bytes: &[u8]) -> Result<Option<(Offset, TimestampMs)>, BatchError> {
+    let mut found: Option<(Offset, TimestampMs)> = None;
+    records(bytes, |batch, record| {
+        let at = record.timestamp(batch);
+        if found.is_none_or(|(_, max)| at > max) {
+            found = Some((record.offset(batch), at));
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+/// Checks the structure of `count` records and that nothing follows them; returns the indexes of those without a key.
+pub(super) fn walk(records: &[u8], count: i32) -> Result<Vec<usize>, BatchError> {
+    let mut cursor = Cursor { rest: records };
+    let mut keyless = Vec::new();
+    for index in 0..usize::try_from(count).unwrap_or(0) {
+        let record = cursor.record().map_err(|problem| BatchError::Record { index, problem })?;
+        if usize::try_from(record.offset_delta) != Ok(index) {
+            return Err(BatchError::Record { index, problem: RecordProblem::OffsetDelta });
+        }
+        if record.key.is_none() {
+            keyless.push(index);
+        }
+    }
+    if !cursor.rest.is_empty() {
+        let index = usize::try_from(count).unwrap_or(0);
+        return Err(BatchError::Record { index, problem: RecordProblem::Trailing });
+    }
+    Ok(keyless)
+}
+
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn record(&mut self) -> Result<Record<'a>, RecordProblem> {
+        let length = usize::try_from(self.varint()?).map_err(|_| RecordProblem::Number)?;
+        let mut body = Cursor { rest: self.take(length)? };
+        body.take(1)?;
+        let (timestamp_delta, used) = varint::read_i64(body.rest).ok_or(RecordProblem::Number)?;
+        body.take(used)?;
+        let offset_delta = body.varint()?;
+        let key = body.optional()?;
+        let value = body.optional()?;
+        let headers_count = usize::try_from(body.varint()?).map_err(|_| RecordProblem::Headers)?;
+        let headers = body.rest;
+        // Two bytes is the least a header takes: what cannot fit is refused before the walk.
+        if headers_count > headers.len() / 2 {
+            return Err(RecordProblem::Headers);
+        }
+        for _ in 0..headers_count {
+            let key = body.optional()?.ok_or(RecordProblem::Headers)?;
+            std::str::from_utf8(key).map_err(|_| RecordProblem::Headers)?;
+            body.optional()?;
+        }
+        if !body.rest.is_empty() {
+            return Err(RecordProblem::Trailing);
+        }
+        Ok(Record { offset_delta, timestamp_delta, key, value, headers, headers_count })
+    }
+
+    fn varint(&mut self) -> Result<i32, RecordProblem> {
+        let (value, used) = varint::read_i32(self.rest).ok_or(RecordProblem::Number)?;
+        self.take(used)?;
+        Ok(value)
+    }
+
+    fn optional(&mut self) -> Result<Option<&'a [u8]>, RecordProblem> {
+        match self.varint()? {
+            -1 => Ok(None),
+            length => self.take(usize::try_from(length).map_err(|_| RecordProblem::Number)?).map(Some),
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], RecordProblem> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(RecordProblem::Short)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+}
