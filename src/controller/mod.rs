@@ -3,10 +3,19 @@
 //! Lives on shard 0 (a quorum of one). Knows no other part of the shard: it is asked, it decides which records to
 //! append, and it folds them once they are durable.
 
+mod decide;
+mod generated;
 mod image;
+mod names;
+mod record;
 mod request;
+mod state;
+mod topics;
 
+pub use decide::{Controller, ControllerConfig, ControllerLimits, Decision};
 pub use image::{MetadataImage, PartitionImage, TopicImage, View};
+pub use names::is_internal_topic;
+pub use record::MetadataRecordError;
 pub use request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
     TopicName,

@@ -78,7 +78,7 @@ pub struct NewPartitions {
 /// Why the controller refused. The api layer maps each to one Kafka error code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControllerError {
-    #[error("topic '{0}' already exists")]
+    #[error("Topic '{0}' already exists.")]
     TopicExists(String),
     #[error("no such topic")]
     UnknownTopic,

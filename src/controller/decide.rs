@@ -1,0 +1,739 @@
+//! The controller's state machine.
+//!
+//! It keeps two folds of one log: `durable`, what the log's durable part says and everybody serves, and `decided`,
+//! which runs ahead of it by the records handed out for appending. Decisions are made against `decided`, so that
+//! requests can follow each other without waiting for the disk. A failed append ends the process: nothing decided is
+//! ever taken back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::base::rng::Rng;
+use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, ServerId, TopicId};
+use crate::config::topic::TopicDefaults;
+
+use super::image::MetadataImage;
+use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
+use super::request::{
+    ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
+    TopicName,
+};
+use super::state::State;
+use super::topics::{self, AcceptedTopic, Judge};
+
+/// Producer ids reserved by one record: a restart skips at most this many.
+const PRODUCER_ID_BLOCK: i64 = 1000;
+
+/// Bytes of records that one decision may hand out: together they are one batch of the metadata log.
+const DECISION_BYTES_MAX: usize = 1_000_000;
+
+/// Bytes that framing adds to a record in its batch, at most.
+const RECORD_OVERHEAD: usize = 24;
+
+/// What the controller needs to know of the server it runs on.
+#[derive(Clone, Debug)]
+pub struct ControllerConfig {
+    /// Kafka's form: 22 characters of base64url.
+    pub cluster_id: String,
+    pub server: ServerId,
+    pub shards: u16,
+    /// What topics inherit from the broker's settings.
+    pub topic_defaults: TopicDefaults,
+    /// `num.partitions`: for topics that do not say.
+    pub num_partitions: i32,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    pub limits: ControllerLimits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControllerLimits {
+    /// Partitions of one topic.
+    pub topic_partitions_max: i32,
+    /// Partitions of all topics.
+    pub partitions_max: usize,
+}
+
+impl Default for ControllerLimits {
+    fn default() -> ControllerLimits {
+        ControllerLimits { topic_partitions_max: 10_000, partitions_max: 100_000 }
+    }
+}
+
+/// What is to happen for one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// To be appended to the metadata log as one batch, in this order; empty when the request changes nothing.
+    pub records: Vec<Vec<u8>>,
+    /// To be released once the records are durable and every shard serves the state they make.
+    pub reply: ControllerReply,
+}
+
+#[derive(Clone, Debug)]
+pub struct Controller {
+    config: ControllerConfig,
+    durable: State,
+    decided: State,
+    /// Records by which `decided` is ahead of `durable`.
+    pending: VecDeque<MetadataRecord>,
+    /// The next id to hand out, within the reserved block or at its end.
+    next_producer_id: ProducerId,
+}
+
+impl Controller {
+    /// A controller of an empty log; [`Controller::replay`] brings it up to date.
+    #[must_use]
+    pub fn new(config: ControllerConfig) -> Controller {
+        assert!(config.shards > 0, "a server has at least one shard");
+        let state = State::new(config.cluster_id.clone(), config.server, config.shards);
+        Controller {
+            config,
+            durable: state.clone(),
+            decided: state,
+            pending: VecDeque::new(),
+            next_producer_id: ProducerId(0),
+        }
+    }
+
+    /// Folds the durable record at `offset`: each of the log at start-up, then each decided one as it is durable.
+    ///
+    /// # Errors
+    /// When the record cannot be read or does not fit the state: the log is not one of this controller's.
+    pub fn replay(&mut self, record_value: &[u8], offset: i64) -> Result<(), MetadataRecordError> {
+        assert!(offset >= self.durable.image.version, "the log is replayed once, in order");
+        let record = MetadataRecord::decode(record_value)?;
+        self.durable.apply(&record, &self.config.topic_defaults)?;
+        self.durable.set_version(offset + 1);
+        match self.pending.pop_front() {
+            Some(decided) => {
+                assert!(record == decided, "records become durable in the order of their decisions")
+            }
+            None => {
+                self.decided.apply(&record, &self.config.topic_defaults)?;
+                // What an earlier process handed out of its last block is unknown: the next id is past it.
+                self.next_producer_id = self.decided.producer_ids_end;
+            }
+        }
+        Ok(())
+    }
+
+    /// The durable state; its version is the end offset of what was replayed.
+    #[must_use]
+    pub fn image(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.durable.image)
+    }
+
+    /// Decides a request against everything decided so far. `rng` gives topic ids.
+    pub fn decide(&mut self, request: &ControllerRequest, rng: &mut Rng) -> Decision {
+        let mut changes = Changes::default();
+        let reply = match request {
+            ControllerRequest::CreateTopics { topics, validate_only: true } => {
+                ControllerReply::CreateTopics(self.judge_topics(topics))
+            }
+            ControllerRequest::CreateTopics { topics, validate_only: false } => {
+                ControllerReply::CreateTopics(self.create_topics(topics, rng, &mut changes))
+            }
+            ControllerRequest::DeleteTopics { topics } => {
+                ControllerReply::DeleteTopics(self.delete_topics(topics, &mut changes))
+            }
+            ControllerRequest::CreatePartitions { topics, validate_only } => {
+                ControllerReply::CreatePartitions(self.create_partitions(
+                    topics,
+                    *validate_only,
+                    &mut changes,
+                ))
+            }
+            ControllerRequest::InitProducerId { current } => {
+                ControllerReply::InitProducerId(self.init_producer_id(*current, &mut changes))
+            }
+        };
+        Decision { records: changes.records, reply }
+    }
+
+    /// Validation only: as a creation would go, without an id.
+    fn judge_topics(&self, topics: &[NewTopic]) -> Vec<Result<CreatedTopic, ControllerError>> {
+        let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
+        let mut judge = Judge::new(&self.config, &self.decided);
+        topics
+            .iter()
+            .map(|topic| {
+                if repeated.contains(topic.name.as_str()) {
+                    return Err(topics::duplicate());
+                }
+                judge.creation(topic).map(|accepted| created(TopicId::ZERO, accepted))
+            })
+            .collect()
+    }
+
+    fn create_topics(
+        &mut self,
+        topics: &[NewTopic],
+        rng: &mut Rng,
+        changes: &mut Changes,
+    ) -> Vec<Result<CreatedTopic, ControllerError>> {
+        let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
+        topics
+            .iter()
+            .map(|topic| {
+                if repeated.contains(topic.name.as_str()) {
+                    return Err(topics::duplicate());
+                }
+                let accepted = Judge::new(&self.config, &self.decided).creation(topic)?;
+                let id = self.fresh_topic_id(rng);
+                self.commit(&self.creation_records(id, topic, &accepted), changes)?;
+                Ok(created(id, accepted))
+            })
+            .collect()
+    }
+
+    fn creation_records(
+        &self,
+        id: TopicId,
+        topic: &NewTopic,
+        accepted: &AcceptedTopic,
+    ) -> [MetadataRecord; 2] {
+        let born = MetadataRecord::Topic(TopicRecord {
+            id,
+            name: topic.name.clone(),
+            ordinal: self.decided.next_ordinal,
+            internal: topic.internal,
+            overrides: accepted.overrides.clone(),
+        });
+        [born, self.run(id, PartitionIndex(0), accepted.partitions)]
+    }
+
+    fn delete_topics(
+        &mut self,
+        topics: &[TopicName],
+        changes: &mut Changes,
+    ) -> Vec<Result<DeletedTopic, ControllerError>> {
+        if !self.config.delete_topic_enable {
+            return topics.iter().map(|_| Err(ControllerError::DeletionDisabled)).collect();
+        }
+        topics::deletions(&self.decided, topics)
+            .into_iter()
+            .map(|found| {
+                let (id, name) = found?;
+                self.commit(&[MetadataRecord::RemoveTopic { topic: id }], changes)?;
+                Ok(DeletedTopic { id, name })
+            })
+            .collect()
+    }
+
+    fn create_partitions(
+        &mut self,
+        topics: &[NewPartitions],
+        validate_only: bool,
+        changes: &mut Changes,
+    ) -> Vec<Result<(), ControllerError>> {
+        let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
+        let mut judge = Judge::new(&self.config, &self.decided);
+        let judged: Vec<_> = topics
+            .iter()
+            .map(|topic| match repeated.contains(topic.name.as_str()) {
+                true => Err(topics::duplicate()),
+                false => judge.growth(topic),
+            })
+            .collect();
+        judged
+            .into_iter()
+            .map(|growth| {
+                let growth = growth?;
+                if validate_only {
+                    return Ok(());
+                }
+                self.commit(&[self.run(growth.topic, growth.first, growth.count)], changes)
+            })
+            .collect()
+    }
+
+    /// Ids a client holds already keep their number and get the next epoch, as long as there is one; an id this cluster
+    /// never handed out belongs to another cluster's life and is replaced.
+    fn init_producer_id(
+        &mut self,
+        current: Option<(ProducerId, ProducerEpoch)>,
+        changes: &mut Changes,
+    ) -> Result<(ProducerId, ProducerEpoch), ControllerError> {
+        if let Some((id, epoch)) = current {
+            if id.0 < 0 || epoch.0 < 0 {
+                return Err(ControllerError::InvalidProducerEpoch { received: epoch });
+            }
+            if id < self.next_producer_id && epoch.0 < i16::MAX - 1 {
+                return Ok((id, ProducerEpoch(epoch.0 + 1)));
+            }
+        }
+        let id = self.next_producer_id;
+        if id >= self.durable.producer_ids_end {
+            // Also when an earlier request's block covers the id but is not durable yet: restating the block makes this
+            // reply wait for it, for records become durable in order.
+            let end = match self.decided.producer_ids_end {
+                reserved if id < reserved => reserved,
+                reserved => ProducerId(reserved.0 + PRODUCER_ID_BLOCK),
+            };
+            self.commit(&[MetadataRecord::ProducerIds { end }], changes)?;
+        }
+        self.next_producer_id = ProducerId(id.0 + 1);
+        assert!(self.next_producer_id <= self.decided.producer_ids_end, "ids come out of reserved blocks");
+        Ok((id, ProducerEpoch(0)))
+    }
+
+    /// New partitions of a topic, all led by this server.
+    fn run(&self, topic: TopicId, first: PartitionIndex, count: i32) -> MetadataRecord {
+        let (leader, leader_epoch) = (self.config.server, LeaderEpoch(0));
+        MetadataRecord::Partitions(PartitionsRecord { topic, first, count, leader, leader_epoch })
+    }
+
+    /// Random, and never one that is taken; version 4 ids are never zero nor reserved.
+    fn fresh_topic_id(&self, rng: &mut Rng) -> TopicId {
+        loop {
+            let id = TopicId(rng.uuid());
+            if self.decided.image.topic_by_id(id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// Decides records that belong together, or none of them when the batch has no room.
+    fn commit(&mut self, records: &[MetadataRecord], changes: &mut Changes) -> Result<(), ControllerError> {
+        changes.add(records)?;
+        for record in records {
+            self.decided.apply(record, &self.config.topic_defaults).expect("what was validated folds");
+            self.pending.push_back(record.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The records one decision hands out.
+#[derive(Default)]
+struct Changes {
+    records: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Changes {
+    fn add(&mut self, records: &[MetadataRecord]) -> Result<(), ControllerError> {
+        let encoded: Vec<Vec<u8>> = records.iter().map(MetadataRecord::encode).collect();
+        let bytes = self.bytes + encoded.iter().map(|record| record.len() + RECORD_OVERHEAD).sum::<usize>();
+        if bytes > DECISION_BYTES_MAX {
+            let message =
+                "The request changes more than one metadata batch holds; ask for fewer topics at once.";
+            return Err(ControllerError::PolicyViolation(message.into()));
+        }
+        self.bytes = bytes;
+        self.records.extend(encoded);
+        Ok(())
+    }
+}
+
+fn created(id: TopicId, accepted: AcceptedTopic) -> CreatedTopic {
+    CreatedTopic { id, partitions: accepted.partitions, replication_factor: 1, overrides: accepted.overrides }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+    use super::*;
+
+    fn config() -> ControllerConfig {
+        ControllerConfig {
+            cluster_id: "0123456789abcdefghijkl".into(),
+            server: ServerId(1),
+            shards: 2,
+            topic_defaults: TopicDefaults::default(),
+            num_partitions: 3,
+            delete_topic_enable: true,
+            limits: ControllerLimits { topic_partitions_max: 10, partitions_max: 20 },
+        }
+    }
+
+    fn controller() -> (Controller, Rng) {
+        (Controller::new(config()), Rng::seeded(1))
+    }
+
+    fn topic(name: &str, partitions: i32) -> NewTopic {
+        NewTopic {
+            name: name.into(),
+            partitions,
+            replication_factor: -1,
+            assignments: Vec::new(),
+            configs: BTreeMap::new(),
+            internal: false,
+        }
+    }
+
+    fn assigned(name: &str, assignments: &[(i32, &[i32])]) -> NewTopic {
+        let assignments =
+            assignments.iter().map(|(index, nodes)| (PartitionIndex(*index), nodes.to_vec())).collect();
+        NewTopic { assignments, ..topic(name, -1) }
+    }
+
+    fn with_config(name: &str, key: &str, value: Option<&str>) -> NewTopic {
+        let configs = BTreeMap::from([(key.to_owned(), value.map(str::to_owned))]);
+        NewTopic { configs, ..topic(name, 1) }
+    }
+
+    fn create(topics: Vec<NewTopic>) -> ControllerRequest {
+        ControllerRequest::CreateTopics { topics, validate_only: false }
+    }
+
+    /// Decides, and makes durable what was decided.
+    fn perform(controller: &mut Controller, rng: &mut Rng, request: &ControllerRequest) -> ControllerReply {
+        let decision = controller.decide(request, rng);
+        sync(controller, &decision);
+        decision.reply
+    }
+
+    fn sync(controller: &mut Controller, decision: &Decision) {
+        for record in &decision.records {
+            let offset = controller.image().version;
+            controller.replay(record, offset).expect("our own record");
+        }
+    }
+
+    fn creations(reply: ControllerReply) -> Vec<Result<CreatedTopic, ControllerError>> {
+        match reply {
+            ControllerReply::CreateTopics(results) => results,
+            other => panic!("not about creation: {other:?}"),
+        }
+    }
+
+    fn growths(reply: ControllerReply) -> Vec<Result<(), ControllerError>> {
+        match reply {
+            ControllerReply::CreatePartitions(results) => results,
+            other => panic!("not about growth: {other:?}"),
+        }
+    }
+
+    fn deletions(reply: ControllerReply) -> Vec<Result<DeletedTopic, ControllerError>> {
+        match reply {
+            ControllerReply::DeleteTopics(results) => results,
+            other => panic!("not about deletion: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_created_topic_is_seen_once_durable() {
+        let (mut controller, mut rng) = controller();
+        let decision = controller
+            .decide(&create(vec![topic("a", -1), assigned("b", &[(1, &[1001]), (0, &[1000])])]), &mut rng);
+        assert!(controller.image().topics.is_empty());
+        sync(&mut controller, &decision);
+        let (image, created) = (controller.image(), creations(decision.reply));
+        assert_eq!(image.version, 4);
+        for (name, partitions, ordinal, created) in [("a", 3, 0, &created[0]), ("b", 2, 1, &created[1])] {
+            let created = created.as_ref().expect("sound");
+            let topic = image.topic(name).expect("created");
+            assert_eq!((topic.partitions.len(), topic.ordinal, topic.id), (partitions, ordinal, created.id));
+            assert_eq!(image.topic_by_id(topic.id).map(|topic| &*topic.name), Some(name));
+            assert_eq!(
+                (created.partitions, created.replication_factor),
+                (i32::try_from(partitions).expect("small"), 1)
+            );
+        }
+    }
+
+    #[test]
+    fn creations_are_refused_as_kafka_does() {
+        use ControllerError as E;
+        let factor = |replication_factor| NewTopic { replication_factor, ..topic("x", 1) };
+        let both = NewTopic { partitions: 1, ..assigned("x", &[(0, &[1000])]) };
+        let both_factor = NewTopic { replication_factor: 1, ..assigned("x", &[(0, &[1000])]) };
+        type Expected = fn(&E) -> bool;
+        let cases: Vec<(NewTopic, Expected)> = vec![
+            (topic("taken.name", 1), |e| matches!(e, E::TopicExists(_))),
+            (topic("taken_name", 1), |e| {
+                e.to_string() == "Topic 'taken_name' collides with existing topic: taken.name"
+            }),
+            (topic("b ad", 1), |e| matches!(e, E::InvalidTopicName(_))),
+            (topic("__cluster_metadata", 1), |e| matches!(e, E::InvalidRequest(_))),
+            (topic("x", 0), |e| matches!(e, E::InvalidPartitions(_))),
+            (topic("x", -2), |e| matches!(e, E::InvalidPartitions(_))),
+            (topic("x", 11), |e| matches!(e, E::PolicyViolation(_))),
+            (factor(0), |e| matches!(e, E::InvalidReplicationFactor(_))),
+            (factor(2), |e| matches!(e, E::InvalidReplicationFactor(_))),
+            (both, |e| matches!(e, E::InvalidRequest(_))),
+            (both_factor, |e| matches!(e, E::InvalidRequest(_))),
+            (assigned("x", &[(1, &[1000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[1000]), (0, &[1000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[2000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[-1])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[1000, 1001])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (with_config("x", "no_such", Some("1")), |e| matches!(e, E::InvalidConfig(_))),
+            (with_config("x", "retention.ms", None), |e| matches!(e, E::InvalidConfig(_))),
+        ];
+        for (wanted, expected) in cases {
+            for validate_only in [true, false] {
+                let (mut controller, mut rng) = controller();
+                perform(&mut controller, &mut rng, &create(vec![topic("taken.name", 1)]));
+                let request = ControllerRequest::CreateTopics { topics: vec![wanted.clone()], validate_only };
+                let decision = controller.decide(&request, &mut rng);
+                assert_eq!(decision.records, Vec::<Vec<u8>>::new());
+                let error = creations(decision.reply).remove(0).expect_err("must be refused");
+                assert!(expected(&error), "{wanted:?}: {error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_servers_partition_limit_holds_within_one_request() {
+        for validate_only in [true, false] {
+            let (mut controller, mut rng) = controller();
+            let topics = vec![topic("a", 10), topic("b", 9), topic("c", 2), topic("d", 1)];
+            let request = ControllerRequest::CreateTopics { topics, validate_only };
+            let results = creations(controller.decide(&request, &mut rng).reply);
+            let accepted: Vec<bool> = results.iter().map(Result::is_ok).collect();
+            assert_eq!(accepted, [true, true, false, true]);
+        }
+    }
+
+    #[test]
+    fn one_request_cannot_create_a_name_twice() {
+        for validate_only in [true, false] {
+            let (mut controller, mut rng) = controller();
+            let topics = vec![topic("a", 1), topic("b.c", 1), topic("a", 2), topic("b_c", 1)];
+            let request = ControllerRequest::CreateTopics { topics, validate_only };
+            let results = creations(controller.decide(&request, &mut rng).reply);
+            assert_eq!(results[0], Err(topics::duplicate()));
+            assert!(results[1].is_ok());
+            assert_eq!(results[2], Err(topics::duplicate()));
+            assert!(matches!(results[3], Err(ControllerError::InvalidTopicName(_))));
+        }
+    }
+
+    #[test]
+    fn decisions_see_what_is_not_durable_yet() {
+        let (mut controller, mut rng) = controller();
+        let first = controller.decide(&create(vec![topic("a", 2)]), &mut rng);
+        let second = controller.decide(&create(vec![topic("a", 2)]), &mut rng);
+        assert_eq!(creations(second.reply), [Err(ControllerError::TopicExists("a".into()))]);
+        let grown = ControllerRequest::CreatePartitions {
+            topics: vec![NewPartitions { name: "a".into(), count: 5, assignments: None }],
+            validate_only: false,
+        };
+        let grown = controller.decide(&grown, &mut rng);
+        assert_eq!(growths(grown.reply.clone()), [Ok(())]);
+        let deleted = controller
+            .decide(&ControllerRequest::DeleteTopics { topics: vec![TopicName::Name("a".into())] }, &mut rng);
+        let again = controller.decide(&create(vec![topic("a", 1)]), &mut rng);
+        for decision in [&first, &grown, &deleted, &again] {
+            sync(&mut controller, decision);
+        }
+        let (old, new) = (creations(first.reply).remove(0), creations(again.reply).remove(0));
+        let (old, new) = (old.expect("created"), new.expect("created again"));
+        assert_ne!(old.id, new.id);
+        let image = controller.image();
+        assert_eq!(
+            image.topic("a").map(|topic| (topic.id, topic.partitions.len(), topic.ordinal)),
+            Some((new.id, 1, 1))
+        );
+        assert!(image.topic_by_id(old.id).is_none());
+    }
+
+    #[test]
+    fn partitions_only_grow() {
+        type Assignments = Option<Vec<Vec<i32>>>;
+        let cases: Vec<(i32, Assignments, &str)> = vec![
+            (2, None, "Topic already has 2 partition(s)."),
+            (1, None, "The topic a currently has 2 partition(s); 1 would not be an increase."),
+            (11, None, "A topic may have up to 10 partitions; 11 were asked for."),
+            (
+                4,
+                Some(vec![vec![1000]]),
+                "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.",
+            ),
+            (
+                3,
+                Some(vec![vec![7]]),
+                "The manual partition assignment includes broker 7, but no such broker is registered.",
+            ),
+            (4, None, ""),
+            (4, Some(vec![vec![1000], vec![1001]]), ""),
+        ];
+        for (count, assignments, message) in cases {
+            for validate_only in [true, false] {
+                let (mut controller, mut rng) = controller();
+                perform(&mut controller, &mut rng, &create(vec![topic("a", 2)]));
+                let topics =
+                    vec![NewPartitions { name: "a".into(), count, assignments: assignments.clone() }];
+                let request = ControllerRequest::CreatePartitions { topics, validate_only };
+                let result = growths(perform(&mut controller, &mut rng, &request)).remove(0);
+                assert_eq!(result.as_ref().map_err(ToString::to_string).err().unwrap_or_default(), message);
+                let want = if result.is_ok() && !validate_only { count } else { 2 };
+                assert_eq!(
+                    controller.image().topics["a"].partitions.len(),
+                    usize::try_from(want).expect("small")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn growth_names_topics_that_exist_once() {
+        let (mut controller, mut rng) = controller();
+        perform(&mut controller, &mut rng, &create(vec![topic("a", 2)]));
+        let topics =
+            ["a", "b", "a"].map(|name| NewPartitions { name: name.into(), count: 3, assignments: None });
+        let request = ControllerRequest::CreatePartitions { topics: topics.to_vec(), validate_only: false };
+        let results = growths(perform(&mut controller, &mut rng, &request));
+        assert_eq!(
+            results,
+            [Err(topics::duplicate()), Err(ControllerError::UnknownTopic), Err(topics::duplicate())]
+        );
+    }
+
+    #[test]
+    fn deletion_goes_by_name_and_by_id_once() {
+        let (mut controller, mut rng) = controller();
+        let made = creations(perform(&mut controller, &mut rng, &create(vec![topic("a", 1), topic("b", 1)])));
+        let id = made[1].as_ref().expect("created").id;
+        let named = |name: &str| TopicName::Name(name.into());
+        let topics =
+            vec![named("a"), TopicName::Id(id), named("b"), named("x"), TopicName::Id(TopicId([9; 16]))];
+        let results =
+            deletions(perform(&mut controller, &mut rng, &ControllerRequest::DeleteTopics { topics }));
+        assert_eq!(results[0].as_ref().map(|deleted| deleted.name.as_str()), Ok("a"));
+        assert_eq!(results[1], Ok(DeletedTopic { id, name: "b".into() }));
+        assert!(matches!(results[2], Err(ControllerError::InvalidRequest(_))));
+        assert_eq!(results[3], Err(ControllerError::UnknownTopic));
+        assert_eq!(results[4], Err(ControllerError::UnknownTopicId));
+        assert!(controller.image().topics.is_empty());
+    }
+
+    #[test]
+    fn deletion_can_be_switched_off() {
+        let mut controller = Controller::new(ControllerConfig { delete_topic_enable: false, ..config() });
+        let request = ControllerRequest::DeleteTopics { topics: vec![TopicName::Name("a".into())] };
+        let decision = controller.decide(&request, &mut Rng::seeded(1));
+        assert_eq!(deletions(decision.reply), [Err(ControllerError::DeletionDisabled)]);
+    }
+
+    #[test]
+    fn a_request_too_large_for_one_batch_is_cut_off_topic_by_topic() {
+        let limits = ControllerLimits { topic_partitions_max: 10, partitions_max: 100_000 };
+        let (mut controller, mut rng) =
+            (Controller::new(ControllerConfig { limits, ..config() }), Rng::seeded(1));
+        let topics = (0..9000).map(|index| topic(&format!("topic-{index}"), 1)).collect();
+        let decision = controller.decide(&create(topics), &mut rng);
+        assert!(decision.records.iter().map(Vec::len).sum::<usize>() <= DECISION_BYTES_MAX);
+        let accepted = creations(decision.reply.clone()).iter().filter(|result| result.is_ok()).count();
+        assert!((2000..9000).contains(&accepted) && decision.records.len() == accepted * 2);
+        sync(&mut controller, &decision);
+        assert_eq!(controller.image().topics.len(), accepted);
+    }
+
+    fn init(controller: &mut Controller, current: Option<(i64, i16)>) -> (Decision, Option<(i64, i16)>) {
+        let current = current.map(|(id, epoch)| (ProducerId(id), ProducerEpoch(epoch)));
+        let decision = controller.decide(&ControllerRequest::InitProducerId { current }, &mut Rng::seeded(1));
+        let given = match decision.reply {
+            ControllerReply::InitProducerId(Ok((id, epoch))) => Some((id.0, epoch.0)),
+            _ => None,
+        };
+        (decision, given)
+    }
+
+    #[test]
+    fn producer_ids_come_in_blocks_and_never_twice() {
+        let (mut controller, _) = controller();
+        let (first, given) = init(&mut controller, None);
+        assert_eq!((first.records.len(), given), (1, Some((0, 0))));
+        // Not durable yet: the second reply has to wait too.
+        let (second, given) = init(&mut controller, None);
+        assert_eq!((second.records.len(), given), (1, Some((1, 0))));
+        sync(&mut controller, &first);
+        sync(&mut controller, &second);
+        for id in 2..PRODUCER_ID_BLOCK {
+            let (decision, given) = init(&mut controller, None);
+            assert_eq!((decision.records.len(), given), (0, Some((id, 0))));
+        }
+        let (third, given) = init(&mut controller, None);
+        assert_eq!((third.records.len(), given), (1, Some((PRODUCER_ID_BLOCK, 0))));
+        // The process dies before the third is durable, then starts again.
+        let mut restarted = Controller::new(config());
+        for (offset, record) in first.records.iter().chain(&second.records).enumerate() {
+            restarted.replay(record, i64::try_from(offset).expect("small")).expect("our own record");
+        }
+        assert_eq!(init(&mut restarted, None).1, Some((PRODUCER_ID_BLOCK, 0)));
+    }
+
+    #[test]
+    fn epochs_advance_until_they_are_used_up() {
+        let (mut controller, _) = controller();
+        let (decision, _) = init(&mut controller, None);
+        sync(&mut controller, &decision);
+        for (current, want) in [
+            ((0, 0), Some((0, 1))),
+            ((0, i16::MAX - 2), Some((0, i16::MAX - 1))),
+            ((0, i16::MAX - 1), Some((1, 0))),
+            ((0, i16::MAX), Some((2, 0))),
+            ((77, 3), Some((3, 0))),
+            ((0, -1), None),
+            ((-5, 1), None),
+        ] {
+            assert_eq!(init(&mut controller, Some(current)).1, want, "{current:?}");
+        }
+    }
+
+    #[test]
+    fn foreign_records_are_errors() {
+        let (mut controller, _) = controller();
+        assert!(matches!(controller.replay(b"", 0), Err(MetadataRecordError::Malformed(_))));
+        let orphan = MetadataRecord::RemoveTopic { topic: TopicId([1; 16]) }.encode();
+        assert!(matches!(controller.replay(&orphan, 0), Err(MetadataRecordError::UnknownTopic(_))));
+        assert_eq!(controller.image().version, 0);
+    }
+
+    fn any_request() -> impl Strategy<Value = ControllerRequest> {
+        let name =
+            || prop::sample::select(vec!["a", "b", "a.b", "a_b", "c", "bad name"]).prop_map(str::to_owned);
+        let creation =
+            (prop::collection::vec((name(), -1i32..8), 0..3), any::<bool>()).prop_map(|(topics, only)| {
+                let topics = topics.iter().map(|(name, partitions)| topic(name, *partitions)).collect();
+                ControllerRequest::CreateTopics { topics, validate_only: only }
+            });
+        let deletion = prop::collection::vec(name(), 0..3).prop_map(|names| {
+            ControllerRequest::DeleteTopics { topics: names.into_iter().map(TopicName::Name).collect() }
+        });
+        let growth =
+            (prop::collection::vec((name(), 0i32..12), 0..3), any::<bool>()).prop_map(|(topics, only)| {
+                let growth = |(name, count)| NewPartitions { name, count, assignments: None };
+                let topics = topics.into_iter().map(growth).collect();
+                ControllerRequest::CreatePartitions { topics, validate_only: only }
+            });
+        let producer =
+            prop::option::of((0i64..2000, 0i16..3)).prop_map(|current| ControllerRequest::InitProducerId {
+                current: current.map(|(id, epoch)| (ProducerId(id), ProducerEpoch(epoch))),
+            });
+        prop_oneof![3 => creation, 2 => deletion, 2 => growth, 1 => producer]
+    }
+
+    proptest! {
+        /// Whatever is asked, and however late it becomes durable, folding the log gives the live state.
+        #[test]
+        fn the_log_is_the_state(requests in prop::collection::vec((any_request(), any::<bool>()), 1..40), seed: u64) {
+            let (mut live, mut rng) = (Controller::new(config()), Rng::seeded(seed));
+            let (mut log, mut waiting) = (Vec::new(), VecDeque::new());
+            let last = requests.len() - 1;
+            for (index, (request, sync_now)) in requests.iter().enumerate() {
+                waiting.extend(live.decide(request, &mut rng).records);
+                while (*sync_now || index == last) && !waiting.is_empty() {
+                    let record = waiting.pop_front().expect("not empty");
+                    live.replay(&record, i64::try_from(log.len()).expect("small")).expect("our own record");
+                    log.push(record);
+                }
+            }
+            let mut folded = Controller::new(config());
+            for (offset, record) in log.iter().enumerate() {
+                folded.replay(record, i64::try_from(offset).expect("small")).expect("our own record");
+            }
+            prop_assert_eq!(format!("{:?}", &live.durable), format!("{:?}", &folded.durable));
+            live.decided.set_version(live.durable.image.version);
+            prop_assert_eq!(format!("{:?}", &live.decided), format!("{:?}", &live.durable));
+            prop_assert!(live.next_producer_id <= folded.next_producer_id);
+        }
+    }
+}

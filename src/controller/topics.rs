@@ -1,0 +1,269 @@
+//! What may become of topics: validation of creations, deletions and growth, in Kafka's order and Kafka's words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::{NodeId, PartitionIndex, ServerId, TopicId};
+use crate::config::topic::TopicSettings;
+
+use super::decide::ControllerConfig;
+use super::names;
+use super::request::{ControllerError, NewPartitions, NewTopic, TopicName};
+use super::state::State;
+
+/// Bytes of configs set on one topic, names and values: its record stays far below what the metadata log takes.
+const OVERRIDES_BYTES_MAX: usize = 64 << 10;
+
+/// A creation that may go ahead.
+#[derive(Clone, Debug)]
+pub(super) struct AcceptedTopic {
+    pub partitions: i32,
+    pub overrides: BTreeMap<String, String>,
+}
+
+/// The state a request is judged against: what is decided, plus what the request's earlier topics add even when it
+/// only asks to be validated.
+pub(super) struct Judge<'a> {
+    config: &'a ControllerConfig,
+    state: &'a State,
+    /// Collision key → name, of topics accepted earlier in this request.
+    accepted: BTreeMap<String, String>,
+    /// Partitions accepted earlier in this request.
+    partitions: usize,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(config: &'a ControllerConfig, state: &'a State) -> Judge<'a> {
+        Judge { config, state, accepted: BTreeMap::new(), partitions: 0 }
+    }
+
+    /// # Errors
+    /// Why Kafka would refuse the topic.
+    pub fn creation(&mut self, topic: &NewTopic) -> Result<AcceptedTopic, ControllerError> {
+        self.check_name(&topic.name)?;
+        let overrides = self.check_configs(&topic.configs)?;
+        let partitions = self.check_placement(topic)?;
+        self.check_room(0, partitions)?;
+        self.accepted.insert(names::collision_key(&topic.name), topic.name.clone());
+        Ok(AcceptedTopic { partitions, overrides })
+    }
+
+    /// How many partitions growth adds to which topic, and from where.
+    ///
+    /// # Errors
+    /// Why Kafka would refuse the growth.
+    pub fn growth(&mut self, wanted: &NewPartitions) -> Result<Growth, ControllerError> {
+        let topic = self.state.image.topic(&wanted.name).ok_or(ControllerError::UnknownTopic)?;
+        let existing = i32::try_from(topic.partitions.len()).expect("partition counts fit i32");
+        if wanted.count == existing {
+            return Err(ControllerError::InvalidPartitions(format!(
+                "Topic already has {existing} partition(s)."
+            )));
+        }
+        if wanted.count < existing {
+            return Err(ControllerError::InvalidPartitions(format!(
+                "The topic {} currently has {existing} partition(s); {} would not be an increase.",
+                wanted.name, wanted.count
+            )));
+        }
+        let added = wanted.count - existing;
+        if let Some(assignments) = &wanted.assignments {
+            self.check_added(added, assignments)?;
+        }
+        self.check_room(existing, added)?;
+        Ok(Growth { topic: topic.id, first: PartitionIndex(existing), count: added })
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), ControllerError> {
+        if name == names::METADATA_TOPIC {
+            let message = format!("Creation of internal topic {name} is prohibited.");
+            return Err(ControllerError::InvalidRequest(message));
+        }
+        names::check(name).map_err(ControllerError::InvalidTopicName)?;
+        if self.state.image.topic(name).is_some() {
+            return Err(ControllerError::TopicExists(name.to_owned()));
+        }
+        let earlier = self.accepted.get(&names::collision_key(name)).map(String::as_str);
+        match self.state.colliding(name).map(|holder| &**holder).or(earlier) {
+            Some(holder) => Err(ControllerError::InvalidTopicName(format!(
+                "Topic '{name}' collides with existing topic: {holder}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_configs(
+        &self,
+        configs: &BTreeMap<String, Option<String>>,
+    ) -> Result<BTreeMap<String, String>, ControllerError> {
+        let mut overrides = BTreeMap::new();
+        for (name, value) in configs {
+            let Some(value) = value else {
+                let message = format!("Null value not supported for topic configs: {name}");
+                return Err(ControllerError::InvalidConfig(message));
+            };
+            overrides.insert(name.clone(), value.clone());
+        }
+        let bytes: usize = overrides.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > OVERRIDES_BYTES_MAX {
+            let message =
+                format!("The topic's configs take {bytes} bytes; {OVERRIDES_BYTES_MAX} are allowed.");
+            return Err(ControllerError::InvalidConfig(message));
+        }
+        TopicSettings::resolve(&overrides, &self.config.topic_defaults)
+            .map_err(|error| ControllerError::InvalidConfig(error.to_string()))?;
+        Ok(overrides)
+    }
+
+    /// The number of partitions, from the numbers given or from a manual assignment.
+    fn check_placement(&self, topic: &NewTopic) -> Result<i32, ControllerError> {
+        if !topic.assignments.is_empty() {
+            return self.check_assignments(topic);
+        }
+        match topic.replication_factor {
+            -1 | 1 => {}
+            factor if factor < 1 => {
+                return Err(ControllerError::InvalidReplicationFactor(
+                    "Replication factor must be larger than 0, or -1 to use the default value.".into(),
+                ));
+            }
+            factor => {
+                return Err(ControllerError::InvalidReplicationFactor(format!(
+                    "Unable to replicate the partition {factor} time(s): The target replication factor of \
+                     {factor} cannot be reached because only 1 broker(s) are registered."
+                )));
+            }
+        }
+        match topic.partitions {
+            -1 => Ok(self.config.num_partitions),
+            count if count < 1 => Err(ControllerError::InvalidPartitions(
+                "Number of partitions must be larger than 0, or -1 to use the default value.".into(),
+            )),
+            count => Ok(count),
+        }
+    }
+
+    fn check_assignments(&self, topic: &NewTopic) -> Result<i32, ControllerError> {
+        let both = |what: &str| {
+            let message =
+                format!("A manual partition assignment was specified, but {what} was not set to -1.");
+            Err(ControllerError::InvalidRequest(message))
+        };
+        if topic.replication_factor != -1 {
+            return both("replication factor");
+        }
+        if topic.partitions != -1 {
+            return both("numPartitions");
+        }
+        let mut seen = BTreeSet::new();
+        for (partition, replicas) in &topic.assignments {
+            if !seen.insert(*partition) {
+                return Err(ControllerError::InvalidReplicaAssignment(format!(
+                    "Found multiple manual partition assignments for partition {partition}"
+                )));
+            }
+            check_replicas(replicas, self.config.server)?;
+        }
+        let count = i32::try_from(seen.len()).unwrap_or(i32::MAX);
+        if seen.into_iter().ne((0..count).map(PartitionIndex)) {
+            let message = "partitions should be a consecutive 0-based integer sequence";
+            return Err(ControllerError::InvalidReplicaAssignment(message.into()));
+        }
+        Ok(count)
+    }
+
+    fn check_added(&self, added: i32, assignments: &[Vec<i32>]) -> Result<(), ControllerError> {
+        if usize::try_from(added) != Ok(assignments.len()) {
+            return Err(ControllerError::InvalidReplicaAssignment(format!(
+                "Attempted to add {added} additional partition(s), but only {} assignment(s) were specified.",
+                assignments.len()
+            )));
+        }
+        assignments.iter().try_for_each(|replicas| check_replicas(replicas, self.config.server))
+    }
+
+    /// Whether a topic of `existing` partitions may have `added` more; if so they count from now on.
+    fn check_room(&mut self, existing: i32, added: i32) -> Result<(), ControllerError> {
+        let limits = &self.config.limits;
+        let total = i64::from(existing) + i64::from(added);
+        if total > i64::from(limits.topic_partitions_max) {
+            return Err(ControllerError::PolicyViolation(format!(
+                "A topic may have up to {} partitions; {total} were asked for.",
+                limits.topic_partitions_max
+            )));
+        }
+        let added = usize::try_from(added).expect("checked to be positive");
+        let server_total = self.state.partitions + self.partitions + added;
+        if server_total > limits.partitions_max {
+            return Err(ControllerError::PolicyViolation(format!(
+                "This server may have up to {} partitions; this would make it {server_total}.",
+                limits.partitions_max
+            )));
+        }
+        self.partitions += added;
+        Ok(())
+    }
+}
+
+/// Partitions to add to a topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
+    pub topic: TopicId,
+    pub first: PartitionIndex,
+    pub count: i32,
+}
+
+/// One partition's replicas as a client placed them: with one server, exactly that one, named by any of its nodes.
+fn check_replicas(replicas: &[i32], server: ServerId) -> Result<(), ControllerError> {
+    let refused = |message: String| Err(ControllerError::InvalidReplicaAssignment(message));
+    if replicas.is_empty() {
+        return refused("The manual partition assignment includes an empty replica list.".into());
+    }
+    if let Some(unknown) = replicas.iter().find(|node| NodeId(**node).server() != server) {
+        return refused(format!(
+            "The manual partition assignment includes broker {unknown}, but no such broker is registered."
+        ));
+    }
+    if replicas.len() > 1 {
+        let server = NodeId::of_server(server);
+        return refused(format!(
+            "The manual partition assignment includes the broker {server} more than once."
+        ));
+    }
+    Ok(())
+}
+
+/// The topics a deletion names, in its order; a topic named twice, in whatever way, is refused after its first time.
+pub(super) fn deletions(
+    state: &State,
+    topics: &[TopicName],
+) -> Vec<Result<(TopicId, String), ControllerError>> {
+    let mut named = BTreeSet::new();
+    let find = |topic: &TopicName| match topic {
+        TopicName::Name(name) => state.image.topic(name).ok_or(ControllerError::UnknownTopic),
+        TopicName::Id(id) => state.image.topic_by_id(*id).ok_or(ControllerError::UnknownTopicId),
+    };
+    topics
+        .iter()
+        .map(|wanted| {
+            let topic = find(wanted)?;
+            if !named.insert(topic.id) {
+                return Err(ControllerError::InvalidRequest(match wanted {
+                    TopicName::Name(_) => "Duplicate topic name.".into(),
+                    TopicName::Id(_) => "Duplicate topic id.".into(),
+                }));
+            }
+            Ok((topic.id, topic.name.to_string()))
+        })
+        .collect()
+}
+
+/// Names that occur more than once: each of these topics is refused, for no order among them is right.
+pub(super) fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    let mut once = BTreeSet::new();
+    names.filter(|name| !once.insert(*name)).collect()
+}
+
+/// The refusal for a topic that [`repeated`] named.
+pub(super) fn duplicate() -> ControllerError {
+    ControllerError::InvalidRequest("Duplicate topic name.".into())
+}
