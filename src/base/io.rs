@@ -12,7 +12,7 @@ pub struct SegmentId {
 
 /// Operations on one segment are issued so that no two of them conflict; the runtime may run all outstanding ones at
 /// once. Positions and lengths are whole blocks unless said otherwise.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum IoOp {
     /// Create the partition's directory (and its topic's) and the empty `.log` file if missing, allocate
     /// `allocate_bytes` ahead, make the names durable (directory sync). Keep the file open.

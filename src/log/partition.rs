@@ -154,11 +154,8 @@ impl PartitionLog {
                 active
             }
         };
-        let bases: Vec<Offset> = found.segments.iter().map(|segment| segment.base).collect();
-        let ends = bases.into_iter().skip(1).chain([active.id.base]);
-        let sealed = found.segments.into_iter().zip(ends).map(|(segment, end)| SealedSegment {
+        let sealed = found.segments.into_iter().map(|segment| SealedSegment {
             id: SegmentId { partition: id, base: segment.base },
-            end,
             size: segment.size,
             max_timestamp: segment.index.max_timestamp(segment.base),
             tail: Tail::default(),
@@ -514,9 +511,8 @@ impl PartitionLog {
         let at = self.draining.iter().position(|segment| segment.id.base == base);
         let at = at.expect("a rolled segment was being sealed");
         let segment = self.draining.remove(at).expect("found just above");
-        let next = self.draining.get(at).unwrap_or(&self.active).id.base;
         let before = self.sealed.partition_point(|sealed| sealed.id.base < base);
-        self.sealed.insert(before, SealedSegment::of(segment, next));
+        self.sealed.insert(before, SealedSegment::of(segment));
         let nothing_unsynced = self.draining.is_empty() && self.active.size == 0;
         if nothing_unsynced && self.coverage.release == Release::None {
             self.coverage.oldest = None;
@@ -567,7 +563,7 @@ impl PartitionLog {
 
 fn produce_limits(now: Now, settings: &TopicSettings, zstd_allowed: bool) -> ProduceLimits {
     ProduceLimits {
-        batch_bytes_max: settings.max_message_bytes,
+        batch_bytes_max: settings.max_message_bytes as usize,
         now: now.wall,
         timestamp_before_ms_max: settings.timestamp_before_max_ms,
         timestamp_after_ms_max: settings.timestamp_after_max_ms,

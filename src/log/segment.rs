@@ -315,8 +315,6 @@ impl OpenSegment {
 #[derive(Debug)]
 pub struct SealedSegment {
     pub id: SegmentId,
-    /// The next segment's base.
-    pub end: Offset,
     pub size: u64,
     /// The largest timestamp, and the last offset of the batch that has it.
     pub max_timestamp: Option<(TimestampMs, Offset)>,
@@ -328,11 +326,10 @@ pub struct SealedSegment {
 
 impl SealedSegment {
     #[must_use]
-    pub fn of(segment: OpenSegment, end: Offset) -> SealedSegment {
+    pub fn of(segment: OpenSegment) -> SealedSegment {
         SealedSegment {
             max_timestamp: segment.index.max_timestamp(segment.id.base),
             id: segment.id,
-            end,
             size: segment.size,
             tail: segment.tail,
             index: None,

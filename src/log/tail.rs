@@ -109,12 +109,6 @@ impl Tail {
         frozen + self.writer.as_ref().map_or(0, |writer| writer.memory.capacity())
     }
 
-    /// The first batch held whole.
-    #[must_use]
-    pub fn first_batch(&self) -> Option<&TailBatch> {
-        self.batches.front()
-    }
-
     /// The last batch held that begins at or before `position`.
     #[must_use]
     pub fn last_batch_at(&self, position: u64) -> Option<&TailBatch> {

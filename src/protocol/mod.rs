@@ -46,6 +46,7 @@ pub fn decode_body<'a, M: Message<'a>>(body: &'a [u8], version: i16) -> Result<M
     clippy::all,
     clippy::pedantic,
     clippy::cast_possible_truncation,
+    elided_lifetimes_in_paths,
     unused_variables,
     missing_docs,
     reason = "generated; the generator is what is reviewed"

@@ -104,10 +104,6 @@ impl<'a> Reader<'a> {
         self.array_of().map(i32::from_be_bytes)
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.array_of().map(u32::from_be_bytes)
-    }
-
     pub(crate) fn i64(&mut self) -> Result<i64, DecodeError> {
         self.array_of().map(i64::from_be_bytes)
     }
@@ -185,10 +181,6 @@ impl<'a> Reader<'a> {
             None => Err(DecodeError::Null),
             Some(length) => self.take(length).map(Records::Borrowed),
         }
-    }
-
-    pub(crate) fn records(&mut self, flexible: bool) -> Result<Records<'a>, DecodeError> {
-        self.nullable_records(flexible, false)
     }
 
     pub(crate) fn nullable_array<T>(

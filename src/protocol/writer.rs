@@ -143,10 +143,6 @@ impl Writer {
         self.head.put_i32(value);
     }
 
-    pub(crate) fn u32(&mut self, value: u32) {
-        self.head.put_u32(value);
-    }
-
     pub(crate) fn i64(&mut self, value: i64) {
         self.head.put_i64(value);
     }

@@ -10,10 +10,9 @@ use super::reader::{self, records_of};
 pub struct ProduceLimits {
     pub batch_bytes_max: usize,
     pub now: TimestampMs,
-    /// Oldest allowed, relative to now; `None` is no limit.
-    pub timestamp_before_ms_max: Option<i64>,
-    /// Newest allowed, relative to now.
-    pub timestamp_after_ms_max: Option<i64>,
+    /// How far behind and ahead of now a timestamp may be; `i64::MAX` is no limit.
+    pub timestamp_before_ms_max: u64,
+    pub timestamp_after_ms_max: u64,
     /// False for topics that stamp at append.
     pub check_timestamps: bool,
     /// Produce v7 and later.
@@ -82,8 +81,9 @@ fn check_timestamp(timestamp: TimestampMs, limits: &ProduceLimits) -> Result<(),
         return Ok(());
     }
     let age = limits.now.0.saturating_sub(timestamp.0);
-    let too_old = limits.timestamp_before_ms_max.is_some_and(|max| age > max);
-    let too_new = limits.timestamp_after_ms_max.is_some_and(|max| age.saturating_neg() > max);
+    let too_old = u64::try_from(age).is_ok_and(|age| age > limits.timestamp_before_ms_max);
+    let too_new =
+        u64::try_from(age.saturating_neg()).is_ok_and(|ahead| ahead > limits.timestamp_after_ms_max);
     if too_old || too_new || timestamp.0 < -1 {
         return Err(BatchError::Timestamp { timestamp: timestamp.0, now: limits.now.0 });
     }
@@ -98,8 +98,8 @@ mod tests {
     const LIMITS: ProduceLimits = ProduceLimits {
         batch_bytes_max: 1000,
         now: TimestampMs(10_000),
-        timestamp_before_ms_max: Some(5_000),
-        timestamp_after_ms_max: Some(1_000),
+        timestamp_before_ms_max: 5_000,
+        timestamp_after_ms_max: 1_000,
         check_timestamps: true,
         zstd_allowed: false,
     };

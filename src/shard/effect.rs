@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-pub use crate::base::io::{IoDone, IoOp, SegmentId, WriteData};
+use crate::base::io::IoOp;
 use crate::controller::MetadataImage;
 
 use super::request::{RequestId, ShardReply};

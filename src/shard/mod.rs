@@ -25,14 +25,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::base::io::{IoDone, IoOp};
+use crate::base::io::IoOp;
 use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
-use crate::commit::EntryHeader;
-use crate::commit::{CommitLog, Pending, Start, Ticket};
+use crate::commit::{CommitLog, EntryHeader, Pending, Start, Ticket};
 use crate::controller::Controller;
-use crate::log::{LogEffects, LogLimits, RecoveredLog};
+use crate::log::{LogEffects, LogLimits, PartitionLog, RecoveredLog};
 
-pub use crate::base::io::{SegmentId, WriteData};
+pub use crate::base::io::{IoDone, SegmentId, WriteData};
 use control::ControllerSeat;
 pub use effect::{Effect, IoId, IoRequest};
 use fetch::FetchWaits;
@@ -249,7 +248,7 @@ impl Shard {
         &mut self,
         slot: u32,
         effects: &mut Vec<Effect>,
-        change: impl FnOnce(&mut crate::log::PartitionLog, &mut LogEffects) -> R,
+        change: impl FnOnce(&mut PartitionLog, &mut LogEffects) -> R,
     ) -> Option<R> {
         let partition = self.partitions.get_mut(slot)?;
         let mut out = LogEffects::default();
