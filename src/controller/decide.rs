@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::base::rng::Rng;
 use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, ServerId, TopicId};
 use crate::config::topic::TopicDefaults;
+use crate::config::{Config, TopicCreation};
 
 use super::image::MetadataImage;
 use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
@@ -39,24 +40,21 @@ pub struct ControllerConfig {
     pub shards: u16,
     /// What topics inherit from the broker's settings.
     pub topic_defaults: TopicDefaults,
-    /// `num.partitions`: for topics that do not say.
-    pub num_partitions: i32,
-    /// `delete.topic.enable`.
-    pub delete_topic_enable: bool,
-    pub limits: ControllerLimits,
+    /// Defaults and limits of creation.
+    pub topics: TopicCreation,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ControllerLimits {
-    /// Partitions of one topic.
-    pub topic_partitions_max: i32,
-    /// Partitions of all topics.
-    pub partitions_max: usize,
-}
-
-impl Default for ControllerLimits {
-    fn default() -> ControllerLimits {
-        ControllerLimits { topic_partitions_max: 10_000, partitions_max: 100_000 }
+impl ControllerConfig {
+    /// What a server's settings say to its controller.
+    #[must_use]
+    pub fn new(cluster_id: String, config: &Config) -> ControllerConfig {
+        ControllerConfig {
+            cluster_id,
+            server: config.server_id,
+            shards: config.shards(),
+            topic_defaults: config.topic_defaults.clone(),
+            topics: config.topics,
+        }
     }
 }
 
@@ -207,7 +205,7 @@ impl Controller {
         topics: &[TopicName],
         changes: &mut Changes,
     ) -> Vec<Result<DeletedTopic, ControllerError>> {
-        if !self.config.delete_topic_enable {
+        if !self.config.topics.delete_enabled {
             return topics.iter().map(|_| Err(ControllerError::DeletionDisabled)).collect();
         }
         topics::deletions(&self.decided, topics)
@@ -339,14 +337,13 @@ mod tests {
     use super::*;
 
     fn config() -> ControllerConfig {
+        let config = Config::default();
+        let topics =
+            TopicCreation { partitions: 3, topic_partitions_max: 10, partitions_max: 20, ..config.topics };
         ControllerConfig {
-            cluster_id: "0123456789abcdefghijkl".into(),
-            server: ServerId(1),
             shards: 2,
-            topic_defaults: TopicDefaults::default(),
-            num_partitions: 3,
-            delete_topic_enable: true,
-            limits: ControllerLimits { topic_partitions_max: 10, partitions_max: 20 },
+            topics,
+            ..ControllerConfig::new("0123456789abcdefghijkl".into(), &config)
         }
     }
 
@@ -606,7 +603,9 @@ mod tests {
 
     #[test]
     fn deletion_can_be_switched_off() {
-        let mut controller = Controller::new(ControllerConfig { delete_topic_enable: false, ..config() });
+        let mut off = config();
+        off.topics.delete_enabled = false;
+        let mut controller = Controller::new(off);
         let request = ControllerRequest::DeleteTopics { topics: vec![TopicName::Name("a".into())] };
         let decision = controller.decide(&request, &mut Rng::seeded(1));
         assert_eq!(deletions(decision.reply), [Err(ControllerError::DeletionDisabled)]);
@@ -614,9 +613,9 @@ mod tests {
 
     #[test]
     fn a_request_too_large_for_one_batch_is_cut_off_topic_by_topic() {
-        let limits = ControllerLimits { topic_partitions_max: 10, partitions_max: 100_000 };
-        let (mut controller, mut rng) =
-            (Controller::new(ControllerConfig { limits, ..config() }), Rng::seeded(1));
+        let mut roomy = config();
+        roomy.topics.partitions_max = 100_000;
+        let (mut controller, mut rng) = (Controller::new(roomy), Rng::seeded(1));
         let topics = (0..9000).map(|index| topic(&format!("topic-{index}"), 1)).collect();
         let decision = controller.decide(&create(topics), &mut rng);
         assert!(decision.records.iter().map(Vec::len).sum::<usize>() <= DECISION_BYTES_MAX);

@@ -12,7 +12,7 @@ mod request;
 mod state;
 mod topics;
 
-pub use decide::{Controller, ControllerConfig, ControllerLimits, Decision};
+pub use decide::{Controller, ControllerConfig, Decision};
 pub use image::{MetadataImage, PartitionImage, TopicImage, View};
 pub use names::is_internal_topic;
 pub use record::MetadataRecordError;

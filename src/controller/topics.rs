@@ -119,8 +119,9 @@ impl<'a> Judge<'a> {
         if !topic.assignments.is_empty() {
             return self.check_assignments(topic);
         }
-        match topic.replication_factor {
-            -1 | 1 => {}
+        let asked = topic.replication_factor;
+        match if asked == -1 { self.config.topics.replication_factor } else { asked } {
+            1 => {}
             factor if factor < 1 => {
                 return Err(ControllerError::InvalidReplicationFactor(
                     "Replication factor must be larger than 0, or -1 to use the default value.".into(),
@@ -134,7 +135,7 @@ impl<'a> Judge<'a> {
             }
         }
         match topic.partitions {
-            -1 => Ok(self.config.num_partitions),
+            -1 => Ok(self.config.topics.partitions),
             count if count < 1 => Err(ControllerError::InvalidPartitions(
                 "Number of partitions must be larger than 0, or -1 to use the default value.".into(),
             )),
@@ -183,7 +184,7 @@ impl<'a> Judge<'a> {
 
     /// Whether a topic of `existing` partitions may have `added` more; if so they count from now on.
     fn check_room(&mut self, existing: i32, added: i32) -> Result<(), ControllerError> {
-        let limits = &self.config.limits;
+        let limits = &self.config.topics;
         let total = i64::from(existing) + i64::from(added);
         if total > i64::from(limits.topic_partitions_max) {
             return Err(ControllerError::PolicyViolation(format!(
@@ -193,7 +194,7 @@ impl<'a> Judge<'a> {
         }
         let added = usize::try_from(added).expect("checked to be positive");
         let server_total = self.state.partitions + self.partitions + added;
-        if server_total > limits.partitions_max {
+        if server_total > usize::try_from(limits.partitions_max).unwrap_or(usize::MAX) {
             return Err(ControllerError::PolicyViolation(format!(
                 "This server may have up to {} partitions; this would make it {server_total}.",
                 limits.partitions_max
