@@ -26,6 +26,7 @@ pub fn messages(messages: &[Message]) -> String {
         line(&mut out, &format!("pub use {module}::{};", message.name));
     }
     api_keys(&mut out, messages);
+    every_message(&mut out, messages);
     out
 }
 
@@ -99,21 +100,19 @@ fn api_keys(out: &mut String, messages: &[Message]) {
         line(out, &format!("            ApiKey::{name} => {from},"));
     }
     line(out, "        }\n    }\n}");
+}
+
+/// A macro with every message in it, so that tests and fuzzers cannot miss one.
+fn every_message(out: &mut String, messages: &[Message]) {
     line(
         out,
-        "/// Decodes a body of any request and throws it away; for tests and fuzzing.\npub fn decode_any_request(api_key: i16, version: i16, reader: &mut wire::Reader<'_>) -> Option<Result<(), wire::DecodeError>> {\n    match api_key {",
+        "/// Calls `$each!` with the type of every message, parted by commas; for tests and fuzzing.\n#[macro_export]\nmacro_rules! every_message {\n    ($each:ident) => {\n        $each! {",
     );
-    for request in &requests {
-        line(
-            out,
-            &format!(
-                "        {key} if {name}::VERSIONS.contains(&version) => Some(<{name} as wire::Message>::decode(reader, version).map(|_| ())),",
-                key = request.api_key.expect("filtered"),
-                name = request.name
-            ),
-        );
+    for message in messages {
+        let life = if message.borrowing()[&message.name] { "<'_>" } else { "" };
+        line(out, &format!("            {}{life},", message.name));
     }
-    line(out, "        _ => None,\n    }\n}");
+    line(out, "        }\n    };\n}");
 }
 
 fn structure(out: &mut String, it: &Struct<'_>, scope: &Scope<'_>) {
@@ -251,11 +250,11 @@ fn message_impl(out: &mut String, message: &Message, scope: &Scope<'_>) {
     line(out, &format!("        const FLEXIBLE_FROM: i16 = {flexible};"));
     line(
         out,
-        "        fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError> {\n            Self::read(reader, version)\n        }",
+        "        fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError> {\n            if !Self::VERSIONS.contains(&version) {\n                return Err(DecodeError::Version { message: Self::NAME, version });\n            }\n            Self::read(reader, version)\n        }",
     );
     line(
         out,
-        "        fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {\n            self.write(writer, version)\n        }\n    }",
+        "        fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {\n            if !Self::VERSIONS.contains(&version) {\n                return Err(EncodeError::Version { message: Self::NAME, version });\n            }\n            self.write(writer, version)\n        }\n    }",
     );
     line(
         out,

@@ -1,8 +1,8 @@
 //! Kafka's wire protocol: primitives, headers, error codes, and every client-facing message of Kafka 4.3, generated from
 //! the field tables in schema/kafka (see schema/build.rs).
 //!
-//! Decoding borrows from the frame and is bounded: nothing is allocated from a length that the remaining bytes cannot
-//! justify, nesting and tagged fields are limited, nothing panics. Encoding goes into bytes plus a gather list, so that
+//! Decoding borrows from the frame and is bounded: arrays are paid for from a budget of memory in proportion to the bytes
+//! received, nesting and tagged fields are limited, nothing panics. Encoding goes into bytes plus a gather list, so that
 //! record data is never copied. Knows nothing of connections or of what messages mean.
 
 mod frame;
@@ -25,11 +25,17 @@ pub trait Message<'a>: Sized {
     /// First version with compact lengths and tagged fields; `i16::MAX` if there is none.
     const FLEXIBLE_FROM: i16;
 
-    /// Reads the message; what follows it in the reader is left there. `version` must lie within [`Message::VERSIONS`].
+    /// Reads the message; what follows it in the reader is left there.
+    ///
+    /// # Errors
+    /// `version` is not in [`Message::VERSIONS`], or the bytes are not this message.
     fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError>;
 
-    /// Writes the message. A field that differs from its default and does not exist in `version` is an error, unless the
-    /// schema says it may be left out.
+    /// Writes the message.
+    ///
+    /// # Errors
+    /// `version` is not in [`Message::VERSIONS`], or a field cannot be said in it: one that differs from its default and
+    /// does not exist in `version` is an error, unless the schema says it may be left out.
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError>;
 }
 

@@ -10,9 +10,10 @@ use super::writer::Records;
 const DEPTH_MAX: u32 = 16;
 /// Clients send at most a handful.
 const TAGGED_FIELDS_MAX: u32 = 1024;
-/// Room reserved for an array before its elements have been seen, whatever its length claims: elements of our own take
-/// more memory than on the wire, so growth beyond this is paid for by bytes that really came.
-const ELEMENTS_RESERVED_MAX: usize = 64;
+/// Memory that the arrays of a message may take, for each byte of it and besides. An element may be one byte on the wire
+/// and much more in memory (an empty string is 24 bytes); honest elements stay below 14 times their bytes.
+const MEMORY_PER_BYTE: usize = 14;
+const MEMORY_FREE: usize = 32 * 1024;
 
 /// Why bytes are not the message they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,10 @@ pub enum DecodeError {
     TagCount(u32),
     #[error("the message nests too deep")]
     Depth,
+    #[error("{elements} elements would take more memory than a message of this size may")]
+    Memory { elements: usize },
+    #[error("{message} has no version {version}")]
+    Version { message: &'static str, version: i16 },
 }
 
 /// Walks over a message's bytes.
@@ -42,12 +47,15 @@ pub enum DecodeError {
 pub struct Reader<'a> {
     rest: &'a [u8],
     depth: u32,
+    /// Bytes of memory that arrays may still take.
+    memory: usize,
 }
 
 impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes, depth: 0 }
+        let memory = bytes.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_FREE);
+        Reader { rest: bytes, depth: 0, memory }
     }
 
     /// What has not been read.
@@ -196,7 +204,9 @@ impl<'a> Reader<'a> {
         if length > self.rest.len() {
             return Err(DecodeError::Short { missing: length - self.rest.len() });
         }
-        let mut elements = Vec::with_capacity(length.min(ELEMENTS_RESERVED_MAX));
+        let left = length.checked_mul(size_of::<T>()).and_then(|taken| self.memory.checked_sub(taken));
+        self.memory = left.ok_or(DecodeError::Memory { elements: length })?;
+        let mut elements = Vec::with_capacity(length);
         for _ in 0..length {
             elements.push(element(self)?);
         }
@@ -240,10 +250,11 @@ impl<'a> Reader<'a> {
             }
             previous = Some(tag);
             let size = self.unsigned_varint()? as usize;
-            let mut inner = Reader { rest: self.take(size)?, depth: self.depth };
+            let mut inner = Reader { rest: self.take(size)?, depth: self.depth, memory: self.memory };
             if field(&mut inner, tag)? {
                 inner.finish()?;
             }
+            self.memory = inner.memory;
         }
         Ok(())
     }
@@ -251,5 +262,91 @@ impl<'a> Reader<'a> {
     /// Skips tagged fields of which none is known.
     pub(crate) fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
         self.tagged_fields(|_, _| Ok(false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Error = Option<DecodeError>;
+
+    #[test]
+    fn strings_of_both_forms() {
+        let check = |bytes: &[u8], flexible: bool, expected: Result<Option<&str>, DecodeError>| {
+            let read = Reader::new(bytes).nullable_string(flexible, true);
+            assert_eq!(read, expected.map(|text| text.map(Cow::Borrowed)), "{bytes:?} {flexible}");
+        };
+        check(&[0, 2, b'a', b'b'], false, Ok(Some("ab")));
+        check(&[3, b'a', b'b'], true, Ok(Some("ab")));
+        check(&[0xFF, 0xFF], false, Ok(None));
+        check(&[0], true, Ok(None));
+        check(&[0, 0], false, Ok(Some("")));
+        check(&[1], true, Ok(Some("")));
+        check(&[0xFF, 0xFE], false, Err(DecodeError::Length(-2)));
+        check(&[0, 3, b'a'], false, Err(DecodeError::Short { missing: 2 }));
+        check(&[2, 0xC3], true, Err(DecodeError::Utf8));
+        check(&[0x81, 0x80, 0x02], true, Err(DecodeError::Length(32_768)));
+        check(&[0xFF; 6], true, Err(DecodeError::Varint));
+        check(&[], false, Err(DecodeError::Short { missing: 2 }));
+        assert_eq!(Reader::new(&[0]).string(true), Err(DecodeError::Null));
+    }
+
+    #[test]
+    fn arrays_take_no_memory_their_bytes_do_not_justify() {
+        let check = |bytes: &[u8], flexible: bool, expected: Error| {
+            let read = Reader::new(bytes).array(flexible, |reader| reader.string(flexible));
+            assert_eq!(read.err(), expected, "{} bytes", bytes.len());
+        };
+        check(&[0x7F, 0xFF, 0xFF, 0xFF], false, Some(DecodeError::Short { missing: 0x7FFF_FFFF }));
+        check(&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F], true, Some(DecodeError::Short { missing: 0xFFFF_FFFE }));
+        check(&[0xFF, 0xFF, 0xFF, 0xFE], false, Some(DecodeError::Length(-2)));
+        check(&[0], true, Some(DecodeError::Null));
+        let empty_strings = |count: u8| [vec![0xFF, count], vec![1; usize::from(count) * 128 + 126]].concat();
+        check(&empty_strings(10), true, None);
+        check(&empty_strings(127), true, Some(DecodeError::Memory { elements: 16_382 }));
+    }
+
+    #[test]
+    fn tagged_fields_ascend_and_keep_to_their_size() {
+        let check = |bytes: &[u8], expected: Error| {
+            let mut seen = 0;
+            let mut reader = Reader::new(bytes);
+            let read = reader.tagged_fields(|reader, tag| {
+                if tag == 1 {
+                    seen = reader.i8()?;
+                }
+                Ok(tag == 1)
+            });
+            assert_eq!(read.and_then(|()| reader.finish()).err(), expected, "{bytes:?}");
+            assert!(expected.is_some() || seen == 7 || bytes == [0], "{bytes:?}");
+        };
+        check(&[0], None);
+        check(&[1, 1, 1, 7], None);
+        check(&[3, 0, 2, 9, 9, 1, 1, 7, 5, 0], None);
+        check(&[2, 1, 1, 7, 1, 1, 7], Some(DecodeError::TagOrder(1)));
+        check(&[2, 5, 0, 1, 1, 7], Some(DecodeError::TagOrder(1)));
+        check(&[1, 1, 2, 7, 7], Some(DecodeError::Trailing(1)));
+        check(&[1, 1, 9, 7], Some(DecodeError::Short { missing: 8 }));
+        check(&[0xFF, 0x7F], Some(DecodeError::TagCount(16_383)));
+    }
+
+    #[test]
+    fn memory_taken_inside_a_tagged_field_counts() {
+        let mut reader = Reader::new(&[1, 0, 3, 3, 1, 1]);
+        let before = reader.memory;
+        reader.tagged_fields(|reader, _| reader.array(true, |it| it.string(true)).map(|_| true)).unwrap();
+        assert_eq!(before - reader.memory, 2 * size_of::<Cow<'_, str>>());
+    }
+
+    #[test]
+    fn presence_is_one_of_two_bytes() {
+        let check = |byte: u8, expected: Result<bool, DecodeError>| {
+            assert_eq!(Reader::new(&[byte]).is_present(true), expected);
+        };
+        check(1, Ok(true));
+        check(0xFF, Ok(false));
+        check(0, Err(DecodeError::Length(0)));
+        assert_eq!(Reader::new(&[]).is_present(false), Ok(true));
     }
 }

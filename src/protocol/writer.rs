@@ -66,6 +66,8 @@ pub enum EncodeError {
     Null,
     #[error("{0} bytes or elements are more than the field can count")]
     Length(usize),
+    #[error("{message} has no version {version}")]
+    Version { message: &'static str, version: i16 },
 }
 
 /// Bytes written so far, and the payloads that go between them.
@@ -101,13 +103,10 @@ impl Writer {
         Ok(())
     }
 
-    /// The pieces in order.
+    /// The pieces in order; none is empty.
     #[must_use]
     pub fn into_pieces(self) -> Vec<Payload> {
         let mut head = self.head.freeze();
-        if self.cuts.is_empty() {
-            return vec![Payload::Bytes(head)];
-        }
         let mut pieces = Vec::with_capacity(self.cuts.len() * 2 + 1);
         let mut done = 0;
         for (at, payload) in self.cuts {
@@ -238,7 +237,8 @@ impl Writer {
             Records::Borrowed(bytes) => self.head.put_slice(bytes),
             Records::Gather(pieces) => {
                 let at = self.head.len();
-                self.cuts.extend(pieces.iter().map(|piece| (at, piece.clone())));
+                let pieces = pieces.iter().filter(|piece| !piece.is_empty());
+                self.cuts.extend(pieces.map(|piece| (at, piece.clone())));
             }
         }
         Ok(())
@@ -273,5 +273,75 @@ impl Writer {
         self.head.put_slice(&inner.head);
         self.cuts.extend(inner.cuts.into_iter().map(|(at, payload)| (start + at, payload)));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn bytes_of(writer: Writer) -> Vec<u8> {
+        writer.into_pieces().iter().flat_map(|piece| piece.to_vec()).collect()
+    }
+
+    #[test]
+    fn lengths_of_both_forms() {
+        let check = |value: Option<&str>, flexible: bool, expected: &[u8]| {
+            let mut writer = Writer::new();
+            writer.nullable_string(value, flexible, true).unwrap();
+            assert_eq!(bytes_of(writer), expected, "{value:?} {flexible}");
+        };
+        check(Some("ab"), false, &[0, 2, b'a', b'b']);
+        check(Some("ab"), true, &[3, b'a', b'b']);
+        check(None, false, &[0xFF, 0xFF]);
+        check(None, true, &[0]);
+        let mut writer = Writer::new();
+        writer.nullable_bytes(None, false, true).unwrap();
+        writer.nullable_bytes(Some(&[5]), true, true).unwrap();
+        assert_eq!(bytes_of(writer), [0xFF, 0xFF, 0xFF, 0xFF, 2, 5]);
+        let mut writer = Writer::new();
+        assert_eq!(writer.string(&"a".repeat(32_768), true), Err(EncodeError::Length(32_768)));
+        assert_eq!(writer.nullable_string(None, false, false), Err(EncodeError::Null));
+        assert_eq!(writer.records(&Records::Null, true, false), Err(EncodeError::Null));
+    }
+
+    #[test]
+    fn record_bytes_are_sent_from_where_they_are() {
+        let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
+        let pieces = [first.clone(), Bytes::new(), second.clone()];
+        let mut writer = Writer::new();
+        writer.i8(1);
+        writer.records(&Records::Gather(pieces.map(Payload::from).to_vec()), true, false).unwrap();
+        writer.records(&Records::EMPTY, true, false).unwrap();
+        writer.i8(2);
+        assert_eq!(writer.total_len(), 4 + 11);
+        let sent: Vec<Payload> = writer.into_pieces();
+        let places: Vec<*const u8> = sent.iter().map(|piece| piece.as_ptr()).collect();
+        assert_eq!(places[1..3], [first.as_ptr(), second.as_ptr()]);
+        let sent: Vec<&[u8]> = sent.iter().map(|piece| &**piece).collect();
+        assert_eq!(sent, [&[1, 12][..], b"first", b"second", &[1, 2]]);
+        assert!(Writer::new().into_pieces().is_empty());
+    }
+
+    #[test]
+    fn a_tagged_field_says_its_size_even_around_records() {
+        let mut writer = Writer::new();
+        let payload = Payload::from(Bytes::from(vec![7; 200]));
+        writer.tagged(3, |writer| writer.records(&Records::Gather(vec![payload]), true, false)).unwrap();
+        let bytes = bytes_of(writer);
+        assert_eq!(bytes[..5], [3, 0xCA, 0x01, 0xC9, 0x01]);
+        assert_eq!(bytes[5..], [7; 200]);
+    }
+
+    #[test]
+    fn records_are_equal_if_their_bytes_are() {
+        let gathered =
+            Records::Gather(vec![Bytes::from_static(b"ab").into(), Bytes::from_static(b"c").into()]);
+        assert_eq!(gathered, Records::Borrowed(b"abc"));
+        assert_ne!(gathered, Records::Borrowed(b"abd"));
+        assert_ne!(Records::Null, Records::EMPTY);
+        assert_eq!(Records::Gather(Vec::new()), Records::EMPTY);
     }
 }
