@@ -31,33 +31,20 @@ pub fn conversions(messages: &[Message]) -> String {
         line(
             &mut out,
             &format!(
-                "        \"{name}\" => check::<ringmain::protocol::messages::{name}>(version, json, bytes),",
-                name = message.name
+                "        \"{name}\" => check::<ringmain::protocol::messages::{name}{life}>(version, json, bytes),",
+                name = message.name,
+                life = if message.borrowing()[&message.name] { "<'_>" } else { "" }
             ),
         );
     }
     line(&mut out, "        other => Err(format!(\"no message {other}\")),\n    }\n}");
-    line(
-        &mut out,
-        "/// Decodes anything; what comes back is whether it was a message.\nfn decode_row(message: &str, version: i16, bytes: &[u8]) -> bool {\n    match message {",
-    );
-    for message in messages {
-        line(
-            &mut out,
-            &format!(
-                "        \"{name}\" => decodes::<ringmain::protocol::messages::{name}>(version, bytes),",
-                name = message.name
-            ),
-        );
-    }
-    line(&mut out, "        _ => false,\n    }\n}");
     out
 }
 
 fn to_json(out: &mut String, it: &Struct<'_>) {
     line(
         out,
-        "    fn to_json(&self, version: i16) -> Value {\n        let _ = version;\n        #[allow(unused_mut)]\n        let mut out = serde_json::Map::new();",
+        "    fn to_json(&self, version: i16, tagged: Tagged) -> Value {\n        let _ = (version, tagged);\n        #[allow(unused_mut)]\n        let mut out = serde_json::Map::new();",
     );
     for field in it.fields {
         let name = field.rust_name();
@@ -81,7 +68,7 @@ fn to_json(out: &mut String, it: &Struct<'_>) {
         };
         let key = field.json_name();
         let default = if field.is_tagged() {
-            format!(" && self.{name} != Self::default().{name}")
+            format!(" && (tagged == Tagged::All || self.{name} != Self::default().{name})")
         } else {
             String::new()
         };
@@ -137,11 +124,12 @@ fn presence(field: &Field, valid: Versions) -> String {
 }
 
 fn element_to_json(kind: &Kind, place: &str) -> String {
+    let argument = place.trim_matches(['(', ')']);
     match kind {
-        Kind::Struct(_) => format!("{place}.to_json(version)"),
+        Kind::Struct(_) => format!("{place}.to_json(version, tagged)"),
         Kind::Text => format!("Value::from({place}.to_string())"),
-        Kind::Bytes => format!("bytes_to_json({place})"),
-        Kind::Uuid => format!("uuid_to_json({place})"),
+        Kind::Bytes => format!("bytes_to_json({argument})"),
+        Kind::Uuid => format!("uuid_to_json({argument})"),
         Kind::Records | Kind::Array(_) => panic!("handled by the caller"),
         _ => format!("Value::from(*{place})"),
     }
