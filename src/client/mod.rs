@@ -1,1 +1,28 @@
-//! To come.
+//! A small Kafka client: for the command line, the load generator and tests, against any Kafka broker.
+//!
+//! Blocking sockets with timeouts, one thread: its users are processes of their own that need no executor, and a client
+//! that knows nothing of the server's runtime tests the server from outside. Everything is bounded: frames, batches,
+//! bytes waiting to be sent, time spent on retries.
+//!
+//! - [`Connection`]: frames, correlation, pipelining, versions
+//! - [`Cluster`]: who leads what; a connection per node id, so that two nodes at one host and port (a Ringmain server's
+//!   shards) are two connections
+//! - [`Producer`], [`Consumer`], [`Admin`]
+//!
+//! Not done: TLS and SASL, consumer groups, transactions (a consumer reads uncommitted), fetch sessions.
+
+mod admin;
+mod cluster;
+mod connection;
+mod consumer;
+mod error;
+mod partitioner;
+mod producer;
+
+pub use admin::{Admin, ConfigEntry, CreatedTopic, NewTopic};
+pub use cluster::{Broker, Cluster, PartitionView, TopicView};
+pub use connection::{Answer, Connection, ConnectionOptions};
+pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, FetchedBatch, OutOfRange, Position};
+pub use error::ClientError;
+pub use partitioner::{murmur2, partition_of_key};
+pub use producer::{Acks, Delivery, Producer, ProducerOptions, ProducerRecord};

@@ -1,0 +1,192 @@
+//! Topics and their configs.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::base::TopicId;
+use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use crate::protocol::messages::delete_topics_request::DeleteTopicState;
+use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
+use crate::protocol::messages::{
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse,
+};
+use crate::protocol::{ApiKey, ErrorCode, Message};
+
+use super::cluster::{Cluster, TopicView};
+use super::connection::Answer;
+use super::error::{ClientError, check_code};
+
+/// Kafka's resource type of a topic in config requests.
+const RESOURCE_TOPIC: i8 = 2;
+/// Kafka's config source "default": what nobody set.
+const SOURCE_DEFAULT: i8 = 5;
+/// Kafka's config source "set for this topic".
+const SOURCE_TOPIC: i8 = 1;
+
+/// A topic to be created.
+#[derive(Clone, Debug, Default)]
+pub struct NewTopic {
+    pub name: String,
+    /// `None`: the broker's default.
+    pub partitions: Option<i32>,
+    /// `None`: the broker's default.
+    pub replication_factor: Option<i16>,
+    pub configs: Vec<(String, String)>,
+}
+
+/// A topic as the broker created it; what an old broker does not say is zero or -1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedTopic {
+    pub name: String,
+    pub id: TopicId,
+    pub partitions: i32,
+    pub replication_factor: i16,
+}
+
+/// One setting of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigEntry {
+    pub name: String,
+    pub value: Option<String>,
+    /// Nobody set it: the value is Kafka's or the broker's default.
+    pub is_default: bool,
+    /// Set for this topic, not for the broker.
+    pub is_topic_override: bool,
+    pub is_sensitive: bool,
+}
+
+/// Administers a cluster.
+#[derive(Debug)]
+pub struct Admin {
+    cluster: Cluster,
+    timeout: Duration,
+}
+
+impl Admin {
+    /// `timeout`: how long the broker may take for a change.
+    #[must_use]
+    pub fn new(cluster: Cluster, timeout: Duration) -> Admin {
+        Admin { cluster, timeout }
+    }
+
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    pub fn create_topic(&mut self, topic: &NewTopic) -> Result<CreatedTopic, ClientError> {
+        let config = |(name, value): &(String, String)| CreatableTopicConfig {
+            name: name.clone().into(),
+            value: Some(value.clone().into()),
+        };
+        let request = CreateTopicsRequest {
+            topics: vec![CreatableTopic {
+                name: topic.name.as_str().into(),
+                num_partitions: topic.partitions.unwrap_or(-1),
+                replication_factor: topic.replication_factor.unwrap_or(-1),
+                configs: topic.configs.iter().map(config).collect(),
+                ..Default::default()
+            }],
+            timeout_ms: self.timeout_ms(),
+            ..Default::default()
+        };
+        self.at_controller(&request, |answer| {
+            let response: CreateTopicsResponse<'_> = answer.decode()?;
+            let result = response.topics.first().ok_or_else(|| missing(ApiKey::CreateTopics))?;
+            check_code(result.error_code, result.error_message.as_deref(), || subject(&topic.name))?;
+            Ok(CreatedTopic {
+                name: topic.name.clone(),
+                id: result.topic_id,
+                partitions: result.num_partitions,
+                replication_factor: result.replication_factor,
+            })
+        })
+    }
+
+    pub fn delete_topic(&mut self, name: &str) -> Result<(), ClientError> {
+        // Version 6 asks for ids or names; earlier ones have a plain list of names.
+        let by_state = DeleteTopicState { name: Some(name.into()), topic_id: TopicId::ZERO };
+        let version = self.version_at_controller::<DeleteTopicsRequest<'_>>()?;
+        let (topics, topic_names) =
+            if version >= 6 { (vec![by_state], Vec::new()) } else { (Vec::new(), vec![Cow::Borrowed(name)]) };
+        let request = DeleteTopicsRequest { topics, topic_names, timeout_ms: self.timeout_ms() };
+        self.at_controller(&request, |answer| {
+            let response: DeleteTopicsResponse<'_> = answer.decode()?;
+            let result = response.responses.first().ok_or_else(|| missing(ApiKey::DeleteTopics))?;
+            check_code(result.error_code, result.error_message.as_deref(), || subject(name))
+        })
+    }
+
+    /// Every topic, in order of name.
+    pub fn list_topics(&mut self) -> Result<Vec<TopicView>, ClientError> {
+        self.cluster.all_topics()
+    }
+
+    /// One topic with its partitions; one that does not exist is not created.
+    pub fn describe_topic(&mut self, name: &str) -> Result<TopicView, ClientError> {
+        self.cluster.refresh(Some(&[name]), false)?;
+        self.cluster.topic(name).cloned().ok_or_else(|| missing(ApiKey::Metadata))
+    }
+
+    /// A topic's settings, in order of name.
+    pub fn topic_configs(&mut self, name: &str) -> Result<Vec<ConfigEntry>, ClientError> {
+        let request = DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: RESOURCE_TOPIC,
+                resource_name: name.into(),
+                configuration_keys: None,
+            }],
+            ..Default::default()
+        };
+        let answer = self.cluster.ask_any(&request)?;
+        let response: DescribeConfigsResponse<'_> = answer.decode()?;
+        let result = response.results.first().ok_or_else(|| missing(ApiKey::DescribeConfigs))?;
+        check_code(result.error_code, result.error_message.as_deref(), || subject(name))?;
+        let mut entries: Vec<ConfigEntry> = result
+            .configs
+            .iter()
+            .map(|config| ConfigEntry {
+                name: config.name.clone().into_owned(),
+                value: config.value.as_deref().map(str::to_owned),
+                is_default: config.config_source == SOURCE_DEFAULT,
+                is_topic_override: config.config_source == SOURCE_TOPIC,
+                is_sensitive: config.is_sensitive,
+            })
+            .collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn timeout_ms(&self) -> i32 {
+        i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+
+    fn version_at_controller<'a, M: Message<'a>>(&mut self) -> Result<i16, ClientError> {
+        self.cluster.controller_connection()?.version_up_to::<M>(i16::MAX)
+    }
+
+    /// Asks the controller; when it has just moved, finds it and asks once more.
+    fn at_controller<'a, M: Message<'a>, T>(
+        &mut self,
+        request: &M,
+        read: impl Fn(&Answer) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let result = self.cluster.ask_controller(request).and_then(|answer| read(&answer));
+        match result {
+            Err(error) if error.code() == Some(ErrorCode::NotController) => {
+                self.cluster.refresh(Some(&[]), false)?;
+                self.cluster.ask_controller(request).and_then(|answer| read(&answer))
+            }
+            result => result,
+        }
+    }
+}
+
+fn subject(topic: &str) -> String {
+    format!("topic {topic}")
+}
+
+fn missing(api: ApiKey) -> ClientError {
+    ClientError::Incomplete { api, what: "the topic that was asked about".to_owned() }
+}
