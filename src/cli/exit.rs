@@ -67,6 +67,11 @@ impl Failure {
         Failure::new(Exit::Failed, why)
     }
 
+    /// For arguments that clap took and the command cannot.
+    pub fn usage(why: impl fmt::Display) -> Failure {
+        Failure::new(Exit::Usage, why)
+    }
+
     pub(super) fn report(self) -> ExitCode {
         eprintln!("ringmain: {}", self.message);
         ExitCode::from(self.exit.code())

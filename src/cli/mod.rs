@@ -5,9 +5,14 @@
 //! [`Config`](crate::config::Config).
 
 mod completions;
+mod consume;
 pub mod exit;
+mod format;
 mod logging;
+mod produce;
+mod remote;
 mod serve;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -27,6 +32,12 @@ struct Cli {
 enum Command {
     /// Run a server.
     Serve(serve::ServeArgs),
+    /// Create, list, describe and delete topics.
+    Topic(topic::TopicArgs),
+    /// Write records from standard input.
+    Produce(produce::ProduceArgs),
+    /// Write records to standard output.
+    Consume(consume::ConsumeArgs),
     /// Print completions for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -35,6 +46,9 @@ impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Command::Serve(args) => serve::run(args),
+            Command::Topic(args) => topic::run(args),
+            Command::Produce(args) => produce::run(args),
+            Command::Consume(args) => consume::run(args),
             Command::Completions(args) => completions::run(&args),
         }
     }

@@ -1,7 +1,7 @@
 //! Topics and their configs.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::TopicId;
 use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -19,6 +19,8 @@ use super::error::{ClientError, check_code};
 
 /// Kafka's resource type of a topic in config requests.
 const RESOURCE_TOPIC: i8 = 2;
+/// Pause between questions whether a topic is ready.
+const READY_PAUSE: Duration = Duration::from_millis(50);
 /// Kafka's config source "default": what nobody set.
 const SOURCE_DEFAULT: i8 = 5;
 /// Kafka's config source "set for this topic".
@@ -127,6 +129,23 @@ impl Admin {
     pub fn describe_topic(&mut self, name: &str) -> Result<TopicView, ClientError> {
         self.cluster.refresh(Some(&[name]), false)?;
         self.cluster.topic(name).cloned().ok_or_else(|| missing(ApiKey::Metadata))
+    }
+
+    /// One topic, once every partition has a leader.
+    pub fn ready_topic(&mut self, name: &str, within: Duration) -> Result<TopicView, ClientError> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.cluster.ready_topic(name, false, within) {
+                // Right after its creation, not every broker knows of a topic.
+                Err(error)
+                    if error.code() == Some(ErrorCode::UnknownTopicOrPartition)
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(READY_PAUSE);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// A topic's settings, in order of name.
