@@ -48,7 +48,7 @@ impl Format {
                     used
                 }
                 other => {
-                    format.text(rest[..other.len_utf8()].as_bytes());
+                    format.text(&rest.as_bytes()[..other.len_utf8()]);
                     other.len_utf8()
                 }
             };
