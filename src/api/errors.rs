@@ -2,6 +2,8 @@
 
 use crate::controller::ControllerError;
 use crate::protocol::ErrorCode;
+use crate::record::BatchError;
+use crate::shard::PartitionError;
 
 /// What a refusal of the controller is to a client.
 pub(super) fn controller_error(error: &ControllerError) -> ErrorCode {
@@ -19,5 +21,44 @@ pub(super) fn controller_error(error: &ControllerError) -> ErrorCode {
         ControllerError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
         ControllerError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
         ControllerError::StorageFailed => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// Why a partition did not do what was asked, to a client.
+pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
+    match error {
+        // The images of two shards differ for a moment: the client should ask for metadata and try again.
+        PartitionError::NotHere => ErrorCode::NotLeaderOrFollower,
+        PartitionError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        PartitionError::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+        PartitionError::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+        PartitionError::Batch(error) => batch_error(error),
+        PartitionError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        PartitionError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        PartitionError::DiskFull | PartitionError::StorageFailed => ErrorCode::KafkaStorageError,
+        PartitionError::Corrupt { .. } => ErrorCode::CorruptMessage,
+        PartitionError::UnsupportedLookup { .. } => ErrorCode::UnsupportedVersion,
+    }
+}
+
+/// What is wrong with a batch. CORRUPT_MESSAGE is retried by clients and so only for what transport may have done.
+fn batch_error(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::Short { .. }
+        | BatchError::Length { .. }
+        | BatchError::LastOffsetDelta { .. }
+        | BatchError::Crc { .. } => ErrorCode::CorruptMessage,
+        BatchError::Codec { .. } => ErrorCode::UnsupportedCompressionType,
+        BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        BatchError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
+        BatchError::Transactional => ErrorCode::TransactionalIdAuthorizationFailed,
+        BatchError::Magic { .. }
+        | BatchError::NotOne { .. }
+        | BatchError::Count { .. }
+        | BatchError::Control
+        | BatchError::Producer { .. }
+        | BatchError::Record { .. }
+        | BatchError::MissingKeys { .. }
+        | BatchError::Compression(_) => ErrorCode::InvalidRecord,
     }
 }

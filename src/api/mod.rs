@@ -1,18 +1,37 @@
-//! One file per API: decode → ask the shard → build the answer. This file is the version table and the dispatch.
+//! One file per API: decode → ask the shards → build the answer. [`dispatch`] finds the API of a request, [`Join`] gathers
+//! what the shards reply, [`wants_shard`] says where a connection should live.
 //!
 //! Runs on the shard the connection lives on. Pure: knows no socket, no file, no clock.
 
 mod answer;
+pub mod api_versions;
+mod authorized;
 mod controller;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_topics;
+pub mod describe_cluster;
 pub mod describe_configs;
 mod errors;
+pub mod fetch;
 pub mod init_producer_id;
+mod join;
+pub mod list_offsets;
+pub mod metadata;
+mod nodes;
+pub mod offset_for_leader_epoch;
+pub mod produce;
+mod split;
+mod steering;
 mod step;
+mod table;
 #[cfg(test)]
 mod testing;
+mod view;
 
 pub use answer::ApiError;
+pub use join::{Join, Progress};
+pub use steering::wants_shard;
 pub use step::{Ask, ConnectionState, Context, Continue, Step, Wait};
+pub use table::dispatch;
+pub use view::view_of;

@@ -1,5 +1,6 @@
 //! For the tests of APIs: a server of two shards whose controller is the real one and whose disk is instant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,9 @@ use bytes::Bytes;
 use crate::base::rng::Rng;
 use crate::base::{MonoNanos, Now, ShardId, TimestampMs};
 use crate::config::Config;
-use crate::controller::{Controller, ControllerConfig, ControllerReply, View};
+use crate::controller::{
+    Controller, ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewTopic, View,
+};
 use crate::protocol::{ApiKey, Message, Reader, RequestHeader, decode_body, encode_request};
 use crate::shard::{ShardReply, ShardRequest};
 
@@ -95,6 +98,27 @@ impl Server {
             connection: &mut self.connection,
         })
     }
+}
+
+/// The image of a server with these topics and partition counts.
+pub(super) fn image(shards: u16, topics: &[(&str, i32)]) -> Arc<MetadataImage> {
+    let config = Config::default();
+    let own = ControllerConfig { shards, ..ControllerConfig::new("0123456789abcdefghijkl".into(), &config) };
+    let mut controller = Controller::new(own);
+    let topics = topics.iter().map(|(name, partitions)| NewTopic {
+        name: (*name).to_owned(),
+        partitions: *partitions,
+        replication_factor: 1,
+        assignments: Vec::new(),
+        configs: BTreeMap::new(),
+        internal: false,
+    });
+    let request = ControllerRequest::CreateTopics { topics: topics.collect(), validate_only: false };
+    for record in &controller.decide(&request, &mut Rng::seeded(7)).records {
+        let offset = controller.image().version;
+        controller.replay(record, offset).expect("the controller's own record");
+    }
+    controller.image()
 }
 
 fn api_key<'m, M: Message<'m>>(_: &M) -> i16 {

@@ -1,0 +1,90 @@
+//! ListOffsets (2), versions 1-11.
+//!
+//! - v2: isolation level. v4: leader epochs both ways. v7: -3, the record with the largest timestamp; v8: -4, v9: -5,
+//!   v11: -6, which tell apart local and remote storage. Older versions of these get UNSUPPORTED_VERSION.
+//! - v10: `timeoutMs`, ignored: there is no remote storage to wait for.
+
+use bytes::Bytes;
+
+use crate::base::{LeaderEpoch, TimestampMs};
+use crate::protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use crate::protocol::{ErrorCode, RequestHeader};
+use crate::shard::{
+    ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, ShardReply, ShardRequest,
+};
+
+use super::answer::{Answer, decode};
+use super::errors::partition_error;
+use super::split::{Slots, Split, TopicKey, ask_all};
+use super::{ApiError, Context, Step, Wait};
+
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let request: ListOffsetsRequest<'_> = decode(header, body)?;
+    let answer = Answer::to(header)?;
+    let mut split = Split::new(context.image);
+    for topic in &request.topics {
+        split.topic(TopicKey::Name(&topic.name), topic.partitions.len());
+        for asked in &topic.partitions {
+            split.partition(asked.partition_index, |partition| {
+                Ok(ListOffsetsPartition {
+                    partition,
+                    current_leader_epoch: LeaderEpoch(asked.current_leader_epoch),
+                    lookup: lookup(asked.timestamp, header.api_version)?,
+                    read_committed: request.isolation_level == 1,
+                })
+            });
+        }
+    }
+    let (calls, slots) = split.finish();
+    Ok(ask_all(context, calls, Wait::All, ShardRequest::ListOffsets, move |_, replies| {
+        respond(answer, &slots, replies.into_iter().map(results).collect())
+    }))
+}
+
+fn lookup(timestamp: i64, version: i16) -> Result<OffsetLookup, ErrorCode> {
+    match timestamp {
+        0.. => Ok(OffsetLookup::AtOrAfter(TimestampMs(timestamp))),
+        -1 => Ok(OffsetLookup::Latest),
+        -2 => Ok(OffsetLookup::Earliest),
+        -3 if version >= 7 => Ok(OffsetLookup::MaxTimestamp),
+        -4 if version >= 8 => Ok(OffsetLookup::EarliestLocal),
+        -5 if version >= 9 => Ok(OffsetLookup::LatestTiered),
+        -6 if version >= 11 => Ok(OffsetLookup::EarliestPendingUpload),
+        _ => Err(ErrorCode::UnsupportedVersion),
+    }
+}
+
+type Listed = Result<ListedOffset, PartitionError>;
+
+fn results(reply: ShardReply) -> Vec<Listed> {
+    match reply {
+        ShardReply::ListOffsets(results) => results,
+        other => panic!("asked to list offsets, got {other:?}"),
+    }
+}
+
+fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Listed>>) -> Step {
+    let topics = slots.merge(results, |partition_index, result| {
+        let listed = result.and_then(|listed| listed.map_err(|error| partition_error(&error)));
+        match listed {
+            Ok(listed) => ListOffsetsPartitionResponse {
+                partition_index,
+                error_code: ErrorCode::None.code(),
+                timestamp: listed.timestamp.0,
+                offset: listed.offset.0,
+                leader_epoch: listed.leader_epoch.0,
+            },
+            Err(code) => ListOffsetsPartitionResponse {
+                partition_index,
+                error_code: code.code(),
+                ..ListOffsetsPartitionResponse::default()
+            },
+        }
+    });
+    let topics = topics
+        .map(|(topic, partitions)| ListOffsetsTopicResponse { name: (&*topic.name).into(), partitions });
+    answer.send(&ListOffsetsResponse { throttle_time_ms: 0, topics: topics.collect() })
+}

@@ -1,0 +1,212 @@
+//! Metadata (3), versions 0-13.
+//!
+//! Answered from this shard's image; only topics to be created on the way are asked of the controller first. Partitions
+//! are led by the node that the connection's view gives their owning shard.
+//!
+//! - v0: an empty list of topics means all; from v1 null does.
+//! - v4: the client says whether missing topics may be created.
+//! - v8: authorized operations on request; without authorization, all there are. The cluster's left again in v11.
+//! - v10: topic ids in the answer; v12: topics may be asked by id.
+//! - v13: top-level error, never used.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::{PartitionIndex, TopicId};
+use crate::controller::{
+    ControllerError, ControllerReply, ControllerRequest, CreatedTopic, NewTopic, TopicImage,
+    is_internal_topic,
+};
+use crate::protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use crate::protocol::messages::{MetadataRequest, MetadataResponse};
+use crate::protocol::{ErrorCode, RequestHeader};
+
+use super::answer::{Answer, decode};
+use super::authorized::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
+use super::controller::ask;
+use super::errors::controller_error;
+use super::nodes::{controller_node, nodes, rack};
+use super::{ApiError, Context, Step};
+
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let request: MetadataRequest<'_> = decode(header, body)?;
+    let query = Query {
+        answer: Answer::to(header)?,
+        topics: asked_topics(&request, header.api_version),
+        cluster_operations: request.include_cluster_authorized_operations,
+        topic_operations: request.include_topic_authorized_operations,
+    };
+    let may_create = request.allow_auto_topic_creation && context.config.topics.auto_create;
+    let missing = if may_create { query.missing(context) } else { Vec::new() };
+    if missing.is_empty() {
+        return query.respond(context, &BTreeMap::new());
+    }
+    let topics = missing.iter().map(|name| with_defaults(name)).collect();
+    let asked = ControllerRequest::CreateTopics { topics, validate_only: false };
+    Ok(ask(asked, move |context, reply| {
+        let ControllerReply::CreateTopics(results) = reply else {
+            panic!("asked to create topics, got {reply:?}")
+        };
+        let outcomes = missing.into_iter().zip(results.iter().map(creation_outcome)).collect();
+        query.respond(context, &outcomes).unwrap_or_else(|error| Step::Close { reason: error.to_string() })
+    }))
+}
+
+fn with_defaults(name: &str) -> NewTopic {
+    NewTopic {
+        name: name.to_owned(),
+        partitions: -1,
+        replication_factor: -1,
+        assignments: Vec::new(),
+        configs: BTreeMap::new(),
+        internal: is_internal_topic(name),
+    }
+}
+
+/// What a topic that is not in the image yet is answered with.
+fn creation_outcome(result: &Result<CreatedTopic, ControllerError>) -> ErrorCode {
+    match result {
+        Ok(_) | Err(ControllerError::TopicExists(_)) => ErrorCode::LeaderNotAvailable,
+        Err(error) => controller_error(error),
+    }
+}
+
+enum Asked {
+    Name(String),
+    Id(TopicId),
+    /// Neither a name nor, in a version that takes one, an id.
+    Nothing,
+}
+
+/// `None` = all topics.
+fn asked_topics(request: &MetadataRequest<'_>, version: i16) -> Option<Vec<Asked>> {
+    let topics = request.topics.as_ref().filter(|topics| version >= 1 || !topics.is_empty())?;
+    let asked = topics.iter().map(|topic| match &topic.name {
+        _ if version >= 12 && topic.topic_id != TopicId::ZERO => Asked::Id(topic.topic_id),
+        Some(name) => Asked::Name(name.to_string()),
+        None => Asked::Nothing,
+    });
+    Some(asked.collect())
+}
+
+struct Query {
+    answer: Answer,
+    topics: Option<Vec<Asked>>,
+    cluster_operations: bool,
+    topic_operations: bool,
+}
+
+impl Query {
+    /// Names that no topic has, each once.
+    fn missing(&self, context: &Context<'_>) -> Vec<String> {
+        let mut missing = Vec::new();
+        for asked in self.topics.iter().flatten() {
+            if let Asked::Name(name) = asked
+                && context.image.topic(name).is_none()
+                && !missing.contains(name)
+            {
+                missing.push(name.clone());
+            }
+        }
+        missing
+    }
+
+    /// `outcomes` says why names are missing, where more is known than that they are.
+    fn respond(
+        &self,
+        context: &Context<'_>,
+        outcomes: &BTreeMap<String, ErrorCode>,
+    ) -> Result<Step, ApiError> {
+        let topics = match &self.topics {
+            None => context.image.topics.values().map(|topic| self.known(context, topic)).collect(),
+            Some(asked) => asked.iter().map(|asked| self.asked(context, asked, outcomes)).collect(),
+        };
+        let (host, rack) = (context.connection.advertised_host.as_str(), rack(context));
+        let brokers = nodes(context).into_iter().map(|node| MetadataResponseBroker {
+            node_id: node.id,
+            host: host.into(),
+            port: node.port,
+            rack: Some(rack.as_str().into()),
+        });
+        let mut response = MetadataResponse {
+            brokers: brokers.collect(),
+            cluster_id: Some(context.image.cluster_id.as_str().into()),
+            controller_id: controller_node(context),
+            topics,
+            ..MetadataResponse::default()
+        };
+        if self.cluster_operations {
+            response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+        }
+        self.answer.encode(&response)
+    }
+
+    fn asked<'a>(
+        &self,
+        context: &'a Context<'_>,
+        asked: &'a Asked,
+        outcomes: &BTreeMap<String, ErrorCode>,
+    ) -> MetadataResponseTopic<'a> {
+        let found = match asked {
+            Asked::Name(name) => context.image.topic(name),
+            Asked::Id(id) => context.image.topic_by_id(*id),
+            Asked::Nothing => None,
+        };
+        if let Some(topic) = found {
+            return self.known(context, topic);
+        }
+        let unknown = MetadataResponseTopic::default();
+        match asked {
+            Asked::Name(name) => {
+                let outcome = outcomes.get(name).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition);
+                MetadataResponseTopic {
+                    error_code: outcome.code(),
+                    name: Some(name.as_str().into()),
+                    is_internal: is_internal_topic(name),
+                    ..unknown
+                }
+            }
+            Asked::Id(id) => MetadataResponseTopic {
+                error_code: ErrorCode::UnknownTopicId.code(),
+                name: None,
+                topic_id: *id,
+                ..unknown
+            },
+            Asked::Nothing => {
+                MetadataResponseTopic { error_code: ErrorCode::InvalidRequest.code(), ..unknown }
+            }
+        }
+    }
+
+    fn known<'a>(&self, context: &'a Context<'_>, topic: &'a Arc<TopicImage>) -> MetadataResponseTopic<'a> {
+        let partitions = (0..).zip(&topic.partitions).map(|(index, partition)| {
+            let shard = context.image.shard_of(topic, PartitionIndex(index));
+            let leader = context.connection.view.node(partition.leader, shard).0;
+            MetadataResponsePartition {
+                error_code: ErrorCode::None.code(),
+                partition_index: index,
+                leader_id: leader,
+                leader_epoch: partition.leader_epoch.0,
+                replica_nodes: vec![leader],
+                isr_nodes: vec![leader],
+                offline_replicas: Vec::new(),
+            }
+        });
+        let mut answer = MetadataResponseTopic {
+            error_code: ErrorCode::None.code(),
+            name: Some((&*topic.name).into()),
+            topic_id: topic.id,
+            is_internal: topic.internal,
+            partitions: partitions.collect(),
+            ..MetadataResponseTopic::default()
+        };
+        if self.topic_operations {
+            answer.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+        answer
+    }
+}

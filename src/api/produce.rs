@@ -1,0 +1,163 @@
+//! Produce (0), versions 3-13; ApiVersions shows 0-13 (see the table).
+//!
+//! Every partition's batch goes to the owning shard as a slice of the frame it came in. All acks but 0 are answered when
+//! the batches are as durable as their topics demand; `timeoutMs` is ignored, nothing else is waited for.
+//!
+//! - v7: zstd may be used. v8: errors name records and come with a message.
+//! - v13: topics go by id.
+//!
+//! acks=0 has no answer: an error closes the connection, which is all such a client can notice.
+//!
+//! Not done: transactions. A transactional id is refused as InitProducerId refuses it.
+
+use bytes::Bytes;
+
+use crate::protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use crate::protocol::messages::{ProduceRequest, ProduceResponse};
+use crate::protocol::{ErrorCode, Records, RequestHeader};
+use crate::record::BatchError;
+use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardReply, ShardRequest};
+
+use super::answer::{Answer, decode, error_message};
+use super::errors::partition_error;
+use super::split::{Calls, Slots, Split, TopicKey, ask_all};
+use super::{ApiError, Context, Step, Wait};
+
+/// First version with topic ids.
+const IDS_FROM: i16 = 13;
+/// First version that may carry zstd.
+const ZSTD_FROM: i16 = 7;
+
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let request: ProduceRequest<'_> = decode(header, body)?;
+    let answer = Answer::to(header)?;
+    let (calls, slots) = split(context, &request, header.api_version, body);
+    let silent = request.acks == 0;
+    let zstd_allowed = header.api_version >= ZSTD_FROM;
+    let ask = |partitions| shard::ProduceRequest { partitions, zstd_allowed, answer_at_append: silent };
+    Ok(ask_all(
+        context,
+        calls,
+        Wait::All,
+        |partitions| ShardRequest::Produce(ask(partitions)),
+        move |_, replies| {
+            let results = replies.into_iter().map(results).collect();
+            if silent { finish_silent(&slots, results) } else { respond(answer, &slots, results) }
+        },
+    ))
+}
+
+fn split(
+    context: &Context<'_>,
+    request: &ProduceRequest<'_>,
+    version: i16,
+    body: &Bytes,
+) -> (Calls<ProducePartition>, Slots) {
+    let refusal = refusal(request);
+    let mut split = Split::new(context.image);
+    for topic in &request.topic_data {
+        let key =
+            if version >= IDS_FROM { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(&topic.name) };
+        split.topic(key, topic.partition_data.len());
+        for data in &topic.partition_data {
+            split.partition(data.index, |partition| match (refusal, &data.records) {
+                (Some(refusal), _) => Err(refusal),
+                (None, Records::Borrowed(records)) => {
+                    Ok(ProducePartition { partition, records: body.slice_ref(records) })
+                }
+                (None, _) => Err(ErrorCode::InvalidRecord),
+            });
+        }
+    }
+    split.finish()
+}
+
+/// What is wrong with the request as a whole.
+fn refusal(request: &ProduceRequest<'_>) -> Option<ErrorCode> {
+    if !matches!(request.acks, -1..=1) {
+        return Some(ErrorCode::InvalidRequiredAcks);
+    }
+    request.transactional_id.as_ref().map(|_| ErrorCode::TransactionalIdAuthorizationFailed)
+}
+
+fn results(reply: ShardReply) -> Vec<ProduceResult> {
+    match reply {
+        ShardReply::Produce(results) => results,
+        other => panic!("asked to produce, got {other:?}"),
+    }
+}
+
+fn finish_silent(slots: &Slots, results: Vec<Vec<ProduceResult>>) -> Step {
+    let failures = slots.merge(results, |index, result| match result {
+        Err(code) => Some(format!("partition {index}: {code:?}")),
+        Ok(ProduceResult { outcome: Err(error), .. }) => Some(format!("partition {index}: {error}")),
+        Ok(_) => None,
+    });
+    let mut failures = failures.flat_map(|(topic, partitions)| {
+        partitions.into_iter().flatten().map(|failure| format!("topic {:?}, {failure}", topic.name))
+    });
+    match failures.next() {
+        None => Step::Silent,
+        Some(first) => Step::Close { reason: format!("Produce with acks=0 failed: {first}") },
+    }
+}
+
+fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<ProduceResult>>) -> Step {
+    let by_id = answer.version >= IDS_FROM;
+    let topics = slots.merge(results, |index, result| match result {
+        Err(code) => failure(index, code),
+        Ok(result) => outcome(index, result),
+    });
+    let responses = topics.map(|(topic, partition_responses)| {
+        let mut response = TopicProduceResponse { partition_responses, ..TopicProduceResponse::default() };
+        if by_id {
+            response.topic_id = topic.id;
+        } else {
+            response.name = (&*topic.name).into();
+        }
+        response
+    });
+    answer.send(&ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() })
+}
+
+fn outcome(index: i32, result: ProduceResult) -> PartitionProduceResponse<'static> {
+    match result.outcome {
+        Ok(appended) => PartitionProduceResponse {
+            index,
+            base_offset: appended.base_offset.0,
+            log_append_time_ms: appended.log_append_time.0,
+            log_start_offset: appended.log_start.0,
+            ..PartitionProduceResponse::default()
+        },
+        Err(error) => PartitionProduceResponse {
+            record_errors: record_errors(&error),
+            error_message: error_message(error.to_string()),
+            ..failure(index, partition_error(&error))
+        },
+    }
+}
+
+fn failure(index: i32, code: ErrorCode) -> PartitionProduceResponse<'static> {
+    PartitionProduceResponse {
+        index,
+        error_code: code.code(),
+        base_offset: -1,
+        ..PartitionProduceResponse::default()
+    }
+}
+
+/// The records that spoiled their batch.
+fn record_errors(error: &PartitionError) -> Vec<BatchIndexAndErrorMessage<'static>> {
+    let indexes = match error {
+        PartitionError::Batch(BatchError::MissingKeys { indexes }) => indexes.as_slice(),
+        PartitionError::Batch(BatchError::Record { index, .. }) => std::slice::from_ref(index),
+        _ => &[],
+    };
+    let indexes = indexes.iter().filter_map(|index| i32::try_from(*index).ok());
+    let message = || error_message(error.to_string());
+    indexes
+        .map(|batch_index| BatchIndexAndErrorMessage { batch_index, batch_index_error_message: message() })
+        .collect()
+}

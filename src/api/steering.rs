@@ -1,0 +1,76 @@
+//! Where a connection should live: on the shard that owns what its first Produce or Fetch is about (DESIGN.md §4).
+//!
+//! Only a hint: any shard answers any request.
+
+use bytes::Bytes;
+
+use crate::base::{PartitionIndex, ShardId};
+use crate::controller::MetadataImage;
+use crate::protocol::messages::{FetchRequest, ProduceRequest};
+use crate::protocol::{ApiKey, Message, Reader, RequestHeader};
+
+use super::split::TopicKey;
+use super::table::served;
+
+/// First versions with topic ids.
+const PRODUCE_IDS_FROM: i16 = 13;
+const FETCH_IDS_FROM: i16 = 13;
+
+/// The one shard other than `here` that owns all partitions of a Produce or Fetch request; `None` for every other request.
+/// `frame` is the request without its size prefix.
+#[must_use]
+pub fn wants_shard(frame: &Bytes, image: &MetadataImage, here: ShardId) -> Option<ShardId> {
+    let mut reader = Reader::new(frame);
+    let header = RequestHeader::decode(&mut reader).ok()?;
+    let mut common = Common { image, shard: None };
+    match served(&header)?.key {
+        ApiKey::Produce => common.produce(&mut reader, header.api_version)?,
+        ApiKey::Fetch => common.fetch(&mut reader, header.api_version)?,
+        _ => return None,
+    }
+    common.shard.filter(|shard| *shard != here)
+}
+
+/// The shard that all partitions seen so far live on.
+struct Common<'a> {
+    image: &'a MetadataImage,
+    shard: Option<ShardId>,
+}
+
+impl Common<'_> {
+    fn produce(&mut self, reader: &mut Reader<'_>, version: i16) -> Option<()> {
+        let request = ProduceRequest::decode(reader, version).ok()?;
+        for topic in &request.topic_data {
+            let by_id = version >= PRODUCE_IDS_FROM;
+            let key = if by_id { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(&topic.name) };
+            self.topic(key, topic.partition_data.iter().map(|data| data.index))?;
+        }
+        Some(())
+    }
+
+    fn fetch(&mut self, reader: &mut Reader<'_>, version: i16) -> Option<()> {
+        let request = FetchRequest::decode(reader, version).ok()?;
+        for topic in &request.topics {
+            let by_id = version >= FETCH_IDS_FROM;
+            let key = if by_id { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(&topic.topic) };
+            self.topic(key, topic.partitions.iter().map(|asked| asked.partition))?;
+        }
+        Some(())
+    }
+
+    /// `None` as soon as a partition is unknown or lives elsewhere than those before.
+    fn topic(&mut self, key: TopicKey<'_>, partitions: impl Iterator<Item = i32>) -> Option<()> {
+        let topic = match key {
+            TopicKey::Name(name) => self.image.topic(name)?,
+            TopicKey::Id(id) => self.image.topic_by_id(id)?,
+        };
+        for index in partitions {
+            topic.partition(PartitionIndex(index))?;
+            let owner = self.image.shard_of(topic, PartitionIndex(index));
+            if *self.shard.get_or_insert(owner) != owner {
+                return None;
+            }
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,84 @@
+//! Which APIs are served in which versions, and how a request finds its own.
+
+use bytes::Bytes;
+
+use crate::protocol::{ApiKey, Reader, RequestHeader};
+
+use super::{ApiError, Context, Step};
+use super::{
+    api_versions, create_partitions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
+    init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+};
+
+/// Begins to answer a request: header, then body without it.
+pub(super) type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
+
+pub(super) struct Api {
+    pub key: ApiKey,
+    /// Shown in ApiVersions; below [`Api::min`] only for Produce, because librdkafka takes a Produce that does not start
+    /// at 0 for a broker without compression (KAFKA-18659).
+    pub advertised_min: i16,
+    pub min: i16,
+    pub max: i16,
+    start: Start,
+}
+
+/// Ascending by key.
+pub(super) static APIS: [Api; 12] = [
+    Api { key: ApiKey::Produce, advertised_min: 0, min: 3, max: 13, start: produce::start },
+    Api { key: ApiKey::Fetch, advertised_min: 4, min: 4, max: 18, start: fetch::start },
+    Api { key: ApiKey::ListOffsets, advertised_min: 1, min: 1, max: 11, start: list_offsets::start },
+    Api { key: ApiKey::Metadata, advertised_min: 0, min: 0, max: 13, start: metadata::start },
+    Api { key: ApiKey::ApiVersions, advertised_min: 0, min: 0, max: 4, start: api_versions::start },
+    Api { key: ApiKey::CreateTopics, advertised_min: 2, min: 2, max: 7, start: create_topics::start },
+    Api { key: ApiKey::DeleteTopics, advertised_min: 1, min: 1, max: 6, start: delete_topics::start },
+    Api { key: ApiKey::InitProducerId, advertised_min: 0, min: 0, max: 5, start: init_producer_id::start },
+    Api {
+        key: ApiKey::OffsetForLeaderEpoch,
+        advertised_min: 2,
+        min: 2,
+        max: 4,
+        start: offset_for_leader_epoch::start,
+    },
+    Api { key: ApiKey::DescribeConfigs, advertised_min: 1, min: 1, max: 4, start: describe_configs::start },
+    Api { key: ApiKey::CreatePartitions, advertised_min: 0, min: 0, max: 3, start: create_partitions::start },
+    Api { key: ApiKey::DescribeCluster, advertised_min: 0, min: 0, max: 2, start: describe_cluster::start },
+];
+
+/// The API a header names, when its version is served.
+pub(super) fn served(header: &RequestHeader<'_>) -> Option<&'static Api> {
+    let api = APIS.iter().find(|api| api.key.code() == header.api_key)?;
+    (api.min..=api.max).contains(&header.api_version).then_some(api)
+}
+
+/// Begins to answer one request. `frame` is the request without its size prefix. What cannot be answered in a form the
+/// client understands closes the connection, as in Kafka; the reason names API, version and client.
+pub fn dispatch(context: &mut Context<'_>, frame: &Bytes) -> Step {
+    let mut reader = Reader::new(frame);
+    let header = match RequestHeader::decode(&mut reader) {
+        Ok(header) => header,
+        Err(error) => return Step::Close { reason: format!("the request header cannot be read: {error}") },
+    };
+    let outcome = match served(&header) {
+        Some(api) => (api.start)(context, &header, &frame.slice_ref(reader.rest())),
+        None if header.api_key == ApiKey::ApiVersions.code() => api_versions::unsupported(&header),
+        None => return Step::Close { reason: format!("{} is not served", described(context, &header)) },
+    };
+    outcome
+        .unwrap_or_else(|error| Step::Close { reason: format!("{}: {error}", described(context, &header)) })
+}
+
+fn described(context: &Context<'_>, header: &RequestHeader<'_>) -> String {
+    let api = match ApiKey::from_code(header.api_key) {
+        Some(key) => format!("{key:?}"),
+        None => format!("API {}", header.api_key),
+    };
+    let connection = &context.connection;
+    format!(
+        "{api} version {} of client {:?} ({} {})",
+        header.api_version,
+        header.client_id.unwrap_or_default(),
+        if connection.software_name.is_empty() { "unnamed" } else { &connection.software_name },
+        connection.software_version,
+    )
+}
