@@ -19,6 +19,8 @@ mod batch;
 mod builder;
 mod compression;
 mod patch;
+#[cfg(test)]
+mod properties;
 mod reader;
 mod validate;
 

@@ -1,0 +1,57 @@
+//! Why a run ends without figures.
+
+use std::io;
+
+use ringmain::protocol::{DecodeError, EncodeError, ErrorCode};
+use ringmain::record::BatchError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: io::Error },
+    #[error("cannot resolve {0}")]
+    Address(String),
+    #[error("the file system refuses O_DIRECT here; choose a directory on ext4 or xfs with --dir")]
+    NoDirectIo,
+    #[error("a request cannot be built: {0}")]
+    Encode(#[from] EncodeError),
+    #[error("an answer cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("a batch is wrong: {0}")]
+    Batch(#[from] BatchError),
+    #[error("the broker has {api} {low} to {high}, this loader speaks up to {ours}")]
+    Version { api: &'static str, low: i16, high: i16, ours: i16 },
+    #[error("{what} failed: {}", error_name(*.code))]
+    Broker { what: &'static str, code: i16 },
+    #[error("topic {topic} has {found} partitions, {wanted} are asked for")]
+    Partitions { topic: String, found: usize, wanted: usize },
+    #[error("no leader for every partition of {0} after 30 seconds")]
+    NoLeader(String),
+    #[error("the broker closed a connection with {outstanding} requests outstanding")]
+    Closed { outstanding: usize },
+    #[error("{outstanding} requests were still unanswered {seconds} seconds after the end")]
+    Unanswered { outstanding: usize, seconds: u64 },
+    #[error("an answer is too short or not the one expected")]
+    Answer,
+    #[error("partition {partition}: acknowledged offset {offset} does not follow {previous}")]
+    Offset { partition: i32, offset: i64, previous: i64 },
+    #[error("partition {partition} ends at {end}, acknowledged were offsets to {acknowledged}")]
+    Lost { partition: i32, end: i64, acknowledged: i64 },
+    #[error("partition {partition}: fetch at {offset} returns nothing, though the log ends at {end}")]
+    NothingFetched { partition: i32, offset: i64, end: i64 },
+    #[error("a loader thread panicked")]
+    Thread,
+    #[error("the report cannot be written: {0}")]
+    Report(#[from] serde_json::Error),
+}
+
+impl BenchError {
+    /// For `map_err` on I/O.
+    pub fn io(what: &'static str) -> impl FnOnce(io::Error) -> BenchError {
+        move |source| BenchError::Io { what, source }
+    }
+}
+
+fn error_name(code: i16) -> String {
+    ErrorCode::from_code(code).map_or_else(|| format!("error {code}"), |code| code.name().to_owned())
+}

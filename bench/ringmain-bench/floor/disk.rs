@@ -1,0 +1,169 @@
+//! Direct I/O on one file: bandwidth by depth, and the price of a synced block before and after its space has been
+//! written once.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use crate::error::BenchError;
+use crate::floor::Latency;
+use crate::stats::{histogram, nanos};
+
+const FILE_BYTES: u64 = 512 * 1024 * 1024;
+const RUN_BYTES: usize = 1024 * 1024;
+const BLOCK_BYTES: usize = 4096;
+const BLOCKS: u64 = 4000;
+const TIME: Duration = Duration::from_millis(1500);
+
+#[derive(Clone, Copy, Debug)]
+pub struct Disk {
+    /// Bytes a second, direct, in runs of 1 MiB.
+    pub written_4: f64,
+    pub written_16: f64,
+    pub read_4: f64,
+    pub read_16: f64,
+    /// O_DSYNC at depth 4, into space written before and into space only allocated.
+    pub synced_written: f64,
+    pub synced_fresh: f64,
+    /// One O_DSYNC block at a time.
+    pub block_written: Latency,
+    pub block_fresh: Latency,
+}
+
+impl Disk {
+    pub fn measure(dir: &Path) -> Result<Disk, BenchError> {
+        let scratch = Scratch::create(dir)?;
+        let (direct, synced) = (scratch.open(0)?, scratch.open(libc::O_DSYNC)?);
+        let block_fresh = blocks(&synced)?;
+        // The rest of the file is still unwritten; one pass over it, then it never is again.
+        let synced_fresh = once(&synced, 4, Way::Write, BLOCKS * BLOCK_BYTES as u64)?;
+        Ok(Disk {
+            block_fresh,
+            synced_fresh,
+            block_written: blocks(&synced)?,
+            synced_written: repeated(&synced, 4, Way::Write)?,
+            written_4: repeated(&direct, 4, Way::Write)?,
+            written_16: repeated(&direct, 16, Way::Write)?,
+            read_4: repeated(&direct, 4, Way::Read)?,
+            read_16: repeated(&direct, 16, Way::Read)?,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Read,
+    Write,
+}
+
+/// A file that goes when the measurement does.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn create(dir: &Path) -> Result<Scratch, BenchError> {
+        let path = dir.join(format!("ringmain-bench-floor-{}", std::process::id()));
+        let file = File::create_new(&path).map_err(BenchError::io("create a file in --dir"))?;
+        let scratch = Scratch(path);
+        let length = FILE_BYTES.cast_signed();
+        // SAFETY: the descriptor is open and no pointers are passed.
+        let code = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) };
+        if code != 0 {
+            let source = io::Error::from_raw_os_error(code);
+            return Err(BenchError::Io { what: "allocate 512 MiB in --dir", source });
+        }
+        file.sync_all().map_err(BenchError::io("sync"))?;
+        Ok(scratch)
+    }
+
+    fn open(&self, flags: i32) -> Result<File, BenchError> {
+        let flags = flags | libc::O_DIRECT;
+        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&self.0);
+        file.map_err(|source| match source.raw_os_error() {
+            Some(libc::EINVAL) => BenchError::NoDirectIo,
+            _ => BenchError::Io { what: "open for direct I/O", source },
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Memory aligned for direct I/O.
+struct Aligned {
+    bytes: Vec<u8>,
+    from: usize,
+    length: usize,
+}
+
+impl Aligned {
+    fn new(length: usize) -> Aligned {
+        let bytes = vec![7; length + BLOCK_BYTES];
+        let from = bytes.as_ptr().align_offset(BLOCK_BYTES);
+        Aligned { bytes, from, length }
+    }
+
+    fn slice(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.from..self.from + self.length).unwrap_or(&mut [])
+    }
+}
+
+/// Blocks one after another, each waited for.
+fn blocks(file: &File) -> Result<Latency, BenchError> {
+    let mut block = Aligned::new(BLOCK_BYTES);
+    let mut times = histogram();
+    for index in 0..BLOCKS {
+        let begun = Instant::now();
+        file.write_all_at(block.slice(), index * BLOCK_BYTES as u64)
+            .map_err(BenchError::io("write a block"))?;
+        times.saturating_record(nanos(begun.elapsed()));
+    }
+    Ok(Latency::of(&times))
+}
+
+/// Bytes a second of one pass from `start` to the end of the file.
+fn once(file: &File, depth: usize, way: Way, start: u64) -> Result<f64, BenchError> {
+    let first = start.next_multiple_of(RUN_BYTES as u64);
+    transfer(file, depth, way, Some(FILE_BYTES), first)
+}
+
+/// Bytes a second over the whole file, round and round.
+fn repeated(file: &File, depth: usize, way: Way) -> Result<f64, BenchError> {
+    transfer(file, depth, way, None, 0)
+}
+
+fn transfer(file: &File, depth: usize, way: Way, end: Option<u64>, first: u64) -> Result<f64, BenchError> {
+    let next = AtomicU64::new(first);
+    let begun = Instant::now();
+    let until = begun + TIME;
+    let run = || -> Result<(), BenchError> {
+        let mut memory = Aligned::new(RUN_BYTES);
+        loop {
+            let at = next.fetch_add(RUN_BYTES as u64, Ordering::Relaxed);
+            let done = end.map_or_else(|| Instant::now() >= until, |end| at >= end);
+            if done {
+                return Ok(());
+            }
+            let place = at % FILE_BYTES;
+            match way {
+                Way::Read => file.read_exact_at(memory.slice(), place),
+                Way::Write => file.write_all_at(memory.slice(), place),
+            }
+            .map_err(BenchError::io("transfer a run"))?;
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..depth).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| BenchError::Thread)?)
+    })?;
+    let elapsed = begun.elapsed().as_secs_f64();
+    let skipped = first + depth as u64 * RUN_BYTES as u64;
+    let bytes = next.load(Ordering::Relaxed).saturating_sub(skipped);
+    Ok(crate::report::to_f64(bytes) / elapsed)
+}

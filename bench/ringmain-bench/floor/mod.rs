@@ -1,0 +1,74 @@
+//! What this machine can do at best, measured with nothing of ours in the way: the denominator of every ratio.
+
+mod disk;
+mod net;
+mod processor;
+
+use std::path::Path;
+
+use crate::error::BenchError;
+use crate::report::{Figure, megabytes_per_second, microseconds};
+
+pub use disk::Disk;
+pub use net::Net;
+pub use processor::Processor;
+
+#[derive(Debug)]
+pub struct Floor {
+    pub net: Net,
+    pub disk: Disk,
+    pub processor: Processor,
+}
+
+impl Floor {
+    /// Takes about twenty seconds and a gibibyte in `dir`, which is given back.
+    pub fn measure(dir: &Path) -> Result<Floor, BenchError> {
+        Ok(Floor { net: Net::measure()?, disk: Disk::measure(dir)?, processor: Processor::measure() })
+    }
+
+    /// Bytes a second that can both arrive over loopback and reach stable storage.
+    pub fn durable_bytes_per_second(&self) -> f64 {
+        self.net.bytes_per_second().min(self.disk.synced_written.max(self.disk.written_16))
+    }
+
+    /// A round trip and a synced block, in nanoseconds.
+    pub fn durable_round_trip_ns(&self) -> u64 {
+        self.net.round_trip.p50 + self.disk.block_written.p50
+    }
+
+    pub fn figures(&self) -> Vec<Figure> {
+        let (net, disk, processor) = (&self.net, &self.disk, &self.processor);
+        vec![
+            megabytes_per_second("loopback, 1 stream", net.one_stream),
+            megabytes_per_second("loopback, 2 streams", net.two_streams),
+            microseconds("loopback round trip 1 KiB p50", net.round_trip.p50),
+            microseconds("loopback round trip 1 KiB p99", net.round_trip.p99),
+            megabytes_per_second("direct write 1 MiB, depth 4", disk.written_4),
+            megabytes_per_second("direct write 1 MiB, depth 16", disk.written_16),
+            megabytes_per_second("direct read 1 MiB, depth 4", disk.read_4),
+            megabytes_per_second("direct read 1 MiB, depth 16", disk.read_16),
+            megabytes_per_second("synced write 1 MiB, depth 4, written before", disk.synced_written),
+            megabytes_per_second("synced write 1 MiB, depth 4, fallocated", disk.synced_fresh),
+            microseconds("synced write 4 KiB, written before, p50", disk.block_written.p50),
+            microseconds("synced write 4 KiB, written before, p99", disk.block_written.p99),
+            microseconds("synced write 4 KiB, fallocated, p50", disk.block_fresh.p50),
+            microseconds("synced write 4 KiB, fallocated, p99", disk.block_fresh.p99),
+            megabytes_per_second("CRC-32C", processor.crc32c),
+            megabytes_per_second("memcpy", processor.copy),
+            megabytes_per_second("copy with CRC-32C", processor.copy_crc32c),
+        ]
+    }
+}
+
+/// Two points of a latency distribution, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Latency {
+    pub p50: u64,
+    pub p99: u64,
+}
+
+impl Latency {
+    fn of(histogram: &hdrhistogram::Histogram<u64>) -> Latency {
+        Latency { p50: histogram.value_at_quantile(0.5), p99: histogram.value_at_quantile(0.99) }
+    }
+}

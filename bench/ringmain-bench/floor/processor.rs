@@ -1,0 +1,47 @@
+//! How fast one core copies and checksums a batch of 1 MiB.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use ringmain::base::checksum::{copy_crc32c, crc32c};
+
+const BATCH_BYTES: usize = 1024 * 1024;
+/// Enough batches that they come from memory, as those of a busy broker do.
+const BATCHES: usize = 64;
+const TIME: Duration = Duration::from_millis(400);
+
+/// Bytes a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Processor {
+    pub crc32c: f64,
+    pub copy: f64,
+    pub copy_crc32c: f64,
+}
+
+impl Processor {
+    pub fn measure() -> Processor {
+        let source = vec![7u8; BATCH_BYTES * BATCHES];
+        let mut target = vec![1u8; BATCH_BYTES];
+        Processor {
+            crc32c: rate(&source, |batch| {
+                black_box(crc32c(batch));
+            }),
+            copy: rate(&source, |batch| black_box(&mut target).copy_from_slice(batch)),
+            copy_crc32c: rate(&source, |batch| {
+                black_box(copy_crc32c(black_box(&mut target), batch));
+            }),
+        }
+    }
+}
+
+fn rate(source: &[u8], mut work: impl FnMut(&[u8])) -> f64 {
+    let begun = Instant::now();
+    let mut done = 0;
+    while begun.elapsed() < TIME {
+        for batch in source.chunks_exact(BATCH_BYTES) {
+            work(black_box(batch));
+            done += batch.len() as u64;
+        }
+    }
+    crate::report::to_f64(done) / begun.elapsed().as_secs_f64()
+}

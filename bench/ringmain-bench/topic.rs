@@ -1,0 +1,182 @@
+//! The topic under load: created, found, measured at both ends, deleted.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ringmain::protocol::messages::{
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, create_topics_request as create,
+    delete_topics_request as delete, list_offsets_request as offsets, metadata_request as metadata,
+};
+use ringmain::protocol::{ApiKey, ErrorCode, decode_body};
+
+use crate::broker::Broker;
+use crate::error::BenchError;
+
+const LEADERS_WITHIN: Duration = Duration::from_secs(30);
+const TIMEOUT_MS: i32 = 30_000;
+
+pub struct Topic {
+    pub name: String,
+    /// By index.
+    pub partitions: Vec<Partition>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Partition {
+    pub index: i32,
+    pub leader: i32,
+    pub leader_address: String,
+}
+
+/// Which end of a partition to ask for.
+#[derive(Clone, Copy)]
+pub enum End {
+    Start = -2,
+    End = -1,
+}
+
+/// Creates the topic unless it is there; says whether it did.
+pub fn create(
+    broker: &mut Broker,
+    name: &str,
+    partitions: usize,
+    replication_factor: i16,
+    configs: &[(String, String)],
+) -> Result<bool, BenchError> {
+    let configs = configs.iter().map(|(name, value)| create::CreatableTopicConfig {
+        name: name.as_str().into(),
+        value: Some(value.as_str().into()),
+    });
+    let topic = create::CreatableTopic {
+        name: name.into(),
+        num_partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+        replication_factor,
+        configs: configs.collect(),
+        ..Default::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, ..Default::default() };
+    let (version, body) = broker.call(ApiKey::CreateTopics, 7, &request)?;
+    let answer: CreateTopicsResponse<'_> = decode_body(&body, version)?;
+    match answer.topics.first().ok_or(BenchError::Answer)?.error_code {
+        0 => Ok(true),
+        code if code == ErrorCode::TopicAlreadyExists.code() => Ok(false),
+        code => Err(BenchError::Broker { what: "CreateTopics", code }),
+    }
+}
+
+pub fn delete(broker: &mut Broker, name: &str) -> Result<(), BenchError> {
+    let request = DeleteTopicsRequest {
+        topics: vec![delete::DeleteTopicState { name: Some(name.into()), ..Default::default() }],
+        topic_names: vec![],
+        timeout_ms: TIMEOUT_MS,
+    };
+    let by_name = DeleteTopicsRequest { topics: vec![], topic_names: vec![name.into()], ..request.clone() };
+    let flexible = broker.versions().common(ApiKey::DeleteTopics, 6)? == 6;
+    let request = if flexible { request } else { by_name };
+    let (version, body) = broker.call(ApiKey::DeleteTopics, 6, &request)?;
+    let answer: DeleteTopicsResponse<'_> = decode_body(&body, version)?;
+    match answer.responses.first().ok_or(BenchError::Answer)?.error_code {
+        0 => Ok(()),
+        code => Err(BenchError::Broker { what: "DeleteTopics", code }),
+    }
+}
+
+/// Waits until every partition has a leader that answers, and finds them all.
+pub fn find(broker: &mut Broker, name: &str, partitions: usize) -> Result<Topic, BenchError> {
+    let deadline = Instant::now() + LEADERS_WITHIN;
+    loop {
+        if let Some(topic) = leaders(broker, name)? {
+            if topic.partitions.len() < partitions {
+                let found = topic.partitions.len();
+                return Err(BenchError::Partitions { topic: topic.name, found, wanted: partitions });
+            }
+            if settled(topic.offsets(End::End))? {
+                return Ok(topic);
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(BenchError::NoLeader(name.to_owned()));
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Metadata may know a leader before the leader does.
+fn settled(asked: Result<BTreeMap<i32, i64>, BenchError>) -> Result<bool, BenchError> {
+    match asked {
+        Ok(_) => Ok(true),
+        Err(BenchError::Broker { code, .. })
+            if ErrorCode::from_code(code).is_some_and(ErrorCode::is_retriable) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn leaders(broker: &mut Broker, name: &str) -> Result<Option<Topic>, BenchError> {
+    let topic = metadata::MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+    let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+    let (version, body) = broker.call(ApiKey::Metadata, 9, &request)?;
+    let answer: MetadataResponse<'_> = decode_body(&body, version)?;
+    let nodes: BTreeMap<i32, String> =
+        answer.brokers.iter().map(|node| (node.node_id, format!("{}:{}", node.host, node.port))).collect();
+    let Some(topic) = answer.topics.first().filter(|topic| topic.error_code == 0) else {
+        return Ok(None);
+    };
+    let mut partitions = Vec::new();
+    for partition in &topic.partitions {
+        let Some(address) = nodes.get(&partition.leader_id) else { return Ok(None) };
+        partitions.push(Partition {
+            index: partition.partition_index,
+            leader: partition.leader_id,
+            leader_address: address.clone(),
+        });
+    }
+    partitions.sort_by_key(|partition| partition.index);
+    Ok(Some(Topic { name: name.to_owned(), partitions }))
+}
+
+impl Topic {
+    /// Start or end offset of each partition, from its leader.
+    pub fn offsets(&self, end: End) -> Result<BTreeMap<i32, i64>, BenchError> {
+        let mut by_leader: BTreeMap<(i32, &str), Vec<i32>> = BTreeMap::new();
+        for partition in &self.partitions {
+            let leader = (partition.leader, partition.leader_address.as_str());
+            by_leader.entry(leader).or_default().push(partition.index);
+        }
+        let mut found = BTreeMap::new();
+        for ((_, address), partitions) in by_leader {
+            self.offsets_at(&mut Broker::connect(address)?, &partitions, end, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn offsets_at(
+        &self,
+        broker: &mut Broker,
+        partitions: &[i32],
+        end: End,
+        found: &mut BTreeMap<i32, i64>,
+    ) -> Result<(), BenchError> {
+        let wanted = partitions.iter().map(|index| offsets::ListOffsetsPartition {
+            partition_index: *index,
+            timestamp: end as i64,
+            ..Default::default()
+        });
+        let topic =
+            offsets::ListOffsetsTopic { name: self.name.as_str().into(), partitions: wanted.collect() };
+        let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        let (version, body) = broker.call(ApiKey::ListOffsets, 6, &request)?;
+        let answer: ListOffsetsResponse<'_> = decode_body(&body, version)?;
+        for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
+            if partition.error_code != 0 {
+                return Err(BenchError::Broker { what: "ListOffsets", code: partition.error_code });
+            }
+            found.insert(partition.partition_index, partition.offset);
+        }
+        Ok(())
+    }
+}
