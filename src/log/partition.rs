@@ -580,3 +580,11 @@ fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
         records: header.records_count,
     })
 }
+
+impl RecoveredLog {
+    /// Nothing was ever written here.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.segments.is_empty() && self.log_end == Offset(0)
+    }
+}

@@ -1,0 +1,157 @@
+//! Where things are in the data directory, and the few ways recovery touches them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::base::io::SegmentId;
+use crate::base::{Offset, ShardId, TopicId, TopicPartition};
+use crate::commit::Entry;
+
+use super::{RecoveryError, at};
+
+#[must_use]
+pub fn commit_folder(data: &Path, shard: ShardId) -> PathBuf {
+    data.join("commit").join(shard.to_string())
+}
+
+#[must_use]
+pub fn commit_file(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:08}.commit"))
+}
+
+#[must_use]
+pub fn topic_folder(data: &Path, topic: TopicId) -> PathBuf {
+    data.join("topics").join(topic.to_string())
+}
+
+#[must_use]
+pub fn partition_folder(data: &Path, id: TopicPartition) -> PathBuf {
+    topic_folder(data, id.topic).join(id.partition.to_string())
+}
+
+#[must_use]
+pub fn segment_file(folder: &Path, base: Offset, extension: &str) -> PathBuf {
+    folder.join(format!("{:020}.{extension}", base.0))
+}
+
+/// Numbers of the commit files in a folder, ascending.
+pub(super) fn commit_files(folder: &Path) -> Result<Vec<u32>, RecoveryError> {
+    numbers(folder, "commit", |stem| stem.parse().ok())
+}
+
+/// Base offsets of the segments in a partition's folder, ascending; none if there is no folder.
+pub(super) fn segments(folder: &Path) -> Result<Vec<Offset>, RecoveryError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    numbers(folder, "log", |stem| stem.parse().ok().map(Offset))
+}
+
+fn numbers<T: Ord>(
+    folder: &Path,
+    extension: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, RecoveryError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let path = entry.map_err(at(folder))?.path();
+        if path.extension().is_some_and(|it| it == extension) {
+            found.extend(path.file_stem().and_then(|stem| parse(stem.to_str()?)));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, RecoveryError> {
+    fs::read(path).map_err(at(path))
+}
+
+/// Replaces a file whole: temporary file, sync, rename, sync of the folder.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), RecoveryError> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary).map_err(at(&temporary))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(&temporary))?;
+    fs::rename(&temporary, path).map_err(at(path))?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Really writes `bytes` zeros, so that later writes change no file-system metadata.
+pub(super) fn prewrite(path: &Path, bytes: u64) -> Result<(), RecoveryError> {
+    let mut file = File::create(path).map_err(at(path))?;
+    let zeros = vec![0; 1024 * 1024];
+    let mut left = bytes;
+    while left > 0 {
+        let step = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all(&zeros[..step]).map_err(at(path))?;
+        left -= step as u64;
+    }
+    file.sync_all().map_err(at(path))
+}
+
+pub(super) fn sync_folder(folder: &Path) -> Result<(), RecoveryError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
+}
+
+/// Segments being repaired: written into by replay, cut by the scan, synced together at the end.
+#[derive(Debug)]
+pub(super) struct SegmentFiles {
+    data: PathBuf,
+    touched: BTreeMap<SegmentId, File>,
+    folders: Vec<PathBuf>,
+}
+
+/// Open files at a time; beyond, those open are synced and closed.
+const OPEN_MAX: usize = 512;
+
+impl SegmentFiles {
+    pub(super) fn new(data: &Path) -> SegmentFiles {
+        SegmentFiles { data: data.to_owned(), touched: BTreeMap::new(), folders: Vec::new() }
+    }
+
+    /// Puts an entry's bytes where they belong.
+    pub(super) fn write(&mut self, entry: &Entry<'_>) -> Result<(), RecoveryError> {
+        let id = SegmentId { partition: entry.header.partition, base: entry.header.segment_base };
+        let path = segment_file(&partition_folder(&self.data, id.partition), id.base, "log");
+        self.open(id)?.write_all_at(entry.bytes, entry.header.position).map_err(at(&path))
+    }
+
+    /// Cuts a segment to `length` bytes: what lies beyond never becomes part of the log again.
+    pub(super) fn cut(&mut self, id: SegmentId, length: u64) -> Result<(), RecoveryError> {
+        let path = segment_file(&partition_folder(&self.data, id.partition), id.base, "log");
+        self.open(id)?.set_len(length).map_err(at(&path))
+    }
+
+    /// Makes everything durable.
+    pub(super) fn sync(&mut self) -> Result<(), RecoveryError> {
+        for (id, file) in std::mem::take(&mut self.touched) {
+            file.sync_all().map_err(at(&partition_folder(&self.data, id.partition)))?;
+        }
+        for folder in std::mem::take(&mut self.folders) {
+            for level in folder.ancestors().take_while(|level| level.starts_with(&self.data)) {
+                sync_folder(level)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, id: SegmentId) -> Result<&File, RecoveryError> {
+        if self.touched.len() >= OPEN_MAX && !self.touched.contains_key(&id) {
+            self.sync()?;
+        }
+        if !self.touched.contains_key(&id) {
+            let folder = partition_folder(&self.data, id.partition);
+            fs::create_dir_all(&folder).map_err(at(&folder))?;
+            let path = segment_file(&folder, id.base, "log");
+            let mut options = OpenOptions::new();
+            let file =
+                options.read(true).write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
+            self.touched.insert(id, file);
+            self.folders.push(folder);
+        }
+        Ok(self.touched.get(&id).expect("opened just above"))
+    }
+}

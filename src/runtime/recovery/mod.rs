@@ -1,0 +1,329 @@
+//! Start: what the last life of this data directory left behind becomes the state of every shard.
+//!
+//! Cold, sequential, on ordinary files and threads, before any executor exists; each decision is a pure function of
+//! `commit::replay` or [`partition`]. Order: replay of the commit logs into segments (metadata first: it says which
+//! topics exist), scan of each partition from its checkpoint, sync of everything touched, new checkpoints for the shards
+//! of this life, removal of what they replace. A crash at any point repeats the same on the same evidence.
+//!
+//! Afterwards all data is in segments: which shard a partition had before does not matter, so a changed number of shards
+//! costs nothing.
+
+mod files;
+mod partition;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::{Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
+use crate::commit::{self, Checkpoint, CheckpointError, FILES_MIN, Found, Group, Start, Verdict};
+use crate::config::CommitLimits;
+use crate::controller::{Controller, ControllerConfig, MetadataImage, MetadataRecordError};
+use crate::log::{PartitionSnapshot, RecoveredLog};
+use crate::shard::ShardRecovery;
+
+use files::SegmentFiles;
+pub use files::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
+
+/// What recovery starts from.
+#[derive(Clone, Debug)]
+pub struct Recovery<'a> {
+    pub data_dir: &'a Path,
+    /// The data directory's own id: what commit groups are marked with.
+    pub directory: [u8; 16],
+    pub commit: CommitLimits,
+    pub controller: ControllerConfig,
+}
+
+/// The state of every shard.
+#[derive(Debug)]
+pub struct Recovered {
+    pub image: Arc<MetadataImage>,
+    pub shards: Vec<ShardRecovery>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}")]
+    Checkpoint { path: PathBuf, source: CheckpointError },
+    #[error("the metadata log cannot be read: {0}")]
+    Metadata(#[from] MetadataRecordError),
+    #[error("the metadata log is damaged: {0}")]
+    MetadataBatch(#[from] crate::record::BatchError),
+}
+
+/// One commit folder of the last life.
+#[derive(Debug)]
+struct CommitFolder {
+    path: PathBuf,
+    shard: u16,
+    snapshots: Vec<PartitionSnapshot>,
+    replay: Vec<Found>,
+    next_sequence: u64,
+}
+
+impl Recovery<'_> {
+    /// Recovers everything. Blocking; bounded by the commit logs' size and what was written since the last checkpoints.
+    pub fn run(&self) -> Result<Recovered, RecoveryError> {
+        let folders = self.commit_folders()?;
+        let mut snapshots = newest_snapshots(&folders);
+        let mut files = SegmentFiles::new(self.data_dir);
+        let mut claims = self.replay(&folders, &mut files, |id| id == TopicPartition::METADATA)?;
+        let metadata =
+            self.recover_partition(TopicPartition::METADATA, &mut snapshots, &claims, &mut files)?;
+        let controller = self.fold_metadata(&metadata)?;
+        let image = controller.image();
+        claims.extend(self.replay(&folders, &mut files, |id| image.topics_by_id.contains_key(&id.topic))?);
+        self.set_orphans_aside(&image)?;
+        let mut shards: Vec<Vec<(TopicPartition, RecoveredLog)>> =
+            vec![Vec::new(); usize::from(image.shards)];
+        shards[0].push((TopicPartition::METADATA, metadata));
+        for topic in image.topics.values() {
+            for id in topic.partition_ids() {
+                let log = self.recover_partition(id, &mut snapshots, &claims, &mut files)?;
+                shards[usize::from(image.shard_of(topic, id.partition).0)].push((id, log));
+            }
+        }
+        files.sync()?;
+        let next_sequence = folders.iter().map(|folder| folder.next_sequence).max().unwrap_or(1);
+        let mut recovered = Vec::with_capacity(shards.len());
+        for (shard, partitions) in (0..).zip(shards) {
+            let commit = self.begin_commit_log(ShardId(shard), next_sequence, &partitions)?;
+            let controller = (shard == 0).then(|| controller.clone());
+            recovered.push(ShardRecovery { commit, partitions, image: Arc::clone(&image), controller });
+        }
+        for folder in folders.iter().filter(|folder| folder.shard >= image.shards) {
+            fs::remove_dir_all(&folder.path).map_err(at(&folder.path))?;
+        }
+        Ok(Recovered { image, shards: recovered })
+    }
+
+    /// Every commit folder there is: its checkpoint, and the groups to replay.
+    fn commit_folders(&self) -> Result<Vec<CommitFolder>, RecoveryError> {
+        let root = self.data_dir.join("commit");
+        fs::create_dir_all(&root).map_err(at(&root))?;
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(&root).map_err(at(&root))? {
+            let path = entry.map_err(at(&root))?.path();
+            if let Some(shard) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
+                folders.push(self.commit_folder(path, shard)?);
+            }
+        }
+        folders.sort_by_key(|folder| folder.shard);
+        Ok(folders)
+    }
+
+    fn commit_folder(&self, path: PathBuf, shard: u16) -> Result<CommitFolder, RecoveryError> {
+        let checkpoint = read_checkpoint(&path)?;
+        let replay_from = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.replay_from);
+        let clean = checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.clean);
+        let encoded = checkpoint.map_or_else(Vec::new, |checkpoint| checkpoint.partitions);
+        let snapshots = encoded.iter().filter_map(|bytes| PartitionSnapshot::decode(bytes)).collect();
+        let mut found = Vec::new();
+        if !clean {
+            for file in files::commit_files(&path)? {
+                let bytes = files::read(&commit_file(&path, file))?;
+                found.extend(commit::scan_file(file, &bytes, self.directory, replay_from));
+            }
+        }
+        let first = found.iter().map(|group| group.header.sequence).min();
+        // Without a checkpoint there is no telling where the log began: with what is there.
+        let from = if replay_from == 0 { first.unwrap_or(1) } else { replay_from };
+        let ordered = commit::order(found, from);
+        match ordered.verdict {
+            Verdict::Whole => {}
+            Verdict::Torn { sequence } => {
+                tracing::info!(
+                    shard,
+                    sequence,
+                    "the last write to the commit log was cut off; nothing acknowledged is in it"
+                );
+            }
+            Verdict::Corrupt { sequence } => {
+                tracing::error!(
+                    shard,
+                    sequence,
+                    "a commit group that was durable is damaged or gone; what it held may be lost"
+                );
+            }
+        }
+        Ok(CommitFolder {
+            path,
+            shard,
+            snapshots,
+            replay: ordered.replay,
+            next_sequence: ordered.next_sequence,
+        })
+    }
+
+    /// Writes the entries of chosen partitions into their segments; returns, per partition, below which offset records
+    /// were known to be durable.
+    fn replay(
+        &self,
+        folders: &[CommitFolder],
+        files: &mut SegmentFiles,
+        wanted: impl Fn(TopicPartition) -> bool,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, RecoveryError> {
+        let mut claims = BTreeMap::new();
+        for folder in folders {
+            let mut open: Option<(u32, Vec<u8>)> = None;
+            for found in &folder.replay {
+                if open.as_ref().is_none_or(|(file, _)| *file != found.file) {
+                    open = Some((found.file, files::read(&commit_file(&folder.path, found.file))?));
+                }
+                let bytes = open.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+                let at = usize::try_from(found.position).unwrap_or(usize::MAX);
+                let Ok(group) = Group::parse(bytes.get(at..).unwrap_or(&[])) else { continue };
+                for entry in
+                    group.entries().map_while(Result::ok).filter(|entry| wanted(entry.header.partition))
+                {
+                    files.write(&entry)?;
+                    let claim = claims.entry(entry.header.partition).or_insert(entry.header.flushed);
+                    *claim = (*claim).max(entry.header.flushed);
+                }
+            }
+        }
+        Ok(claims)
+    }
+
+    fn recover_partition(
+        &self,
+        id: TopicPartition,
+        snapshots: &mut BTreeMap<TopicPartition, PartitionSnapshot>,
+        claims: &BTreeMap<TopicPartition, Offset>,
+        files: &mut SegmentFiles,
+    ) -> Result<RecoveredLog, RecoveryError> {
+        let claim = claims.get(&id).copied().unwrap_or(Offset(0));
+        partition::recover(&partition_folder(self.data_dir, id), id, snapshots.remove(&id), claim, files)
+    }
+
+    /// Folds the metadata log into the controller's state.
+    fn fold_metadata(&self, log: &RecoveredLog) -> Result<Controller, RecoveryError> {
+        let mut controller = Controller::new(self.controller.clone());
+        let folder = partition_folder(self.data_dir, TopicPartition::METADATA);
+        for segment in &log.segments {
+            let bytes = files::read(&segment_file(&folder, segment.base, "log"))?;
+            let mut rest = bytes.get(..usize::try_from(segment.size).unwrap_or(0)).unwrap_or(&bytes);
+            while !rest.is_empty() {
+                let batch = crate::record::BatchHeader::parse(rest)?;
+                let mut outcome = Ok(());
+                crate::record::records(rest, |header, record| {
+                    outcome = controller.replay(record.value.unwrap_or(&[]), record.offset(header).0);
+                    outcome.is_ok()
+                })?;
+                outcome?;
+                rest = rest.get(batch.total_bytes()..).unwrap_or(&[]);
+            }
+        }
+        Ok(controller)
+    }
+
+    /// Data of topics that the metadata does not know is not deleted but moved out of the way.
+    fn set_orphans_aside(&self, image: &MetadataImage) -> Result<(), RecoveryError> {
+        let root = self.data_dir.join("topics");
+        fs::create_dir_all(&root).map_err(at(&root))?;
+        for entry in fs::read_dir(&root).map_err(at(&root))? {
+            let path = entry.map_err(at(&root))?.path();
+            let Some(topic) = path.file_name().and_then(|name| TopicId::parse(name.to_str()?)) else {
+                continue;
+            };
+            if topic == TopicId::METADATA || image.topics_by_id.contains_key(&topic) {
+                continue;
+            }
+            let orphans = self.data_dir.join("orphans");
+            fs::create_dir_all(&orphans).map_err(at(&orphans))?;
+            let aside = orphans.join(topic.to_string());
+            if aside.exists() {
+                fs::remove_dir_all(&aside).map_err(at(&aside))?;
+            }
+            fs::rename(&path, &aside).map_err(at(&path))?;
+            tracing::warn!(%topic, moved_to = %aside.display(), "data of a topic that no longer exists");
+        }
+        Ok(())
+    }
+
+    /// A shard's commit folder for this life: enough pre-written files, and a checkpoint from which a crash that comes
+    /// at once would recover.
+    fn begin_commit_log(
+        &self,
+        shard: ShardId,
+        next_sequence: u64,
+        partitions: &[(TopicPartition, RecoveredLog)],
+    ) -> Result<Start, RecoveryError> {
+        let folder = commit_folder(self.data_dir, shard);
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let written = partitions.iter().filter(|(_, log)| !log.is_untouched());
+        let checkpoint = Checkpoint {
+            identity: self.directory,
+            replay_from: next_sequence,
+            clean: false,
+            partitions: written.map(|(id, log)| partition::snapshot(*id, log).encode()).collect(),
+        };
+        files::replace(&folder.join("checkpoint"), &checkpoint.encode())?;
+        let mut kept = Vec::new();
+        for file in files::commit_files(&folder)? {
+            let path = commit_file(&folder, file);
+            if fs::metadata(&path).map_err(at(&path))?.len() == self.commit.file_bytes {
+                kept.push(file);
+            } else {
+                fs::remove_file(&path).map_err(at(&path))?;
+            }
+        }
+        let mut next = kept.iter().max().map_or(0, |last| last + 1);
+        while kept.len() < FILES_MIN {
+            files::prewrite(&commit_file(&folder, next), self.commit.file_bytes)?;
+            kept.push(next);
+            next += 1;
+        }
+        files::sync_folder(&folder)?;
+        Ok(Start {
+            identity: self.directory,
+            next_sequence,
+            files: kept,
+            file_bytes: self.commit.file_bytes,
+            files_max: self.commit.files_max.max(FILES_MIN),
+        })
+    }
+}
+
+/// `None` if there is none, or if it is damaged: then everything is scanned.
+fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, RecoveryError> {
+    let path = folder.join("checkpoint");
+    if !path.exists() {
+        return Ok(None);
+    }
+    match Checkpoint::decode(&files::read(&path)?) {
+        Ok(checkpoint) => Ok(Some(checkpoint)),
+        Err(source @ CheckpointError::Version(_)) => Err(RecoveryError::Checkpoint { path, source }),
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "the checkpoint is damaged; logs are scanned from their start");
+            Ok(None)
+        }
+    }
+}
+
+/// A partition that changed shards may be in two checkpoints: the one further on counts.
+fn newest_snapshots(folders: &[CommitFolder]) -> BTreeMap<TopicPartition, PartitionSnapshot> {
+    let mut newest: BTreeMap<TopicPartition, PartitionSnapshot> = BTreeMap::new();
+    for snapshot in folders.iter().flat_map(|folder| &folder.snapshots) {
+        let further = newest.get(&snapshot.id).is_none_or(|known| {
+            (snapshot.segment_base, snapshot.position) > (known.segment_base, known.position)
+        });
+        if further {
+            newest.insert(snapshot.id, snapshot.clone());
+        }
+    }
+    newest
+}
+
+/// Names the path in an I/O error.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> RecoveryError + '_ {
+    move |source| RecoveryError::Io { path: path.to_owned(), source }
+}
+
+/// The metadata log has one partition.
+const _: () = assert!(TopicPartition::METADATA.partition.0 == PartitionIndex(0).0);
