@@ -1,3 +1,24 @@
-//! The only glommio user: executors, files, sockets, timers, the mesh; performs what shards decide.
+//! The only glommio user beside `server`: executors, files, memory, timers, the mesh; performs what shards decide.
+//!
+//! One [`Host`] per shard owns the pure shard and carries out its effects. Tasks are detached and end by themselves: a
+//! cancelled glommio task leaks, and a dropped I/O future makes a hole in a log. Nothing here decides; what looks like a
+//! decision belongs into `shard`, `log` or `commit`.
+//!
+//! Traps of glommio 0.9 that are dealt with here and nowhere else: the IOPOLL probe ([`files::probe`]), executors that
+//! fall asleep with runnable tasks ([`host`], keep-alive timers), the missing vectored send ([`sendv`]), `!Send` buffers
+//! ([`memory`]).
 
+pub mod clock;
+pub mod event;
+pub mod files;
+pub mod host;
+pub mod memory;
+pub mod mesh;
 pub mod recovery;
+pub mod sendv;
+
+pub use event::{Broadcast, Event};
+pub use host::Host;
+
+/// Exit code of a process whose storage has failed (`EX_IOERR` of sysexits.h).
+pub const STORAGE_FAILED_EXIT: u8 = 74;

@@ -1,4 +1,169 @@
-//! The server: what is checked and claimed before it starts.
+//! The server: checks and claims, then one executor per shard, listeners, connections, and the orderly end.
+//!
+//! The main thread starts and stops; each shard's thread serves. What a request means is `api`'s business, what it does
+//! the shard's.
 
+mod connection;
 pub mod identity;
+mod listener;
+mod peer;
 pub mod preflight;
+mod replies;
+mod shard;
+mod signals;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+use crate::admin::{self, AdminError, AdminSource, Readiness, ReadinessCell};
+use crate::base::ShardId;
+use crate::config::{Advertise, Config};
+use crate::controller::ControllerConfig;
+use crate::runtime::mesh;
+use crate::runtime::recovery::{Recovery, RecoveryError};
+
+use identity::DataDir;
+use listener::Bound;
+use shard::ShardThread;
+
+/// Why a server did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("cannot listen on {address}: {source} (is another server running? choose another address with --listen)")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot recover the data directory: {0}")]
+    Recovery(#[from] RecoveryError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("cannot start shard {shard}: {reason}")]
+    Shard { shard: ShardId, reason: String },
+    #[error("cannot receive signals: {0}")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs a server until a signal ends it. Blocks.
+pub fn run(config: Config, data: &DataDir) -> Result<(), ServerError> {
+    signals::block().map_err(ServerError::Signals)?;
+    keep_large_frames_mapped();
+    let shards = config.shards();
+    let sockets = listener::bind(&config)?;
+    let readiness = ReadinessCell::starting();
+    let (scrapes, scraped): (Vec<_>, Vec<_>) = (0..shards).map(|_| flume::bounded(4)).unzip();
+    let admin = admin::start(config.admin, AdminSource { readiness: readiness.clone(), shards: scrapes })?;
+    readiness.set(Readiness::NotReady("recovering".to_owned()));
+    let recovery = Recovery {
+        data_dir: &data.path,
+        directory: data.identity.directory,
+        commit: config.commit,
+        controller: ControllerConfig::new(data.identity.cluster_id.clone(), &config),
+    };
+    let recovered = recovery.run()?;
+    let mesh = (shards > 1).then(|| mesh::plan(shards));
+    let (started, starts) = mpsc::channel();
+    let mut threads = Vec::new();
+    let mut stops = Vec::new();
+    for (((index, recovered), socket), scraped) in (0..).zip(recovered.shards).zip(sockets).zip(scraped) {
+        let (stop, stopping) = flume::bounded(1);
+        let shard = ShardThread {
+            here: ShardId(index),
+            config: config.clone(),
+            data: data.path.clone(),
+            recovered,
+            socket,
+            mesh: mesh.clone(),
+            scraped,
+            stopping,
+            started: started.clone(),
+        };
+        threads.push(start(&config, shard)?);
+        stops.push(stop);
+    }
+    drop(started);
+    wait_for_start(&starts, shards)?;
+    readiness.set(Readiness::Ready);
+    announce(&config, data, &admin);
+    signals::wait().map_err(ServerError::Signals)?;
+    readiness.set(Readiness::NotReady("stopping".to_owned()));
+    tracing::info!("stopping: finishing requests, flushing, writing a clean checkpoint");
+    signals::exit_on_the_next();
+    for stop in &stops {
+        // A shard that has already ended has nothing to stop.
+        let _ = stop.send(());
+    }
+    for (index, thread) in (0..).zip(threads) {
+        if let Err(error) = thread.join() {
+            return Err(ServerError::Shard { shard: ShardId(index), reason: error.to_string() });
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start(config: &Config, shard: ShardThread) -> Result<glommio::ExecutorJoinHandle<()>, ServerError> {
+    let here = shard.here;
+    let cpu = config.shard_cpus.get(usize::from(here.0)).copied().unwrap_or(0);
+    LocalExecutorBuilder::new(Placement::Fixed(cpu))
+        .name(&format!("shard-{here}"))
+        // Shorter ones make the executor fall asleep with runnable tasks under load from neighbours.
+        .preempt_timer(std::time::Duration::from_millis(20))
+        .io_memory(IO_MEMORY_BYTES)
+        .ring_depth(256)
+        .spawn(move || shard.run())
+        .map_err(|error| ServerError::Shard { shard: here, reason: error.to_string() })
+}
+
+/// Registered I/O memory per shard; what is beyond comes from the heap and is as good for writes.
+const IO_MEMORY_BYTES: usize = 1024 * 1024;
+
+fn wait_for_start(starts: &mpsc::Receiver<Result<ShardId, (ShardId, String)>>, shards: u16) -> Result<(), ServerError> {
+    for _ in 0..shards {
+        match starts.recv() {
+            Ok(Ok(_)) => {}
+            Ok(Err((shard, reason))) => return Err(ServerError::Shard { shard, reason }),
+            Err(mpsc::RecvError) => {
+                let reason = "a shard ended before it had begun".to_owned();
+                return Err(ServerError::Shard { shard: ShardId(0), reason });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first line: how to connect.
+fn announce(config: &Config, data: &DataDir, admin: &admin::AdminHandle) {
+    let host = config.advertised_host.clone().unwrap_or_else(|| match config.listen.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        ip => ip.to_string(),
+    });
+    let port = config.advertised_port.unwrap_or(config.listen.port());
+    let shards = config.shards();
+    println!(
+        "Ringmain is ready: bootstrap.servers={host}:{port} ({shards} shards, data in {}, metrics on http://{}/metrics)",
+        data.path.display(),
+        admin.address()
+    );
+    if config.advertise == Advertise::ShardPorts {
+        println!("Shards listen on ports {port} to {}", u32::from(port) + u32::from(shards) - 1);
+    }
+}
+
+/// Request frames come and go by the megabyte: without this each would be mapped, faulted in page by page and unmapped.
+fn keep_large_frames_mapped() {
+    const KEEP_BYTES: libc::c_int = 64 * 1024 * 1024;
+    // SAFETY: mallopt only sets allocator parameters; called before other threads exist.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, KEEP_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * KEEP_BYTES);
+    }
+}
+
+impl Bound {
+    /// Where this socket listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}

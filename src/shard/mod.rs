@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::base::io::IoOp;
+use crate::base::metrics::LogCounters;
 use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
 use crate::commit::{CommitLog, EntryHeader, Pending, Start, Ticket};
 use crate::controller::Controller;
@@ -67,28 +68,6 @@ pub struct ShardRecovery {
 /// Memory of a given length, a multiple of 4096, initialised.
 pub type ChunkAllocator = Box<dyn FnMut(usize) -> Chunk>;
 
-/// Counts since start; read by metrics.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ShardCounters {
-    pub batches_appended: u64,
-    pub bytes_appended: u64,
-    pub records_appended: u64,
-    pub batches_refused: u64,
-    pub batches_duplicate: u64,
-    pub commit_groups: u64,
-    pub commit_bytes: u64,
-    pub direct_runs: u64,
-    pub direct_bytes: u64,
-    pub segment_writes: u64,
-    pub segment_syncs: u64,
-    pub checkpoints: u64,
-    pub fetches_from_memory: u64,
-    pub cold_reads: u64,
-    pub cold_read_bytes: u64,
-    pub corrupt_reads: u64,
-    pub evicted_bytes: u64,
-}
-
 pub struct Shard {
     config: ShardConfig,
     allocate: ChunkAllocator,
@@ -110,7 +89,7 @@ pub struct Shard {
     /// Set while the disk is full: appends are refused with a retriable error.
     disk_full: bool,
     stop: Stop,
-    counters: ShardCounters,
+    counters: LogCounters,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +126,7 @@ impl Shard {
             failed: None,
             disk_full: false,
             stop: Stop::Running,
-            counters: ShardCounters::default(),
+            counters: LogCounters::default(),
             config,
         };
         shard.place_partitions(&mut Vec::new());
@@ -225,7 +204,7 @@ impl Shard {
     }
 
     #[must_use]
-    pub fn counters(&self) -> &ShardCounters {
+    pub fn counters(&self) -> &LogCounters {
         &self.counters
     }
 

@@ -14,7 +14,7 @@ use super::partitions::Ack;
 use super::request::{
     Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply,
 };
-use super::{Effect, Shard};
+use super::{Effect, Shard, Stop};
 
 /// With this much waiting for the commit log, topics that are acknowledged from memory wait for it too: nothing queues
 /// without a bound.
@@ -77,6 +77,9 @@ impl Shard {
         }
         if self.disk_full {
             return Err(PartitionError::DiskFull);
+        }
+        if self.stop != Stop::Running {
+            return Err(PartitionError::NotHere);
         }
         let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
         let accepted = self.append_to(now, slot, &part.records, zstd_allowed, effects)?;

@@ -1,0 +1,388 @@
+//! Performs disk operations: segment files, commit files, checkpoints.
+//!
+//! Direct I/O throughout for data; names, indexes and checkpoints go through ordinary calls on glommio's blocking thread.
+//! Lives on every shard; open handles are bounded by [`HANDLES_MAX`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use glommio::GlommioError;
+use glommio::io::{DmaFile, OpenOptions};
+
+use crate::base::io::{IoDone, IoOp, SegmentId, WriteData};
+use crate::base::{Chunk, ChunkSlice, ShardId, TopicPartition};
+
+use super::memory::{ChunkMemory, PooledBuffer, from_read};
+use super::recovery::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
+
+/// Segments with open files, per shard. The hard limit on descriptors is 20,000 on the machines we know; connections
+/// need them too.
+const HANDLES_MAX: usize = 1024;
+/// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
+const PREWRITE_PIECE_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub struct Files {
+    data: PathBuf,
+    shard: ShardId,
+    memory: ChunkMemory,
+    segments: RefCell<HashMap<SegmentId, Rc<Handles>>>,
+    commit: RefCell<HashMap<u32, Rc<DmaFile>>>,
+    uses: Cell<u64>,
+}
+
+/// The files of one segment, opened when first needed.
+#[derive(Debug, Default)]
+struct Handles {
+    plain: RefCell<Option<Rc<DmaFile>>>,
+    durable: RefCell<Option<Rc<DmaFile>>>,
+    last_use: Cell<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Plain,
+    /// `O_DSYNC`: a completed write is on stable storage.
+    Durable,
+}
+
+/// glommio decides once per thread and device whether polled I/O works, by one read of the first file it opens; on an
+/// empty file it decides wrongly and later reads fail. So the first file is this one.
+pub async fn probe(data: &Path) -> io::Result<()> {
+    let path = data.join("meta/probe");
+    fs::write(&path, vec![0; 4096]).and_then(|()| fs::File::open(&path)?.sync_all())?;
+    let file = DmaFile::open(&path).await.map_err(plain_error)?;
+    file.close().await.map_err(plain_error)
+}
+
+impl Files {
+    #[must_use]
+    pub fn new(data: &Path, shard: ShardId, memory: ChunkMemory) -> Files {
+        Files {
+            data: data.to_owned(),
+            shard,
+            memory,
+            segments: RefCell::default(),
+            commit: RefCell::default(),
+            uses: Cell::new(0),
+        }
+    }
+
+    /// Performs one operation. Never dropped before it ends: its task is detached.
+    pub async fn perform(&self, op: IoOp) -> IoDone {
+        match self.try_perform(op).await {
+            Ok(done) => done,
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => IoDone::DiskFull,
+            Err(error) if error.raw_os_error() == Some(libc::EDQUOT) => IoDone::DiskFull,
+            Err(error) => IoDone::Failed(error.to_string()),
+        }
+    }
+
+    async fn try_perform(&self, op: IoOp) -> io::Result<IoDone> {
+        match op {
+            IoOp::CreateSegment { segment, allocate_bytes } => self.create(segment, allocate_bytes).await,
+            IoOp::Allocate { segment, allocate_bytes } => self.allocate(segment, allocate_bytes).await,
+            IoOp::WriteSegment { segment, position, data, durable } => {
+                let file = self.segment(segment, if durable { Mode::Durable } else { Mode::Plain }).await?;
+                self.write(&file, data, position).await
+            }
+            IoOp::SyncSegment { segment } => {
+                let file = self.segment(segment, Mode::Plain).await?;
+                file.fdatasync().await.map(|()| IoDone::Done).map_err(plain_error)
+            }
+            IoOp::SealSegment { segment, length, index, time_index } => {
+                self.seal(segment, length, index, time_index).await
+            }
+            IoOp::WriteIndex { segment, index, time_index } => {
+                let folder = partition_folder(&self.data, segment.partition);
+                blocking(move || write_index(&folder, segment, &index, &time_index)).await
+            }
+            IoOp::ReadSegment { segment, position, length } => self.read(segment, position, length).await,
+            IoOp::ReadIndex { segment } => {
+                let folder = partition_folder(&self.data, segment.partition);
+                let read = move || {
+                    let index = fs::read(segment_file(&folder, segment.base, "index")).unwrap_or_default();
+                    let time_index = fs::read(segment_file(&folder, segment.base, "timeindex")).unwrap_or_default();
+                    Ok(IoDone::Index { index, time_index })
+                };
+                blocking(read).await
+            }
+            IoOp::DeleteSegment { segment } => {
+                self.forget(|id| *id == segment);
+                let folder = partition_folder(&self.data, segment.partition);
+                blocking(move || remove_segment(&folder, segment)).await
+            }
+            IoOp::DeletePartition { partition } => {
+                self.forget(|id| id.partition == partition);
+                let data = self.data.clone();
+                blocking(move || remove_partition(&data, partition)).await
+            }
+            IoOp::WriteCommit { file, position, data } => {
+                let file = self.commit_file(file).await?;
+                self.write(&file, WriteData::Whole(data), position).await
+            }
+            IoOp::CreateCommitFile { file, bytes } => self.create_commit_file(file, bytes).await,
+            IoOp::WriteCheckpoint { bytes } => {
+                let path = commit_folder(&self.data, self.shard).join("checkpoint");
+                blocking(move || replace(&path, &bytes)).await
+            }
+        }
+    }
+
+    async fn create(&self, segment: SegmentId, allocate_bytes: u64) -> io::Result<IoDone> {
+        let data = self.data.clone();
+        let make = move || {
+            let folder = partition_folder(&data, segment.partition);
+            fs::create_dir_all(&folder)?;
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(false).open(segment_file(&folder, segment.base, "log"))?;
+            for level in folder.ancestors().take_while(|level| level.starts_with(&data)) {
+                fs::File::open(level)?.sync_all()?;
+            }
+            Ok(IoDone::Done)
+        };
+        blocking(make).await?;
+        if allocate_bytes > 0 {
+            self.allocate(segment, allocate_bytes).await?;
+        }
+        Ok(IoDone::Done)
+    }
+
+    async fn allocate(&self, segment: SegmentId, allocate_bytes: u64) -> io::Result<IoDone> {
+        let file = self.segment(segment, Mode::Plain).await?;
+        // File systems without fallocate do without: writes then allocate as they go.
+        match file.pre_allocate(allocate_bytes, false).await.map_err(plain_error) {
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(IoDone::Done),
+            other => other.map(|()| IoDone::Done),
+        }
+    }
+
+    async fn write(&self, file: &DmaFile, data: WriteData, position: u64) -> io::Result<IoDone> {
+        let chunk = match data {
+            WriteData::Whole(chunk) => chunk,
+            WriteData::Copy(pieces) => self.gathered(&pieces),
+        };
+        let owner = chunk.owner::<PooledBuffer>();
+        let owner = owner.ok_or_else(|| io::Error::other("a chunk to be written is not of this shard's memory"))?;
+        let written = file.write_rc_at(owner.buffer(), position).await.map_err(plain_error)?;
+        if written == chunk.len() { Ok(IoDone::Done) } else { self.write_rest(file, &chunk, position, written).await }
+    }
+
+    /// The kernel took only a part: the rest, from the last whole block on.
+    async fn write_rest(
+        &self,
+        file: &DmaFile,
+        chunk: &Chunk,
+        position: u64,
+        mut written: usize,
+    ) -> io::Result<IoDone> {
+        while written < chunk.len() {
+            let from = written - written % crate::base::BLOCK_BYTES;
+            let rest = self.gathered(&[chunk.slice(from..chunk.len())]);
+            let owner = rest.owner::<PooledBuffer>().ok_or_else(|| io::Error::other("not of this shard's memory"))?;
+            let more = file.write_rc_at(owner.buffer(), position + from as u64).await.map_err(plain_error)?;
+            if from + more <= written {
+                return Err(io::Error::other("a write makes no progress"));
+            }
+            written = from + more;
+        }
+        Ok(IoDone::Done)
+    }
+
+    fn gathered(&self, pieces: &[ChunkSlice]) -> Chunk {
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        let mut memory = crate::base::ChunkWriter::new(self.memory.allocate(len));
+        for piece in pieces {
+            memory.append(piece);
+        }
+        memory.freeze()
+    }
+
+    async fn read(&self, segment: SegmentId, position: u64, length: usize) -> io::Result<IoDone> {
+        let file = self.segment(segment, Mode::Plain).await?;
+        let result = file.read_at_aligned(position, length).await.map_err(plain_error)?;
+        Ok(IoDone::Read(from_read(result)))
+    }
+
+    async fn seal(
+        &self,
+        segment: SegmentId,
+        length: u64,
+        index: Vec<u8>,
+        time_index: Vec<u8>,
+    ) -> io::Result<IoDone> {
+        self.forget(|id| *id == segment);
+        let folder = partition_folder(&self.data, segment.partition);
+        let seal = move || {
+            let path = segment_file(&folder, segment.base, "log");
+            let file = fs::OpenOptions::new().write(true).open(path)?;
+            file.set_len(length)?;
+            file.sync_all()?;
+            write_index(&folder, segment, &index, &time_index)
+        };
+        blocking(seal).await
+    }
+
+    async fn create_commit_file(&self, number: u32, bytes: u64) -> io::Result<IoDone> {
+        let folder = commit_folder(&self.data, self.shard);
+        let path = commit_file(&folder, number);
+        let temporary = path.with_extension("new");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        let file = options.dma_open(&temporary).await.map_err(plain_error)?;
+        let zeros = self.memory.allocate(PREWRITE_PIECE_BYTES);
+        // Chunk memory is recycled: what it held before is no zeros.
+        let zeros = {
+            let mut writer = crate::base::ChunkWriter::new(zeros);
+            writer.spare().fill(0);
+            writer.freeze()
+        };
+        let mut position = 0;
+        while position < bytes {
+            self.write(&file, WriteData::Whole(zeros.clone()), position).await?;
+            position += PREWRITE_PIECE_BYTES as u64;
+        }
+        file.truncate(bytes).await.map_err(plain_error)?;
+        file.close().await.map_err(plain_error)?;
+        let finish = move || {
+            fs::File::open(&temporary)?.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            fs::File::open(&folder)?.sync_all()?;
+            Ok(IoDone::Done)
+        };
+        blocking(finish).await
+    }
+
+    async fn commit_file(&self, number: u32) -> io::Result<Rc<DmaFile>> {
+        if let Some(file) = self.commit.borrow().get(&number) {
+            return Ok(Rc::clone(file));
+        }
+        let path = commit_file(&commit_folder(&self.data, self.shard), number);
+        let file = Rc::new(open(&path, Mode::Durable).await?);
+        self.commit.borrow_mut().insert(number, Rc::clone(&file));
+        Ok(file)
+    }
+
+    async fn segment(&self, segment: SegmentId, mode: Mode) -> io::Result<Rc<DmaFile>> {
+        let handles = Rc::clone(self.segments.borrow_mut().entry(segment).or_default());
+        self.uses.set(self.uses.get() + 1);
+        handles.last_use.set(self.uses.get());
+        let place = match mode {
+            Mode::Plain => &handles.plain,
+            Mode::Durable => &handles.durable,
+        };
+        let known = place.borrow().clone();
+        if let Some(file) = known {
+            return Ok(file);
+        }
+        let path = segment_file(&partition_folder(&self.data, segment.partition), segment.base, "log");
+        let file = Rc::new(open(&path, mode).await?);
+        *place.borrow_mut() = Some(Rc::clone(&file));
+        self.close_unused();
+        Ok(file)
+    }
+
+    /// Closes the file used longest ago when too many are open. Operations under way keep theirs open.
+    fn close_unused(&self) {
+        let mut segments = self.segments.borrow_mut();
+        while segments.len() > HANDLES_MAX {
+            let Some(oldest) = segments.iter().min_by_key(|(_, it)| it.last_use.get()).map(|(id, _)| *id) else { break };
+            segments.remove(&oldest);
+        }
+    }
+
+    fn forget(&self, which: impl Fn(&SegmentId) -> bool) {
+        self.segments.borrow_mut().retain(|id, _| !which(id));
+    }
+}
+
+async fn open(path: &Path, mode: Mode) -> io::Result<DmaFile> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    if mode == Mode::Durable {
+        options.custom_flags(libc::O_DSYNC);
+    }
+    options.dma_open(path).await.map_err(plain_error)
+}
+
+async fn blocking(work: impl FnOnce() -> io::Result<IoDone> + Send + 'static) -> io::Result<IoDone> {
+    // What comes back must be Send; chunks are not, and nothing done here has one.
+    let done = glommio::executor().spawn_blocking(move || work().map(Sendable::from)).await?;
+    Ok(done.into())
+}
+
+/// The outcomes of blocking work.
+enum Sendable {
+    Done,
+    Index(Vec<u8>, Vec<u8>),
+}
+
+impl From<IoDone> for Sendable {
+    fn from(done: IoDone) -> Sendable {
+        match done {
+            IoDone::Index { index, time_index } => Sendable::Index(index, time_index),
+            _ => Sendable::Done,
+        }
+    }
+}
+
+impl From<Sendable> for IoDone {
+    fn from(done: Sendable) -> IoDone {
+        match done {
+            Sendable::Done => IoDone::Done,
+            Sendable::Index(index, time_index) => IoDone::Index { index, time_index },
+        }
+    }
+}
+
+fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8]) -> io::Result<IoDone> {
+    fs::write(segment_file(folder, segment.base, "index"), index)?;
+    fs::write(segment_file(folder, segment.base, "timeindex"), time_index)?;
+    Ok(IoDone::Done)
+}
+
+fn remove_segment(folder: &Path, segment: SegmentId) -> io::Result<IoDone> {
+    for extension in ["log", "index", "timeindex"] {
+        absent_is_fine(fs::remove_file(segment_file(folder, segment.base, extension)))?;
+    }
+    Ok(IoDone::Done)
+}
+
+fn remove_partition(data: &Path, partition: TopicPartition) -> io::Result<IoDone> {
+    absent_is_fine(fs::remove_dir_all(partition_folder(data, partition)))?;
+    // The topic's folder goes with its last partition, whichever shard that is on.
+    let _ = fs::remove_dir(topic_folder(data, partition.topic));
+    Ok(IoDone::Done)
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<IoDone> {
+    let temporary = path.with_extension("new");
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(IoDone::Done)
+}
+
+/// The error number, wherever glommio has put it.
+fn plain_error<T>(error: GlommioError<T>) -> io::Error {
+    match error {
+        GlommioError::IoError(error) => error,
+        GlommioError::EnhancedIoError { source, .. } => source,
+        other => io::Error::other(other.to_string()),
+    }
+}

@@ -1,0 +1,255 @@
+//! The effect driver: one per shard, between the pure shard and the world.
+//!
+//! Inputs are given to the shard by call; their effects are performed before the next input is taken, as the shard's law
+//! asks. The shard is never borrowed while effects are performed, so that performing one may lead to the next input.
+//! [`Host::pump`] calls the shard's `turn` once after all tasks that were ready have run: that is where one commit group
+//! gathers what many connections brought.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::future;
+
+use crate::base::metrics::{CrossShardCounters, Latency};
+use crate::base::{MonoNanos, ShardId};
+use crate::shard::{Effect, Image, IoDone, IoId, RequestId, Shard, ShardConfig, ShardRecovery, ShardReply, ShardRequest};
+
+use super::Event;
+use super::clock::Clock;
+use super::files::Files;
+use super::memory::ChunkMemory;
+use super::mesh::{Incoming, Mesh, Message};
+
+/// What becomes of answers: the number is the asker's, the shard the answerer's.
+pub type OnReply = Box<dyn Fn(u64, ShardId, ShardReply)>;
+
+/// Period of the keep-alive timers while work is outstanding, and when idle. An executor of glommio 0.9 can park with
+/// runnable tasks (its preempt timer fires before the first of them runs); any event wakes it again. Two timers half a
+/// period apart, because the task of one may be what is left lying.
+const KEEP_ALIVE_BUSY: Duration = Duration::from_millis(5);
+const KEEP_ALIVE_IDLE: Duration = Duration::from_millis(60);
+
+pub struct Host<C: Send + 'static> {
+    pub here: ShardId,
+    pub clock: Clock,
+    shard: RefCell<Shard>,
+    files: Files,
+    mesh: Mesh<C>,
+    on_reply: RefCell<Option<OnReply>>,
+    turn_wanted: Event,
+    stopped: Event,
+    /// Messages sent to other shards.
+    pub cross_shard: Cell<CrossShardCounters>,
+    /// Fetched bytes copied for other shards.
+    pub bytes_copied: Cell<u64>,
+    pub commit_latency: RefCell<Latency>,
+    /// Requests the server has in progress; only for choosing the keep-alive period.
+    pub in_progress: Cell<usize>,
+}
+
+impl<C: Send + 'static> Host<C> {
+    #[must_use]
+    pub fn new(
+        config: ShardConfig,
+        recovered: ShardRecovery,
+        data: &Path,
+        clock: Clock,
+        mesh: Mesh<C>,
+    ) -> Rc<Host<C>> {
+        let memory = ChunkMemory::default();
+        let here = config.shard;
+        let files = Files::new(data, here, memory.clone());
+        let live = memory.live();
+        let shard = Shard::new(config, recovered, Box::new(move |len| memory.allocate(len)), live);
+        Rc::new(Host {
+            here,
+            clock,
+            shard: RefCell::new(shard),
+            files,
+            mesh,
+            on_reply: RefCell::default(),
+            turn_wanted: Event::default(),
+            stopped: Event::default(),
+            cross_shard: Cell::default(),
+            bytes_copied: Cell::default(),
+            commit_latency: RefCell::default(),
+            in_progress: Cell::default(),
+        })
+    }
+
+    /// Says what becomes of answers; before the first request.
+    pub fn answer_with(&self, on_reply: OnReply) {
+        *self.on_reply.borrow_mut() = Some(on_reply);
+    }
+
+    /// Starts the pump and the keep-alive timers.
+    pub fn run(self: &Rc<Self>) {
+        glommio::spawn_local(Rc::clone(self).pump()).detach();
+        for delay in [Duration::ZERO, KEEP_ALIVE_BUSY / 2] {
+            glommio::spawn_local(Rc::clone(self).keep_alive(delay)).detach();
+        }
+    }
+
+    /// Begins to carry messages from and to other shards.
+    pub fn run_mesh(&self, incoming: Incoming<C>, receive: &Rc<dyn Fn(ShardId, Message<C>)>) {
+        incoming.run(&self.mesh, receive);
+    }
+
+    /// Looks at the shard.
+    pub fn with_shard<R>(&self, look: impl FnOnce(&Shard) -> R) -> R {
+        look(&self.shard.borrow())
+    }
+
+    #[must_use]
+    pub fn image(&self) -> Image {
+        Image::clone(self.shard.borrow().current_image())
+    }
+
+    /// Asks a shard, this one or another.
+    pub fn ask(self: &Rc<Self>, shard: ShardId, number: u64, request: ShardRequest) {
+        let id = RequestId { origin: self.here, number };
+        if shard == self.here {
+            return self.request(id, request);
+        }
+        let mut counters = self.cross_shard.get();
+        match &request {
+            ShardRequest::Produce(_) => counters.produce += 1,
+            ShardRequest::Fetch(_) | ShardRequest::FetchNow(_) => counters.fetch += 1,
+            _ => counters.other += 1,
+        }
+        self.cross_shard.set(counters);
+        self.mesh.send(shard, Message::Request { id, request });
+    }
+
+    /// Hands a connection to another shard.
+    pub fn send_connection(&self, shard: ShardId, connection: C) {
+        self.mesh.send(shard, Message::Connection(connection));
+    }
+
+    /// A message from another shard; connections are given back to the caller.
+    pub fn receive(self: &Rc<Self>, from: ShardId, message: Message<C>) -> Option<C> {
+        match message {
+            Message::Request { id, request } => self.request(id, request),
+            Message::Reply { id, reply } => self.deliver(id.number, from, reply.attach()),
+            Message::Image(image) => {
+                let version = image.version;
+                self.input(|shard, now, effects| shard.image(now, image, effects));
+                self.mesh.send(from, Message::ImageApplied { version });
+            }
+            Message::ImageApplied { version } => {
+                self.input(|shard, now, effects| shard.image_applied(now, from, version, effects));
+            }
+            Message::Connection(connection) => return Some(connection),
+            Message::Hello(_) => {}
+        }
+        None
+    }
+
+    /// Stops in order: everything into segments, clean checkpoint.
+    pub async fn stop(self: &Rc<Self>) {
+        self.input(Shard::stop);
+        while !self.shard.borrow().is_stopped() {
+            future::or(self.stopped.wait(), async {
+                glommio::timer::sleep(Duration::from_millis(20)).await;
+            })
+            .await;
+        }
+    }
+
+    fn request(self: &Rc<Self>, id: RequestId, request: ShardRequest) {
+        self.input(|shard, now, effects| shard.request(now, id, request, effects));
+    }
+
+    /// Gives the shard an input and performs its effects.
+    fn input(self: &Rc<Self>, give: impl FnOnce(&mut Shard, crate::base::Now, &mut Vec<Effect>)) {
+        let mut effects = Vec::new();
+        give(&mut self.shard.borrow_mut(), self.clock.now(), &mut effects);
+        self.perform(effects);
+        self.turn_wanted.set();
+    }
+
+    fn perform(self: &Rc<Self>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply { to, reply } if to.origin == self.here => self.deliver(to.number, self.here, reply),
+                Effect::Reply { to, reply } => {
+                    let (reply, copied) = reply.detach();
+                    self.bytes_copied.set(self.bytes_copied.get() + copied);
+                    self.mesh.send(to.origin, Message::Reply { id: to, reply });
+                }
+                Effect::Io(request) => {
+                    let host = Rc::clone(self);
+                    glommio::spawn_local(async move {
+                        let started = host.clock.mono();
+                        let is_commit = matches!(request.op, crate::base::io::IoOp::WriteCommit { .. });
+                        let done = host.files.perform(request.op).await;
+                        if is_commit {
+                            host.commit_latency.borrow_mut().record(host.clock.mono().since(started));
+                        }
+                        host.io_done(request.id, done);
+                    })
+                    .detach();
+                }
+                Effect::Publish(image) => self.publish(&image),
+                Effect::Fatal { reason } => {
+                    tracing::error!(shard = %self.here, %reason, "storage has failed; nothing more is acknowledged");
+                    // Not even an orderly stop may write after a failed write.
+                    std::process::exit(i32::from(super::STORAGE_FAILED_EXIT));
+                }
+            }
+        }
+    }
+
+    fn io_done(self: &Rc<Self>, id: IoId, done: IoDone) {
+        self.input(|shard, now, effects| shard.io_done(now, id, done, effects));
+        self.stopped.set();
+    }
+
+    fn deliver(&self, number: u64, from: ShardId, reply: ShardReply) {
+        if let Some(on_reply) = &*self.on_reply.borrow() {
+            on_reply(number, from, reply);
+        }
+    }
+
+    fn publish(self: &Rc<Self>, image: &Image) {
+        let version = image.version;
+        for shard in (0..image.shards).map(ShardId).filter(|shard| *shard != self.here) {
+            self.mesh.send(shard, Message::Image(Image::clone(image)));
+        }
+        self.input(|shard, now, effects| shard.image(now, Image::clone(image), effects));
+        let here = self.here;
+        self.input(|shard, now, effects| shard.image_applied(now, here, version, effects));
+    }
+
+    /// Calls `turn` after each round of ready tasks that gave the shard something, and at its deadlines.
+    async fn pump(self: Rc<Self>) {
+        loop {
+            let deadline = self.shard.borrow().next_deadline();
+            self.wait_for_turn(deadline).await;
+            let mut effects = Vec::new();
+            self.shard.borrow_mut().turn(self.clock.now(), &mut effects);
+            self.perform(effects);
+        }
+    }
+
+    async fn wait_for_turn(&self, deadline: MonoNanos) {
+        if deadline == MonoNanos::NEVER {
+            return self.turn_wanted.wait().await;
+        }
+        let wait = Duration::from_nanos(deadline.since(self.clock.mono()));
+        future::or(self.turn_wanted.wait(), async {
+            glommio::timer::sleep(wait).await;
+        })
+        .await;
+    }
+
+    async fn keep_alive(self: Rc<Self>, delay: Duration) {
+        glommio::timer::sleep(delay).await;
+        loop {
+            let busy = self.in_progress.get() > 0 || self.shard.borrow().is_busy();
+            glommio::timer::sleep(if busy { KEEP_ALIVE_BUSY } else { KEEP_ALIVE_IDLE }).await;
+        }
+    }
+}

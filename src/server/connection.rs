@@ -1,0 +1,361 @@
+//! One connection: frames in, answers out, in order; many requests in progress at once.
+//!
+//! A reader and a writer task on the shard the connection lives on. The reader starts each request in arrival order
+//! ([`api::dispatch`] is synchronous, so appends of one connection keep their order) and does not wait for answers; the
+//! writer sends all that are ready with one call. Both end by themselves: on end of stream, on error, on
+//! [`Connection::close`].
+//!
+//! Limits: [`REQUESTS_MAX`] requests and [`BYTES_MAX`] request bytes in progress per connection, a share of memory per
+//! shard; beyond, the reader stops reading until answers have left.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_lite::AsyncRead;
+use glommio::net::TcpStream;
+
+use crate::api::{self, ConnectionState};
+use crate::base::{MonoNanos, ShardId};
+use crate::protocol::{ApiKey, Frame};
+use crate::runtime::{Event, sendv};
+
+use super::peer::{self, NotKafka};
+use super::replies::Replies;
+use super::shard::ShardServer;
+
+const REQUESTS_MAX: usize = 4096;
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Answers waiting for a socket that takes none.
+const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Room for small requests; a larger one gets a buffer of its size once its first bytes are there.
+const READ_BYTES: usize = 64 * 1024;
+/// Reserved at once for a frame; a larger one doubles its buffer as bytes really arrive.
+const RESERVE_BYTES_MAX: usize = 2 * 1024 * 1024;
+const SEND_BYTES: usize = 1024 * 1024;
+
+/// A connection on its way to the shard that owns its partitions.
+#[derive(Debug)]
+pub struct Moving {
+    socket: OwnedFd,
+    peer: SocketAddr,
+    state: ConnectionState,
+    /// Read, not yet answered.
+    unread: Vec<u8>,
+}
+
+pub(super) struct Connection {
+    server: Rc<ShardServer>,
+    stream: RefCell<TcpStream>,
+    pub(super) descriptor: RawFd,
+    pub(super) peer: SocketAddr,
+    pub(super) state: RefCell<ConnectionState>,
+    replies: RefCell<Replies>,
+    /// For the writer: something can be sent, or it is over.
+    to_write: Event,
+    /// For the reader: answers have left.
+    to_read: Event,
+    request_bytes: Cell<usize>,
+    /// The peer sends no more; answers still go out.
+    half_closed: Cell<bool>,
+    over: Cell<bool>,
+    /// Whether the first produce or fetch has been looked at.
+    steered: Cell<bool>,
+    last_active: Cell<MonoNanos>,
+    sending_since: Cell<Option<MonoNanos>>,
+}
+
+enum Read {
+    Bytes(usize),
+    End,
+}
+
+impl Connection {
+    /// Begins serving a socket the listener accepted.
+    pub(super) fn accept(server: &Rc<ShardServer>, stream: TcpStream, peer: SocketAddr, state: ConnectionState) {
+        Connection::serve(server, stream, peer, state, BytesMut::new(), false);
+    }
+
+    /// Goes on serving a connection that another shard has sent here.
+    pub(super) fn arrive(server: &Rc<ShardServer>, moving: Moving) {
+        use std::os::fd::IntoRawFd;
+        // SAFETY: the descriptor is owned, open and given up to the stream.
+        let stream = unsafe { TcpStream::from_raw_fd(moving.socket.into_raw_fd()) };
+        let unread = BytesMut::from(&moving.unread[..]);
+        Connection::serve(server, stream, moving.peer, moving.state, unread, true);
+    }
+
+    fn serve(
+        server: &Rc<ShardServer>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        state: ConnectionState,
+        unread: BytesMut,
+        steered: bool,
+    ) {
+        // Answers are whole messages already; waiting to fill a segment only adds latency.
+        let _ = stream.set_nodelay(true);
+        let connection = Rc::new(Connection {
+            server: Rc::clone(server),
+            descriptor: stream.as_raw_fd(),
+            stream: RefCell::new(stream),
+            peer,
+            state: RefCell::new(state),
+            replies: RefCell::default(),
+            to_write: Event::default(),
+            to_read: Event::default(),
+            request_bytes: Cell::new(0),
+            half_closed: Cell::new(false),
+            over: Cell::new(false),
+            steered: Cell::new(steered),
+            last_active: Cell::new(server.host.clock.mono()),
+            sending_since: Cell::new(None),
+        });
+        server.opened(&connection);
+        glommio::spawn_local(Rc::clone(&connection).write_answers()).detach();
+        glommio::spawn_local(connection.read_requests(unread)).detach();
+    }
+
+    /// Ends the connection now; answers that are not sent are lost.
+    pub(super) fn close(&self) {
+        self.over.set(true);
+        // SAFETY: the descriptor belongs to the stream this connection owns, so it is open. A failure means the peer
+        // has gone already.
+        unsafe { libc::shutdown(self.descriptor, libc::SHUT_RDWR) };
+        self.to_write.set();
+        self.to_read.set();
+    }
+
+    /// Takes no more requests; what is in progress is answered.
+    pub(super) fn finish(&self) {
+        // SAFETY: as in `close`.
+        unsafe { libc::shutdown(self.descriptor, libc::SHUT_RD) };
+    }
+
+    /// Nothing in progress, nothing received since.
+    pub(super) fn idle_since(&self) -> Option<MonoNanos> {
+        self.replies.borrow().is_empty().then(|| self.last_active.get())
+    }
+
+    /// Since when the peer has taken nothing of what it was sent.
+    pub(super) fn stuck_since(&self) -> Option<MonoNanos> {
+        self.sending_since.get()
+    }
+
+    /// The answer to request `number`.
+    pub(super) fn send(&self, number: u64, frame: Frame) {
+        self.replies.borrow_mut().send(number, frame);
+        self.wake_writer();
+    }
+
+    pub(super) fn silent(&self, number: u64) {
+        self.replies.borrow_mut().silent(number);
+        self.wake_writer();
+    }
+
+    /// Ends the connection once everything before request `number` is answered.
+    pub(super) fn close_after(&self, number: u64, reason: &str) {
+        let client = self.state.borrow().software_name.clone();
+        tracing::warn!(peer = %self.peer, client, reason, "connection closed");
+        self.replies.borrow_mut().close(number);
+        self.wake_writer();
+    }
+
+    fn wake_writer(&self) {
+        if self.replies.borrow().has_ready() {
+            self.to_write.set();
+        }
+    }
+
+    async fn read_requests(self: Rc<Self>, mut buffer: BytesMut) {
+        loop {
+            match self.next_frame(&mut buffer) {
+                Ok(Some(frame)) => {
+                    if self.moves(&frame, &buffer).await {
+                        break;
+                    }
+                    self.server.handle(&self, frame);
+                    self.wait_for_room().await;
+                    if self.over.get() {
+                        break;
+                    }
+                }
+                Ok(None) => match poll_fn(|context| self.poll_read(context, &mut buffer)).await {
+                    Ok(Read::Bytes(bytes)) => self.server.received(bytes),
+                    Ok(Read::End) | Err(_) => break,
+                },
+                Err(error) => {
+                    self.server.malformed(self.peer, &error);
+                    self.close();
+                    break;
+                }
+            }
+        }
+        self.half_closed.set(true);
+        self.to_write.set();
+    }
+
+    async fn write_answers(self: Rc<Self>) {
+        loop {
+            if self.over.get() || self.half_closed.get() && self.replies.borrow().is_empty() {
+                break;
+            }
+            let outgoing = self.replies.borrow_mut().take(SEND_BYTES);
+            if outgoing.requests == 0 {
+                self.to_write.wait().await;
+                continue;
+            }
+            self.sending_since.set(Some(self.server.host.clock.mono()));
+            let sent = sendv::send_all(&self.stream, &outgoing.pieces).await;
+            self.sending_since.set(None);
+            drop(outgoing.pieces);
+            self.request_bytes.set(self.request_bytes.get() - outgoing.request_bytes);
+            self.server.answered(outgoing.requests, outgoing.request_bytes, sent.as_ref().copied().unwrap_or(0));
+            self.to_read.set();
+            if sent.is_err() || outgoing.close {
+                self.close();
+            }
+        }
+        // Whatever was in progress is answered into nothing; its share of memory is free.
+        let left = self.request_bytes.replace(0);
+        let requests = self.replies.borrow().len();
+        self.server.answered(requests, left, 0);
+        self.over.set(true);
+        if !self.server.has_moved(self.descriptor) {
+            self.close();
+        }
+    }
+
+    /// The next whole request, or room for more of it.
+    fn next_frame(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, NotKafka> {
+        let Some(prefix) = buffer.first_chunk::<4>() else {
+            buffer.reserve(READ_BYTES);
+            return Ok(None);
+        };
+        let bytes = peer::frame_bytes(*prefix, self.server.config.connections.request_bytes_max)?;
+        if buffer.len() < 4 + bytes {
+            let missing = 4 + bytes - buffer.len();
+            let step = missing.min(buffer.len().max(RESERVE_BYTES_MAX));
+            // Small frames share a buffer; a large one is received into a buffer of its own size.
+            buffer.reserve(if missing < READ_BYTES { READ_BYTES } else { step });
+            return Ok(None);
+        }
+        let mut frame = buffer.split_to(4 + bytes);
+        frame.advance(4);
+        self.last_active.set(self.server.host.clock.mono());
+        self.request_bytes.set(self.request_bytes.get() + frame.len());
+        Ok(Some(frame.freeze()))
+    }
+
+    /// Receives into the buffer's spare room; waits with our waker if nothing is there.
+    fn poll_read(&self, context: &mut TaskContext<'_>, buffer: &mut BytesMut) -> Poll<io::Result<Read>> {
+        let spare = buffer.chunk_mut();
+        // SAFETY: the pointer and length name the buffer's own spare room, which outlives the call.
+        let received = unsafe {
+            libc::recv(self.descriptor, spare.as_mut_ptr().cast(), spare.len(), libc::MSG_DONTWAIT)
+        };
+        match usize::try_from(received) {
+            Ok(0) => return Poll::Ready(Ok(Read::End)),
+            Ok(bytes) => {
+                // SAFETY: the kernel has just initialised that many bytes of the spare room.
+                unsafe { buffer.advance_mut(bytes) };
+                return Poll::Ready(Ok(Read::Bytes(bytes)));
+            }
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        // glommio tries once more itself before it waits: what that brings is taken over.
+        let mut few = [0; 4096];
+        let mut stream = self.stream.borrow_mut();
+        match Pin::new(&mut *stream).poll_read(context, &mut few) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read::End)),
+            Poll::Ready(Ok(bytes)) => {
+                buffer.put_slice(&few[..bytes]);
+                Poll::Ready(Ok(Read::Bytes(bytes)))
+            }
+        }
+    }
+
+    async fn wait_for_room(&self) {
+        while !self.over.get() && self.is_full() {
+            self.to_read.wait().await;
+        }
+        while !self.over.get() && self.server.is_full() && !self.replies.borrow().is_empty() {
+            self.server.room.wait().await;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let replies = self.replies.borrow();
+        replies.len() >= REQUESTS_MAX
+            || replies.ready_bytes() >= READY_BYTES_MAX
+            || self.request_bytes.get() >= BYTES_MAX
+    }
+
+    /// Opens the answer's place of a request of this size.
+    pub(super) fn open_answer(&self, request_bytes: usize) -> u64 {
+        self.replies.borrow_mut().open(request_bytes)
+    }
+
+    /// Looks at the first produce or fetch of the connection: if all it wants lives on another shard, the connection
+    /// goes there, with everything unread, once. From then on its requests leave no core.
+    async fn moves(&self, frame: &Bytes, unread: &BytesMut) -> bool {
+        let api_key = frame.first_chunk::<2>().map(|key| i16::from_be_bytes(*key));
+        let steers = [ApiKey::Produce.code(), ApiKey::Fetch.code()].map(Some).contains(&api_key);
+        if self.steered.get() || !steers {
+            return false;
+        }
+        while !self.over.get() && !self.replies.borrow().is_empty() {
+            self.to_read.wait().await;
+        }
+        self.steered.set(true);
+        let image = self.server.host.image();
+        let Some(target) = api::steering::wants_shard(frame, &image, self.server.host.here) else { return false };
+        match self.leave_for(target, frame, unread) {
+            Ok(()) => true,
+            Err(error) => {
+                // Routing over the mesh answers as well.
+                tracing::debug!(peer = %self.peer, %error, "a connection could not be moved");
+                false
+            }
+        }
+    }
+
+    fn leave_for(&self, target: ShardId, frame: &Bytes, unread: &BytesMut) -> io::Result<()> {
+        // SAFETY: the descriptor is open; the duplicate is owned by the value made of it.
+        let socket = unsafe {
+            match libc::fcntl(self.descriptor, libc::F_DUPFD_CLOEXEC, 0) {
+                -1 => return Err(io::Error::last_os_error()),
+                duplicate => OwnedFd::from_raw_fd(duplicate),
+            }
+        };
+        let size = u32::try_from(frame.len()).map_err(io::Error::other)?;
+        let mut bytes = Vec::with_capacity(4 + frame.len() + unread.len());
+        bytes.extend_from_slice(&size.to_be_bytes());
+        bytes.extend_from_slice(frame);
+        bytes.extend_from_slice(unread);
+        self.server.moved(self.descriptor);
+        self.over.set(true);
+        let state = self.state.borrow().clone();
+        self.server.host.send_connection(target, Moving { socket, peer: self.peer, state, unread: bytes });
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.server.closed(self.descriptor, self.peer);
+    }
+}

@@ -1,0 +1,132 @@
+//! Answers of one connection, kept in request order whatever order they become ready in.
+
+use std::collections::VecDeque;
+
+use crate::base::Payload;
+use crate::protocol::Frame;
+
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    slots: VecDeque<Slot>,
+    /// Number of the slot at the front.
+    first: u64,
+    ready_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Waiting { request_bytes: usize },
+    Ready { pieces: Vec<Payload>, request_bytes: usize },
+    /// Nothing is to be sent (acks=0).
+    Silent { request_bytes: usize },
+    /// Everything before goes out, then the connection ends.
+    Close,
+}
+
+/// What may be sent now.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) pieces: Vec<Payload>,
+    /// Bytes of requests that are done with these answers.
+    pub(super) request_bytes: usize,
+    pub(super) requests: usize,
+    pub(super) close: bool,
+}
+
+impl Replies {
+    /// A place for the next request's answer.
+    pub(super) fn open(&mut self, request_bytes: usize) -> u64 {
+        self.slots.push_back(Slot::Waiting { request_bytes });
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Bytes of answers that wait for the ones before them or for the socket.
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    pub(super) fn send(&mut self, number: u64, frame: Frame) {
+        let bytes = frame.total_len();
+        self.settle(number, |request_bytes| Slot::Ready { pieces: frame.into_pieces(), request_bytes });
+        self.ready_bytes += bytes;
+    }
+
+    pub(super) fn silent(&mut self, number: u64) {
+        self.settle(number, |request_bytes| Slot::Silent { request_bytes });
+    }
+
+    pub(super) fn close(&mut self, number: u64) {
+        self.settle(number, |_| Slot::Close);
+    }
+
+    /// Something can be taken.
+    pub(super) fn has_ready(&self) -> bool {
+        self.slots.front().is_some_and(|slot| !matches!(slot, Slot::Waiting { .. }))
+    }
+
+    /// Takes the answers at the front that are ready, about `bytes_max` of them.
+    pub(super) fn take(&mut self, bytes_max: usize) -> Outgoing {
+        let mut outgoing = Outgoing::default();
+        let mut bytes = 0;
+        while bytes < bytes_max && self.has_ready() && !outgoing.close {
+            let Some(slot) = self.slots.pop_front() else { break };
+            self.first += 1;
+            outgoing.requests += 1;
+            match slot {
+                Slot::Ready { pieces, request_bytes } => {
+                    let len: usize = pieces.iter().map(|piece| piece.len()).sum();
+                    self.ready_bytes -= len;
+                    bytes += len;
+                    outgoing.request_bytes += request_bytes;
+                    outgoing.pieces.extend(pieces);
+                }
+                Slot::Silent { request_bytes } => outgoing.request_bytes += request_bytes,
+                Slot::Close => outgoing.close = true,
+                Slot::Waiting { .. } => unreachable!("only what is ready is taken"),
+            }
+        }
+        outgoing
+    }
+
+    fn settle(&mut self, number: u64, slot: impl FnOnce(usize) -> Slot) {
+        let at = usize::try_from(number - self.first).expect("requests in progress are few");
+        let place = self.slots.get_mut(at).expect("an answer belongs to a request in progress");
+        let Slot::Waiting { request_bytes } = *place else { panic!("a request is answered once") };
+        *place = slot(request_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::messages::HeartbeatResponse;
+    use crate::protocol::{ApiKey, encode_response};
+
+    fn frame(correlation: i32) -> Frame {
+        encode_response(correlation, ApiKey::Heartbeat, 0, &HeartbeatResponse::default()).expect("encodes")
+    }
+
+    #[test]
+    fn answers_leave_in_request_order() {
+        let mut replies = Replies::default();
+        let numbers: Vec<u64> = (0..4).map(|bytes| replies.open(bytes)).collect();
+        replies.send(numbers[2], frame(2));
+        assert!(!replies.has_ready());
+        replies.send(numbers[0], frame(0));
+        let first = replies.take(usize::MAX);
+        assert_eq!((first.requests, first.request_bytes, first.pieces.len()), (1, 0, 1));
+        replies.silent(numbers[1]);
+        replies.close(numbers[3]);
+        let rest = replies.take(usize::MAX);
+        assert_eq!((rest.requests, rest.request_bytes, rest.pieces.len(), rest.close), (3, 3, 1, true));
+        assert!(replies.is_empty() && replies.ready_bytes() == 0);
+    }
+}

@@ -1,0 +1,448 @@
+//! One shard's thread: its listener, its connections, what they have asked, and the orderly end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use glommio::channels::channel_mesh::FullMesh;
+use glommio::net::TcpListener;
+
+use crate::admin::ScrapeRequest;
+use crate::api::{self, ConnectionState, Context, Step};
+use crate::api::join::{Join, Progress};
+use crate::base::hash::IdMap;
+use crate::base::metrics::{NetworkCounters, RequestCounters, ShardMetrics};
+use crate::base::{MonoNanos, ShardId};
+use crate::config::{Advertise, Config};
+use crate::controller::View;
+use crate::log::LogLimits;
+use crate::protocol::ApiKey;
+use crate::runtime::clock::Clock;
+use crate::runtime::mesh::{Mesh, Message};
+use crate::runtime::{Broadcast, Host, files};
+use crate::shard::{ShardConfig, ShardRecovery, ShardReply, ShardRequest};
+
+use super::connection::{Connection, Moving};
+use super::listener::Bound;
+use super::peer::NotKafka;
+
+/// How often connections are looked over for idle and stuck ones.
+const SWEEP: Duration = Duration::from_secs(5);
+/// A peer that takes nothing of its answers for this long is let go.
+const STUCK_MS_MAX: u64 = 30_000;
+/// How long an orderly stop waits for requests in progress.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Allocated when a segment begins with a direct run.
+const CREATE_ALLOCATE_BYTES: u64 = 4 * 1024 * 1024;
+/// A shard's tail cache is this part of its memory; frames in progress get a quarter.
+const CACHE_SHARE: u64 = 2;
+const FRAMES_SHARE: u64 = 4;
+
+/// What a shard's thread is given.
+pub(super) struct ShardThread {
+    pub(super) here: ShardId,
+    pub(super) config: Config,
+    pub(super) data: PathBuf,
+    pub(super) recovered: ShardRecovery,
+    pub(super) socket: Bound,
+    pub(super) mesh: Option<FullMesh<Message<Moving>>>,
+    pub(super) scraped: flume::Receiver<ScrapeRequest>,
+    pub(super) stopping: flume::Receiver<()>,
+    pub(super) started: mpsc::Sender<Result<ShardId, (ShardId, String)>>,
+}
+
+/// What all connections of a shard share.
+pub(super) struct ShardServer {
+    pub(super) host: Rc<Host<Moving>>,
+    pub(super) config: Config,
+    connections: RefCell<HashMap<RawFd, Weak<Connection>>>,
+    by_ip: RefCell<HashMap<IpAddr, u32>>,
+    leaving: RefCell<HashSet<RawFd>>,
+    asking: RefCell<IdMap<u64, Asking>>,
+    next_ask: Cell<u64>,
+    request_bytes: Cell<usize>,
+    request_bytes_max: usize,
+    /// Answers have left: readers that wait for memory look again.
+    pub(super) room: Broadcast,
+    network: RefCell<NetworkCounters>,
+    requests: RefCell<RequestCounters>,
+    latencies: RefCell<crate::base::metrics::Latencies>,
+    last_malformed: Cell<Option<MonoNanos>>,
+}
+
+/// A request that waits for shards.
+struct Asking {
+    connection: Rc<Connection>,
+    /// Whose answer's place is kept.
+    number: u64,
+    join: Join,
+    shards: Vec<ShardId>,
+    api_key: i16,
+    since: MonoNanos,
+}
+
+impl ShardThread {
+    /// The shard's whole life.
+    pub(super) async fn run(self) {
+        if let Err(error) = files::probe(&self.data).await {
+            let _ = self.started.send(Err((self.here, error.to_string())));
+            return;
+        }
+        let (mesh, incoming) = Mesh::join(self.mesh, self.here, self.config.shards()).await;
+        let config = shard_config(self.here, &self.config);
+        let host = Host::new(config, self.recovered, &self.data, Clock::start(), mesh);
+        let server = ShardServer::new(&host, self.config);
+        host.run();
+        if let Some(incoming) = incoming {
+            let receiver = Rc::clone(&server);
+            let receive: Rc<dyn Fn(ShardId, Message<Moving>)> = Rc::new(move |from, message| {
+                if let Some(moving) = receiver.host.receive(from, message) {
+                    Connection::arrive(&receiver, moving);
+                }
+            });
+            // The mesh belongs to the host by now; its outgoing queues are reached through it.
+            server.host.run_mesh(incoming, &receive);
+        }
+        glommio::spawn_local(Rc::clone(&server).accept(self.socket)).detach();
+        glommio::spawn_local(Rc::clone(&server).sweep()).detach();
+        glommio::spawn_local(Rc::clone(&server).answer_scrapes(self.scraped)).detach();
+        let _ = self.started.send(Ok(self.here));
+        // An error means the main thread is gone: stop as well.
+        let _ = self.stopping.recv_async().await;
+        server.stop().await;
+    }
+}
+
+impl ShardServer {
+    fn new(host: &Rc<Host<Moving>>, config: Config) -> Rc<ShardServer> {
+        let memory = config.memory_bytes / u64::from(config.shards());
+        let server = Rc::new(ShardServer {
+            host: Rc::clone(host),
+            config,
+            connections: RefCell::default(),
+            by_ip: RefCell::default(),
+            leaving: RefCell::default(),
+            asking: RefCell::default(),
+            next_ask: Cell::new(0),
+            request_bytes: Cell::new(0),
+            request_bytes_max: usize::try_from(memory / FRAMES_SHARE).unwrap_or(usize::MAX),
+            room: Broadcast::default(),
+            network: RefCell::default(),
+            requests: RefCell::default(),
+            latencies: RefCell::default(),
+            last_malformed: Cell::new(None),
+        });
+        let replies = Rc::downgrade(&server);
+        host.answer_with(Box::new(move |number, from, reply| {
+            if let Some(server) = replies.upgrade() {
+                server.replied(number, from, reply);
+            }
+        }));
+        server
+    }
+
+    /// Starts a request. Everything that can be done at once is done when this returns.
+    pub(super) fn handle(self: &Rc<Self>, connection: &Rc<Connection>, frame: Bytes) {
+        let api_key = frame.first_chunk::<2>().map_or(-1, |key| i16::from_be_bytes(*key));
+        self.requests.borrow_mut().note(api_key);
+        self.request_bytes.set(self.request_bytes.get() + frame.len());
+        self.host.in_progress.set(self.host.in_progress.get() + 1);
+        let number = connection.open_answer(frame.len());
+        let step = self.in_context(connection, |context| api::dispatch(context, &frame));
+        self.take(connection, number, api_key, step);
+    }
+
+    /// A shard has answered.
+    fn replied(self: &Rc<Self>, number: u64, from: ShardId, reply: ShardReply) {
+        let progress = match self.asking.borrow_mut().get_mut(&number) {
+            Some(asking) => asking.join.on_reply(from, reply),
+            None => return,
+        };
+        match progress {
+            Progress::Wait => {}
+            Progress::Nudge(shards) => {
+                for shard in shards {
+                    self.nudge(shard, number);
+                }
+            }
+            Progress::Complete => {
+                let Some(asking) = self.asking.borrow_mut().remove(&number) else { return };
+                self.note_latency(&asking);
+                let (then, replies) = asking.join.into_parts();
+                let step = self.in_context(&asking.connection, |context| then(context, replies));
+                self.take(&asking.connection, asking.number, asking.api_key, step);
+            }
+        }
+    }
+
+    fn nudge(self: &Rc<Self>, shard: ShardId, number: u64) {
+        let id = crate::shard::RequestId { origin: self.host.here, number };
+        // The nudge itself gets no answer: its number is nobody's.
+        self.host.ask(shard, u64::MAX, ShardRequest::FetchNow(id));
+    }
+
+    fn take(self: &Rc<Self>, connection: &Rc<Connection>, number: u64, api_key: i16, step: Step) {
+        match step {
+            Step::Reply(frame) => connection.send(number, frame),
+            Step::Silent => connection.silent(number),
+            Step::Close { reason } => connection.close_after(number, &reason),
+            Step::Ask(mut ask) => {
+                let calls = std::mem::take(&mut ask.calls);
+                let shards: Vec<ShardId> = calls.iter().map(|(shard, _)| *shard).collect();
+                let ask_number = self.next_ask.get();
+                self.next_ask.set(ask_number + 1);
+                let asking = Asking {
+                    connection: Rc::clone(connection),
+                    number,
+                    join: Join::new(shards.clone(), ask.wait, ask.then),
+                    shards,
+                    api_key,
+                    since: self.host.clock.mono(),
+                };
+                self.asking.borrow_mut().insert(ask_number, asking);
+                for (shard, request) in calls {
+                    self.host.ask(shard, ask_number, request);
+                }
+            }
+        }
+    }
+
+    fn in_context<R>(&self, connection: &Connection, act: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        let image = self.host.image();
+        let mut state = connection.state.borrow_mut();
+        let mut context = Context {
+            now: self.host.clock.now(),
+            shard: self.host.here,
+            image: &image,
+            config: &self.config,
+            connection: &mut state,
+        };
+        act(&mut context)
+    }
+
+    fn note_latency(&self, asking: &Asking) {
+        let nanos = self.host.clock.mono().since(asking.since);
+        let mut latencies = self.latencies.borrow_mut();
+        if asking.api_key == ApiKey::Produce.code() {
+            latencies.produce.record(nanos);
+        } else if asking.api_key == ApiKey::Fetch.code() {
+            latencies.fetch.record(nanos);
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.request_bytes.get() >= self.request_bytes_max
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.network.borrow_mut().bytes_received += bytes as u64;
+    }
+
+    pub(super) fn answered(&self, requests: usize, request_bytes: usize, sent: usize) {
+        self.request_bytes.set(self.request_bytes.get() - request_bytes);
+        self.host.in_progress.set(self.host.in_progress.get() - requests);
+        self.network.borrow_mut().bytes_sent += sent as u64;
+        self.room.send();
+    }
+
+    /// One line for what is no Kafka client, at most one a second for all of them.
+    pub(super) fn malformed(&self, peer: SocketAddr, error: &NotKafka) {
+        self.network.borrow_mut().connections_malformed += 1;
+        let now = self.host.clock.mono();
+        if self.last_malformed.get().is_none_or(|last| now.since(last) > 100_000_000) {
+            self.last_malformed.set(Some(now));
+            tracing::warn!(%peer, %error, "connection closed");
+        }
+    }
+
+    pub(super) fn opened(&self, connection: &Rc<Connection>) {
+        self.connections.borrow_mut().insert(connection.descriptor, Rc::downgrade(connection));
+        *self.by_ip.borrow_mut().entry(connection.peer.ip()).or_default() += 1;
+    }
+
+    pub(super) fn closed(&self, descriptor: RawFd, peer: SocketAddr) {
+        self.leaving.borrow_mut().remove(&descriptor);
+        self.connections.borrow_mut().remove(&descriptor);
+        let mut by_ip = self.by_ip.borrow_mut();
+        if let Some(count) = by_ip.get_mut(&peer.ip()) {
+            *count -= 1;
+            if *count == 0 {
+                by_ip.remove(&peer.ip());
+            }
+        }
+    }
+
+    pub(super) fn moved(&self, descriptor: RawFd) {
+        self.network.borrow_mut().connections_moved += 1;
+        self.leaving.borrow_mut().insert(descriptor);
+    }
+
+    pub(super) fn has_moved(&self, descriptor: RawFd) -> bool {
+        self.leaving.borrow().contains(&descriptor)
+    }
+
+    async fn accept(self: Rc<Self>, socket: Bound) {
+        // SAFETY: the socket is bound, listening, owned, and given up to the listener.
+        let listener = unsafe { TcpListener::from_raw_fd(socket.socket.into_raw_fd()) };
+        loop {
+            match listener.accept().await {
+                Ok(stream) => {
+                    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { continue };
+                    if !self.admits(peer) {
+                        continue;
+                    }
+                    self.network.borrow_mut().connections_accepted += 1;
+                    Connection::accept(&self, stream, peer, self.introduce(local));
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: give connections time to close.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    glommio::timer::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Whether the limits allow one more connection from there. Each shard holds its share of the total.
+    fn admits(&self, peer: SocketAddr) -> bool {
+        let share = self.config.connections.count_max.div_ceil(u32::from(self.config.shards()));
+        let from_there = self.by_ip.borrow().get(&peer.ip()).copied().unwrap_or(0);
+        let admitted = self.connections.borrow().len() < share as usize
+            && from_there < self.config.connections.per_ip_max;
+        if !admitted {
+            let rejected = {
+                let mut network = self.network.borrow_mut();
+                network.connections_rejected += 1;
+                network.connections_rejected
+            };
+            if rejected.is_power_of_two() {
+                tracing::warn!(%peer, rejected, "connection refused: max.connections or max.connections.per.ip reached");
+            }
+        }
+        admitted
+    }
+
+    fn introduce(&self, local: SocketAddr) -> ConnectionState {
+        let view = match self.config.advertise {
+            Advertise::Auto | Advertise::Server => View::Server,
+            Advertise::Shards => View::Shards,
+            Advertise::ShardPorts => View::ShardPorts,
+        };
+        ConnectionState {
+            software_name: String::new(),
+            software_version: String::new(),
+            view,
+            advertised_host: self.config.advertised_host.clone().unwrap_or_else(|| local.ip().to_string()),
+            advertised_port: self.config.advertised_port.unwrap_or(self.config.listen.port()),
+        }
+    }
+
+    /// Closes connections that have been silent for too long, or whose peer takes nothing.
+    async fn sweep(self: Rc<Self>) {
+        loop {
+            glommio::timer::sleep(SWEEP).await;
+            let now = self.host.clock.mono();
+            for connection in self.alive() {
+                let idle = self.config.connections.idle_ms.zip(connection.idle_since());
+                let is_idle = idle.is_some_and(|(max, since)| now.since(since) / 1_000_000 > max);
+                let is_stuck =
+                    connection.stuck_since().is_some_and(|since| now.since(since) / 1_000_000 > STUCK_MS_MAX);
+                if is_stuck {
+                    tracing::warn!(peer = %connection.peer, "the peer has taken nothing for 30 s; connection closed");
+                }
+                if is_idle || is_stuck {
+                    self.network.borrow_mut().connections_idle_closed += 1;
+                    connection.close();
+                }
+            }
+        }
+    }
+
+    fn alive(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().values().filter_map(Weak::upgrade).collect()
+    }
+
+    async fn answer_scrapes(self: Rc<Self>, scraped: flume::Receiver<ScrapeRequest>) {
+        while let Ok(request) = scraped.recv_async().await {
+            // The administration thread may have given up waiting.
+            let _ = request.reply.try_send(self.metrics());
+        }
+    }
+
+    fn metrics(&self) -> ShardMetrics {
+        let (log, gauges) = self.host.with_shard(|shard| (*shard.counters(), shard.gauges()));
+        let mut metrics = ShardMetrics {
+            shard: self.host.here,
+            log,
+            network: *self.network.borrow(),
+            cross_shard: self.host.cross_shard.get(),
+            requests: self.requests.borrow().clone(),
+            latency: self.latencies.borrow().clone(),
+            ..ShardMetrics::default()
+        };
+        metrics.network.fetch_payload_bytes_copied = self.host.bytes_copied.get();
+        metrics.latency.commit_write = self.host.commit_latency.borrow().clone();
+        metrics.gauges.connections = self.connections.borrow().len() as u64;
+        metrics.gauges.partitions = gauges.partitions as u64;
+        metrics.gauges.fetch_waiters = gauges.fetches_waiting as u64;
+        metrics.gauges.requests_in_flight = self.host.in_progress.get() as u64;
+        metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
+        metrics.gauges.frame_bytes = self.request_bytes.get() as u64;
+        metrics
+    }
+
+    /// Takes no more requests, answers those in progress, and brings the shard to its orderly end.
+    async fn stop(self: &Rc<Self>) {
+        for connection in self.alive() {
+            connection.finish();
+        }
+        let polls: Vec<(u64, Vec<ShardId>)> = {
+            let asking = self.asking.borrow();
+            let fetches = asking.iter().filter(|(_, it)| it.api_key == ApiKey::Fetch.code());
+            fetches.map(|(number, it)| (*number, it.shards.clone())).collect()
+        };
+        for (number, shards) in polls {
+            shards.into_iter().for_each(|shard| self.nudge(shard, number));
+        }
+        let until = self.host.clock.mono().plus_ms(u64::try_from(DRAIN.as_millis()).unwrap_or(0));
+        while self.host.in_progress.get() > 0 && self.host.clock.mono() < until {
+            glommio::timer::sleep(Duration::from_millis(5)).await;
+        }
+        self.host.stop().await;
+        for connection in self.alive() {
+            connection.close();
+        }
+        // Their tasks end on their next turn.
+        glommio::timer::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
+    let memory = config.memory_bytes / u64::from(config.shards());
+    ShardConfig {
+        shard: here,
+        shards: config.shards(),
+        limits: LogLimits {
+            direct_run_bytes: config.direct_run_bytes,
+            chunk_bytes_max: config.chunk_bytes,
+            create_allocate_bytes: CREATE_ALLOCATE_BYTES,
+        },
+        cache_bytes: usize::try_from(memory / CACHE_SHARE).unwrap_or(usize::MAX),
+        seed: entropy(),
+    }
+}
+
+/// Eight bytes of the kernel's entropy: ids drawn from them must differ from those of every earlier life.
+fn entropy() -> u64 {
+    let mut bytes = [0; 8];
+    let drawn = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    drawn.expect("Linux always has /dev/urandom");
+    u64::from_ne_bytes(bytes)
+}
