@@ -7,8 +7,10 @@ use clap::Args;
 use crate::admin::AdminError;
 use crate::config::machine::Machine;
 use crate::config::{self, Config, ConfigError, Flag, Sources};
+use crate::runtime::recovery::RecoveryError;
 use crate::server::identity::{DataDir, DataDirError};
 use crate::server::preflight::{self, PreflightError, Room};
+use crate::server::{self, ServerError};
 
 use super::exit::{Exit, Failure};
 use super::logging::{self, LoggingError};
@@ -84,7 +86,8 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     let data = DataDir::open(&config)?;
     preflight::check_data_dir(&data.path, room(&config, &data))?;
-    Err(Failure::failed("this build has no server yet"))
+    server::run(config, &data)?;
+    Ok(())
 }
 
 /// A new directory must hold each shard's first commit files and leave something for the data.
@@ -142,6 +145,18 @@ impl From<DataDirError> for Failure {
             | DataDirError::NoIdentity { .. } => Exit::DamagedData,
         };
         Failure::new(exit, error)
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Failure {
+        match error {
+            ServerError::Admin(error) => Failure::from(error),
+            ServerError::Listen { .. } => Failure::new(Exit::AddressInUse, error),
+            ServerError::Recovery(RecoveryError::Io { .. }) => Failure::new(Exit::Io, error),
+            ServerError::Recovery(_) => Failure::new(Exit::DamagedData, error),
+            ServerError::Shard { .. } | ServerError::Signals(_) => Failure::new(Exit::System, error),
+        }
     }
 }
 

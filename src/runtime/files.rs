@@ -106,7 +106,8 @@ impl Files {
                 let folder = partition_folder(&self.data, segment.partition);
                 let read = move || {
                     let index = fs::read(segment_file(&folder, segment.base, "index")).unwrap_or_default();
-                    let time_index = fs::read(segment_file(&folder, segment.base, "timeindex")).unwrap_or_default();
+                    let time_index =
+                        fs::read(segment_file(&folder, segment.base, "timeindex")).unwrap_or_default();
                     Ok(IoDone::Index { index, time_index })
                 };
                 blocking(read).await
@@ -139,7 +140,11 @@ impl Files {
             let folder = partition_folder(&data, segment.partition);
             fs::create_dir_all(&folder)?;
             let mut options = fs::OpenOptions::new();
-            options.write(true).create(true).truncate(false).open(segment_file(&folder, segment.base, "log"))?;
+            options.write(true).create(true).truncate(false).open(segment_file(
+                &folder,
+                segment.base,
+                "log",
+            ))?;
             for level in folder.ancestors().take_while(|level| level.starts_with(&data)) {
                 fs::File::open(level)?.sync_all()?;
             }
@@ -167,9 +172,14 @@ impl Files {
             WriteData::Copy(pieces) => self.gathered(&pieces),
         };
         let owner = chunk.owner::<PooledBuffer>();
-        let owner = owner.ok_or_else(|| io::Error::other("a chunk to be written is not of this shard's memory"))?;
+        let owner =
+            owner.ok_or_else(|| io::Error::other("a chunk to be written is not of this shard's memory"))?;
         let written = file.write_rc_at(owner.buffer(), position).await.map_err(plain_error)?;
-        if written == chunk.len() { Ok(IoDone::Done) } else { self.write_rest(file, &chunk, position, written).await }
+        if written == chunk.len() {
+            Ok(IoDone::Done)
+        } else {
+            self.write_rest(file, &chunk, position, written).await
+        }
     }
 
     /// The kernel took only a part: the rest, from the last whole block on.
@@ -183,7 +193,8 @@ impl Files {
         while written < chunk.len() {
             let from = written - written % crate::base::BLOCK_BYTES;
             let rest = self.gathered(&[chunk.slice(from..chunk.len())]);
-            let owner = rest.owner::<PooledBuffer>().ok_or_else(|| io::Error::other("not of this shard's memory"))?;
+            let owner =
+                rest.owner::<PooledBuffer>().ok_or_else(|| io::Error::other("not of this shard's memory"))?;
             let more = file.write_rc_at(owner.buffer(), position + from as u64).await.map_err(plain_error)?;
             if from + more <= written {
                 return Err(io::Error::other("a write makes no progress"));
@@ -290,7 +301,10 @@ impl Files {
     fn close_unused(&self) {
         let mut segments = self.segments.borrow_mut();
         while segments.len() > HANDLES_MAX {
-            let Some(oldest) = segments.iter().min_by_key(|(_, it)| it.last_use.get()).map(|(id, _)| *id) else { break };
+            let Some(oldest) = segments.iter().min_by_key(|(_, it)| it.last_use.get()).map(|(id, _)| *id)
+            else {
+                break;
+            };
             segments.remove(&oldest);
         }
     }

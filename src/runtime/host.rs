@@ -14,7 +14,9 @@ use futures_lite::future;
 
 use crate::base::metrics::{CrossShardCounters, Latency};
 use crate::base::{MonoNanos, ShardId};
-use crate::shard::{Effect, Image, IoDone, IoId, RequestId, Shard, ShardConfig, ShardRecovery, ShardReply, ShardRequest};
+use crate::shard::{
+    Effect, Image, IoDone, IoId, RequestId, Shard, ShardConfig, ShardRecovery, ShardReply, ShardRequest,
+};
 
 use super::Event;
 use super::clock::Clock;
@@ -173,7 +175,9 @@ impl<C: Send + 'static> Host<C> {
     fn perform(self: &Rc<Self>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Reply { to, reply } if to.origin == self.here => self.deliver(to.number, self.here, reply),
+                Effect::Reply { to, reply } if to.origin == self.here => {
+                    self.deliver(to.number, self.here, reply)
+                }
                 Effect::Reply { to, reply } => {
                     let (reply, copied) = reply.detach();
                     self.bytes_copied.set(self.bytes_copied.get() + copied);

@@ -26,11 +26,19 @@ const QUEUE_MESSAGES: usize = 1024;
 pub enum Message<C> {
     /// Who this end of a queue belongs to: glommio numbers peers by its own ids.
     Hello(ShardId),
-    Request { id: RequestId, request: ShardRequest },
-    Reply { id: RequestId, reply: ShardReply<Bytes> },
+    Request {
+        id: RequestId,
+        request: ShardRequest,
+    },
+    Reply {
+        id: RequestId,
+        reply: ShardReply<Bytes>,
+    },
     Image(Arc<MetadataImage>),
     /// To shard 0: this shard serves that version.
-    ImageApplied { version: i64 },
+    ImageApplied {
+        version: i64,
+    },
     Connection(C),
 }
 
@@ -104,7 +112,8 @@ impl<C: Send + 'static> Incoming<C> {
                 }
             })
             .detach();
-            let (senders, outgoing) = (Rc::clone(&self.senders), Rc::clone(&mesh.outgoing[usize::from(shard.0)]));
+            let (senders, outgoing) =
+                (Rc::clone(&self.senders), Rc::clone(&mesh.outgoing[usize::from(shard.0)]));
             glommio::spawn_local(async move {
                 loop {
                     let next = outgoing.waiting.borrow_mut().pop_front();

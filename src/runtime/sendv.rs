@@ -89,8 +89,9 @@ fn poll_send(
     message.msg_iovlen = count;
     let mut stream = stream.borrow_mut();
     // SAFETY: the vectors name `count` live slices that outlast the call; the kernel only reads them.
-    let sent =
-        unsafe { libc::sendmsg(stream.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    let sent = unsafe {
+        libc::sendmsg(stream.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+    };
     if let Ok(sent) = usize::try_from(sent) {
         return Poll::Ready(Ok(sent));
     }

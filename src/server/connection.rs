@@ -78,7 +78,12 @@ enum Read {
 
 impl Connection {
     /// Begins serving a socket the listener accepted.
-    pub(super) fn accept(server: &Rc<ShardServer>, stream: TcpStream, peer: SocketAddr, state: ConnectionState) {
+    pub(super) fn accept(
+        server: &Rc<ShardServer>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        state: ConnectionState,
+    ) {
         Connection::serve(server, stream, peer, state, BytesMut::new(), false);
     }
 
@@ -216,7 +221,11 @@ impl Connection {
             self.sending_since.set(None);
             drop(outgoing.pieces);
             self.request_bytes.set(self.request_bytes.get() - outgoing.request_bytes);
-            self.server.answered(outgoing.requests, outgoing.request_bytes, sent.as_ref().copied().unwrap_or(0));
+            self.server.answered(
+                outgoing.requests,
+                outgoing.request_bytes,
+                sent.as_ref().copied().unwrap_or(0),
+            );
             self.to_read.set();
             if sent.is_err() || outgoing.close {
                 self.close();
@@ -249,7 +258,6 @@ impl Connection {
         let mut frame = buffer.split_to(4 + bytes);
         frame.advance(4);
         self.last_active.set(self.server.host.clock.mono());
-        self.request_bytes.set(self.request_bytes.get() + frame.len());
         Ok(Some(frame.freeze()))
     }
 
@@ -306,6 +314,7 @@ impl Connection {
 
     /// Opens the answer's place of a request of this size.
     pub(super) fn open_answer(&self, request_bytes: usize) -> u64 {
+        self.request_bytes.set(self.request_bytes.get() + request_bytes);
         self.replies.borrow_mut().open(request_bytes)
     }
 
@@ -322,7 +331,9 @@ impl Connection {
         }
         self.steered.set(true);
         let image = self.server.host.image();
-        let Some(target) = api::steering::wants_shard(frame, &image, self.server.host.here) else { return false };
+        let Some(target) = api::wants_shard(frame, &image, self.server.host.here) else {
+            return false;
+        };
         match self.leave_for(target, frame, unread) {
             Ok(()) => true,
             Err(error) => {

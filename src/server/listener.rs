@@ -13,7 +13,6 @@ use super::ServerError;
 #[derive(Debug)]
 pub struct Bound {
     pub(super) socket: Socket,
-    pub(super) address: SocketAddr,
 }
 
 /// One socket per shard, in shard order.
@@ -50,7 +49,7 @@ fn listen(address: SocketAddr, shared: bool, config: &Config) -> Result<Bound, S
         }
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(config.connections.backlog).unwrap_or(i32::MAX))?;
-        Ok(Bound { socket, address })
+        Ok(Bound { socket })
     };
     open().map_err(|source| ServerError::Listen { address, source })
 }

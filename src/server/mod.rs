@@ -26,13 +26,14 @@ use crate::runtime::mesh;
 use crate::runtime::recovery::{Recovery, RecoveryError};
 
 use identity::DataDir;
-use listener::Bound;
 use shard::ShardThread;
 
 /// Why a server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    #[error("cannot listen on {address}: {source} (is another server running? choose another address with --listen)")]
+    #[error(
+        "cannot listen on {address}: {source} (is another server running? choose another address with --listen)"
+    )]
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot recover the data directory: {0}")]
     Recovery(#[from] RecoveryError),
@@ -118,7 +119,10 @@ fn start(config: &Config, shard: ShardThread) -> Result<glommio::ExecutorJoinHan
 /// Registered I/O memory per shard; what is beyond comes from the heap and is as good for writes.
 const IO_MEMORY_BYTES: usize = 1024 * 1024;
 
-fn wait_for_start(starts: &mpsc::Receiver<Result<ShardId, (ShardId, String)>>, shards: u16) -> Result<(), ServerError> {
+fn wait_for_start(
+    starts: &mpsc::Receiver<Result<ShardId, (ShardId, String)>>,
+    shards: u16,
+) -> Result<(), ServerError> {
     for _ in 0..shards {
         match starts.recv() {
             Ok(Ok(_)) => {}
@@ -157,13 +161,5 @@ fn keep_large_frames_mapped() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, KEEP_BYTES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * KEEP_BYTES);
-    }
-}
-
-impl Bound {
-    /// Where this socket listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 }

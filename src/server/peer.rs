@@ -3,9 +3,13 @@
 /// Why a frame's size cannot be believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotKafka {
-    #[error("this looks like an HTTP request; Kafka clients belong here, metrics and health are on the --admin address")]
+    #[error(
+        "this looks like an HTTP request; Kafka clients belong here, metrics and health are on the --admin address"
+    )]
     Http,
-    #[error("this looks like TLS; this listener speaks plaintext: set security.protocol=PLAINTEXT in the client")]
+    #[error(
+        "this looks like TLS; this listener speaks plaintext: set security.protocol=PLAINTEXT in the client"
+    )]
     Tls,
     #[error("a frame of {0} bytes cannot be a Kafka request")]
     Size(i32),

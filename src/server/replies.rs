@@ -15,10 +15,17 @@ pub(super) struct Replies {
 
 #[derive(Debug)]
 enum Slot {
-    Waiting { request_bytes: usize },
-    Ready { pieces: Vec<Payload>, request_bytes: usize },
+    Waiting {
+        request_bytes: usize,
+    },
+    Ready {
+        pieces: Vec<Payload>,
+        request_bytes: usize,
+    },
     /// Nothing is to be sent (acks=0).
-    Silent { request_bytes: usize },
+    Silent {
+        request_bytes: usize,
+    },
     /// Everything before goes out, then the connection ends.
     Close,
 }

@@ -15,8 +15,7 @@ use glommio::channels::channel_mesh::FullMesh;
 use glommio::net::TcpListener;
 
 use crate::admin::ScrapeRequest;
-use crate::api::{self, ConnectionState, Context, Step};
-use crate::api::join::{Join, Progress};
+use crate::api::{self, ConnectionState, Context, Join, Progress, Step};
 use crate::base::hash::IdMap;
 use crate::base::metrics::{NetworkCounters, RequestCounters, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
@@ -193,15 +192,16 @@ impl ShardServer {
             Step::Reply(frame) => connection.send(number, frame),
             Step::Silent => connection.silent(number),
             Step::Close { reason } => connection.close_after(number, &reason),
-            Step::Ask(mut ask) => {
-                let calls = std::mem::take(&mut ask.calls);
+            Step::Ask(ask) => {
+                let mut join = Join::new(ask);
+                let calls = join.take_calls();
                 let shards: Vec<ShardId> = calls.iter().map(|(shard, _)| *shard).collect();
                 let ask_number = self.next_ask.get();
                 self.next_ask.set(ask_number + 1);
                 let asking = Asking {
                     connection: Rc::clone(connection),
                     number,
-                    join: Join::new(shards.clone(), ask.wait, ask.then),
+                    join,
                     shards,
                     api_key,
                     since: self.host.clock.mono(),
