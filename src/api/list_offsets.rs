@@ -75,7 +75,7 @@ fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Listed>>) -> Step {
                 error_code: ErrorCode::None.code(),
                 timestamp: listed.timestamp.0,
                 offset: listed.offset.0,
-                leader_epoch: listed.leader_epoch.0,
+                leader_epoch: if answer.version >= 4 { listed.leader_epoch.0 } else { -1 },
             },
             Err(code) => ListOffsetsPartitionResponse {
                 partition_index,
