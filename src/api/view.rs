@@ -68,7 +68,9 @@ mod tests {
     #[test]
     fn settings_are_stronger_than_clients() {
         let check = |advertise, shards, want| {
-            let config = Config { advertise, advertise_nodes_max: 8, ..Config::default() };
+            let mut config = Config::default();
+            config.advertise = advertise;
+            config.advertise_nodes_max = 8;
             assert_eq!(view_of(&config, shards, "kgo", ""), want, "{advertise:?} {shards}");
         };
         check(Advertise::Auto, 8, View::Shards);
