@@ -85,7 +85,16 @@ fn api_keys(out: &mut String, messages: &[Message]) {
     for request in &requests {
         line(out, &format!("        ApiKey::{},", request.name.trim_end_matches("Request")));
     }
-    line(out, "    ];\n    #[must_use]\n    pub fn name(self) -> &'static str {\n        match self {");
+    line(
+        out,
+        "    ];\n    /// The API of this number, if the schema has it.\n    #[must_use]\n    pub fn from_code(code: i16) -> Option<ApiKey> {\n        Some(match code {",
+    );
+    for request in &requests {
+        let name = request.name.trim_end_matches("Request");
+        line(out, &format!("            {} => ApiKey::{name},", request.api_key.expect("filtered")));
+    }
+    line(out, "            _ => return None,\n        })\n    }");
+    line(out, "    #[must_use]\n    pub fn name(self) -> &'static str {\n        match self {");
     for request in &requests {
         let name = request.name.trim_end_matches("Request");
         line(out, &format!("            ApiKey::{name} => \"{name}\","));

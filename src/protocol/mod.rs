@@ -91,9 +91,4 @@ impl ApiKey {
     pub fn code(self) -> i16 {
         self as i16
     }
-
-    #[must_use]
-    pub fn from_code(code: i16) -> Option<ApiKey> {
-        ApiKey::ALL.iter().copied().find(|key| key.code() == code)
-    }
 }
