@@ -55,3 +55,68 @@ fn is_software_word(text: &str) -> bool {
     ends.iter().all(|end| end.is_some_and(|byte| byte.is_ascii_alphanumeric()))
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::controller::View;
+    use crate::protocol::encode_request;
+
+    use super::*;
+
+    fn named(name: &'static str, version: &'static str) -> ApiVersionsRequest<'static> {
+        ApiVersionsRequest { client_software_name: name.into(), client_software_version: version.into() }
+    }
+
+    #[test]
+    fn ranges_are_shown_in_all_versions() {
+        for version in 0..=4 {
+            let request = if version >= 3 { named("kgo", "1.0") } else { ApiVersionsRequest::default() };
+            let mut server = Server::new();
+            // Its answer has no tags in the header (KIP-511), which `call` reads as those of any flexible API.
+            let frame = encode_request(ApiKey::ApiVersions, version, 77, None, &request).expect("encodes");
+            let Step::Reply(answer) = server.dispatch(&Bytes::from(frame.to_vec()).slice(4..)) else {
+                panic!("no answer")
+            };
+            let bytes = answer.to_vec();
+            let answer: ApiVersionsResponse<'_> = read(&bytes[8..], version);
+            let range = |api: &ApiVersion| (api.api_key, api.min_version, api.max_version);
+            assert_eq!((answer.error_code, range(&answer.api_keys[0])), (0, (0, 0, 13)));
+            assert_eq!((answer.api_keys.len(), answer.finalized_features.len()), (APIS.len(), 0));
+            assert!(answer.api_keys.is_sorted_by_key(|api| api.api_key));
+            assert_eq!(server.connection.view, if version >= 3 { View::Shards } else { View::Server });
+        }
+    }
+
+    #[test]
+    fn unknown_versions_are_answered_in_the_oldest_form() {
+        for version in [5i16, 99, -1] {
+            let mut frame = encode_request(ApiKey::ApiVersions, 4, 77, None, &named("kgo", "1.0"))
+                .expect("encodes")
+                .to_vec();
+            frame[6..8].copy_from_slice(&version.to_be_bytes());
+            let Step::Reply(answer) = Server::new().dispatch(&Bytes::from(frame).slice(4..)) else {
+                panic!("no answer")
+            };
+            let bytes = answer.to_vec();
+            let answer: ApiVersionsResponse<'_> = read(&bytes[8..], 0);
+            let own = ApiVersion { api_key: 18, min_version: 0, max_version: 4 };
+            assert_eq!((answer.error_code, answer.api_keys), (35, vec![own]));
+        }
+    }
+
+    #[test]
+    fn names_that_would_spoil_a_log_are_refused() {
+        for (name, good) in [
+            ("kgo", true),
+            ("a.b-c", true),
+            ("a", true),
+            ("", false),
+            ("-a", false),
+            ("a b", false),
+            ("a\n", false),
+        ] {
+            assert_eq!(is_software_word(name), good, "{name:?}");
+        }
+    }
+}

@@ -58,3 +58,38 @@ fn refused(endpoint_type: i8) -> DescribeClusterResponse<'static> {
         ..DescribeClusterResponse::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::controller::View;
+
+    use super::*;
+
+    #[test]
+    fn nodes_follow_the_view_in_all_versions() {
+        for version in 0..=2 {
+            let mut server = Server::new();
+            server.connection.view = View::ShardPorts;
+            let request = DescribeClusterRequest {
+                include_cluster_authorized_operations: true,
+                ..DescribeClusterRequest::default()
+            };
+            let body = server.call(start, version, &request);
+            let answer: DescribeClusterResponse<'_> = read(&body, version);
+            let ports: Vec<i32> = answer.brokers.iter().map(|broker| broker.port).collect();
+            assert_eq!((answer.error_code, ports), (0, vec![9092, 9093]));
+            assert_eq!(answer.controller_id, answer.brokers[0].broker_id);
+            assert_eq!(answer.cluster_authorized_operations, CLUSTER_OPERATIONS);
+        }
+    }
+
+    #[test]
+    fn there_are_no_controllers_to_describe() {
+        for (version, endpoint_type, code) in [(1, 2, 114), (2, 2, 114), (2, 7, 115)] {
+            let request = DescribeClusterRequest { endpoint_type, ..DescribeClusterRequest::default() };
+            let body = Server::new().call(start, version, &request);
+            assert_eq!(read::<DescribeClusterResponse<'_>>(&body, version).error_code, code);
+        }
+    }
+}

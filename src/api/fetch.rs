@@ -164,3 +164,68 @@ impl Merge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::base::TopicId;
+    use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+
+    use super::*;
+
+    fn request(version: i16, id: TopicId, max_bytes: i32) -> messages::FetchRequest<'static> {
+        let asked = |partition| FetchPartition { partition, ..FetchPartition::default() };
+        let topic = FetchTopic {
+            topic: if version < IDS_FROM { "a".into() } else { "".into() },
+            topic_id: if version < IDS_FROM { TopicId::ZERO } else { id },
+            partitions: [2, 1, 0, 9].map(asked).into(),
+        };
+        messages::FetchRequest { max_bytes, topics: vec![topic], ..messages::FetchRequest::default() }
+    }
+
+    fn check(max_bytes: i32, isolation_level: i8, want: [(i32, i16, i64, usize); 4]) {
+        for version in 4..=18 {
+            let mut server = Server::new();
+            let id = server.create("a", 3);
+            let request = messages::FetchRequest { isolation_level, ..request(version, id, max_bytes) };
+            let body = server.call(start, version, &request);
+            let answer: FetchResponse<'_> = read(&body, version);
+            assert_eq!((answer.error_code, answer.session_id), (0, 0));
+            let partitions = &answer.responses[0].partitions;
+            let data = |one: &PartitionData<'_>| {
+                (one.partition_index, one.error_code, one.high_watermark, one.records.len())
+            };
+            assert_eq!(partitions.iter().map(data).collect::<Vec<_>>(), want, "version {version}");
+            assert!(partitions.iter().all(|one| !one.records.is_null()));
+            assert!(
+                partitions.iter().all(|one| one.aborted_transactions.is_some() == (isolation_level == 1))
+            );
+        }
+    }
+
+    #[test]
+    fn partitions_are_answered_in_order_in_all_versions() {
+        for isolation_level in [0, 1] {
+            check(100, isolation_level, [(2, 0, 6, 5), (1, 56, -1, 0), (0, 0, 6, 5), (9, 3, -1, 0)]);
+        }
+    }
+
+    #[test]
+    fn limits_hold_over_all_shards_but_for_the_first_records() {
+        check(9, 0, [(2, 0, 6, 5), (1, 56, -1, 0), (0, 0, 6, 0), (9, 3, -1, 0)]);
+        check(0, 0, [(2, 0, 6, 5), (1, 56, -1, 0), (0, 0, 6, 0), (9, 3, -1, 0)]);
+    }
+
+    #[test]
+    fn sessions_are_declined() {
+        for version in [7, 18] {
+            for (session_id, session_epoch, code) in [(0, 0, 0), (0, -1, 0), (5, -1, 0), (5, 1, 70)] {
+                let request =
+                    messages::FetchRequest { session_id, session_epoch, ..messages::FetchRequest::default() };
+                let body = Server::new().call(start, version, &request);
+                let answer: FetchResponse<'_> = read(&body, version);
+                assert_eq!((answer.error_code, answer.session_id), (code, 0));
+            }
+        }
+    }
+}

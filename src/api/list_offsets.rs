@@ -88,3 +88,46 @@ fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Listed>>) -> Step {
         .map(|(topic, partitions)| ListOffsetsTopicResponse { name: (&*topic.name).into(), partitions });
     answer.send(&ListOffsetsResponse { throttle_time_ms: 0, topics: topics.collect() })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::protocol::messages::list_offsets_request::{self, ListOffsetsTopic};
+
+    use super::*;
+
+    fn check(version: i16, timestamp: i64, supported: bool) {
+        let mut server = Server::new();
+        server.create("a", 2);
+        let asked = |partition_index| list_offsets_request::ListOffsetsPartition {
+            partition_index,
+            timestamp,
+            ..list_offsets_request::ListOffsetsPartition::default()
+        };
+        let topics =
+            vec![ListOffsetsTopic { name: "a".into(), partitions: vec![asked(1), asked(0), asked(2)] }];
+        let request = ListOffsetsRequest { topics, ..ListOffsetsRequest::default() };
+        let body = server.call(start, version, &request);
+        let answer: ListOffsetsResponse<'_> = read(&body, version);
+        let results = answer.topics[0].partitions.iter();
+        let results: Vec<_> = results.map(|one| (one.partition_index, one.error_code, one.offset)).collect();
+        let want = if supported {
+            [(1, 56, -1), (0, 0, 5), (2, 3, -1)]
+        } else {
+            [(1, 35, -1), (0, 35, -1), (2, 3, -1)]
+        };
+        assert_eq!(results, want, "version {version}, timestamp {timestamp}");
+        let epoch = if supported && version >= 4 { 2 } else { -1 };
+        assert_eq!(answer.topics[0].partitions[1].leader_epoch, epoch);
+    }
+
+    #[test]
+    fn lookups_are_answered_from_the_version_that_has_them() {
+        for version in 1..=11 {
+            for (timestamp, from) in [(0, 1), (9, 1), (-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)] {
+                check(version, timestamp, version >= from);
+            }
+            check(version, -7, false);
+        }
+    }
+}

@@ -210,3 +210,122 @@ impl Query {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::controller::View;
+    use crate::protocol::messages::metadata_request::MetadataRequestTopic;
+
+    use super::*;
+
+    fn named<'a>(names: &[&'a str]) -> MetadataRequest<'a> {
+        let topic = |name: &&'a str| MetadataRequestTopic {
+            name: Some((*name).into()),
+            ..MetadataRequestTopic::default()
+        };
+        MetadataRequest { topics: Some(names.iter().map(topic).collect()), ..MetadataRequest::default() }
+    }
+
+    #[test]
+    fn all_topics_and_no_topics_are_told_apart() {
+        for version in 0..=13 {
+            let mut server = Server::new();
+            server.create("a", 3);
+            let all = MetadataRequest { topics: None, ..MetadataRequest::default() };
+            let all = if version == 0 { named(&[]) } else { all };
+            let body = server.call(start, version, &all);
+            let answer: MetadataResponse<'_> = read(&body, version);
+            assert_eq!((answer.topics.len(), answer.topics[0].partitions.len()), (1, 3));
+            assert_eq!((answer.brokers.len(), &*answer.brokers[0].host), (1, "localhost"));
+            if version >= 1 {
+                let rack = format!("server-{}", server.config.server_id);
+                assert_eq!(answer.brokers[0].rack.as_deref(), Some(rack.as_str()));
+                let body = server.call(start, version, &named(&[]));
+                assert!(read::<MetadataResponse<'_>>(&body, version).topics.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn leaders_are_the_nodes_of_the_view() {
+        for (view, brokers, ports) in [
+            (View::Server, 1, [9092, 9092]),
+            (View::Shards, 2, [9092, 9092]),
+            (View::ShardPorts, 2, [9092, 9093]),
+        ] {
+            let mut server = Server::new();
+            server.create("a", 2);
+            server.connection.view = view;
+            let body = server.call(start, 12, &named(&["a"]));
+            let answer: MetadataResponse<'_> = read(&body, 12);
+            assert_eq!(answer.brokers.len(), brokers);
+            assert!(answer.brokers.iter().map(|broker| broker.port).eq(ports.into_iter().take(brokers)));
+            for partition in &answer.topics[0].partitions {
+                assert!(answer.brokers.iter().any(|broker| broker.node_id == partition.leader_id));
+                assert_eq!(
+                    (&partition.replica_nodes, &partition.isr_nodes),
+                    (&vec![partition.leader_id], &vec![partition.leader_id])
+                );
+            }
+            let leaders = &answer.topics[0].partitions;
+            assert_eq!(leaders[0].leader_id == leaders[1].leader_id, brokers == 1);
+        }
+    }
+
+    #[test]
+    fn missing_topics_are_created_where_client_and_settings_agree() {
+        let check = |version, client, settings, codes: [i16; 3]| {
+            let mut server = Server::new();
+            server.config.topics.auto_create = settings;
+            let request =
+                MetadataRequest { allow_auto_topic_creation: client, ..named(&["b", "b", "bad name"]) };
+            let body = server.call(start, version, &request);
+            let answer: MetadataResponse<'_> = read(&body, version);
+            let found: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
+            assert_eq!(found, codes, "version {version}");
+        };
+        for version in 0..=13 {
+            check(version, true, true, [0, 0, 17]);
+            check(version, true, false, [3, 3, 3]);
+        }
+        for version in 4..=13 {
+            check(version, false, true, [3, 3, 3]);
+        }
+    }
+
+    #[test]
+    fn topics_are_found_by_id() {
+        for version in [12, 13] {
+            let mut server = Server::new();
+            let ids = [server.create("a", 1), TopicId([9; 16])];
+            let topics = ids.map(|topic_id| MetadataRequestTopic { topic_id, name: None });
+            let request = MetadataRequest { topics: Some(topics.into()), ..MetadataRequest::default() };
+            let body = server.call(start, version, &request);
+            let answer: MetadataResponse<'_> = read(&body, version);
+            let found: Vec<_> = answer
+                .topics
+                .iter()
+                .map(|topic| (topic.error_code, topic.name.as_deref(), topic.topic_id))
+                .collect();
+            assert_eq!(found, [(0, Some("a"), ids[0]), (100, None, ids[1])]);
+        }
+    }
+
+    #[test]
+    fn operations_are_shown_on_request() {
+        for version in [8, 10] {
+            let mut server = Server::new();
+            server.create("a", 1);
+            let request = MetadataRequest {
+                include_cluster_authorized_operations: true,
+                include_topic_authorized_operations: true,
+                ..named(&["a"])
+            };
+            let body = server.call(start, version, &request);
+            let answer: MetadataResponse<'_> = read(&body, version);
+            assert_eq!(answer.cluster_authorized_operations, CLUSTER_OPERATIONS);
+            assert_eq!(answer.topics[0].topic_authorized_operations, TOPIC_OPERATIONS);
+        }
+    }
+}

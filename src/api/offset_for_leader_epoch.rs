@@ -65,3 +65,31 @@ fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Ended>>) -> Step {
         .map(|(topic, partitions)| OffsetForLeaderTopicResult { topic: (&*topic.name).into(), partitions });
     answer.send(&OffsetForLeaderEpochResponse { throttle_time_ms: 0, topics: topics.collect() })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::protocol::messages::offset_for_leader_epoch_request::{
+        OffsetForLeaderPartition, OffsetForLeaderTopic,
+    };
+
+    use super::*;
+
+    #[test]
+    fn ends_are_answered_in_order_in_all_versions() {
+        for version in 2..=4 {
+            let mut server = Server::new();
+            server.create("a", 2);
+            let asked = |partition| OffsetForLeaderPartition { partition, ..Default::default() };
+            let topic = OffsetForLeaderTopic { topic: "a".into(), partitions: [1, 0, 2].map(asked).into() };
+            let request = OffsetForLeaderEpochRequest { topics: vec![topic], ..Default::default() };
+            let body = server.call(start, version, &request);
+            let answer: OffsetForLeaderEpochResponse<'_> = read(&body, version);
+            let results = answer.topics[0].partitions.iter();
+            let results: Vec<_> = results
+                .map(|one| (one.partition, one.error_code, one.leader_epoch, one.end_offset))
+                .collect();
+            assert_eq!(results, [(1, 56, -1, -1), (0, 0, 2, 6), (2, 3, -1, -1)]);
+        }
+    }
+}

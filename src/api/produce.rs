@@ -161,3 +161,71 @@ fn record_errors(error: &PartitionError) -> Vec<BatchIndexAndErrorMessage<'stati
         .map(|batch_index| BatchIndexAndErrorMessage { batch_index, batch_index_error_message: message() })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::base::TopicId;
+    use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use crate::protocol::{ApiKey, encode_request};
+
+    use super::*;
+
+    fn request(version: i16, id: TopicId, acks: i16, partitions: &[i32]) -> ProduceRequest<'static> {
+        let data = |index| PartitionProduceData { index, records: Records::Borrowed(b"batch") };
+        let topic = TopicProduceData {
+            name: if version < IDS_FROM { "a".into() } else { "".into() },
+            topic_id: if version < IDS_FROM { TopicId::ZERO } else { id },
+            partition_data: partitions.iter().copied().map(data).collect(),
+        };
+        ProduceRequest { acks, topic_data: vec![topic], ..ProduceRequest::default() }
+    }
+
+    fn check(acks: i16, transactional_id: Option<&'static str>, want: [(i32, i16, i64); 4]) {
+        for version in 3..=13 {
+            let mut server = Server::new();
+            let id = server.create("a", 3);
+            let transactional_id = transactional_id.map(Into::into);
+            let request = ProduceRequest { transactional_id, ..request(version, id, acks, &[2, 1, 0, 9]) };
+            let body = server.call(start, version, &request);
+            let answer: ProduceResponse<'_> = read(&body, version);
+            let results = answer.responses[0].partition_responses.iter();
+            let results: Vec<_> = results.map(|one| (one.index, one.error_code, one.base_offset)).collect();
+            assert_eq!(results, want, "version {version}");
+            assert_eq!(answer.responses[0].topic_id, if version < IDS_FROM { TopicId::ZERO } else { id });
+        }
+    }
+
+    #[test]
+    fn partitions_are_answered_in_order_in_all_versions() {
+        for acks in [1, -1] {
+            check(acks, None, [(2, 0, 5), (1, 56, -1), (0, 0, 5), (9, 3, -1)]);
+        }
+        check(2, None, [(2, 21, -1), (1, 21, -1), (0, 21, -1), (9, 3, -1)]);
+        check(-1, Some("t"), [(2, 53, -1), (1, 53, -1), (0, 53, -1), (9, 3, -1)]);
+    }
+
+    #[test]
+    fn without_acks_only_errors_are_noticed() {
+        for version in [3, 13] {
+            for (partitions, silent) in [(&[0, 2], true), (&[0, 1], false), (&[0, 9], false)] {
+                let mut server = Server::new();
+                let id = server.create("a", 3);
+                let request = request(version, id, 0, partitions);
+                let frame = encode_request(ApiKey::Produce, version, 1, None, &request).expect("encodes");
+                let step = server.dispatch(&Bytes::from(frame.to_vec()).slice(4..));
+                assert_eq!(matches!(step, Step::Silent), silent, "{step:?}");
+                assert_eq!(matches!(step, Step::Close { .. }), !silent, "{step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_topic_ids_are_told_apart_from_unknown_names() {
+        for (version, code) in [(12, 3), (13, 100)] {
+            let body = Server::new().call(start, version, &request(version, TopicId([9; 16]), 1, &[0]));
+            let answer: ProduceResponse<'_> = read(&body, version);
+            assert_eq!(answer.responses[0].partition_responses[0].error_code, code);
+        }
+    }
+}

@@ -74,3 +74,50 @@ impl Common<'_> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::image;
+    use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+    use crate::protocol::{encode_request, messages};
+
+    use super::*;
+
+    fn check(here: u16, partitions: &[i32], want: Option<u16>) {
+        let image = image(2, &[("a", 4)]);
+        let first = image.shard_of(image.topic("a").expect("there"), PartitionIndex(0)).0;
+        let asked = |partition: &i32| FetchPartition { partition: *partition, ..FetchPartition::default() };
+        for version in [4, 18] {
+            let mut topic =
+                FetchTopic { partitions: partitions.iter().map(asked).collect(), ..Default::default() };
+            if version < FETCH_IDS_FROM {
+                topic.topic = "a".into();
+            } else {
+                topic.topic_id = image.topic("a").expect("there").id;
+            }
+            let request = messages::FetchRequest { topics: vec![topic], ..Default::default() };
+            let frame = encode_request(ApiKey::Fetch, version, 1, Some("c"), &request).expect("encodes");
+            let wanted = wants_shard(&Bytes::from(frame.to_vec()).slice(4..), &image, ShardId(here ^ first));
+            assert_eq!(wanted, want.map(|shard| ShardId(shard ^ first)), "{partitions:?}");
+        }
+    }
+
+    /// Shards are counted from the one that owns partition 0.
+    #[test]
+    fn only_requests_for_one_other_shard_steer() {
+        check(1, &[0, 2], Some(0));
+        check(0, &[0, 2], None);
+        check(0, &[1, 3], Some(1));
+        check(0, &[0, 1], None);
+        check(0, &[1, 9], None);
+        check(0, &[], None);
+    }
+
+    #[test]
+    fn garbage_steers_nowhere() {
+        let image = image(2, &[]);
+        for frame in [&b""[..], &[0; 7], &[255; 40], &[0, 1, 0, 4, 0, 0, 0, 0, 0, 0, 1]] {
+            assert_eq!(wants_shard(&Bytes::from_static(frame), &image, ShardId(0)), None);
+        }
+    }
+}

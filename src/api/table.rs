@@ -82,3 +82,25 @@ fn described(context: &Context<'_>, header: &RequestHeader<'_>) -> String {
         connection.software_version,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::Server;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_served_closes_the_connection_and_says_why() {
+        let check =
+            |frame: &'static [u8], want: &str| match Server::new().dispatch(&Bytes::from_static(frame)) {
+                Step::Close { reason } => assert!(reason.contains(want), "{reason}"),
+                other => panic!("{other:?}"),
+            };
+        check(b"\0\0\0\x02\0\0\0\x01\0\x01x", "Produce version 2 of client \"x\"");
+        check(b"\0\x03\0\x63\0\0\0\x01\0\x01x\0", "Metadata version 99");
+        check(b"\x7f\0\0\0\0\0\0\x01\0\x01x", "API 32512 version 0");
+        check(b"\0\x03\0\x01\0\0\0\x01\0\x01x\0", "cannot be read");
+        check(b"\0\x03", "header");
+        check(b"", "header");
+    }
+}

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::rng::Rng;
-use crate::base::{MonoNanos, Now, ShardId, TimestampMs};
+use crate::base::{LeaderEpoch, MonoNanos, Now, Offset, ShardId, TimestampMs, TopicId, TopicPartition};
 use crate::config::Config;
 use crate::controller::{
     Controller, ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewTopic, View,
 };
 use crate::protocol::{ApiKey, Message, Reader, RequestHeader, decode_body, encode_request};
-use crate::shard::{ShardReply, ShardRequest};
+use crate::shard::{
+    Appended, EpochEnd, FetchPartition, FetchResult, Fetched, ListedOffset, PartitionError, ProducePartition,
+    ProduceResult, ShardReply, ShardRequest,
+};
 
-use super::{ApiError, ConnectionState, Context, Step};
+use super::{ApiError, ConnectionState, Context, Step, dispatch};
 
 type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 
@@ -22,7 +25,7 @@ pub(super) struct Server {
     pub controller: Controller,
     pub config: Config,
     rng: Rng,
-    connection: ConnectionState,
+    pub connection: ConnectionState,
 }
 
 impl Server {
@@ -58,26 +61,39 @@ impl Server {
         let body = Bytes::copy_from_slice(reader.rest());
         let step =
             self.in_context(|context| start(context, &header, &body)).expect("a request of this version");
-        let answer = self.finish(step);
+        let Step::Reply(frame) = self.finish(step) else { panic!("no answer") };
+        let answer = frame.to_vec();
         let header_bytes = if version >= api.flexible_from() { 5 } else { 4 };
         assert_eq!(answer[4..8], 77i32.to_be_bytes());
         answer[4 + header_bytes..].to_vec()
     }
 
-    fn finish(&mut self, step: Step) -> Vec<u8> {
-        match step {
-            Step::Reply(frame) => frame.to_vec(),
-            Step::Ask(ask) => {
-                let replies = ask.calls.iter().map(|(shard, request)| self.shard(*shard, request)).collect();
-                let next = self.in_context(|context| (ask.then)(context, replies));
-                self.finish(next)
-            }
-            other => panic!("no answer but {other:?}"),
-        }
+    /// Dispatches a request (without size prefix) to its last step.
+    pub fn dispatch(&mut self, frame: &Bytes) -> Step {
+        let step = self.in_context(|context| dispatch(context, frame));
+        self.finish(step)
+    }
+
+    /// Creates a topic and gives its id.
+    pub fn create(&mut self, name: &str, partitions: i32) -> TopicId {
+        let request = create_topics_request(&[(name, partitions)]);
+        self.shard(ShardId(0), &ShardRequest::Controller(request));
+        self.controller.image().topic(name).expect("just created").id
+    }
+
+    fn finish(&mut self, step: Step) -> Step {
+        let Step::Ask(ask) = step else { return step };
+        assert!(ask.calls.is_sorted_by(|(one, _), (next, _)| one < next), "one call per shard, ascending");
+        let replies = ask.calls.iter().map(|(shard, request)| self.shard(*shard, request)).collect();
+        let next = self.in_context(|context| (ask.then)(context, replies));
+        self.finish(next)
     }
 
     fn shard(&mut self, shard: ShardId, request: &ShardRequest) -> ShardReply {
-        let ShardRequest::Controller(request) = request else { panic!("only the controller is here") };
+        let request = match request {
+            ShardRequest::Controller(request) => request,
+            data => return stored(data),
+        };
         assert_eq!(shard, ShardId(0));
         let decision = self.controller.decide(request, &mut self.rng);
         for record in &decision.records {
@@ -100,11 +116,82 @@ impl Server {
     }
 }
 
+/// What a shard says whose partitions all begin at offset 5 and hold the bytes "batch"; those with odd numbers have
+/// failed.
+fn stored(request: &ShardRequest) -> ShardReply {
+    match request {
+        ShardRequest::Produce(request) => ShardReply::Produce(
+            request
+                .partitions
+                .iter()
+                .map(|ProducePartition { partition, .. }| ProduceResult {
+                    partition: *partition,
+                    outcome: healthy(*partition).map(|()| Appended {
+                        base_offset: Offset(5),
+                        log_append_time: TimestampMs::NONE,
+                        log_start: Offset(5),
+                    }),
+                })
+                .collect(),
+        ),
+        ShardRequest::Fetch(request) => ShardReply::Fetch(
+            request
+                .partitions
+                .iter()
+                .map(|FetchPartition { partition, .. }| FetchResult {
+                    partition: *partition,
+                    outcome: healthy(*partition).map(|()| Fetched {
+                        high_watermark: Offset(6),
+                        last_stable_offset: Offset(6),
+                        log_start: Offset(5),
+                        diverging: None,
+                        records: vec![Bytes::from_static(b"batch").into()],
+                    }),
+                })
+                .collect(),
+        ),
+        ShardRequest::ListOffsets(partitions) => ShardReply::ListOffsets(
+            partitions
+                .iter()
+                .map(|asked| {
+                    healthy(asked.partition).map(|()| ListedOffset {
+                        offset: Offset(5),
+                        timestamp: TimestampMs(7),
+                        leader_epoch: LeaderEpoch(2),
+                    })
+                })
+                .collect(),
+        ),
+        ShardRequest::OffsetForLeaderEpoch(partitions) => ShardReply::OffsetForLeaderEpoch(
+            partitions
+                .iter()
+                .map(|asked| {
+                    healthy(asked.partition).map(|()| EpochEnd { epoch: LeaderEpoch(2), end: Offset(6) })
+                })
+                .collect(),
+        ),
+        other => panic!("no shard is asked {other:?} here"),
+    }
+}
+
+fn healthy(partition: TopicPartition) -> Result<(), PartitionError> {
+    if partition.partition.0 % 2 == 0 { Ok(()) } else { Err(PartitionError::StorageFailed) }
+}
+
 /// The image of a server with these topics and partition counts.
 pub(super) fn image(shards: u16, topics: &[(&str, i32)]) -> Arc<MetadataImage> {
     let config = Config::default();
     let own = ControllerConfig { shards, ..ControllerConfig::new("0123456789abcdefghijkl".into(), &config) };
     let mut controller = Controller::new(own);
+    let request = create_topics_request(topics);
+    for record in &controller.decide(&request, &mut Rng::seeded(7)).records {
+        let offset = controller.image().version;
+        controller.replay(record, offset).expect("the controller's own record");
+    }
+    controller.image()
+}
+
+fn create_topics_request(topics: &[(&str, i32)]) -> ControllerRequest {
     let topics = topics.iter().map(|(name, partitions)| NewTopic {
         name: (*name).to_owned(),
         partitions: *partitions,
@@ -113,12 +200,7 @@ pub(super) fn image(shards: u16, topics: &[(&str, i32)]) -> Arc<MetadataImage> {
         configs: BTreeMap::new(),
         internal: false,
     });
-    let request = ControllerRequest::CreateTopics { topics: topics.collect(), validate_only: false };
-    for record in &controller.decide(&request, &mut Rng::seeded(7)).records {
-        let offset = controller.image().version;
-        controller.replay(record, offset).expect("the controller's own record");
-    }
-    controller.image()
+    ControllerRequest::CreateTopics { topics: topics.collect(), validate_only: false }
 }
 
 fn api_key<'m, M: Message<'m>>(_: &M) -> i16 {
