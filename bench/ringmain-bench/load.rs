@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringmain::protocol::ApiKey;
 
@@ -85,7 +85,12 @@ pub fn produce(topic: &Topic, load: &ProduceLoad) -> Result<Stats, BenchError> {
     let parts = parts
         .into_iter()
         .map(|(sockets, lines)| (sockets, Produce::new(window, lines, load.batch.clone(), load.acks)));
-    let done = drive(parts.collect())?;
+    let (mut done, unanswered) = drive(parts.collect())?;
+    match load.pace {
+        // A closed loop leaves so few that a broker which does not answer them is stuck, not slow.
+        Loop::Closed { .. } if unanswered > 0 => return Err(BenchError::Unanswered(unanswered)),
+        _ => done.iter_mut().for_each(|workload| workload.give_up(Instant::now())),
+    }
     if load.acks != 0 {
         check_kept(&before, &topic.offsets(End::End)?, &done)?;
     }
@@ -158,18 +163,27 @@ pub fn fetch(
         .into_iter()
         .map(|(sockets, readings)| (sockets, Fetch::new(window, settings.clone(), readings)))
         .collect();
-    let done = drive(parts)?;
+    let (done, unanswered) = drive(parts)?;
+    if unanswered > 0 {
+        return Err(BenchError::Unanswered(unanswered));
+    }
     Ok(merged(window, done.iter().map(|workload| &workload.stats)))
 }
 
-/// One thread per part.
-fn drive<W: Workload + Send>(parts: Vec<(Vec<Socket>, W)>) -> Result<Vec<W>, BenchError> {
+/// One thread per part. Returns the parts and how many requests nobody answered.
+fn drive<W: Workload + Send>(parts: Vec<(Vec<Socket>, W)>) -> Result<(Vec<W>, usize), BenchError> {
     thread::scope(|scope| {
         let run = |(sockets, mut workload): (Vec<Socket>, W)| {
-            scope.spawn(move || engine::run(sockets, &mut workload).map(|()| workload))
+            scope.spawn(move || engine::run(sockets, &mut workload).map(|unanswered| (workload, unanswered)))
         };
         let threads: Vec<_> = parts.into_iter().map(run).collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| BenchError::Thread)?).collect()
+        let (mut workloads, mut unanswered) = (Vec::new(), 0);
+        for thread in threads {
+            let (workload, left) = thread.join().map_err(|_| BenchError::Thread)??;
+            workloads.push(workload);
+            unanswered += left;
+        }
+        Ok((workloads, unanswered))
     })
 }
 

@@ -165,6 +165,13 @@ impl Produce {
         found
     }
 
+    /// Counts what was never answered as having waited until now, which is the least it would have.
+    pub fn give_up(&mut self, now: Instant) {
+        for waiting in self.lines.iter_mut().flat_map(|line| line.in_flight.drain(..)) {
+            self.stats.abandoned(waiting.due, waiting.issued, now);
+        }
+    }
+
     fn line(&mut self, connection: usize) -> Result<&mut Line, BenchError> {
         self.lines.get_mut(connection).ok_or(BenchError::Answer)
     }

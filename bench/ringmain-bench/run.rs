@@ -49,6 +49,7 @@ pub fn produce(args: &ProduceArgs) -> Result<(), BenchError> {
     let (stats, loader) = stats;
     report.figures = figures(&stats, &args.target, loader);
     if args.rate.is_some() {
+        report.figures.push(Figure::new("unanswered", to_f64(stats.unanswered), "requests"));
         report.figures.extend(percentiles("service time", &stats.service));
     }
     if let Some(floor) = floor {

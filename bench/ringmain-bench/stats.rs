@@ -26,6 +26,8 @@ pub struct Stats {
     pub requests: u64,
     pub records: u64,
     pub bytes: u64,
+    /// Requests of an overloaded broker that nobody waited for any longer.
+    pub unanswered: u64,
     /// From the instant a request was due: when it was made, in a closed loop.
     pub latency: Histogram<u64>,
     /// From the instant it was handed to the connection.
@@ -34,7 +36,15 @@ pub struct Stats {
 
 impl Stats {
     pub fn new(window: Window) -> Stats {
-        Stats { window, requests: 0, records: 0, bytes: 0, latency: histogram(), service: histogram() }
+        Stats {
+            window,
+            requests: 0,
+            records: 0,
+            bytes: 0,
+            unanswered: 0,
+            latency: histogram(),
+            service: histogram(),
+        }
     }
 
     /// Counts what is done within the window; times what was due within it, however late it was done.
@@ -44,6 +54,15 @@ impl Stats {
             self.records += records;
             self.bytes += bytes;
         }
+        self.time(due, issued, now);
+    }
+
+    pub fn abandoned(&mut self, due: Instant, issued: Instant, now: Instant) {
+        self.unanswered += 1;
+        self.time(due, issued, now);
+    }
+
+    fn time(&mut self, due: Instant, issued: Instant, now: Instant) {
         if due >= self.window.start && due < self.window.end {
             self.latency.saturating_record(nanos(now.saturating_duration_since(due)));
             self.service.saturating_record(nanos(now.saturating_duration_since(issued)));
@@ -54,6 +73,7 @@ impl Stats {
         self.requests += other.requests;
         self.records += other.records;
         self.bytes += other.bytes;
+        self.unanswered += other.unanswered;
         self.latency.add(&other.latency).expect("all histograms have one shape");
         self.service.add(&other.service).expect("all histograms have one shape");
     }
