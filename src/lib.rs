@@ -1,4 +1,75 @@
 //! Ringmain: a Kafka-compatible event broker for Linux servers with NVMe drives.
+//!
+//! One binary, thread per core, no state shared between cores, direct I/O, durable before it acknowledges. This page is
+//! the architecture as built; each module's head says what it owns, where it lives, what it does not know, its limits
+//! and its file format.
+//!
+//! # Following one produce request
+//!
+//! 1. [`server`]'s connection reads a frame into a buffer that becomes [`bytes::Bytes`], opens the answer's place (answers
+//!    leave in request order) and calls [`api::dispatch`]: synchronous, so the appends of one connection keep their order,
+//!    and not waiting, so the next request starts before this one is durable.
+//! 2. [`api`] decodes, finds the owning shards in the cluster's image and returns a [`api::Step`]: ask these shards, then
+//!    go on with this closure. Record bytes are slices of the frame.
+//! 3. The [`runtime`] passes the question to the local [`shard`] by call, to another one over the mesh.
+//! 4. The shard's partition ([`log`]) checks the batch and copies it once, checksumming as it goes, into block-aligned
+//!    memory that is tail cache and write buffer at once, patching base offset and leader epoch (outside the checksum).
+//!    Small batches are queued for the [`commit`] log; a batch of 64 KiB or more goes straight to its segment, whole
+//!    blocks only, the rest of its last block to the commit log.
+//! 5. When the tasks that were ready have run, the shard's `turn` gathers one commit group of everything that waits, and
+//!    the runtime writes it with one `O_DIRECT | O_DSYNC` write into pre-written blocks.
+//! 6. The completion moves the flushed offset, which releases the answer and wakes fetches that wait for data.
+//!
+//! A fetch finds its batches in the tail's memory and sends them from there as a gather list (`sendmsg`), no byte copied
+//! in user space; older ones are read by direct I/O, verified, and sent from the buffer they were read into.
+//!
+//! # Shape
+//!
+//! | module | what | may use |
+//! |---|---|---|
+//! | [`base`] | ids, offsets, checksums, chunks, time, disk operations as values, counters | nothing |
+//! | [`config`] | settings as written and as resolved; Kafka's config tables | base |
+//! | [`protocol`] | wire primitives, headers; messages generated from schema/kafka | base |
+//! | [`record`] | record batch v2: check, patch, build, read | base |
+//! | [`log`] | one partition's log; pure | base, config, record |
+//! | [`commit`] | the shard's commit log; pure | base |
+//! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
+//! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
+//! | [`api`] | one file per API: decode → ask → answer; pure | shard, controller, protocol, record, config, base |
+//! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | shard, log, commit, controller, config, base |
+//! | [`server`] | listeners, connections, steering, start, stop | api, runtime, admin, protocol, config, base |
+//! | [`admin`] | HTTP for metrics and health, own thread | base |
+//! | [`client`] | a Kafka client | protocol, record, base |
+//! | [`cli`] | subcommands | config, server, runtime (errors), client |
+//!
+//! `tests/tidy.rs` holds the code to this table.
+//!
+//! # Durability
+//!
+//! A partition's bytes are in one of two places on stable storage: its segment file below the segment's stable end, the
+//! commit log above. Commit files are fixed-size, written once at creation and recycled. Before one is filled anew, the
+//! partitions it covers write their whole blocks, sync, log the rest of the last block again (an acknowledged byte is
+//! never overwritten), and a checkpoint says where recovery begins. One file is always held back for those re-logged
+//! tails, so that freeing can finish under any load. Recovery ([`runtime::recovery`]) replays the commit logs into
+//! segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is in
+//! segments, which is why a changed number of shards costs nothing.
+//!
+//! The first failed write or sync ends the process (exit code 74); nothing after it is acknowledged. A full disk refuses
+//! appends with a retriable error and tries again what it had refused.
+//!
+//! # Where this differs from the first design
+//!
+//! - `config` sits right above `base`, because log, controller and api act on resolved topic settings.
+//! - Disk operations are values in `base::io`: log and commit log decide them, the shard numbers them, the runtime
+//!   performs them.
+//! - The partition's owner shard is not stored but a function of the topic's creation number and the shard count
+//!   ([`base::shard_of`]): every shard agrees without asking.
+//! - Metadata records are FlatBuffers (schema/metadata.fbs) inside ordinary record batches of an ordinary partition on
+//!   shard 0, so that they have the same log, commit log and recovery as user data.
+//! - The direct path is chosen per batch at append, not per waiting run at gather time: memory is laid out for it then.
+//! - Topics that acknowledge from memory (`flush.messages` above 1) are nevertheless committed at the next group: the
+//!   commit log makes that cheap, so their bounds are always kept.
+//! - The client is blocking (std sockets): command line, bench and tests need no executor.
 
 pub mod admin;
 pub mod api;

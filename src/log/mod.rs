@@ -27,7 +27,8 @@ mod tail;
 pub use epochs::EpochCache;
 pub use index::{IndexedBatch, SparseIndex};
 pub use partition::{
-    Accepted, AppendError, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment, ToLog,
+    Accepted, AppendError, AppendRules, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment,
+    ToLog,
 };
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, scan_for_batch, scan_for_offset, scan_for_time};

@@ -28,6 +28,16 @@ pub struct LogLimits {
     pub create_allocate_bytes: u64,
 }
 
+/// Under which rules a batch is appended.
+#[derive(Clone, Copy, Debug)]
+pub struct AppendRules<'a> {
+    pub now: Now,
+    pub settings: &'a TopicSettings,
+    pub limits: &'a LogLimits,
+    /// Produce v7 and later.
+    pub zstd_allowed: bool,
+}
+
 #[derive(Debug)]
 pub struct PartitionLog {
     pub id: TopicPartition,
@@ -227,14 +237,12 @@ impl PartitionLog {
     /// Checks `batch` (exactly one record batch, as it came) and appends it.
     pub fn append(
         &mut self,
-        now: Now,
         batch: &Bytes,
-        settings: &TopicSettings,
-        zstd_allowed: bool,
-        limits: &LogLimits,
+        rules: &AppendRules<'_>,
         allocate: Allocate<'_>,
         out: &mut LogEffects,
     ) -> Result<Accepted, AppendError> {
+        let AppendRules { now, settings, limits, zstd_allowed } = *rules;
         let header = record::validate_header(batch, &produce_limits(now, settings, zstd_allowed))?;
         let sequenced = sequenced(&header);
         if let Some(sequenced) = &sequenced

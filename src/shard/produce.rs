@@ -7,7 +7,7 @@ use crate::base::hash::IdMap;
 use crate::base::{Now, ProducerEpoch, ProducerId};
 use bytes::Bytes;
 
-use crate::log::{Accepted, AppendError, LogEffects};
+use crate::log::{Accepted, AppendError, AppendRules, LogEffects};
 use crate::record::BatchHeader;
 
 use super::partitions::Ack;
@@ -87,7 +87,7 @@ impl Shard {
         let partition = self.partitions.get_mut(slot).expect("found above");
         let relaxed = partition.acknowledges_from_memory();
         let durable = accepted.end <= partition.log.flushed_offset();
-        let waits = !durable && !(relaxed && from_memory);
+        let waits = !(durable || relaxed && from_memory);
         if let Some((wait, index)) = ack_of
             && waits
         {
@@ -117,16 +117,9 @@ impl Shard {
         let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
         let before = partition.log.log_end();
         let mut out = LogEffects::default();
-        let limits = &self.config.limits;
-        let result = partition.log.append(
-            now,
-            records,
-            &partition.settings,
-            zstd_allowed,
-            limits,
-            &mut *self.allocate,
-            &mut out,
-        );
+        let rules =
+            AppendRules { now, settings: &partition.settings, limits: &self.config.limits, zstd_allowed };
+        let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
         let after = partition.log.log_end();
         self.absorb(slot, out, effects);
         let counters = &mut self.counters;

@@ -301,7 +301,7 @@ impl<'a> Scan<'a> {
     }
 
     fn header(&mut self) -> Result<Option<BatchHeader>, RecoveryError> {
-        self.read_header(&mut vec![0; BATCH_HEADER_BYTES])
+        self.read_header(&mut [0; BATCH_HEADER_BYTES])
     }
 
     /// `None` at the end, at zeros, and at anything that is no batch.
