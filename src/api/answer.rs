@@ -4,9 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::protocol::{
-    ApiKey, DecodeError, EncodeError, Message, RequestHeader, decode_body, encode_response,
-};
+use crate::protocol::{ApiKey, DecodeError, EncodeError, Message, Reader, RequestHeader, encode_response};
 
 use super::Step;
 
@@ -27,9 +25,10 @@ pub enum ApiError {
 /// The request in a body, in the header's version.
 ///
 /// # Errors
-/// When the body is not exactly that.
+/// When the body does not begin with that. What follows is ignored, as Kafka does: librdkafka 2.16 sends bytes too many in
+/// Metadata v13.
 pub(super) fn decode<'a, M: Message<'a>>(header: &RequestHeader<'_>, body: &'a Bytes) -> Result<M, ApiError> {
-    Ok(decode_body(body, header.api_version)?)
+    Ok(M::decode(&mut Reader::new(body), header.api_version)?)
 }
 
 /// Answers at once.
