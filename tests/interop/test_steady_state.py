@@ -1,0 +1,90 @@
+"""Once a client knows the server, its requests are served where they arrive: shards send each other nothing."""
+
+import confluent_kafka
+import kafka
+from clients import SECONDS, create_topic
+
+REQUESTS = 1000
+WARM_UP = 200
+
+
+def confluent_produces(producer, topic, count):
+    """One produce request for each record: each is flushed before the next."""
+    for at in range(count):
+        producer.produce(topic, key=b"%d" % at, value=b"v", partition=at % 8)
+        assert producer.flush(SECONDS) == 0
+
+
+def confluent_consumer(address, topic, **settings):
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": address, "group.id": "unused", "enable.auto.commit": False, **settings}
+    )
+    consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in range(8)])
+    return consumer
+
+
+def confluent_consumes(consumer, count):
+    for _ in range(count):
+        message = consumer.poll(SECONDS)
+        assert message is not None and message.error() is None, message and message.error()
+
+
+def check_confluent(server, topic):
+    create_topic(server.address, topic)
+    producer = confluent_kafka.Producer({"bootstrap.servers": server.address, "linger.ms": 0, "acks": "all"})
+    confluent_produces(producer, topic, WARM_UP)
+    before = server.cross_shard_messages("produce")
+    confluent_produces(producer, topic, REQUESTS)
+    assert server.cross_shard_messages("produce") == before
+
+    # A small fetch size makes every few records a request of their own.
+    consumer = confluent_consumer(server.address, topic, **{"fetch.message.max.bytes": 100, "queued.min.messages": 1})
+    try:
+        confluent_consumes(consumer, WARM_UP)
+        before = server.cross_shard_messages("fetch")
+        confluent_consumes(consumer, REQUESTS)
+        assert server.cross_shard_messages("fetch") == before
+    finally:
+        consumer.close()
+
+
+def test_confluent_on_one_port(server, topic):
+    check_confluent(server, topic)
+
+
+def test_confluent_with_shard_ports(shard_ports_server, topic):
+    check_confluent(shard_ports_server, topic)
+
+
+def test_kafka_python_with_shard_ports(shard_ports_server, topic):
+    server = shard_ports_server
+    create_topic(server.address, topic)
+    producer = kafka.KafkaProducer(bootstrap_servers=server.address, linger_ms=0)
+
+    def produce(count):
+        for at in range(count):
+            producer.send(topic, key=b"%d" % at, value=b"v", partition=at % 8).get(timeout=SECONDS)
+
+    try:
+        produce(WARM_UP)
+        before = server.cross_shard_messages("produce")
+        produce(REQUESTS)
+        assert server.cross_shard_messages("produce") == before
+    finally:
+        producer.close(timeout=5)
+
+    consumer = kafka.KafkaConsumer(
+        bootstrap_servers=server.address, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False,
+        max_partition_fetch_bytes=1000, consumer_timeout_ms=SECONDS * 1000,
+    )  # fmt: skip
+    try:
+        consumer.assign([kafka.TopicPartition(topic, number) for number in range(8)])
+        consumer.seek_to_beginning()
+        for _ in range(WARM_UP):
+            next(consumer)
+        before = server.cross_shard_messages("fetch")
+        for _ in range(REQUESTS):
+            next(consumer)
+        assert server.cross_shard_messages("fetch") == before
+    finally:
+        consumer.close()
