@@ -7,7 +7,7 @@ use crate::config::{Advertise, Config};
 use crate::controller::View;
 
 /// Names of clients that keep one connection per node id, whatever the node's address.
-const SHARD_CLIENTS: [&str; 4] = ["apache-kafka-java", "kgo", "sarama", "ringmain"];
+const SHARD_CLIENTS: [&str; 5] = ["apache-kafka-java", "kgo", "sarama", "ringmain", "ringmain-bench"];
 
 /// First librdkafka (major, minor) that keeps nodes at one address apart.
 const RDKAFKA_FROM: (u32, u32) = (2, 10);
@@ -54,6 +54,7 @@ mod tests {
         check("kgo", "v1.22.0", View::Shards);
         check("sarama", "1.61.0", View::Shards);
         check("ringmain", "0.1.0", View::Shards);
+        check("ringmain-bench", "0.1.0", View::Shards);
         check("librdkafka", "2.10.0", View::Shards);
         check("librdkafka", "3.0.0-RC1", View::Shards);
         check("librdkafka", "2.9.9", View::Server);
