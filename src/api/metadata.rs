@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::base::{PartitionIndex, TopicId};
 use crate::controller::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, NewTopic, TopicImage,
-    is_internal_topic,
+    is_internal_topic, is_topic_name,
 };
 use crate::protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -73,6 +73,11 @@ fn creation_outcome(result: &Result<CreatedTopic, ControllerError>) -> ErrorCode
         Ok(_) | Err(ControllerError::TopicExists(_)) => ErrorCode::LeaderNotAvailable,
         Err(error) => controller_error(error),
     }
+}
+
+/// What a name that nothing was done about is answered with.
+fn missing(name: &str) -> ErrorCode {
+    if is_topic_name(name) { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException }
 }
 
 enum Asked {
@@ -162,7 +167,7 @@ impl Query {
         let unknown = MetadataResponseTopic::default();
         match asked {
             Asked::Name(name) => {
-                let outcome = outcomes.get(name).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition);
+                let outcome = outcomes.get(name).copied().unwrap_or_else(|| missing(name));
                 MetadataResponseTopic {
                     error_code: outcome.code(),
                     name: Some(name.as_str().into()),
@@ -287,10 +292,10 @@ mod tests {
         };
         for version in 0..=13 {
             check(version, true, true, [0, 0, 17]);
-            check(version, true, false, [3, 3, 3]);
+            check(version, true, false, [3, 3, 17]);
         }
         for version in 4..=13 {
-            check(version, false, true, [3, 3, 3]);
+            check(version, false, true, [3, 3, 17]);
         }
     }
 

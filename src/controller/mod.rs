@@ -14,7 +14,7 @@ mod topics;
 
 pub use decide::{Controller, ControllerConfig, Decision};
 pub use image::{MetadataImage, PartitionImage, TopicImage, View};
-pub use names::is_internal_topic;
+pub use names::{is_internal_topic, is_topic_name};
 pub use record::MetadataRecordError;
 pub use request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,

@@ -12,6 +12,12 @@ pub fn is_internal_topic(name: &str) -> bool {
     matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }
 
+/// Whether a topic could have this name.
+#[must_use]
+pub fn is_topic_name(name: &str) -> bool {
+    check(name).is_ok()
+}
+
 /// # Errors
 /// What is wrong with the name, for the client's eyes.
 pub(super) fn check(name: &str) -> Result<(), String> {
