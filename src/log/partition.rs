@@ -243,14 +243,16 @@ impl PartitionLog {
         out: &mut LogEffects,
     ) -> Result<Accepted, AppendError> {
         let AppendRules { now, settings, limits, zstd_allowed } = *rules;
-        let header = record::validate_header(batch, &produce_limits(now, settings, zstd_allowed))?;
+        let header = record::validate_header(batch, &produce_limits(now, settings, zstd_allowed))
+            .map_err(|problem| damage_first(batch, problem))?;
         let sequenced = sequenced(&header);
         if let Some(sequenced) = &sequenced
             && let Some(duplicate) = self.admit(sequenced)?
         {
             return Ok(duplicate);
         }
-        record::validate_records(batch, &header, settings.compact)?;
+        record::validate_records(batch, &header, settings.compact)
+            .map_err(|problem| damage_first(batch, problem))?;
         self.roll_if_due(now, batch.len(), &header, settings, out);
         let stamped = self.stamp(now, batch, &header, settings)?;
         let direct = batch.len() >= limits.direct_run_bytes;
@@ -566,6 +568,18 @@ impl PartitionLog {
         let segment = draining.unwrap_or(&mut self.active);
         assert_eq!(segment.id.base, base, "completions are for segments being written");
         change(segment, &mut out.ops);
+    }
+}
+
+/// A batch damaged on its way may look wrong in any field. The checksum tells that, which a client may send again, from
+/// the client's own mistake.
+fn damage_first(batch: &[u8], problem: BatchError) -> BatchError {
+    match BatchHeader::parse(batch) {
+        Ok(header) if header.total_bytes() == batch.len() => match record::batch_crc(batch) {
+            computed if computed != header.crc => BatchError::Crc { claimed: header.crc, computed },
+            _ => problem,
+        },
+        _ => problem,
     }
 }
 
