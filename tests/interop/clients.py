@@ -222,7 +222,7 @@ def kcat_produce(address, topic, records, *arguments):
 
 
 def kcat_read(address, topic, partitions=PARTITIONS):
-    """kcat -C reads every partition of a topic when none is named, without a group."""
+    """Every partition up to its end."""
     out = b""
     for number in range(partitions):
         out += run(["kcat", "-C", "-b", address, "-t", topic, "-p", str(number), "-o", "beginning", "-e", "-q", "-K", "\t"])

@@ -71,11 +71,18 @@ class Server:
 
     def cross_shard_messages(self, api):
         """How many requests of one API shards have sent each other since the start."""
+        return self._counter("ringmain_cross_shard_messages_total", api)
+
+    def requests(self, api):
+        """How many requests of one API clients have sent since the start."""
+        return self._counter("ringmain_requests_total", api)
+
+    def _counter(self, name, api):
         with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-        pattern = rf'^ringmain_cross_shard_messages_total{{[^}}]*api="{api}"[^}}]*}} (\d+)'
+        pattern = rf'^{name}{{[^}}]*api="{api}"[^}}]*}} (\d+)'
         values = re.findall(pattern, text, re.MULTILINE)
-        assert values, f"no counter for {api}\n{text}"
+        assert values, f"no {name} for {api}\n{text}"
         return sum(map(int, values))
 
     def read_log(self):

@@ -37,12 +37,14 @@ def check_confluent(server, topic):
     confluent_produces(producer, topic, REQUESTS)
     assert server.cross_shard_messages("produce") == before
 
-    # A small fetch size makes every few records a request of their own.
-    consumer = confluent_consumer(server.address, topic, **{"fetch.message.max.bytes": 100, "queued.min.messages": 1})
+    # A small fetch size and queue make every few records a request of their own.
+    small = {"fetch.message.max.bytes": 100, "queued.min.messages": 1, "fetch.queue.backoff.ms": 1}
+    consumer = confluent_consumer(server.address, topic, **small)
     try:
         confluent_consumes(consumer, WARM_UP)
-        before = server.cross_shard_messages("fetch")
+        before, requests = server.cross_shard_messages("fetch"), server.requests("fetch")
         confluent_consumes(consumer, REQUESTS)
+        assert server.requests("fetch") - requests > REQUESTS // 20
         assert server.cross_shard_messages("fetch") == before
     finally:
         consumer.close()
@@ -75,16 +77,17 @@ def test_kafka_python_with_shard_ports(shard_ports_server, topic):
 
     consumer = kafka.KafkaConsumer(
         bootstrap_servers=server.address, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False,
-        max_partition_fetch_bytes=1000, consumer_timeout_ms=SECONDS * 1000,
+        max_partition_fetch_bytes=100, consumer_timeout_ms=SECONDS * 1000,
     )  # fmt: skip
     try:
         consumer.assign([kafka.TopicPartition(topic, number) for number in range(8)])
         consumer.seek_to_beginning()
         for _ in range(WARM_UP):
             next(consumer)
-        before = server.cross_shard_messages("fetch")
+        before, requests = server.cross_shard_messages("fetch"), server.requests("fetch")
         for _ in range(REQUESTS):
             next(consumer)
+        assert server.requests("fetch") - requests > REQUESTS // 20
         assert server.cross_shard_messages("fetch") == before
     finally:
         consumer.close()
