@@ -145,3 +145,17 @@ def test_node_produces(server, topic, client, settings):
     create_topic(server.address, topic)
     node_produce(client, server.address, topic, RECORDS, **settings)
     check_same(RECORDS, confluent_read(server.address, topic))
+
+
+@pytest.mark.parametrize("client", ["confluent", "kafka_python", "aiokafka", "kafkajs", "java"])
+def test_first_record_creates_the_topic(server, topic, client):
+    """With each client's defaults; the topic has the server's default number of partitions, 1."""
+    produce = {
+        "confluent": confluent_produce,
+        "kafka_python": kafka_python_produce,
+        "aiokafka": aiokafka_produce,
+        "kafkajs": lambda *arguments: node_produce("kafkajs", *arguments),
+        "java": java_produce,
+    }
+    produce[client](server.address, topic, RECORDS)
+    check_same(RECORDS, confluent_read(server.address, topic, 1))
