@@ -102,9 +102,23 @@ class Server:
         shutil.rmtree(self.directory)
 
 
+class Elsewhere:
+    """A broker that runs already. Apache Kafka must pass the tests too, which is how they are known to ask for no more."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def read_log(self):
+        return "the broker at RINGMAIN_TEST_BOOTSTRAP has its own log"
+
+    def stop(self):
+        pass
+
+
 @pytest.fixture(scope="module")
 def server():
-    running = Server().wait_ready()
+    elsewhere = os.environ.get("RINGMAIN_TEST_BOOTSTRAP")
+    running = Elsewhere(elsewhere) if elsewhere else Server().wait_ready()
     yield running
     running.stop()
 

@@ -6,7 +6,9 @@ import json
 import zipfile
 
 import pytest
-from clients import HOME, Record, by_key, confluent_messages, confluent_produce, create_topic, kcat_produce
+from clients import (
+    HOME, Record, by_key, confluent_messages, confluent_produce, create_topic, java_produce, kcat_produce,
+)  # fmt: skip
 
 FLIGHTS = 336_776
 
@@ -37,4 +39,10 @@ def test_flights(server, topic, flights, codec):
 def test_flights_through_kcat(server, topic, flights):
     create_topic(server.address, topic)
     kcat_produce(server.address, topic, flights, "-z", "zstd")
+    check_stored(server, topic, flights)
+
+
+def test_flights_through_java(server, topic, flights):
+    create_topic(server.address, topic)
+    java_produce(server.address, topic, flights, "lz4")
     check_stored(server, topic, flights)
