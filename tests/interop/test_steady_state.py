@@ -2,7 +2,11 @@
 
 import confluent_kafka
 import kafka
-from clients import SECONDS, create_topic
+import pytest
+from clients import (
+    SECONDS, aiokafka_produce, aiokafka_read, check_same, confluent_produce, confluent_read, create_topic,
+    java_produce, kafka_python_produce, kafka_python_read, kcat_produce, kcat_read, keyed_records, node_produce,
+)  # fmt: skip
 
 REQUESTS = 1000
 WARM_UP = 200
@@ -91,3 +95,51 @@ def test_kafka_python_with_shard_ports(shard_ports_server, topic):
         assert server.cross_shard_messages("fetch") == before
     finally:
         consumer.close()
+
+
+RECORDS = keyed_records(2000)
+PRODUCE = {
+    "confluent": confluent_produce,
+    "kafka_python": kafka_python_produce,
+    "aiokafka": aiokafka_produce,
+    "kcat": kcat_produce,
+    "java": java_produce,
+    "kafkajs": lambda *what: node_produce("kafkajs", *what),
+    "platformatic": lambda *what: node_produce("platformatic", *what),
+}
+READ = {"confluent": confluent_read, "kafka_python": kafka_python_read, "aiokafka": aiokafka_read, "kcat": kcat_read}
+
+
+def check_direct(server, api, work):
+    """Everything `work` asks of the two shards goes to the one that answers it, from the first request on."""
+    crossed, requests = server.cross_shard_messages(api), server.requests(api)
+    done = work()
+    assert server.requests(api) - requests >= 2
+    assert server.cross_shard_messages(api) == crossed
+    return done
+
+
+@pytest.mark.parametrize("client", PRODUCE)
+def test_producers_with_shard_ports(shard_ports_server, topic, client):
+    server = shard_ports_server
+    create_topic(server.address, topic)
+    check_direct(server, "produce", lambda: PRODUCE[client](server.address, topic, RECORDS))
+    check_same(RECORDS, confluent_read(server.address, topic))
+
+
+@pytest.mark.parametrize("client", READ)
+def test_consumers_with_shard_ports(shard_ports_server, topic, client):
+    server = shard_ports_server
+    create_topic(server.address, topic)
+    confluent_produce(server.address, topic, RECORDS)
+    check_same(RECORDS, check_direct(server, "fetch", lambda: READ[client](server.address, topic)))
+
+
+def test_the_counters_count(server, topic):
+    """kafka-python is shown one node and uses one connection for all partitions: the zeros above are real."""
+    create_topic(server.address, topic)
+    produced, fetched = (server.cross_shard_messages(api) for api in ("produce", "fetch"))
+    kafka_python_produce(server.address, topic, RECORDS)
+    check_same(RECORDS, kafka_python_read(server.address, topic))
+    assert server.cross_shard_messages("produce") > produced
+    assert server.cross_shard_messages("fetch") > fetched
