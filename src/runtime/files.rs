@@ -51,9 +51,10 @@ enum Mode {
 }
 
 /// glommio decides once per thread and device whether polled I/O works, by one read of the first file it opens; on an
-/// empty file it decides wrongly and later reads fail. So the first file is this one.
-pub async fn probe(data: &Path) -> io::Result<()> {
-    let path = data.join("meta/probe");
+/// empty file it decides wrongly and later reads fail. So the first file is this one, and each shard has its own: writing
+/// it makes it empty for a moment.
+pub async fn probe(data: &Path, shard: ShardId) -> io::Result<()> {
+    let path = data.join(format!("meta/probe-{shard}"));
     fs::write(&path, vec![0; 4096]).and_then(|()| fs::File::open(&path)?.sync_all())?;
     let file = DmaFile::open(&path).await.map_err(plain_error)?;
     file.close().await.map_err(plain_error)
@@ -74,7 +75,16 @@ impl Files {
 
     /// Performs one operation. Never dropped before it ends: its task is detached.
     pub async fn perform(&self, op: IoOp) -> IoDone {
-        match self.try_perform(op).await {
+        // A read that fails costs only its reader, so this line is all an operator hears of it.
+        let read = match &op {
+            IoOp::ReadSegment { segment, position, length } => Some((*segment, *position, *length)),
+            _ => None,
+        };
+        let outcome = self.try_perform(op).await;
+        if let (Err(error), Some((segment, position, length))) = (&outcome, read) {
+            tracing::error!(shard = %self.shard, ?segment, position, length, %error, "a segment cannot be read");
+        }
+        match outcome {
             Ok(done) => done,
             Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => IoDone::DiskFull,
             Err(error) if error.raw_os_error() == Some(libc::EDQUOT) => IoDone::DiskFull,

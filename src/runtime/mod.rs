@@ -5,9 +5,10 @@
 //! decision belongs into `shard`, `log` or `commit`.
 //!
 //! Traps of glommio 0.9 that are dealt with here and nowhere else: the IOPOLL probe ([`files::probe`]), executors that
-//! fall asleep with runnable tasks ([`host`], keep-alive timers), the missing vectored send ([`sendv`]), `!Send` buffers
+//! fall asleep with runnable tasks ([`host`] and [`awake`], keep-alive timers), the missing vectored send ([`sendv`]), `!Send` buffers
 //! ([`memory`]).
 
+pub mod awake;
 pub mod clock;
 pub mod event;
 pub mod files;

@@ -23,6 +23,7 @@ use crate::config::{Advertise, Config};
 use crate::controller::View;
 use crate::log::LogLimits;
 use crate::protocol::ApiKey;
+use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
 use crate::runtime::{Broadcast, Host, files};
@@ -90,7 +91,8 @@ struct Asking {
 impl ShardThread {
     /// The shard's whole life.
     pub(super) async fn run(self) {
-        if let Err(error) = files::probe(&self.data).await {
+        let awake = Awake::begin();
+        if let Err(error) = files::probe(&self.data, self.here).await {
             let _ = self.started.send(Err((self.here, error.to_string())));
             return;
         }
@@ -99,6 +101,7 @@ impl ShardThread {
         let host = Host::new(config, self.recovered, &self.data, Clock::start(), mesh);
         let server = ShardServer::new(&host, self.config);
         host.run();
+        drop(awake);
         if let Some(incoming) = incoming {
             let receiver = Rc::clone(&server);
             let receive: Rc<dyn Fn(ShardId, Message<Moving>)> = Rc::new(move |from, message| {
