@@ -1,0 +1,121 @@
+//! The command line as a client.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::server::{Server, topic_name};
+
+/// Runs `ringmain` with these arguments; `input` is its standard input.
+fn ringmain(server: &Server, args: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringmain"))
+        .args(args)
+        .env("RINGMAIN_BOOTSTRAP_SERVER", server.address())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built for this test");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("the command reads");
+    child.wait_with_output().expect("the command ends")
+}
+
+/// What a command that must succeed prints.
+fn output(server: &Server, args: &[&str], input: &str) -> String {
+    let output = ringmain(server, args, input);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What a command that must fail says.
+fn complaint(server: &Server, args: &[&str], code: i32) -> String {
+    let output = ringmain(server, args, "");
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    text
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON was asked for")
+}
+
+#[test]
+fn topics_are_created_listed_described_and_deleted() {
+    let server = Server::start();
+    let topic = topic_name("commands");
+    let topic = topic.as_str();
+    let create = ["topic", "create", topic, "--partitions", "3", "--config", "retention.ms=1000000"];
+    assert_eq!(output(&server, &create, ""), format!("Created topic {topic} with 3 partitions.\n"));
+    assert!(complaint(&server, &create, 1).contains("TOPIC_ALREADY_EXISTS"));
+    output(&server, &[&create[..], &["--if-not-exists"]].concat(), "");
+
+    let listed = json(&output(&server, &["topic", "list", "--json"], ""));
+    let ours = listed.as_array().expect("a list").iter().find(|other| other["name"] == topic);
+    assert_eq!(ours.expect("it was created")["partitions"], 3);
+    assert!(output(&server, &["topic", "list"], "").contains(topic));
+
+    let described = json(&output(&server, &["topic", "describe", topic, "--json"], ""));
+    assert_eq!(described["configs"]["retention.ms"], "1000000");
+    assert_eq!(described["partitions"].as_array().map(Vec::len), Some(3));
+    assert!(output(&server, &["topic", "describe", topic], "").contains("retention.ms=1000000"));
+
+    output(&server, &["topic", "delete", topic], "");
+    assert!(complaint(&server, &["topic", "delete", topic], 1).contains("UNKNOWN_TOPIC_OR_PARTITION"));
+    output(&server, &["topic", "delete", topic, "--if-exists"], "");
+    assert!(complaint(&server, &["topic", "describe", topic], 1).contains("UNKNOWN_TOPIC_OR_PARTITION"));
+}
+
+#[test]
+fn lines_go_in_and_come_out() {
+    let server = Server::start();
+    let topic = topic_name("lines");
+    let topic = topic.as_str();
+    output(&server, &["topic", "create", topic, "--partitions", "2"], "");
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let produce =
+            ["produce", "--topic", topic, "--parse-key", "--partition", "1", "--headers", "a=1,b=2"];
+        output(&server, &[&produce[..], &["--compression-codec", codec]].concat(), "key\tvalue\tmore\nk\t\n");
+    }
+    let consume = ["consume", "--topic", topic, "--from-beginning", "--exit"];
+    let format = ["-f", "%t %p %o %K %k %S %s %h\\n"];
+    let lines = output(&server, &[&consume[..], &format].concat(), "");
+    let expected: String = (0..5)
+        .map(|round| {
+            let (first, second) = (round * 2, round * 2 + 1);
+            format!("{topic} 1 {first} 3 key 10 value\tmore a=1,b=2\n{topic} 1 {second} 1 k 0  a=1,b=2\n")
+        })
+        .collect();
+    assert_eq!(lines, expected);
+
+    let last = ["consume", "--topic", topic, "--partition", "1", "--offset", "-1", "--exit", "--json"];
+    let last = json(&output(&server, &last, ""));
+    assert_eq!((&last["offset"], &last["key"], &last["payload"]), (&9.into(), &"k".into(), &"".into()));
+    let two = output(&server, &[&consume[..4], &["--max-messages", "2", "--print-key"]].concat(), "");
+    assert_eq!(two, "key\tvalue\tmore\nk\t\n");
+    assert_eq!(output(&server, &["consume", "--topic", topic, "--timeout-ms", "200"], ""), "");
+}
+
+#[test]
+fn producing_to_a_new_topic_creates_it() {
+    let server = Server::start();
+    let topic = topic_name("new");
+    let lines: String = (0..10_000).map(|number| format!("{number}\n")).collect();
+    output(&server, &["produce", "--topic", &topic, "--compression-codec", "lz4"], &lines);
+    let read = output(&server, &["consume", "--topic", &topic, "--from-beginning", "--exit"], "");
+    let mut numbers: Vec<u32> = read.lines().map(|line| line.parse().expect("a number")).collect();
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..10_000));
+}
+
+#[test]
+fn errors_name_what_is_wrong() {
+    let server = Server::start();
+    let nobody = complaint(&server, &["topic", "list", "--bootstrap-server", "127.0.0.1:1"], 1);
+    assert!(nobody.contains("127.0.0.1:1") && nobody.contains("ringmain serve"), "{nobody}");
+    let missing = complaint(&server, &["consume", "--topic", "missing", "--exit"], 1);
+    assert!(missing.contains("missing") && missing.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{missing}");
+    complaint(&server, &["consume", "--topic", "missing", "--offset", "soon"], 64);
+    complaint(&server, &["produce"], 64);
+    assert!(complaint(&server, &["topic", "create", "not a name"], 1).contains("INVALID_TOPIC_EXCEPTION"));
+}

@@ -1,0 +1,12 @@
+//! The real binary and our own client: what a broker promises, seen from outside.
+//!
+//! Each test starts a server of its own on a scratch data directory. With RINGMAIN_E2E_BROKER=HOST:PORT the tests of
+//! `produce` and `consume` run against that broker instead: Apache Kafka must pass them too, which is how the
+//! expectations are known to be Kafka's.
+
+mod commands;
+mod consume;
+mod produce;
+mod restart;
+mod server;
+mod wire;
