@@ -52,7 +52,7 @@ pub struct TargetArgs {
     #[arg(long, default_value_t = 4, value_parser = positive)]
     pub connections: usize,
     /// Loader threads
-    #[arg(long, default_value_t = 1, value_parser = positive)]
+    #[arg(long, default_value_t = 2, value_parser = positive)]
     pub threads: usize,
     /// Seconds measured
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
@@ -110,8 +110,8 @@ pub struct FetchArgs {
     /// Bytes of one answer at most
     #[arg(long, default_value_t = 52_428_800)]
     pub fetch_bytes: i32,
-    /// Bytes of one partition in an answer at most
-    #[arg(long, default_value_t = 4_194_304)]
+    /// Bytes of one partition in an answer at most; the default is that of Kafka's consumers
+    #[arg(long, default_value_t = 1_048_576)]
     pub partition_bytes: i32,
     /// Verify every checksum
     #[arg(long)]

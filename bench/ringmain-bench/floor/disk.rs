@@ -17,6 +17,11 @@ const FILE_BYTES: u64 = 512 * 1024 * 1024;
 const RUN_BYTES: usize = 1024 * 1024;
 const BLOCK_BYTES: usize = 4096;
 const BLOCKS: u64 = 4000;
+/// As the `small` scenario of scripts/bench-compare: 8 connections with 4 requests each.
+const BATCH_BYTES: usize = 16 * 1024;
+const PARTITIONS: u64 = 64;
+const EACH_DEPTH: usize = 32;
+const EACH_BYTES: u64 = 8 * 1024 * 1024;
 const TIME: Duration = Duration::from_millis(1500);
 
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +34,8 @@ pub struct Disk {
     /// O_DSYNC at depth 4, into space written before and into space only allocated.
     pub synced_written: f64,
     pub synced_fresh: f64,
+    /// What a log without a shared commit log would get: batches of 16 KiB, each made durable in its own partition's file.
+    pub synced_each: f64,
     /// One O_DSYNC block at a time.
     pub block_written: Latency,
     pub block_fresh: Latency,
@@ -36,7 +43,7 @@ pub struct Disk {
 
 impl Disk {
     pub fn measure(dir: &Path) -> Result<Disk, BenchError> {
-        let scratch = Scratch::create(dir)?;
+        let scratch = Scratch::create(dir, PARTITIONS, FILE_BYTES)?;
         let (direct, synced) = (scratch.open(0)?, scratch.open(libc::O_DSYNC)?);
         let block_fresh = blocks(&synced)?;
         // The rest of the file is still unwritten; one pass over it, then it never is again.
@@ -44,6 +51,7 @@ impl Disk {
         Ok(Disk {
             block_fresh,
             synced_fresh,
+            synced_each: each(dir)?,
             block_written: blocks(&synced)?,
             synced_written: repeated(&synced, 4, Way::Write)?,
             written_4: repeated(&direct, 4, Way::Write)?,
@@ -64,16 +72,16 @@ enum Way {
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn create(dir: &Path) -> Result<Scratch, BenchError> {
-        let path = dir.join(format!("ringmain-bench-floor-{}", std::process::id()));
+    fn create(dir: &Path, number: u64, bytes: u64) -> Result<Scratch, BenchError> {
+        let path = dir.join(format!("ringmain-bench-floor-{}-{number}", std::process::id()));
         let file = File::create_new(&path).map_err(BenchError::io("create a file in --dir"))?;
         let scratch = Scratch(path);
-        let length = FILE_BYTES.cast_signed();
+        let length = bytes.cast_signed();
         // SAFETY: the descriptor is open and no pointers are passed.
         let code = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) };
         if code != 0 {
             let source = io::Error::from_raw_os_error(code);
-            return Err(BenchError::Io { what: "allocate 512 MiB in --dir", source });
+            return Err(BenchError::Io { what: "allocate space in --dir", source });
         }
         file.sync_all().map_err(BenchError::io("sync"))?;
         Ok(scratch)
@@ -138,6 +146,36 @@ fn repeated(file: &File, depth: usize, way: Way) -> Result<f64, BenchError> {
     transfer(file, depth, way, None, 0)
 }
 
+/// Bytes a second into many files, each batch synced for itself.
+fn each(dir: &Path) -> Result<f64, BenchError> {
+    let files: Vec<_> =
+        (0..PARTITIONS).map(|number| Scratch::create(dir, number, EACH_BYTES)).collect::<Result<_, _>>()?;
+    let files: Vec<_> =
+        files.iter().map(|it| Ok((it.open(libc::O_DSYNC)?, it))).collect::<Result<_, BenchError>>()?;
+    let next = AtomicU64::new(0);
+    let begun = Instant::now();
+    let run = || -> Result<(), BenchError> {
+        let mut batch = Aligned::new(BATCH_BYTES);
+        while begun.elapsed() < TIME {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some((file, _)) = files.get((number % PARTITIONS) as usize) else { break };
+            let place = number / PARTITIONS * BATCH_BYTES as u64 % EACH_BYTES;
+            file.write_all_at(batch.slice(), place).map_err(BenchError::io("write a batch"))?;
+        }
+        Ok(())
+    };
+    at_once(EACH_DEPTH, &run)?;
+    Ok(crate::report::to_f64(next.load(Ordering::Relaxed) * BATCH_BYTES as u64)
+        / begun.elapsed().as_secs_f64())
+}
+
+fn at_once(depth: usize, run: &(impl Fn() -> Result<(), BenchError> + Sync)) -> Result<(), BenchError> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..depth).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| BenchError::Thread)?)
+    })
+}
+
 fn transfer(file: &File, depth: usize, way: Way, end: Option<u64>, first: u64) -> Result<f64, BenchError> {
     let next = AtomicU64::new(first);
     let begun = Instant::now();
@@ -158,10 +196,7 @@ fn transfer(file: &File, depth: usize, way: Way, end: Option<u64>, first: u64) -
             .map_err(BenchError::io("transfer a run"))?;
         }
     };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..depth).map(|_| scope.spawn(run)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| BenchError::Thread)?)
-    })?;
+    at_once(depth, &run)?;
     let elapsed = begun.elapsed().as_secs_f64();
     let skipped = first + depth as u64 * RUN_BYTES as u64;
     let bytes = next.load(Ordering::Relaxed).saturating_sub(skipped);

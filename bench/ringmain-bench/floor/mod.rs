@@ -49,6 +49,7 @@ impl Floor {
             megabytes_per_second("direct read 1 MiB, depth 16", disk.read_16),
             megabytes_per_second("synced write 1 MiB, depth 4, written before", disk.synced_written),
             megabytes_per_second("synced write 1 MiB, depth 4, fallocated", disk.synced_fresh),
+            megabytes_per_second("synced write 16 KiB each into 64 files, depth 32", disk.synced_each),
             microseconds("synced write 4 KiB, written before, p50", disk.block_written.p50),
             microseconds("synced write 4 KiB, written before, p99", disk.block_written.p99),
             microseconds("synced write 4 KiB, fallocated, p50", disk.block_fresh.p50),
