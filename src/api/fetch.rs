@@ -67,12 +67,17 @@ fn split(
     version: i16,
 ) -> (Calls<FetchPartition>, Slots) {
     let mut split = Split::new(context.image);
+    let replica = request.replica_id.max(request.replica_state.replica_id);
     for topic in &request.topics {
         let key =
             if version >= IDS_FROM { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(&topic.topic) };
         split.topic(key, topic.partitions.len());
         for asked in &topic.partitions {
             split.partition(asked.partition, |partition| {
+                // There are no followers: whoever asks as one is not in the partition's replicas.
+                if replica >= 0 {
+                    return Err(ErrorCode::NotLeaderOrFollower);
+                }
                 Ok(FetchPartition {
                     partition,
                     offset: Offset(asked.fetch_offset),

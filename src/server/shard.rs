@@ -43,7 +43,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 const CREATE_ALLOCATE_BYTES: u64 = 4 * 1024 * 1024;
 /// A shard's tail cache is this part of its memory; frames in progress get a quarter.
 const CACHE_SHARE: u64 = 2;
-const FRAMES_SHARE: u64 = 4;
 
 /// What a shard's thread is given.
 pub(super) struct ShardThread {
@@ -124,7 +123,7 @@ impl ShardThread {
 
 impl ShardServer {
     fn new(host: &Rc<Host<Moving>>, config: Config) -> Rc<ShardServer> {
-        let memory = config.memory_bytes / u64::from(config.shards());
+        let (request_bytes, shards) = (config.connections.queued_request_bytes, u64::from(config.shards()));
         let server = Rc::new(ShardServer {
             host: Rc::clone(host),
             config,
@@ -134,7 +133,7 @@ impl ShardServer {
             asking: RefCell::default(),
             next_ask: Cell::new(0),
             request_bytes: Cell::new(0),
-            request_bytes_max: usize::try_from(memory / FRAMES_SHARE).unwrap_or(usize::MAX),
+            request_bytes_max: usize::try_from(request_bytes / shards).unwrap_or(usize::MAX),
             room: Broadcast::default(),
             network: RefCell::default(),
             requests: RefCell::default(),

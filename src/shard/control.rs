@@ -62,7 +62,9 @@ impl Shard {
         let Some(seat) = &mut self.controller else {
             return reply(id, refusal(request, &not_controller()), effects);
         };
-        if self.failed.is_some() || self.disk_full {
+        // Deleting is how a full disk gets room again; the record of it goes into commit files, which have theirs.
+        let deletes = matches!(request, ControllerRequest::DeleteTopics { .. });
+        if self.failed.is_some() || self.disk_full && !deletes {
             return reply(id, refusal(request, &ControllerError::StorageFailed), effects);
         }
         let decision = seat.controller.decide(request, &mut seat.rng);

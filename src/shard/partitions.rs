@@ -62,9 +62,10 @@ impl Partition {
         }
     }
 
-    /// True if the topic is acknowledged from memory (`flush.messages` above 1), by its own choice.
+    /// True if the topic is acknowledged from memory (`flush.messages` above 1 and `flush.ms` above 0), by its own choice.
+    /// What is acknowledged so is on its way to the commit log all the same: it never waits for either bound.
     pub(super) fn acknowledges_from_memory(&self) -> bool {
-        self.settings.flush_messages > 1
+        !self.settings.sync_before_ack()
     }
 
     /// Records below are visible to consumers.

@@ -155,13 +155,7 @@ fn produce(connection: &mut Connection, index: i32, bytes: u64) {
         ..TopicProduceData::default()
     };
     let timeout_ms = i32::try_from(PATIENCE.as_millis()).unwrap();
-    let request = ProduceRequest {
-        transactional_id: None,
-        acks: -1,
-        timeout_ms,
-        topic_data: vec![topic],
-        ..ProduceRequest::default()
-    };
+    let request = ProduceRequest { transactional_id: None, acks: -1, timeout_ms, topic_data: vec![topic] };
     connection.send_version(&request, PRODUCE_VERSION).unwrap();
 }
 
