@@ -40,11 +40,18 @@ pub struct Field {
     pub tag: Option<u32>,
     #[serde(default)]
     pub ignorable: bool,
+    /// Some tables write no value as JSON's null, others as the word.
+    #[serde(default, deserialize_with = "stated")]
     pub default: Option<serde_json::Value>,
     /// `none` where a field keeps its old form in flexible versions (only the request header's client id).
     pub flexible_versions: Option<Versions>,
     #[serde(default)]
     pub fields: Vec<Field>,
+}
+
+/// JSON's null is a value as well: serde would take it for a missing field.
+fn stated<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(json).map(Some)
 }
 
 /// An inclusive range of versions, possibly empty, possibly without end.
