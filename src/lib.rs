@@ -34,6 +34,7 @@
 //! | [`log`] | one partition's log; pure | base, config, record |
 //! | [`commit`] | the shard's commit log; pure | base |
 //! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
+//! | [`group`] | consumer groups: members, assignors, records; pure | base, config, protocol, controller |
 //! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
 //! | [`api`] | one file per API: decode → ask → answer; pure | shard, controller, protocol, record, config, base |
 //! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | shard, log, commit, controller, config, base |
@@ -79,6 +80,7 @@ pub mod client;
 pub mod commit;
 pub mod config;
 pub mod controller;
+pub mod group;
 pub mod log;
 pub mod protocol;
 pub mod record;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Folder of src → folders it may name with `crate::`. The table of src/lib.rs.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("base", &[]),
     ("config", &["base"]),
     ("protocol", &["base"]),
@@ -15,6 +15,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("log", &["base", "config", "record"]),
     ("commit", &["base"]),
     ("controller", &["base", "config"]),
+    ("group", &["base", "config", "protocol", "controller"]),
     ("shard", &["base", "config", "record", "log", "commit", "controller"]),
     ("api", &["base", "config", "protocol", "record", "controller", "shard"]),
     ("runtime", &["base", "config", "record", "log", "commit", "controller", "shard"]),
@@ -25,7 +26,8 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// Folders without I/O, clock or entropy.
-const PURE: [&str; 8] = ["base", "protocol", "record", "log", "commit", "controller", "shard", "api"];
+const PURE: [&str; 9] =
+    ["base", "protocol", "record", "log", "commit", "controller", "group", "shard", "api"];
 const IMPURE: [&str; 8] =
     ["glommio", "std::fs", "std::net", "std::thread", "Instant::now", "SystemTime", "RandomState", "tokio"];
 
