@@ -64,10 +64,12 @@ const COUNTERS: [Row; 26] = [
     ),
 ];
 
-const GAUGES: [Row; 4] = [
+const GAUGES: [Row; 6] = [
     ("ringmain_connections", "Open connections.", |m| m.gauges.connections),
     ("ringmain_partitions", "Partitions this shard owns.", |m| m.gauges.partitions),
     ("ringmain_fetch_waiters", "Fetches waiting for data.", |m| m.gauges.fetch_waiters),
+    ("ringmain_groups", "Groups coordinated by this shard.", |m| m.gauges.groups),
+    ("ringmain_group_members", "Members of the groups this shard coordinates.", |m| m.gauges.group_members),
     ("ringmain_requests_in_flight", "Requests read and not yet answered.", |m| m.gauges.requests_in_flight),
 ];
 

@@ -18,6 +18,8 @@ pub enum ApiError {
     Decode(#[from] DecodeError),
     #[error("the answer cannot be written: {0}")]
     Encode(#[from] EncodeError),
+    #[error("a text of {bytes} bytes is longer than any record can hold")]
+    Text { bytes: usize },
     #[error("API key {0} is unknown")]
     UnknownApi(i16),
 }

@@ -16,5 +16,7 @@ const BOTH: i32 = CREATE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
 
 /// What can be done with a topic.
 pub(super) const TOPIC_OPERATIONS: i32 = BOTH | READ | WRITE | DELETE;
+/// What can be done with a group.
+pub(super) const GROUP_OPERATIONS: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
 /// What can be done with the cluster.
 pub(super) const CLUSTER_OPERATIONS: i32 = BOTH | CLUSTER_ACTION | IDEMPOTENT_WRITE;

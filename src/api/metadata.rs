@@ -19,6 +19,7 @@ use crate::controller::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, NewTopic, TopicImage,
     is_internal_topic, is_topic_name,
 };
+use crate::group::OFFSETS_TOPIC;
 use crate::protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -28,6 +29,7 @@ use crate::protocol::{ErrorCode, RequestHeader};
 use super::answer::{Answer, decode};
 use super::authorized::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
 use super::controller::ask;
+use super::coordinator::offsets_topic;
 use super::errors::controller_error;
 use super::nodes::{controller_node, nodes, rack};
 use super::{ApiError, Context, Step};
@@ -45,7 +47,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     if missing.is_empty() {
         return query.respond(context, &BTreeMap::new());
     }
-    let topics = missing.iter().map(|name| with_defaults(name)).collect();
+    let topics = missing.iter().map(|name| to_create(context, name)).collect();
     let asked = ControllerRequest::CreateTopics { topics, validate_only: false };
     Ok(ask(asked, move |context, reply| {
         let ControllerReply::CreateTopics(results) = reply else {
@@ -56,7 +58,10 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     }))
 }
 
-fn with_defaults(name: &str) -> NewTopic {
+fn to_create(context: &Context<'_>, name: &str) -> NewTopic {
+    if name == OFFSETS_TOPIC {
+        return offsets_topic(context.config);
+    }
     NewTopic {
         name: name.to_owned(),
         partitions: -1,

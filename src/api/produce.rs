@@ -61,6 +61,7 @@ fn split(
         let key =
             if version >= IDS_FROM { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(&topic.name) };
         split.topic(key, topic.partition_data.len());
+        let refusal = refusal.or_else(|| split.is_internal().then_some(ErrorCode::InvalidTopicException));
         for data in &topic.partition_data {
             split.partition(data.index, |partition| match (refusal, &data.records) {
                 (Some(refusal), _) => Err(refusal),

@@ -67,6 +67,11 @@ impl<'a, T> Split<'a, T> {
         self.topics.push(Topic { name, id, unknown, partitions: Vec::with_capacity(partitions) });
     }
 
+    /// Whether the topic begun last is the server's own.
+    pub fn is_internal(&self) -> bool {
+        self.current.is_some_and(|topic| topic.internal)
+    }
+
     /// Adds a partition of the topic begun last; `ask` says what its shard is asked, or why it is not.
     pub fn partition(&mut self, index: i32, ask: impl FnOnce(TopicPartition) -> Result<T, ErrorCode>) {
         let place = self.owner(index).and_then(|(shard, partition)| {

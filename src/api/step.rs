@@ -28,6 +28,8 @@ pub struct ConnectionState {
     /// From ApiVersions v3+; empty until then.
     pub software_name: String,
     pub software_version: String,
+    /// Where the peer is, as Kafka writes it: a slash and the address.
+    pub client_host: String,
     pub view: View,
     /// Host and port to advertise to this peer: the configured name, or the address it reached us at.
     pub advertised_host: String,

@@ -6,8 +6,10 @@ use crate::protocol::{ApiKey, Reader, RequestHeader};
 
 use super::{ApiError, Context, Step};
 use super::{
-    api_versions, create_partitions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
-    init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+    api_versions, create_partitions, create_topics, delete_groups, delete_topics, describe_cluster,
+    describe_configs, describe_groups, fetch, find_coordinator, heartbeat, init_producer_id, join_group,
+    leave_group, list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group,
 };
 
 /// Begins to answer a request: header, then body without it.
@@ -24,11 +26,20 @@ pub(super) struct Api {
 }
 
 /// Ascending by key.
-pub(super) static APIS: [Api; 12] = [
+pub(super) static APIS: [Api; 23] = [
     Api { key: ApiKey::Produce, advertised_min: 0, min: 3, max: 13, start: produce::start },
     Api { key: ApiKey::Fetch, advertised_min: 4, min: 4, max: 18, start: fetch::start },
     Api { key: ApiKey::ListOffsets, advertised_min: 1, min: 1, max: 11, start: list_offsets::start },
     Api { key: ApiKey::Metadata, advertised_min: 0, min: 0, max: 13, start: metadata::start },
+    Api { key: ApiKey::OffsetCommit, advertised_min: 2, min: 2, max: 10, start: offset_commit::start },
+    Api { key: ApiKey::OffsetFetch, advertised_min: 1, min: 1, max: 10, start: offset_fetch::start },
+    Api { key: ApiKey::FindCoordinator, advertised_min: 0, min: 0, max: 6, start: find_coordinator::start },
+    Api { key: ApiKey::JoinGroup, advertised_min: 0, min: 0, max: 9, start: join_group::start },
+    Api { key: ApiKey::Heartbeat, advertised_min: 0, min: 0, max: 4, start: heartbeat::start },
+    Api { key: ApiKey::LeaveGroup, advertised_min: 0, min: 0, max: 5, start: leave_group::start },
+    Api { key: ApiKey::SyncGroup, advertised_min: 0, min: 0, max: 5, start: sync_group::start },
+    Api { key: ApiKey::DescribeGroups, advertised_min: 0, min: 0, max: 6, start: describe_groups::start },
+    Api { key: ApiKey::ListGroups, advertised_min: 0, min: 0, max: 5, start: list_groups::start },
     Api { key: ApiKey::ApiVersions, advertised_min: 0, min: 0, max: 4, start: api_versions::start },
     Api { key: ApiKey::CreateTopics, advertised_min: 2, min: 2, max: 7, start: create_topics::start },
     Api { key: ApiKey::DeleteTopics, advertised_min: 1, min: 1, max: 6, start: delete_topics::start },
@@ -42,6 +53,8 @@ pub(super) static APIS: [Api; 12] = [
     },
     Api { key: ApiKey::DescribeConfigs, advertised_min: 1, min: 1, max: 4, start: describe_configs::start },
     Api { key: ApiKey::CreatePartitions, advertised_min: 0, min: 0, max: 3, start: create_partitions::start },
+    Api { key: ApiKey::DeleteGroups, advertised_min: 0, min: 0, max: 2, start: delete_groups::start },
+    Api { key: ApiKey::OffsetDelete, advertised_min: 0, min: 0, max: 0, start: offset_delete::start },
     Api { key: ApiKey::DescribeCluster, advertised_min: 0, min: 0, max: 2, start: describe_cluster::start },
 ];
 

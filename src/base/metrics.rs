@@ -78,6 +78,8 @@ pub struct CrossShardCounters {
 pub struct ShardGauges {
     pub connections: u64,
     pub partitions: u64,
+    pub groups: u64,
+    pub group_members: u64,
     pub fetch_waiters: u64,
     pub requests_in_flight: u64,
     /// Memory of tails.

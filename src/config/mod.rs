@@ -69,6 +69,8 @@ pub struct Config {
     pub fetch_bytes_max: u32,
     pub producer_id_expiration_ms: u64,
     pub topics: TopicCreation,
+    pub groups: GroupLimits,
+    pub offsets_topic: OffsetsTopic,
     pub topic_defaults: TopicDefaults,
     /// The settings as written, for [`Config::describe`].
     settings: BrokerSettings,
@@ -97,6 +99,31 @@ pub struct CommitLimits {
     /// A multiple of 4096.
     pub file_bytes: u64,
     pub files_max: usize,
+}
+
+/// Bounds and delays of consumer groups.
+#[derive(Clone, Debug)]
+pub struct GroupLimits {
+    /// `group.min.session.timeout.ms` to `group.max.session.timeout.ms`.
+    pub session_timeout_ms: std::ops::RangeInclusive<i32>,
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay_ms: u64,
+    /// `group.max.size`.
+    pub size_max: usize,
+    /// `offset.metadata.max.bytes`.
+    pub metadata_bytes_max: usize,
+    /// `offsets.retention.minutes`: how long an empty group's offsets are kept.
+    pub retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub retention_check_ms: u64,
+}
+
+/// How `__consumer_offsets` is made when the first group asks for its coordinator.
+#[derive(Clone, Copy, Debug)]
+pub struct OffsetsTopic {
+    pub partitions: i32,
+    /// Bytes.
+    pub segment_bytes: i64,
 }
 
 /// How topics come to be.
@@ -147,6 +174,11 @@ impl Config {
             fetch_bytes_max: settings.number("fetch.max.bytes"),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
             topics: topic_creation(&settings),
+            groups: group_limits(&settings),
+            offsets_topic: OffsetsTopic {
+                partitions: settings.number("offsets.topic.num.partitions"),
+                segment_bytes: settings.number("offsets.topic.segment.bytes"),
+            },
             topic_defaults: TopicDefaults::from_broker(&settings.written_values()),
             settings,
         })
@@ -212,6 +244,19 @@ fn connection_limits(settings: &BrokerSettings, memory_bytes: u64) -> Connection
         send_buffer_bytes: settings.limit("socket.send.buffer.bytes"),
         receive_buffer_bytes: settings.limit("socket.receive.buffer.bytes"),
         backlog: settings.number("socket.listen.backlog.size"),
+    }
+}
+
+fn group_limits(settings: &BrokerSettings) -> GroupLimits {
+    let minutes: i64 = settings.number("offsets.retention.minutes");
+    GroupLimits {
+        session_timeout_ms: settings.number("group.min.session.timeout.ms")
+            ..=settings.number("group.max.session.timeout.ms"),
+        initial_rebalance_delay_ms: settings.number("group.initial.rebalance.delay.ms"),
+        size_max: settings.number("group.max.size"),
+        metadata_bytes_max: settings.number("offset.metadata.max.bytes"),
+        retention_ms: minutes.saturating_mul(60_000),
+        retention_check_ms: settings.number("offsets.retention.check.interval.ms"),
     }
 }
 

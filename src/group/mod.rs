@@ -1,11 +1,61 @@
-//! Consumer groups: who is a member, who reads what; pure.
+//! Consumer groups: who is a member, who reads what, what has been committed; pure.
 //!
-//! State is the fold of records in Kafka's own formats; deadlines and who was heard of when are soft state. Knows no shard,
-//! no log and no clock.
+//! A [`Coordinator`] is the fold of one partition of `__consumer_offsets`: every change that must survive is a record of
+//! Kafka's own format, appended through the partition's log like any data, and applied at once; answers leave when all
+//! that was appended before them is durable. Who waits, and for how long, is soft state.
+//!
+//! Knows no shard, no log and no clock: the shard appends [`Outcome::records`], gives [`Outcome::replies`] their turn,
+//! and calls [`Coordinator::tick`] when [`Coordinator::next_deadline`] has come.
 
+mod classic;
 pub mod consumer;
+mod coordinator;
+mod offsets;
+mod record;
+mod request;
+mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+
+pub use crate::config::GroupLimits;
+pub use coordinator::{Coordinator, Lag};
+pub use record::{GroupRecord, RecordError};
+pub use request::*;
+
+/// The internal topic whose partitions coordinate groups.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// What a step of a coordinator wants done.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// To append as one batch, so that they are all kept or none.
+    pub records: Vec<GroupRecord>,
+    /// To give once the records, and all before them, are durable.
+    pub replies: Vec<(Ticket, GroupReply)>,
+}
+
+impl Outcome {
+    pub(crate) fn reply(&mut self, ticket: Ticket, reply: GroupReply) {
+        self.replies.push((ticket, reply));
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.replies.is_empty()
+    }
+}
+
+/// The partition of `__consumer_offsets` that coordinates a group: Java's `String.hashCode`, modulo.
+#[must_use]
+pub fn partition_of(group: &str, partitions: usize) -> i32 {
+    let hash =
+        group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    // Kafka's abs: i32::MIN is taken for 0.
+    let positive = if hash == i32::MIN { 0 } else { hash.unsigned_abs() };
+    i32::try_from(positive as usize % partitions.max(1)).unwrap_or(0)
+}
 
 /// For lookups by name without owning one.
 pub(crate) type Name = Arc<str>;

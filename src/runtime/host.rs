@@ -149,6 +149,11 @@ impl<C: Send + 'static> Host<C> {
         None
     }
 
+    /// Before a stop: answers whoever waits in a group.
+    pub fn resign(self: &Rc<Self>) {
+        self.input(Shard::resign);
+    }
+
     /// Stops in order: everything into segments, clean checkpoint.
     pub async fn stop(self: &Rc<Self>) {
         self.input(Shard::stop);
@@ -197,6 +202,7 @@ impl<C: Send + 'static> Host<C> {
                     .detach();
                 }
                 Effect::Publish(image) => self.publish(&image),
+                Effect::Notice(line) => tracing::warn!(shard = %self.here, "{line}"),
                 Effect::Fatal { reason } => {
                     tracing::error!(shard = %self.here, %reason, "storage has failed; nothing more is acknowledged");
                     // Not even an orderly stop may write after a failed write.

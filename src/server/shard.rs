@@ -301,7 +301,7 @@ impl ShardServer {
                         continue;
                     }
                     self.network.borrow_mut().connections_accepted += 1;
-                    Connection::accept(&self, stream, peer, self.introduce(local));
+                    Connection::accept(&self, stream, peer, self.introduce(local, peer));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: give connections time to close.
@@ -331,7 +331,7 @@ impl ShardServer {
         admitted
     }
 
-    fn introduce(&self, local: SocketAddr) -> ConnectionState {
+    fn introduce(&self, local: SocketAddr, peer: SocketAddr) -> ConnectionState {
         let view = match self.config.advertise {
             Advertise::Auto | Advertise::Server => View::Server,
             Advertise::Shards => View::Shards,
@@ -340,6 +340,7 @@ impl ShardServer {
         ConnectionState {
             software_name: String::new(),
             software_version: String::new(),
+            client_host: format!("/{}", peer.ip()),
             view,
             advertised_host: self.config.advertised_host.clone().unwrap_or_else(|| local.ip().to_string()),
             advertised_port: self.config.advertised_port.unwrap_or(self.config.listen.port()),
@@ -393,6 +394,8 @@ impl ShardServer {
         metrics.latency.commit_write = self.host.commit_latency.borrow().clone();
         metrics.gauges.connections = self.connections.borrow().len() as u64;
         metrics.gauges.partitions = gauges.partitions as u64;
+        metrics.gauges.groups = gauges.groups as u64;
+        metrics.gauges.group_members = gauges.group_members as u64;
         metrics.gauges.fetch_waiters = gauges.fetches_waiting as u64;
         metrics.gauges.requests_in_flight = self.host.in_progress.get() as u64;
         metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
@@ -405,6 +408,7 @@ impl ShardServer {
         for connection in self.alive() {
             connection.finish();
         }
+        self.host.resign();
         let polls: Vec<(u64, Vec<ShardId>)> = {
             let asking = self.asking.borrow();
             let fetches = asking.iter().filter(|(_, it)| it.api_key == ApiKey::Fetch.code());
@@ -437,6 +441,7 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
             create_allocate_bytes: CREATE_ALLOCATE_BYTES,
         },
         cache_bytes: usize::try_from(memory / CACHE_SHARE).unwrap_or(usize::MAX),
+        groups: config.groups.clone(),
         seed: entropy(),
     }
 }

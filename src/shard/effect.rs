@@ -17,6 +17,8 @@ pub enum Effect {
     /// Shard 0 has a new cluster state: hand it to every shard's [`Shard::image`](super::Shard::image), this one
     /// included, and report each shard's completion with [`Shard::image_applied`](super::Shard::image_applied).
     Publish(Arc<MetadataImage>),
+    /// Something an operator should read in the log; the server goes on.
+    Notice(String),
     /// Storage has failed: stop serving, log this line, end the process with the I/O error exit code.
     Fatal { reason: String },
 }

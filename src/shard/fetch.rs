@@ -9,7 +9,7 @@ use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, scan_for_off
 
 use super::io::IoContext;
 use super::request::{
-    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, PartitionError, RequestId, ShardReply,
+    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, PartitionError, RequestId,
 };
 use super::{Effect, Shard};
 
@@ -101,7 +101,7 @@ impl Shard {
             self.read_cold(id, &request, attempt, effects);
         } else if enough {
             self.counters.fetches_from_memory += 1;
-            effects.push(Effect::Reply { to: id, reply: ShardReply::Fetch(attempt.results) });
+            self.fetched(id, attempt.results, effects);
         } else {
             self.park(now, id, request);
         }
@@ -153,7 +153,7 @@ impl Shard {
         let attempt = self.attempt(&parked.request);
         if attempt.cold.is_empty() {
             self.counters.fetches_from_memory += 1;
-            effects.push(Effect::Reply { to: parked.id, reply: ShardReply::Fetch(attempt.results) });
+            self.fetched(parked.id, attempt.results, effects);
         } else {
             self.read_cold(parked.id, &parked.request, attempt, effects);
         }
@@ -390,7 +390,7 @@ impl Shard {
         if reading.remaining == 0
             && let Some(done) = self.fetch.reading.remove(&state.fetch)
         {
-            effects.push(Effect::Reply { to: done.id, reply: ShardReply::Fetch(done.results) });
+            self.fetched(done.id, done.results, effects);
         }
     }
 }

@@ -14,6 +14,7 @@
 mod control;
 mod effect;
 mod fetch;
+mod groups;
 mod io;
 mod lookup;
 mod partitions;
@@ -30,12 +31,14 @@ use crate::base::metrics::LogCounters;
 use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
 use crate::commit::{CommitLog, EntryHeader, Pending, Start, Ticket};
 use crate::controller::Controller;
+use crate::group::GroupLimits;
 use crate::log::{LogEffects, LogLimits, PartitionLog, RecoveredLog};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
 use control::ControllerSeat;
 pub use effect::{Effect, IoId, IoRequest};
 use fetch::FetchWaits;
+use groups::GroupSeats;
 use io::{IoContext, IoTable};
 use lookup::Lookups;
 use partitions::Partitions;
@@ -51,6 +54,7 @@ pub struct ShardConfig {
     pub limits: LogLimits,
     /// Memory for tails that are already in segments; beyond, the oldest are let go.
     pub cache_bytes: usize,
+    pub groups: GroupLimits,
     /// From the kernel's entropy, or the simulator's seed.
     pub seed: u64,
 }
@@ -82,6 +86,7 @@ pub struct Shard {
     lookups: Lookups,
     reclaim: Reclaim,
     controller: Option<ControllerSeat>,
+    groups: GroupSeats,
     /// Partitions in the order their chunks went to disk: where memory is taken back first.
     evictable: VecDeque<u32>,
     /// Set by the first failed write or sync: nothing is acknowledged any more.
@@ -122,6 +127,7 @@ impl Shard {
             lookups: Lookups::default(),
             reclaim: Reclaim::default(),
             controller,
+            groups: GroupSeats::new(config.groups.clone(), config.seed),
             evictable: VecDeque::new(),
             failed: None,
             disk_full: false,
@@ -143,15 +149,18 @@ impl Shard {
             ShardRequest::OffsetForLeaderEpoch(partitions) => {
                 self.offset_for_leader_epoch(id, &partitions, effects)
             }
+            ShardRequest::Groups(calls) => self.ask_groups(now, id, calls, effects),
+            ShardRequest::ListGroups => self.list_groups(id, effects),
             ShardRequest::Controller(request) => self.control(now, id, &request, effects),
         }
     }
 
     /// A new cluster state. Partitions that are this shard's and new exist from now on; those that are gone are dropped.
-    pub fn image(&mut self, _now: Now, image: Image, effects: &mut Vec<Effect>) {
+    pub fn image(&mut self, now: Now, image: Image, effects: &mut Vec<Effect>) {
         if image.version >= self.image.version {
             self.image = image;
             self.place_partitions(effects);
+            self.tell_coordinators(now, effects);
         }
     }
 
@@ -165,6 +174,7 @@ impl Shard {
     /// memory and commit files.
     pub fn turn(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.expire_fetches(now, effects);
+        self.turn_groups(now, effects);
         self.write_commit_group(effects);
         self.reclaim_commit_files(effects);
         self.create_commit_file(effects);
@@ -176,7 +186,7 @@ impl Shard {
     /// When [`Shard::turn`] must be called even if nothing comes in.
     #[must_use]
     pub fn next_deadline(&self) -> MonoNanos {
-        self.fetch.next_deadline().min(self.io.next_retry())
+        self.fetch.next_deadline().min(self.io.next_retry()).min(self.groups.next_deadline())
     }
 
     /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.
@@ -212,6 +222,7 @@ impl Shard {
     #[must_use]
     pub fn gauges(&self) -> ShardGauges {
         let (commit_files, commit_files_free) = self.commit.file_counts();
+        let (groups, group_members) = self.groups.counts();
         ShardGauges {
             partitions: self.partitions.len(),
             fetches_waiting: self.fetch.len(),
@@ -219,6 +230,8 @@ impl Shard {
             commit_files,
             commit_files_free,
             chunk_bytes: self.memory.get(),
+            groups,
+            group_members,
         }
     }
 
@@ -346,6 +359,8 @@ pub struct ShardGauges {
     pub commit_files: usize,
     pub commit_files_free: usize,
     pub chunk_bytes: usize,
+    pub groups: usize,
+    pub group_members: usize,
 }
 
 /// The ticket number of a tail that was logged again; appends count from 0 and never get here.

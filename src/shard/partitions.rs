@@ -174,6 +174,7 @@ impl Shard {
             }
         }
         self.drop_partitions(effects);
+        self.seat_coordinators(effects);
         self.commit.reserve_for(self.partitions.len());
     }
 

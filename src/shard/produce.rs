@@ -151,6 +151,7 @@ impl Shard {
             self.settle(ack, Ok(()), effects);
         }
         self.metadata_flushed(slot, flushed, effects);
+        self.groups_flushed(slot, flushed, effects);
     }
 
     /// One partition of a waiting produce is done.

@@ -12,6 +12,7 @@ use crate::base::{
     LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, ShardId, TimestampMs, TopicPartition,
 };
 use crate::controller::{ControllerReply, ControllerRequest};
+use crate::group::{GroupError, GroupReply, GroupRequest, ListedGroup};
 use crate::record::BatchError;
 
 /// Names a question: who asked, and the asker's own number for it.
@@ -30,6 +31,9 @@ pub enum ShardRequest {
     FetchNow(RequestId),
     ListOffsets(Vec<ListOffsetsPartition>),
     OffsetForLeaderEpoch(Vec<EpochEndPartition>),
+    /// Questions to coordinators of this shard.
+    Groups(Vec<GroupCall>),
+    ListGroups,
     /// Shard 0 only.
     Controller(ControllerRequest),
 }
@@ -43,6 +47,9 @@ pub enum ShardReply<P = Payload> {
     Fetch(Vec<FetchResult<P>>),
     ListOffsets(Vec<Result<ListedOffset, PartitionError>>),
     OffsetForLeaderEpoch(Vec<Result<EpochEnd, PartitionError>>),
+    /// In the order of the request's questions.
+    Groups(Vec<GroupReply>),
+    ListGroups(Result<Vec<ListedGroup>, GroupError>),
     Controller(ControllerReply),
 }
 
@@ -68,6 +75,8 @@ impl ShardReply<Payload> {
             ),
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
             ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
+            ShardReply::Groups(replies) => ShardReply::Groups(replies),
+            ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
         };
         (reply, copied)
@@ -88,9 +97,18 @@ impl ShardReply<Bytes> {
             ),
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
             ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
+            ShardReply::Groups(replies) => ShardReply::Groups(replies),
+            ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
         }
     }
+}
+
+/// A question to the coordinator of a group, which lives on the shard that owns a partition of `__consumer_offsets`.
+#[derive(Clone, Debug)]
+pub struct GroupCall {
+    pub partition: TopicPartition,
+    pub request: GroupRequest,
 }
 
 /// Why a partition could not do what was asked. The api layer maps each to one Kafka error code.

@@ -66,6 +66,7 @@ impl Peer {
             connection: ConnectionState {
                 software_name: String::new(),
                 software_version: String::new(),
+                client_host: "/127.0.0.1".into(),
                 view: View::Server,
                 advertised_host: "localhost".into(),
                 advertised_port: 9092,

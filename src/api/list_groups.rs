@@ -1,0 +1,60 @@
+//! ListGroups (16), versions 0-5.
+//!
+//! Every shard lists the groups it coordinates. v4: states, and only groups in some; v5: types, and only groups of some.
+
+use bytes::Bytes;
+
+use crate::base::ShardId;
+use crate::group::{GroupError, ListedGroup as Listed};
+use crate::protocol::RequestHeader;
+use crate::protocol::messages::list_groups_response::ListedGroup;
+use crate::protocol::messages::{ListGroupsRequest, ListGroupsResponse};
+use crate::shard::{ShardReply, ShardRequest};
+
+use super::answer::{Answer, decode};
+use super::coordinator::code_of;
+use super::{ApiError, Ask, Context, Step, Wait};
+
+const STATE_FROM: i16 = 4;
+const TYPE_FROM: i16 = 5;
+
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let request: ListGroupsRequest<'_> = decode(header, body)?;
+    let answer = Answer::to(header)?;
+    let states: Vec<String> = request.states_filter.iter().map(ToString::to_string).collect();
+    let types: Vec<String> = request.types_filter.iter().map(ToString::to_string).collect();
+    let calls = (0..context.image.shards).map(|shard| (ShardId(shard), ShardRequest::ListGroups));
+    let then = move |_: &mut Context<'_>, replies: Vec<ShardReply>| {
+        let results: Result<Vec<_>, GroupError> = replies.into_iter().map(listed).collect();
+        let takes = |wanted: &[String], value: &str| {
+            wanted.is_empty() || wanted.iter().any(|it| it.eq_ignore_ascii_case(value))
+        };
+        let groups: Vec<Listed> = results.as_ref().map(|all| all.concat()).unwrap_or_default();
+        let groups = groups.iter().filter(|it| takes(&states, it.state) && takes(&types, it.kind));
+        let groups = groups.map(|it| shown(it, answer.version)).collect();
+        answer.send(&ListGroupsResponse { throttle_time_ms: 0, error_code: code_of(&results), groups })
+    };
+    Ok(Step::Ask(Ask { calls: calls.collect(), wait: Wait::All, then: Box::new(then) }))
+}
+
+fn listed(reply: ShardReply) -> Result<Vec<Listed>, GroupError> {
+    match reply {
+        ShardReply::ListGroups(result) => result,
+        other => panic!("asked to list groups, got {other:?}"),
+    }
+}
+
+fn shown(group: &Listed, version: i16) -> ListedGroup<'_> {
+    ListedGroup {
+        group_id: (&*group.group).into(),
+        protocol_type: (&*group.protocol_type).into(),
+        group_state: if version >= STATE_FROM { group.state.into() } else { "".into() },
+        group_type: if version >= TYPE_FROM { capitalised(group.kind).into() } else { "".into() },
+    }
+}
+
+/// Kafka writes "Classic", "Consumer".
+fn capitalised(kind: &str) -> String {
+    let mut letters = kind.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}

@@ -1,0 +1,220 @@
+//! JoinGroup: who asks, and what that does to the group.
+
+use std::sync::Arc;
+
+use crate::base::rng::Rng;
+use crate::group::request::{GroupError, GroupReply, JoinRefused, JoinRequest, Joined, Ticket};
+
+use super::{ClassicGroup, Joining, Member, State, Step, refuse_waiting};
+
+type Answer = Result<Joined, JoinRefused>;
+
+impl ClassicGroup {
+    /// The answer, unless it comes when the others have joined.
+    pub(in crate::group) fn join(
+        &mut self,
+        step: &mut Step<'_>,
+        ticket: Ticket,
+        request: &JoinRequest,
+    ) -> Option<Answer> {
+        if let Err(error) = self.check_join(step, request) {
+            return Some(refused(error, &request.member_id));
+        }
+        match (&request.instance_id, request.member_id.is_empty()) {
+            (None, true) => self.join_new(step, ticket, request),
+            (Some(instance), true) => self.join_static(step, ticket, request, instance),
+            (_, false) => self.join_again(step, ticket, request),
+        }
+    }
+
+    fn check_join(&self, step: &Step<'_>, request: &JoinRequest) -> Result<(), GroupError> {
+        if request.protocols.is_empty() || request.protocol_type.is_empty() {
+            return Err(GroupError::InconsistentGroupProtocol);
+        }
+        if self.is_full(step, request) {
+            return Err(GroupError::GroupMaxSizeReached);
+        }
+        let others = || {
+            let is_other = |it: &&Member| {
+                it.id != request.member_id
+                    && (request.instance_id.is_none() || it.instance_id != request.instance_id)
+            };
+            self.members.values().filter(is_other)
+        };
+        if others().next().is_none() {
+            return Ok(());
+        }
+        let same_type = self.protocol_type.as_ref() == Some(&request.protocol_type);
+        let shares = request.protocols.iter().any(|(name, _)| others().all(|it| it.supports(name)));
+        if same_type && shares { Ok(()) } else { Err(GroupError::InconsistentGroupProtocol) }
+    }
+
+    /// Members that are in already may join again, whatever the size.
+    fn is_full(&self, step: &Step<'_>, request: &JoinRequest) -> bool {
+        let is_known = self.members.contains_key(&request.member_id)
+            || self.pending.contains_key(&request.member_id)
+            || request.instance_id.as_ref().is_some_and(|instance| self.instances.contains_key(instance));
+        !is_known && self.members.len() + self.pending.len() >= step.limits.size_max
+    }
+
+    fn join_new(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) -> Option<Answer> {
+        let id = member_id(step.rng, &request.client_id);
+        if request.id_required {
+            let session = u64::try_from(request.session_timeout_ms).unwrap_or(0);
+            self.pending.insert(Arc::clone(&id), step.now.mono.plus_ms(session));
+            return Some(refused(GroupError::MemberIdRequired, &id));
+        }
+        self.add(step, ticket, request, id)
+    }
+
+    fn join_static(
+        &mut self,
+        step: &mut Step<'_>,
+        ticket: Ticket,
+        request: &JoinRequest,
+        instance: &Arc<str>,
+    ) -> Option<Answer> {
+        let id = member_id(step.rng, instance);
+        match self.instances.get(instance).cloned() {
+            Some(old) => self.replace(step, ticket, request, &old, id),
+            None => self.add(step, ticket, request, id),
+        }
+    }
+
+    fn join_again(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) -> Option<Answer> {
+        let id = &request.member_id;
+        if let Some(instance) = &request.instance_id {
+            match self.instances.get(instance) {
+                None => return Some(refused(GroupError::UnknownMemberId, id)),
+                Some(current) if current != id => return Some(refused(GroupError::FencedInstanceId, id)),
+                Some(_) => {}
+            }
+        }
+        if self.pending.remove(id).is_some() {
+            return self.add(step, ticket, request, Arc::clone(id));
+        }
+        let Some(member) = self.members.get(id) else {
+            return Some(refused(GroupError::UnknownMemberId, id));
+        };
+        let is_same = member.protocols == request.protocols;
+        let leads = self.leader.as_ref() == Some(id);
+        match self.state {
+            State::Empty => Some(refused(GroupError::UnknownMemberId, id)),
+            // The answer to its JoinGroup got lost, or it only wants to know where it is.
+            State::CompletingRebalance { .. } if is_same => Some(Ok(self.joined(id))),
+            State::Stable if is_same && !leads => Some(Ok(self.joined(id))),
+            State::CompletingRebalance { .. } | State::Stable => {
+                self.update(step, ticket, request);
+                self.prepare(step);
+                None
+            }
+            State::PreparingRebalance(_) => {
+                self.update(step, ticket, request);
+                self.try_complete_joining(step);
+                None
+            }
+        }
+    }
+
+    fn update(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) {
+        let Some(member) = self.members.get_mut(&request.member_id) else { return };
+        member.protocols.clone_from(&request.protocols);
+        member.session_timeout_ms = request.session_timeout_ms;
+        member.rebalance_timeout_ms = request.rebalance_timeout_ms;
+        member.client_id = Arc::clone(&request.client_id);
+        member.client_host = Arc::clone(&request.client_host);
+        // Its client asked again on a new connection: the first question is nobody's any more.
+        if let Some(earlier) = member.joining.replace(ticket) {
+            step.out.refuse_join(earlier, GroupError::RebalanceInProgress, &request.member_id);
+        }
+    }
+
+    fn add(
+        &mut self,
+        step: &mut Step<'_>,
+        ticket: Ticket,
+        request: &JoinRequest,
+        id: Arc<str>,
+    ) -> Option<Answer> {
+        if self.members.is_empty() {
+            self.protocol_type = Some(Arc::clone(&request.protocol_type));
+        }
+        if let Some(instance) = &request.instance_id {
+            self.instances.insert(Arc::clone(instance), Arc::clone(&id));
+        }
+        let member = Member::joining(Arc::clone(&id), request, ticket, step.now.mono);
+        self.members.insert(Arc::clone(&id), member);
+        if self.leader.is_none() {
+            self.leader = Some(id);
+        }
+        match &mut self.state {
+            State::PreparingRebalance(Joining { initial: Some(initial), .. }) => initial.extended = true,
+            State::PreparingRebalance(_) => self.try_complete_joining(step),
+            _ => self.prepare(step),
+        }
+        None
+    }
+
+    /// A static member has started again: it takes the place of its former self, who is fenced. Nobody else need notice
+    /// while the group is stable and would choose the same protocol.
+    fn replace(
+        &mut self,
+        step: &mut Step<'_>,
+        ticket: Ticket,
+        request: &JoinRequest,
+        old: &Arc<str>,
+        id: Arc<str>,
+    ) -> Option<Answer> {
+        let mut former = self.members.remove(old)?;
+        refuse_waiting(&mut former, GroupError::FencedInstanceId, step.out);
+        let led = self.leader.as_ref() == Some(old);
+        let mut member = Member::joining(Arc::clone(&id), request, ticket, step.now.mono);
+        member.assignment = former.assignment;
+        if let Some(instance) = &request.instance_id {
+            self.instances.insert(Arc::clone(instance), Arc::clone(&id));
+        }
+        self.members.insert(Arc::clone(&id), member);
+        if led {
+            self.leader = Some(Arc::clone(&id));
+        }
+        if self.state != State::Stable || self.choose_protocol() != self.protocol {
+            match self.state {
+                State::PreparingRebalance(_) => self.try_complete_joining(step),
+                _ => self.prepare(step),
+            }
+            return None;
+        }
+        let member = self.members.get_mut(&id)?;
+        member.joining = None;
+        member.is_new = false;
+        member.touch(step.now.mono);
+        step.out.records.push(self.record());
+        let mut joined = self.joined(&id);
+        if led && request.can_skip_assignment {
+            joined.skip_assignment = true;
+        } else if led {
+            // A client that knows nothing of KIP-814 would assign anew if told that it leads.
+            joined.leader = Arc::clone(old);
+            joined.members = Vec::new();
+        }
+        Some(Ok(joined))
+    }
+}
+
+fn refused(error: GroupError, member_id: &Arc<str>) -> Answer {
+    Err(JoinRefused { error, member_id: Arc::clone(member_id) })
+}
+
+/// Kafka's form: a name people know, then something unique.
+fn member_id(rng: &mut Rng, name: &str) -> Arc<str> {
+    let bytes = rng.uuid();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default());
+    Arc::from(format!("{name}-{}", parts.join("-")))
+}
+
+impl crate::group::Outcome {
+    pub(super) fn refuse_join(&mut self, ticket: Ticket, error: GroupError, member_id: &Arc<str>) {
+        self.reply(ticket, GroupReply::Join(refused(error, member_id)));
+    }
+}

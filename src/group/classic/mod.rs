@@ -1,0 +1,417 @@
+//! A classic group (KIP-62, KIP-345, KIP-394, KIP-814): members join, one of them assigns, all sync; pure.
+//!
+//! States and errors are Kafka's. The generation's members and assignments become a record when the leader has synced, so
+//! that a coordinator that starts again knows them; whoever waits for an answer is soft state.
+//!
+//! Every wait ends by a deadline of the group's own ([`ClassicGroup::next_deadline`]): a member that vanishes holds up the
+//! others for its session timeout at most, one that does not join or sync for the rebalance timeout.
+
+mod join;
+mod member;
+mod phases;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::rng::Rng;
+use crate::base::{MonoNanos, Now, TimestampMs};
+use crate::protocol::messages::GroupMetadataValue;
+use crate::protocol::messages::group_metadata_value::MemberMetadata;
+
+use super::record::GroupRecord;
+use super::request::{
+    DescribedGroup, DescribedMember, GroupError, GroupReply, LeavingMember, MemberRef, SyncRequest, Synced,
+    Ticket,
+};
+use super::{GroupLimits, Outcome};
+pub use member::Member;
+
+/// Everything a step of a group may use besides the group.
+pub(super) struct Step<'a> {
+    pub now: Now,
+    pub limits: &'a GroupLimits,
+    pub rng: &'a mut Rng,
+    pub out: &'a mut Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No members; it may have offsets.
+    Empty,
+    /// Waits for members to join.
+    PreparingRebalance(Joining),
+    /// A generation has begun; waits for the leader's assignment until then, at most.
+    CompletingRebalance {
+        until: MonoNanos,
+    },
+    Stable,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joining {
+    /// Members that have not joined by then are left behind.
+    until: MonoNanos,
+    /// A group's first generation waits a little for more members (`group.initial.rebalance.delay.ms`).
+    initial: Option<InitialDelay>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct InitialDelay {
+    until: MonoNanos,
+    /// Somebody has come since the wait began: wait once more.
+    extended: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct ClassicGroup {
+    id: Arc<str>,
+    state: State,
+    generation: i32,
+    protocol_type: Option<Arc<str>>,
+    protocol: Option<Arc<str>>,
+    leader: Option<Arc<str>>,
+    /// By member id.
+    members: BTreeMap<Arc<str>, Member>,
+    /// Static members: instance id → member id.
+    instances: BTreeMap<Arc<str>, Arc<str>>,
+    /// Ids given away and not used yet (KIP-394), with the time at which they lapse.
+    pending: BTreeMap<Arc<str>, MonoNanos>,
+    /// When the group last became what it is: offsets of an empty group expire from here on.
+    since: TimestampMs,
+}
+
+impl ClassicGroup {
+    #[must_use]
+    pub fn new(id: Arc<str>, now: Now) -> ClassicGroup {
+        ClassicGroup {
+            id,
+            state: State::Empty,
+            generation: 0,
+            protocol_type: None,
+            protocol: None,
+            leader: None,
+            members: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            since: now.wall,
+        }
+    }
+
+    /// The group as its newest record says.
+    #[must_use]
+    pub fn read(id: Arc<str>, value: &GroupMetadataValue<'_>, now: Now) -> ClassicGroup {
+        let protocol: Option<Arc<str>> = value.protocol.as_deref().map(Arc::from);
+        let mut group = ClassicGroup {
+            generation: value.generation,
+            protocol_type: (!value.protocol_type.is_empty()).then(|| Arc::from(&*value.protocol_type)),
+            leader: value.leader.as_deref().map(Arc::from),
+            since: TimestampMs(value.current_state_timestamp),
+            ..ClassicGroup::new(id, now)
+        };
+        for stored in &value.members {
+            let mut member = read_member(stored, protocol.as_ref());
+            member.touch(now.mono);
+            if let Some(instance) = &member.instance_id {
+                group.instances.insert(Arc::clone(instance), Arc::clone(&member.id));
+            }
+            group.members.insert(Arc::clone(&member.id), member);
+        }
+        group.protocol = protocol;
+        group.state = if group.members.is_empty() { State::Empty } else { State::Stable };
+        group
+    }
+
+    /// The coordinator has just started: members are given a session to be heard of.
+    pub fn revive(&mut self, now: Now) {
+        self.members.values_mut().for_each(|member| member.touch(now.mono));
+    }
+
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Empty => "Empty",
+            State::PreparingRebalance(_) => "PreparingRebalance",
+            State::CompletingRebalance { .. } => "CompletingRebalance",
+            State::Stable => "Stable",
+        }
+    }
+
+    #[must_use]
+    pub fn protocol_type(&self) -> Option<&Arc<str>> {
+        self.protocol_type.as_ref()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.state == State::Empty
+    }
+
+    /// Nobody is in it, nor about to be.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        self.is_empty() && self.pending.is_empty()
+    }
+
+    /// Since when an empty group has been so; `None` while it has members.
+    #[must_use]
+    pub fn empty_since(&self) -> Option<TimestampMs> {
+        self.is_empty().then_some(self.since)
+    }
+
+    /// The group was never more than a name for offsets.
+    #[must_use]
+    pub fn is_simple(&self) -> bool {
+        self.protocol_type.is_none()
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// When [`ClassicGroup::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> MonoNanos {
+        let phase = match self.state {
+            State::PreparingRebalance(joining) => {
+                joining.initial.map_or(joining.until, |initial| initial.until.min(joining.until))
+            }
+            State::CompletingRebalance { until } => until,
+            State::Empty | State::Stable => MonoNanos::NEVER,
+        };
+        let members = self.members.values().map(Member::next_deadline);
+        members.chain(self.pending.values().copied()).fold(phase, MonoNanos::min)
+    }
+
+    pub(super) fn heartbeat(&mut self, now: Now, member: &MemberRef) -> Result<(), GroupError> {
+        self.check_member(member)?;
+        self.check_generation(member.generation)?;
+        self.touch(&member.member_id, now.mono);
+        match self.state {
+            State::Empty => Err(GroupError::UnknownMemberId),
+            State::PreparingRebalance(_) => Err(GroupError::RebalanceInProgress),
+            State::CompletingRebalance { .. } | State::Stable => Ok(()),
+        }
+    }
+
+    /// The answer, unless it comes later.
+    pub(super) fn sync(
+        &mut self,
+        step: &mut Step<'_>,
+        ticket: Ticket,
+        request: &SyncRequest,
+    ) -> Option<Result<Synced, GroupError>> {
+        if let Err(error) = self.check_sync(request) {
+            return Some(Err(error));
+        }
+        let id = &request.member.member_id;
+        match self.state {
+            State::Empty => Some(Err(GroupError::UnknownMemberId)),
+            State::PreparingRebalance(_) => Some(Err(GroupError::RebalanceInProgress)),
+            State::Stable => {
+                self.touch(id, step.now.mono);
+                let member = self.members.get(id)?;
+                Some(Ok(self.synced(member.assignment.clone())))
+            }
+            State::CompletingRebalance { .. } => {
+                let member = self.members.get_mut(id)?;
+                // Its client asked again on a new connection: the first question is nobody's any more.
+                if let Some(earlier) = member.syncing.replace(ticket) {
+                    step.out.reply(earlier, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
+                }
+                if self.leader.as_ref() == Some(id) {
+                    self.assign(step, &request.assignments);
+                }
+                None
+            }
+        }
+    }
+
+    /// Takes members out. The outcome of each, in order.
+    pub(super) fn leave(
+        &mut self,
+        step: &mut Step<'_>,
+        leaving: &[LeavingMember],
+    ) -> Vec<Result<(), GroupError>> {
+        let mut any = false;
+        let results = leaving
+            .iter()
+            .map(|member| {
+                let id = self.leaving_id(member)?;
+                if self.pending.remove(&id).is_none() {
+                    self.remove(step, &id);
+                }
+                any = true;
+                Ok(())
+            })
+            .collect();
+        if any {
+            self.members_changed(step);
+        }
+        results
+    }
+
+    fn leaving_id(&self, leaving: &LeavingMember) -> Result<Arc<str>, GroupError> {
+        match &leaving.instance_id {
+            Some(instance) => {
+                let current = self.instances.get(instance).ok_or(GroupError::UnknownMemberId)?;
+                if !leaving.member_id.is_empty() && *current != leaving.member_id {
+                    return Err(GroupError::FencedInstanceId);
+                }
+                Ok(Arc::clone(current))
+            }
+            None if self.members.contains_key(&leaving.member_id)
+                || self.pending.contains_key(&leaving.member_id) =>
+            {
+                Ok(Arc::clone(&leaving.member_id))
+            }
+            None => Err(GroupError::UnknownMemberId),
+        }
+    }
+
+    /// Whether this member may commit now. A commit is a sign of life.
+    pub(super) fn check_commit(&mut self, now: Now, member: &MemberRef) -> Result<(), GroupError> {
+        let outside = member.generation < 0 && member.member_id.is_empty() && member.instance_id.is_none();
+        if member.generation < 0 && self.is_empty() {
+            return Ok(());
+        }
+        if outside {
+            return Err(GroupError::UnknownMemberId);
+        }
+        self.check_member(member)?;
+        self.check_generation(member.generation)?;
+        if matches!(self.state, State::CompletingRebalance { .. }) {
+            return Err(GroupError::RebalanceInProgress);
+        }
+        self.touch(&member.member_id, now.mono);
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn describe(&self) -> DescribedGroup {
+        let is_stable = self.state == State::Stable;
+        let protocol = self.protocol.as_ref().filter(|_| is_stable);
+        let member = |member: &Member| DescribedMember {
+            member_id: Arc::clone(&member.id),
+            instance_id: member.instance_id.clone(),
+            client_id: Arc::clone(&member.client_id),
+            client_host: Arc::clone(&member.client_host),
+            metadata: protocol.map(|protocol| member.metadata(protocol)).unwrap_or_default(),
+            assignment: if is_stable { member.assignment.clone() } else { Bytes::new() },
+        };
+        DescribedGroup {
+            state: self.state_name(),
+            protocol_type: self.protocol_type.clone().unwrap_or_else(|| Arc::from("")),
+            protocol: protocol.cloned().unwrap_or_else(|| Arc::from("")),
+            members: self.members.values().map(member).collect(),
+        }
+    }
+
+    /// Topics its members are subscribed to, as far as their metadata tells; `None` when it is not a group of consumers.
+    #[must_use]
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        let is_consumers = self.protocol_type.as_deref() == Some("consumer");
+        is_consumers
+            && self.members.values().any(|member| {
+                member.protocols.iter().any(|(_, metadata)| super::subscription::names(metadata, topic))
+            })
+    }
+
+    /// Everybody who waits is told that the coordinator goes away.
+    pub(super) fn resign(&mut self, out: &mut Outcome) {
+        for member in self.members.values_mut() {
+            refuse_waiting(member, GroupError::NotCoordinator, out);
+        }
+    }
+
+    fn check_member(&self, member: &MemberRef) -> Result<(), GroupError> {
+        if let Some(instance) = &member.instance_id {
+            match self.instances.get(instance) {
+                None => return Err(GroupError::UnknownMemberId),
+                Some(current) if *current != member.member_id => return Err(GroupError::FencedInstanceId),
+                Some(_) => {}
+            }
+        }
+        if self.members.contains_key(&member.member_id) { Ok(()) } else { Err(GroupError::UnknownMemberId) }
+    }
+
+    fn check_generation(&self, generation: i32) -> Result<(), GroupError> {
+        if generation == self.generation { Ok(()) } else { Err(GroupError::IllegalGeneration) }
+    }
+
+    fn check_sync(&self, request: &SyncRequest) -> Result<(), GroupError> {
+        self.check_member(&request.member)?;
+        self.check_generation(request.member.generation)?;
+        let differs = |asked: &Option<Arc<str>>, ours: &Option<Arc<str>>| asked.is_some() && asked != ours;
+        if differs(&request.protocol_type, &self.protocol_type) || differs(&request.protocol, &self.protocol)
+        {
+            return Err(GroupError::InconsistentGroupProtocol);
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, member: &str, now: MonoNanos) {
+        if let Some(member) = self.members.get_mut(member) {
+            member.touch(now);
+        }
+    }
+
+    fn synced(&self, assignment: Bytes) -> Synced {
+        Synced { protocol_type: self.protocol_type.clone(), protocol: self.protocol.clone(), assignment }
+    }
+
+    /// The group as a record, under the generation it is in.
+    fn record(&self) -> GroupRecord {
+        let protocol = self.protocol.as_deref();
+        let members = self.members.values().map(|member| MemberMetadata {
+            member_id: Cow::Borrowed(&member.id),
+            group_instance_id: member.instance_id.as_deref().map(Cow::Borrowed),
+            client_id: Cow::Borrowed(&member.client_id),
+            client_host: Cow::Borrowed(&member.client_host),
+            rebalance_timeout: member.rebalance_timeout_ms,
+            session_timeout: member.session_timeout_ms,
+            subscription: Cow::Owned(protocol.map(|it| member.metadata(it).to_vec()).unwrap_or_default()),
+            assignment: Cow::Borrowed(&member.assignment),
+        });
+        let value = GroupMetadataValue {
+            protocol_type: Cow::Borrowed(self.protocol_type.as_deref().unwrap_or_default()),
+            generation: self.generation,
+            protocol: protocol.map(Cow::Borrowed),
+            leader: self.leader.as_deref().map(Cow::Borrowed),
+            current_state_timestamp: self.since.0,
+            members: members.collect(),
+        };
+        GroupRecord::group(&self.id, Some(&value))
+    }
+}
+
+fn read_member(stored: &MemberMetadata<'_>, protocol: Option<&Arc<str>>) -> Member {
+    let subscription = Bytes::copy_from_slice(&stored.subscription);
+    let rebalance_timeout_ms =
+        if stored.rebalance_timeout < 0 { stored.session_timeout } else { stored.rebalance_timeout };
+    Member {
+        id: Arc::from(&*stored.member_id),
+        instance_id: stored.group_instance_id.as_deref().map(Arc::from),
+        client_id: Arc::from(&*stored.client_id),
+        client_host: Arc::from(&*stored.client_host),
+        session_timeout_ms: stored.session_timeout,
+        rebalance_timeout_ms,
+        protocols: protocol.map(|name| (Arc::clone(name), subscription)).into_iter().collect(),
+        assignment: Bytes::copy_from_slice(&stored.assignment),
+        joining: None,
+        syncing: None,
+        is_new: false,
+        deadline: MonoNanos::NEVER,
+    }
+}
+
+fn refuse_waiting(member: &mut Member, error: GroupError, out: &mut Outcome) {
+    if let Some(ticket) = member.joining.take() {
+        out.refuse_join(ticket, error, &member.id);
+    }
+    if let Some(ticket) = member.syncing.take() {
+        out.reply(ticket, GroupReply::Sync(Err(error)));
+    }
+}

@@ -1,0 +1,221 @@
+//! The phases of a rebalance and what ends them: everybody is there, or a deadline.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::MonoNanos;
+use crate::group::request::{GroupError, GroupReply, Joined, JoinedMember};
+
+use super::{ClassicGroup, InitialDelay, Joining, Member, State, Step, refuse_waiting};
+
+impl ClassicGroup {
+    /// Time has passed.
+    pub(in crate::group) fn tick(&mut self, step: &mut Step<'_>) {
+        let now = step.now.mono;
+        let lapsed = self.pending.len();
+        self.pending.retain(|_, until| *until > now);
+        let expired: Vec<_> =
+            self.members.values().filter(|it| it.is_expired(now)).map(|it| Arc::clone(&it.id)).collect();
+        for id in &expired {
+            self.remove(step, id);
+        }
+        if lapsed != self.pending.len() || !expired.is_empty() {
+            self.members_changed(step);
+        }
+        match self.state {
+            State::PreparingRebalance(joining) => self.tick_joining(step, joining),
+            State::CompletingRebalance { until } if now >= until => self.drop_unsynced(step),
+            _ => {}
+        }
+    }
+
+    fn tick_joining(&mut self, step: &mut Step<'_>, joining: Joining) {
+        let now = step.now.mono;
+        match joining.initial {
+            Some(initial) if now < initial.until && now < joining.until => {}
+            Some(initial) if initial.extended && now < joining.until => {
+                let until = now.plus_ms(step.limits.initial_rebalance_delay_ms).min(joining.until);
+                let initial = Some(InitialDelay { until, extended: false });
+                self.state = State::PreparingRebalance(Joining { initial, ..joining });
+            }
+            Some(_) => self.complete_joining(step),
+            None if now >= joining.until => self.complete_joining(step),
+            None => self.try_complete_joining(step),
+        }
+    }
+
+    /// Begins a new round of joining. Who waits for an assignment is told to join again.
+    pub(super) fn prepare(&mut self, step: &mut Step<'_>) {
+        if matches!(self.state, State::CompletingRebalance { .. }) {
+            for member in self.members.values_mut() {
+                member.assignment = Bytes::new();
+                if let Some(ticket) = member.syncing.take() {
+                    member.touch(step.now.mono);
+                    step.out.reply(ticket, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
+                }
+            }
+        }
+        let until = self.rebalance_until(step.now.mono);
+        let delay = step.limits.initial_rebalance_delay_ms;
+        let initial = (self.state == State::Empty && delay > 0)
+            .then(|| InitialDelay { until: step.now.mono.plus_ms(delay).min(until), extended: false });
+        self.state = State::PreparingRebalance(Joining { until, initial });
+        self.try_complete_joining(step);
+    }
+
+    /// Somebody has gone, or will not come.
+    pub(super) fn members_changed(&mut self, step: &mut Step<'_>) {
+        match self.state {
+            State::Empty => {}
+            State::Stable | State::CompletingRebalance { .. } => self.prepare(step),
+            State::PreparingRebalance(_) => self.try_complete_joining(step),
+        }
+    }
+
+    pub(super) fn try_complete_joining(&mut self, step: &mut Step<'_>) {
+        let State::PreparingRebalance(Joining { initial: None, .. }) = self.state else { return };
+        let all_there = self.members.values().all(|it| it.joining.is_some()) && self.pending.is_empty();
+        if all_there {
+            self.complete_joining(step);
+        }
+    }
+
+    /// Whoever has joined is the next generation. Static members are kept although they have not: their sessions decide.
+    fn complete_joining(&mut self, step: &mut Step<'_>) {
+        let absent = self.members.values().filter(|it| it.joining.is_none() && it.instance_id.is_none());
+        let absent: Vec<_> = absent.map(|it| Arc::clone(&it.id)).collect();
+        for id in &absent {
+            self.remove(step, id);
+        }
+        let nobody_joined = self.members.values().all(|it| it.joining.is_none());
+        if nobody_joined && !self.members.is_empty() {
+            // Only static members, all of them away: there is nobody to lead. Wait for one, or for their sessions.
+            let until = self.rebalance_until(step.now.mono);
+            self.state = State::PreparingRebalance(Joining { until, initial: None });
+            return;
+        }
+        self.generation = self.generation.checked_add(1).unwrap_or(1);
+        self.since = step.now.wall;
+        if self.members.is_empty() {
+            self.protocol = None;
+            self.leader = None;
+            self.state = State::Empty;
+            step.out.records.push(self.record());
+            return;
+        }
+        self.protocol = self.choose_protocol();
+        self.elect();
+        self.state = State::CompletingRebalance { until: self.rebalance_until(step.now.mono) };
+        let answers: Vec<_> = self.members.keys().map(|id| (Arc::clone(id), self.joined(id))).collect();
+        for (id, joined) in answers {
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            if let Some(ticket) = member.joining.take() {
+                member.is_new = false;
+                member.touch(step.now.mono);
+                step.out.reply(ticket, GroupReply::Join(Ok(joined)));
+            }
+        }
+    }
+
+    /// The leader's assignment is here: the generation is complete, and becomes a record.
+    pub(super) fn assign(&mut self, step: &mut Step<'_>, assignments: &[(Arc<str>, Bytes)]) {
+        let mut assignments: BTreeMap<_, _> = assignments.iter().map(|(id, bytes)| (id, bytes)).collect();
+        for member in self.members.values_mut() {
+            member.assignment = assignments.remove(&member.id).cloned().unwrap_or_default();
+        }
+        self.state = State::Stable;
+        step.out.records.push(self.record());
+        let (protocol_type, protocol) = (self.protocol_type.clone(), self.protocol.clone());
+        for member in self.members.values_mut() {
+            if let Some(ticket) = member.syncing.take() {
+                member.touch(step.now.mono);
+                let synced = crate::group::request::Synced {
+                    protocol_type: protocol_type.clone(),
+                    protocol: protocol.clone(),
+                    assignment: member.assignment.clone(),
+                };
+                step.out.reply(ticket, GroupReply::Sync(Ok(synced)));
+            }
+        }
+    }
+
+    /// The rebalance timeout has passed without an assignment: those that have not synced hold up the others.
+    fn drop_unsynced(&mut self, step: &mut Step<'_>) {
+        let silent = self.members.values().filter(|it| it.syncing.is_none()).map(|it| Arc::clone(&it.id));
+        let silent: Vec<_> = silent.collect();
+        for id in &silent {
+            self.remove(step, id);
+        }
+        self.prepare(step);
+    }
+
+    /// Takes a member out; what it waits for is refused. The state is the caller's to change.
+    pub(super) fn remove(&mut self, step: &mut Step<'_>, id: &str) {
+        let Some(mut member) = self.members.remove(id) else { return };
+        refuse_waiting(&mut member, GroupError::UnknownMemberId, step.out);
+        if let Some(instance) = &member.instance_id
+            && self.instances.get(instance).is_some_and(|current| **current == *id)
+        {
+            self.instances.remove(instance);
+        }
+        if self.leader.as_deref() == Some(id) {
+            self.leader = None;
+        }
+    }
+
+    /// One generation as a member sees it.
+    pub(super) fn joined(&self, id: &Arc<str>) -> Joined {
+        let leader = self.leader.clone().unwrap_or_else(|| Arc::from(""));
+        let members = if leader == *id { self.joined_members() } else { Vec::new() };
+        Joined {
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            leader,
+            skip_assignment: false,
+            member_id: Arc::clone(id),
+            members,
+        }
+    }
+
+    pub(super) fn joined_members(&self) -> Vec<JoinedMember> {
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        let members = self.members.values().map(|member| JoinedMember {
+            member_id: Arc::clone(&member.id),
+            instance_id: member.instance_id.clone(),
+            metadata: member.metadata(protocol),
+        });
+        members.collect()
+    }
+
+    /// The leader stays if it has joined; else somebody who has takes over.
+    fn elect(&mut self) {
+        let has_joined = |id: &Arc<str>| self.members.get(id).is_some_and(|it| it.joining.is_some());
+        if !self.leader.as_ref().is_some_and(has_joined) {
+            self.leader = self.members.values().find(|it| it.joining.is_some()).map(|it| Arc::clone(&it.id));
+        }
+    }
+
+    /// Each member votes for its favourite among the protocols that all support.
+    pub(super) fn choose_protocol(&self) -> Option<Arc<str>> {
+        let mut votes: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
+        for member in self.members.values() {
+            let favourite = member.protocols.iter().find(|(name, _)| self.all_support(name));
+            if let Some((name, _)) = favourite {
+                *votes.entry(name).or_default() += 1;
+            }
+        }
+        votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(name, _)| Arc::clone(name))
+    }
+
+    fn all_support(&self, protocol: &str) -> bool {
+        self.members.values().all(|member: &Member| member.supports(protocol))
+    }
+
+    fn rebalance_until(&self, now: MonoNanos) -> MonoNanos {
+        let longest = self.members.values().map(|it| it.rebalance_timeout_ms).max().unwrap_or(0);
+        now.plus_ms(u64::try_from(longest).unwrap_or(0))
+    }
+}

@@ -1,0 +1,440 @@
+//! All groups of one partition of `__consumer_offsets`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::base::rng::Rng;
+use crate::base::{MonoNanos, Now, TopicId};
+use crate::controller::MetadataImage;
+
+use super::classic::{ClassicGroup, Step};
+use super::offsets::{Committed, Offsets};
+use super::record::{self, GroupRecord, Parsed, RecordError};
+use super::request::{
+    CommitRequest, DescribedGroup, GroupError, GroupReply, GroupRequest, JoinRefused, JoinRequest,
+    LeavingMember, ListedGroup, MemberRef, Ticket,
+};
+use super::{GroupLimits, Name, Outcome};
+
+#[derive(Debug)]
+pub struct Coordinator {
+    limits: Arc<GroupLimits>,
+    rng: Rng,
+    groups: BTreeMap<Name, Group>,
+    /// When a group must be looked at. A group's own deadline may have moved away since: then the look does nothing.
+    deadlines: BTreeSet<(MonoNanos, Name)>,
+    /// Topics with committed offsets, with the id each had then: a topic created anew owes nothing to its namesake.
+    topics: BTreeMap<Name, TopicId>,
+    next_retention_check: MonoNanos,
+}
+
+#[derive(Debug)]
+struct Group {
+    members: ClassicGroup,
+    offsets: Offsets,
+    /// Its entry in the deadlines.
+    looked_at: MonoNanos,
+}
+
+/// A committed offset, for comparison with the end of its log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lag {
+    pub group: Name,
+    pub topic: Name,
+    pub partition: i32,
+    pub committed: i64,
+}
+
+impl Coordinator {
+    #[must_use]
+    pub fn new(limits: Arc<GroupLimits>, seed: u64, now: Now) -> Coordinator {
+        let next_retention_check = now.mono.plus_ms(limits.retention_check_ms);
+        Coordinator {
+            limits,
+            rng: Rng::seeded(seed),
+            groups: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            topics: BTreeMap::new(),
+            next_retention_check,
+        }
+    }
+
+    /// Folds one record of the log, oldest first.
+    ///
+    /// # Errors
+    /// It is no record of this topic. Kafka's kinds that are not served here are passed over.
+    pub fn replay(&mut self, now: Now, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
+        match record::parse(key, value)? {
+            Parsed::Offset { key, value: Some(value) } => {
+                let group = self.group_or_new(&Arc::from(&*key.group), now);
+                group.offsets.set(Arc::from(&*key.topic), key.partition, Committed::read(&value));
+            }
+            Parsed::Offset { key, value: None } => {
+                if let Some(group) = self.groups.get_mut(&*key.group) {
+                    group.offsets.remove(&key.topic, key.partition);
+                }
+            }
+            Parsed::Group { key, value: Some(value) } => {
+                let id: Name = Arc::from(&*key.group);
+                let group = self.group_or_new(&id, now);
+                group.members = ClassicGroup::read(id, &value, now);
+            }
+            Parsed::Group { key, value: None } => {
+                self.groups.remove(&*key.group);
+            }
+            Parsed::Other => {}
+        }
+        Ok(())
+    }
+
+    /// The whole log is folded: members have a session from now on, offsets of topics that are gone go.
+    pub fn loaded(&mut self, now: Now, image: &MetadataImage, out: &mut Outcome) {
+        let names: BTreeSet<Name> =
+            self.groups.values().flat_map(|group| group.offsets.topics().cloned()).collect();
+        for name in names {
+            let id = image.topic(&name).map_or(TopicId::ZERO, |topic| topic.id);
+            self.topics.insert(name, id);
+        }
+        self.groups.retain(|_, group| {
+            !group.members.is_deserted() || !group.offsets.is_empty() || !group.members.is_simple()
+        });
+        let groups: Vec<Name> = self.groups.keys().cloned().collect();
+        for id in groups {
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.members.revive(now);
+            }
+            self.schedule(&id);
+        }
+        self.next_retention_check = now.mono.plus_ms(self.limits.retention_check_ms);
+        self.forget_topics(&|name, _| image.topic(name).is_none(), out);
+    }
+
+    /// Answers a question, now or when others have done their part.
+    pub fn handle(
+        &mut self,
+        now: Now,
+        image: &MetadataImage,
+        ticket: Ticket,
+        request: GroupRequest,
+        out: &mut Outcome,
+    ) {
+        let id = Arc::clone(request.group());
+        if let Some(error) = self.refusal(&request) {
+            return out.reply(ticket, request.refused(error));
+        }
+        let reply = match request {
+            GroupRequest::Join(request) => self.join(now, ticket, &request, out).map(GroupReply::Join),
+            GroupRequest::Sync(request) => {
+                let Some((group, mut step)) = self.step(&id, now, out) else {
+                    return out.reply(ticket, GroupReply::Sync(Err(GroupError::UnknownMemberId)));
+                };
+                group.members.sync(&mut step, ticket, &request).map(GroupReply::Sync)
+            }
+            GroupRequest::Heartbeat { member, .. } => {
+                return out.reply(ticket, GroupReply::Heartbeat(self.heartbeat(&id, now, &member)));
+            }
+            GroupRequest::Leave { members, .. } => {
+                Some(GroupReply::Leave(Ok(self.leave(&id, now, &members, out))))
+            }
+            GroupRequest::CommitOffsets(request) => {
+                Some(GroupReply::CommitOffsets(self.commit(now, image, &request, out)))
+            }
+            GroupRequest::FetchOffsets(request) => {
+                let partitions = request.partitions.as_deref();
+                let nothing = Offsets::default();
+                let offsets = self.groups.get(&id).map_or(&nothing, |group| &group.offsets);
+                Some(GroupReply::FetchOffsets(Ok(offsets.fetch(partitions))))
+            }
+            GroupRequest::Describe { .. } => Some(GroupReply::Describe(self.describe(&id))),
+            GroupRequest::Delete { .. } => Some(GroupReply::Delete(self.delete(&id, out))),
+            GroupRequest::DeleteOffsets { partitions, .. } => {
+                Some(GroupReply::DeleteOffsets(self.delete_offsets(&id, &partitions, out)))
+            }
+        };
+        if let Some(reply) = reply {
+            out.reply(ticket, reply);
+        }
+        self.schedule(&id);
+    }
+
+    /// When [`Coordinator::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> MonoNanos {
+        let groups = self.deadlines.first().map_or(MonoNanos::NEVER, |(deadline, _)| *deadline);
+        groups.min(self.next_retention_check)
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now, out: &mut Outcome) {
+        while let Some((deadline, id)) = self.deadlines.first().cloned()
+            && deadline <= now.mono
+        {
+            self.deadlines.remove(&(deadline, Arc::clone(&id)));
+            if let Some((group, mut step)) = self.step(&id, now, out) {
+                group.looked_at = MonoNanos::NEVER;
+                group.members.tick(&mut step);
+            }
+            self.schedule(&id);
+        }
+        if now.mono >= self.next_retention_check {
+            self.next_retention_check = now.mono.plus_ms(self.limits.retention_check_ms);
+            self.expire_offsets(now, out);
+        }
+    }
+
+    /// Topics have come or gone.
+    pub fn topics_changed(&mut self, image: &MetadataImage, out: &mut Outcome) {
+        self.forget_topics(&|name, id| image.topic(name).is_none_or(|topic| topic.id != id), out);
+    }
+
+    /// The coordinator goes away: nobody is left waiting.
+    pub fn resign(&mut self, out: &mut Outcome) {
+        for group in self.groups.values_mut() {
+            group.members.resign(out);
+        }
+    }
+
+    pub fn list(&self) -> impl Iterator<Item = ListedGroup> + '_ {
+        self.groups.iter().map(|(id, group)| ListedGroup {
+            group: Arc::clone(id),
+            protocol_type: group.members.protocol_type().cloned().unwrap_or_else(|| Arc::from("")),
+            state: group.members.state_name(),
+            kind: "classic",
+        })
+    }
+
+    /// Groups and members, for metrics.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.groups.len(), self.groups.values().map(|group| group.members.members().count()).sum())
+    }
+
+    pub fn committed(&self) -> impl Iterator<Item = Lag> + '_ {
+        self.groups.iter().flat_map(|(id, group)| {
+            group.offsets.iter().map(|(topic, partition, committed)| Lag {
+                group: Arc::clone(id),
+                topic: Arc::clone(topic),
+                partition,
+                committed: committed.offset,
+            })
+        })
+    }
+
+    /// What no group could answer.
+    fn refusal(&self, request: &GroupRequest) -> Option<GroupError> {
+        let nameless = request.group().is_empty();
+        match request {
+            GroupRequest::Join(_)
+            | GroupRequest::Sync(_)
+            | GroupRequest::Heartbeat { .. }
+            | GroupRequest::Leave { .. }
+            | GroupRequest::Delete { .. }
+                if nameless =>
+            {
+                Some(GroupError::InvalidGroupId)
+            }
+            GroupRequest::Join(join)
+                if !self.limits.session_timeout_ms.contains(&join.session_timeout_ms) =>
+            {
+                Some(GroupError::InvalidSessionTimeout)
+            }
+            _ => None,
+        }
+    }
+
+    fn join(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        request: &JoinRequest,
+        out: &mut Outcome,
+    ) -> Option<Result<super::Joined, JoinRefused>> {
+        if !self.groups.contains_key(&request.group) {
+            if !request.member_id.is_empty() {
+                let (error, member_id) = (GroupError::UnknownMemberId, Arc::clone(&request.member_id));
+                return Some(Err(JoinRefused { error, member_id }));
+            }
+            self.group_or_new(&request.group, now);
+        }
+        let (group, mut step) = self.step(&request.group, now, out)?;
+        group.members.join(&mut step, ticket, request)
+    }
+
+    fn heartbeat(&mut self, id: &Name, now: Now, member: &MemberRef) -> Result<(), GroupError> {
+        // A sign of life only moves deadlines away: the entry in `deadlines` may stay as it is.
+        let group = self.groups.get_mut(id).ok_or(GroupError::UnknownMemberId)?;
+        group.members.heartbeat(now, member)
+    }
+
+    fn leave(
+        &mut self,
+        id: &Name,
+        now: Now,
+        members: &[LeavingMember],
+        out: &mut Outcome,
+    ) -> Vec<Result<(), GroupError>> {
+        match self.step(id, now, out) {
+            Some((group, mut step)) => group.members.leave(&mut step, members),
+            None => members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect(),
+        }
+    }
+
+    fn commit(
+        &mut self,
+        now: Now,
+        image: &MetadataImage,
+        request: &CommitRequest,
+        out: &mut Outcome,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        match self.groups.get_mut(&request.group) {
+            Some(group) => group.members.check_commit(now, &request.member)?,
+            // Whoever keeps offsets without being a member makes the group.
+            None if request.member.generation < 0 => {}
+            None if request.knows_group_id_not_found => return Err(GroupError::GroupIdNotFound),
+            None => return Err(GroupError::IllegalGeneration),
+        }
+        let metadata_bytes_max = self.limits.metadata_bytes_max;
+        let mut committed = Vec::with_capacity(request.partitions.len());
+        let results = request
+            .partitions
+            .iter()
+            .map(|asked| {
+                if asked.metadata.len() > metadata_bytes_max {
+                    return Err(GroupError::OffsetMetadataTooLarge);
+                }
+                committed.push((asked, Committed::of(asked, now.wall, request.retention_ms)));
+                Ok(())
+            })
+            .collect();
+        if committed.is_empty() {
+            return Ok(results);
+        }
+        for (asked, _) in &committed {
+            let id = image.topic(&asked.topic).map_or(asked.topic_id, |topic| topic.id);
+            if self.topics.get(&asked.topic) != Some(&id) {
+                self.topics.insert(Arc::clone(&asked.topic), id);
+            }
+        }
+        let group = self.group_or_new(&request.group, now);
+        for (asked, it) in committed {
+            out.records.push(it.record(&request.group, &asked.topic, asked.partition));
+            group.offsets.set(Arc::clone(&asked.topic), asked.partition, it);
+        }
+        Ok(results)
+    }
+
+    fn describe(&self, id: &str) -> Result<DescribedGroup, GroupError> {
+        let group = self.groups.get(id).ok_or(GroupError::GroupIdNotFound)?;
+        Ok(group.members.describe())
+    }
+
+    fn delete(&mut self, id: &str, out: &mut Outcome) -> Result<(), GroupError> {
+        let group = self.groups.get_mut(id).ok_or(GroupError::GroupIdNotFound)?;
+        if !group.members.is_deserted() {
+            return Err(GroupError::NonEmptyGroup);
+        }
+        group.offsets.delete(id, |_, _, _| true, &mut out.records);
+        out.records.push(GroupRecord::group(id, None));
+        self.groups.remove(id);
+        Ok(())
+    }
+
+    fn delete_offsets(
+        &mut self,
+        id: &str,
+        partitions: &[(Name, i32)],
+        out: &mut Outcome,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        let group = self.groups.get_mut(id).ok_or(GroupError::GroupIdNotFound)?;
+        let is_consumers = group.members.protocol_type().is_some_and(|kind| &**kind == "consumer");
+        if !group.members.is_deserted() && !is_consumers {
+            return Err(GroupError::NonEmptyGroup);
+        }
+        let results = partitions.iter().map(|(topic, partition)| {
+            if group.members.is_subscribed(topic) {
+                return Err(GroupError::GroupSubscribedToTopic);
+            }
+            if group.offsets.remove(topic, *partition) {
+                out.records.push(GroupRecord::offset(id, topic, *partition, None));
+            }
+            Ok(())
+        });
+        Ok(results.collect())
+    }
+
+    /// Offsets of topics that are gone are gone.
+    fn forget_topics(&mut self, is_gone: &dyn Fn(&str, TopicId) -> bool, out: &mut Outcome) {
+        let gone: Vec<Name> = self
+            .topics
+            .iter()
+            .filter(|(name, id)| is_gone(name, **id))
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for name in gone {
+            self.topics.remove(&name);
+            for (id, group) in &mut self.groups {
+                group.offsets.delete(id, |topic, _, _| *topic == *name, &mut out.records);
+            }
+        }
+    }
+
+    /// Lets go of offsets nobody has asked to keep, and of groups that are nothing any more.
+    fn expire_offsets(&mut self, now: Now, out: &mut Outcome) {
+        let retention_ms = self.limits.retention_ms;
+        let mut gone = Vec::new();
+        for (id, group) in &mut self.groups {
+            let is_consumers = group.members.protocol_type().is_some_and(|kind| &**kind == "consumer");
+            let (empty_since, is_simple) = (group.members.empty_since(), group.members.is_simple());
+            let members = &group.members;
+            let is_expired = |topic: &str, committed: &Committed| {
+                if let Some(expire) = committed.expire_time {
+                    return now.wall >= expire;
+                }
+                let since = match empty_since {
+                    _ if is_simple => committed.commit_time,
+                    Some(since) => since.max(committed.commit_time),
+                    None if is_consumers && !members.is_subscribed(topic) => committed.commit_time,
+                    None => return false,
+                };
+                now.wall.0.saturating_sub(since.0) >= retention_ms
+            };
+            group.offsets.delete(id, |topic, _, committed| is_expired(topic, committed), &mut out.records);
+            if members.is_deserted() && group.offsets.is_empty() {
+                gone.push(Arc::clone(id));
+            }
+        }
+        for id in gone {
+            out.records.push(GroupRecord::group(&id, None));
+            self.groups.remove(&id);
+        }
+    }
+
+    fn group_or_new(&mut self, id: &Name, now: Now) -> &mut Group {
+        self.groups.entry(Arc::clone(id)).or_insert_with(|| Group {
+            members: ClassicGroup::new(Arc::clone(id), now),
+            offsets: Offsets::default(),
+            looked_at: MonoNanos::NEVER,
+        })
+    }
+
+    fn step<'a>(
+        &'a mut self,
+        id: &Name,
+        now: Now,
+        out: &'a mut Outcome,
+    ) -> Option<(&'a mut Group, Step<'a>)> {
+        let group = self.groups.get_mut(id)?;
+        Some((group, Step { now, limits: &self.limits, rng: &mut self.rng, out }))
+    }
+
+    /// Sees to it that the group is looked at when its time comes.
+    fn schedule(&mut self, id: &Name) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let deadline = group.members.next_deadline();
+        if deadline < group.looked_at {
+            self.deadlines.remove(&(group.looked_at, Arc::clone(id)));
+            group.looked_at = deadline;
+            self.deadlines.insert((deadline, Arc::clone(id)));
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What a group coordinator can be asked, and what it answers: small owned values.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::TopicId;
+
+/// Names a question that is waited for: the shard's own number, opaque to coordinators.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(pub u64);
+
+/// Asked of the coordinator of one group.
+#[derive(Clone, Debug)]
+pub enum GroupRequest {
+    Join(JoinRequest),
+    Sync(SyncRequest),
+    Heartbeat { group: Arc<str>, member: MemberRef },
+    Leave { group: Arc<str>, members: Vec<LeavingMember> },
+    CommitOffsets(CommitRequest),
+    FetchOffsets(FetchOffsetsRequest),
+    Describe { group: Arc<str> },
+    Delete { group: Arc<str> },
+    DeleteOffsets { group: Arc<str>, partitions: Vec<(Arc<str>, i32)> },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GroupReply {
+    Join(Result<Joined, JoinRefused>),
+    Sync(Result<Synced, GroupError>),
+    Heartbeat(Result<(), GroupError>),
+    /// In the order of the request's members.
+    Leave(Result<Vec<Result<(), GroupError>>, GroupError>),
+    /// In the order of the request's partitions.
+    CommitOffsets(Result<Vec<Result<(), GroupError>>, GroupError>),
+    FetchOffsets(Result<Vec<FetchedOffset>, GroupError>),
+    Describe(Result<DescribedGroup, GroupError>),
+    Delete(Result<(), GroupError>),
+    /// In the order of the request's partitions.
+    DeleteOffsets(Result<Vec<Result<(), GroupError>>, GroupError>),
+}
+
+impl GroupRequest {
+    #[must_use]
+    pub fn group(&self) -> &Arc<str> {
+        match self {
+            GroupRequest::Join(JoinRequest { group, .. })
+            | GroupRequest::Sync(SyncRequest { group, .. })
+            | GroupRequest::CommitOffsets(CommitRequest { group, .. })
+            | GroupRequest::FetchOffsets(FetchOffsetsRequest { group, .. })
+            | GroupRequest::Heartbeat { group, .. }
+            | GroupRequest::Leave { group, .. }
+            | GroupRequest::Describe { group }
+            | GroupRequest::Delete { group }
+            | GroupRequest::DeleteOffsets { group, .. } => group,
+        }
+    }
+
+    /// The same error for the whole question.
+    #[must_use]
+    pub fn refused(&self, error: GroupError) -> GroupReply {
+        match self {
+            GroupRequest::Join(request) => {
+                GroupReply::Join(Err(JoinRefused { error, member_id: request.member_id.clone() }))
+            }
+            GroupRequest::Sync(_) => GroupReply::Sync(Err(error)),
+            GroupRequest::Heartbeat { .. } => GroupReply::Heartbeat(Err(error)),
+            GroupRequest::Leave { .. } => GroupReply::Leave(Err(error)),
+            GroupRequest::CommitOffsets(_) => GroupReply::CommitOffsets(Err(error)),
+            GroupRequest::FetchOffsets(_) => GroupReply::FetchOffsets(Err(error)),
+            GroupRequest::Describe { .. } => GroupReply::Describe(Err(error)),
+            GroupRequest::Delete { .. } => GroupReply::Delete(Err(error)),
+            GroupRequest::DeleteOffsets { .. } => GroupReply::DeleteOffsets(Err(error)),
+        }
+    }
+}
+
+impl GroupReply {
+    /// A refusal in place of this answer.
+    #[must_use]
+    pub fn refused(self, error: GroupError) -> GroupReply {
+        match self {
+            GroupReply::Join(Ok(joined)) => {
+                GroupReply::Join(Err(JoinRefused { error, member_id: joined.member_id }))
+            }
+            GroupReply::Join(Err(refused)) => GroupReply::Join(Err(refused)),
+            GroupReply::Sync(_) => GroupReply::Sync(Err(error)),
+            GroupReply::Heartbeat(_) => GroupReply::Heartbeat(Err(error)),
+            GroupReply::Leave(_) => GroupReply::Leave(Err(error)),
+            GroupReply::CommitOffsets(_) => GroupReply::CommitOffsets(Err(error)),
+            GroupReply::FetchOffsets(_) => GroupReply::FetchOffsets(Err(error)),
+            GroupReply::Describe(_) => GroupReply::Describe(Err(error)),
+            GroupReply::Delete(_) => GroupReply::Delete(Err(error)),
+            GroupReply::DeleteOffsets(_) => GroupReply::DeleteOffsets(Err(error)),
+        }
+    }
+}
+
+/// Why a coordinator refuses. The api layer maps each to the Kafka error of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    #[error("the coordinator is still reading its log")]
+    CoordinatorLoadInProgress,
+    #[error("the coordinator is not available")]
+    CoordinatorNotAvailable,
+    #[error("this shard does not coordinate the group")]
+    NotCoordinator,
+    #[error("the group id is not valid")]
+    InvalidGroupId,
+    #[error("there is no such group")]
+    GroupIdNotFound,
+    #[error("the group has members")]
+    NonEmptyGroup,
+    #[error("the group has as many members as it may")]
+    GroupMaxSizeReached,
+    #[error("the group has no such member")]
+    UnknownMemberId,
+    #[error("join again with the member id in this answer")]
+    MemberIdRequired,
+    #[error("another member has taken this group instance id")]
+    FencedInstanceId,
+    #[error("the generation is not the group's")]
+    IllegalGeneration,
+    #[error("the group is rebalancing")]
+    RebalanceInProgress,
+    #[error("the member's protocols and the group's have nothing in common")]
+    InconsistentGroupProtocol,
+    #[error("the session timeout is out of bounds")]
+    InvalidSessionTimeout,
+    #[error("the commit's metadata is too long")]
+    OffsetMetadataTooLarge,
+    #[error("a member of the group is subscribed to the topic")]
+    GroupSubscribedToTopic,
+    #[error("the member epoch is not the member's")]
+    StaleMemberEpoch,
+}
+
+/// A member as a request names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberRef {
+    /// Generation of a classic group, member epoch of a consumer group; -1 outside membership.
+    pub generation: i32,
+    pub member_id: Arc<str>,
+    pub instance_id: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    pub group: Arc<str>,
+    /// Empty on the first try.
+    pub member_id: Arc<str>,
+    pub instance_id: Option<Arc<str>>,
+    pub client_id: Arc<str>,
+    pub client_host: Arc<str>,
+    pub session_timeout_ms: i32,
+    pub rebalance_timeout_ms: i32,
+    pub protocol_type: Arc<str>,
+    /// In order of preference, each with what its assignor should know of the member.
+    pub protocols: Vec<(Arc<str>, Bytes)>,
+    /// KIP-394: the client can join again with an id it is given.
+    pub id_required: bool,
+    /// KIP-814: the client understands "you lead, but do not assign".
+    pub can_skip_assignment: bool,
+}
+
+/// One generation, as one member sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Joined {
+    pub generation: i32,
+    pub protocol_type: Option<Arc<str>>,
+    pub protocol: Option<Arc<str>>,
+    pub leader: Arc<str>,
+    pub skip_assignment: bool,
+    pub member_id: Arc<str>,
+    /// All members with their metadata, for the leader; empty for the others.
+    pub members: Vec<JoinedMember>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JoinedMember {
+    pub member_id: Arc<str>,
+    pub instance_id: Option<Arc<str>>,
+    pub metadata: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JoinRefused {
+    pub error: GroupError,
+    /// The id to join again with, after [`GroupError::MemberIdRequired`]; else as asked.
+    pub member_id: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SyncRequest {
+    pub group: Arc<str>,
+    pub member: MemberRef,
+    /// Not checked when absent.
+    pub protocol_type: Option<Arc<str>>,
+    pub protocol: Option<Arc<str>>,
+    /// The leader's, by member id.
+    pub assignments: Vec<(Arc<str>, Bytes)>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Synced {
+    pub protocol_type: Option<Arc<str>>,
+    pub protocol: Option<Arc<str>>,
+    pub assignment: Bytes,
+}
+
+#[derive(Clone, Debug)]
+pub struct LeavingMember {
+    pub member_id: Arc<str>,
+    pub instance_id: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CommitRequest {
+    pub group: Arc<str>,
+    pub member: MemberRef,
+    /// What clients before OffsetCommit v5 could ask for; `None` = the broker's retention.
+    pub retention_ms: Option<i64>,
+    /// Errors of versions that know them: groups of unknown id are told apart from wrong generations.
+    pub knows_group_id_not_found: bool,
+    pub partitions: Vec<CommitPartition>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CommitPartition {
+    pub topic: Arc<str>,
+    pub topic_id: TopicId,
+    pub partition: i32,
+    pub offset: i64,
+    /// -1 = unknown.
+    pub leader_epoch: i32,
+    pub metadata: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FetchOffsetsRequest {
+    pub group: Arc<str>,
+    /// From v9 on; checked for consumer groups only.
+    pub member: Option<MemberRef>,
+    /// `None` = everything the group has committed.
+    pub partitions: Option<Vec<(Arc<str>, i32)>>,
+}
+
+/// Offset -1 when nothing is committed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchedOffset {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: Arc<str>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DescribedGroup {
+    pub state: &'static str,
+    pub protocol_type: Arc<str>,
+    /// Empty unless the group is stable.
+    pub protocol: Arc<str>,
+    pub members: Vec<DescribedMember>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DescribedMember {
+    pub member_id: Arc<str>,
+    pub instance_id: Option<Arc<str>>,
+    pub client_id: Arc<str>,
+    pub client_host: Arc<str>,
+    pub metadata: Bytes,
+    pub assignment: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedGroup {
+    pub group: Arc<str>,
+    pub protocol_type: Arc<str>,
+    pub state: &'static str,
+    /// Kafka's group type: `classic` or `consumer`.
+    pub kind: &'static str,
+}
