@@ -60,6 +60,8 @@
 //!
 //! # Where this differs from the first design
 //!
+//! - A group coordinator applies its decisions at once and holds back its answers until their records are durable; if the log
+//!   refuses the records, the coordinator is read anew from the log. It needs no rollback and no snapshots in time.
 //! - `config` sits right above `base`, because log, controller and api act on resolved topic settings.
 //! - Disk operations are values in `base::io`: log and commit log decide them, the shard numbers them, the runtime
 //!   performs them.
