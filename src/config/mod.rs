@@ -101,7 +101,7 @@ pub struct CommitLimits {
     pub files_max: usize,
 }
 
-/// Bounds and delays of consumer groups.
+/// Bounds and delays of consumer groups, above all classic ones.
 #[derive(Clone, Debug)]
 pub struct GroupLimits {
     /// `group.min.session.timeout.ms` to `group.max.session.timeout.ms`.
@@ -116,6 +116,7 @@ pub struct GroupLimits {
     pub retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub retention_check_ms: u64,
+    pub consumer: ConsumerGroups,
 }
 
 /// How `__consumer_offsets` is made when the first group asks for its coordinator.
@@ -124,6 +125,21 @@ pub struct OffsetsTopic {
     pub partitions: i32,
     /// Bytes.
     pub segment_bytes: i64,
+}
+
+/// Groups of the new protocol (KIP-848).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsumerGroups {
+    pub session_timeout_ms: u64,
+    pub heartbeat_interval_ms: i32,
+    /// Most members of a group.
+    pub size_max: usize,
+    /// Names of the ways to assign, the default first.
+    pub assignors: Vec<String>,
+    /// Classic groups become consumer groups when a new-style member joins.
+    pub upgrade: bool,
+    /// Consumer groups become classic groups when the last new-style member leaves.
+    pub downgrade: bool,
 }
 
 /// How topics come to be.
@@ -257,6 +273,20 @@ fn group_limits(settings: &BrokerSettings) -> GroupLimits {
         metadata_bytes_max: settings.number("offset.metadata.max.bytes"),
         retention_ms: minutes.saturating_mul(60_000),
         retention_check_ms: settings.number("offsets.retention.check.interval.ms"),
+        consumer: consumer_groups(settings),
+    }
+}
+
+fn consumer_groups(settings: &BrokerSettings) -> ConsumerGroups {
+    let migration = settings.required("group.consumer.migration.policy");
+    let assignors = settings.required("group.consumer.assignors").split(',');
+    ConsumerGroups {
+        session_timeout_ms: settings.number("group.consumer.session.timeout.ms"),
+        heartbeat_interval_ms: settings.number("group.consumer.heartbeat.interval.ms"),
+        size_max: settings.number("group.consumer.max.size"),
+        assignors: assignors.map(|name| name.trim().to_owned()).collect(),
+        upgrade: matches!(migration, "bidirectional" | "upgrade"),
+        downgrade: matches!(migration, "bidirectional" | "downgrade"),
     }
 }
 

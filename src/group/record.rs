@@ -40,6 +40,8 @@ pub enum Parsed<'a> {
 pub enum RecordError {
     #[error("a key of {bytes} bytes has no version")]
     NoVersion { bytes: usize },
+    #[error("a member's state has no number {0}")]
+    MemberState(i8),
     #[error(transparent)]
     Malformed(#[from] DecodeError),
 }
@@ -84,22 +86,22 @@ pub fn parse<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Result<Parsed<'a>, R
     })
 }
 
-fn valued<'a, M: Message<'a>>(value: &'a [u8]) -> Result<M, RecordError> {
+pub(super) fn valued<'a, M: Message<'a>>(value: &'a [u8]) -> Result<M, RecordError> {
     let (version, rest) = version(value)?;
     message(rest, version)
 }
 
-fn version(bytes: &[u8]) -> Result<(i16, &[u8]), RecordError> {
+pub(super) fn version(bytes: &[u8]) -> Result<(i16, &[u8]), RecordError> {
     let (version, rest) =
         bytes.split_first_chunk::<2>().ok_or(RecordError::NoVersion { bytes: bytes.len() })?;
     Ok((i16::from_be_bytes(*version), rest))
 }
 
-fn message<'a, M: Message<'a>>(bytes: &'a [u8], version: i16) -> Result<M, RecordError> {
+pub(super) fn message<'a, M: Message<'a>>(bytes: &'a [u8], version: i16) -> Result<M, RecordError> {
     Ok(M::decode(&mut Reader::new(bytes), version)?)
 }
 
-fn versioned<'a, M: Message<'a>>(message: &M, version: i16) -> Vec<u8> {
+pub(super) fn versioned<'a, M: Message<'a>>(message: &M, version: i16) -> Vec<u8> {
     let encode = || -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.i16(version);

@@ -133,6 +133,18 @@ pub enum GroupError {
     GroupSubscribedToTopic,
     #[error("the member epoch is not the member's")]
     StaleMemberEpoch,
+    #[error("{0}")]
+    InvalidRequest(&'static str),
+    #[error("the member epoch is not the member's: it must let go of everything and join again")]
+    FencedMemberEpoch,
+    #[error("another member holds this group instance id and has not left")]
+    UnreleasedInstanceId,
+    #[error("no such assignor: there are uniform and range, as group.consumer.assignors allows")]
+    UnsupportedAssignor,
+    #[error("the topic pattern is too long, too large or no regular expression")]
+    InvalidRegularExpression,
+    #[error("members of a consumer group name their epochs, as this version cannot")]
+    UnsupportedVersion,
 }
 
 /// A member as a request names it.

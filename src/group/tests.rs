@@ -30,6 +30,7 @@ impl Bench {
 
     fn with(change: impl FnOnce(&mut GroupLimits)) -> Bench {
         let mut limits = GroupLimits {
+            consumer: crate::config::Config::default().groups.consumer,
             session_timeout_ms: 6000..=1_800_000,
             initial_rebalance_delay_ms: 0,
             size_max: 100,

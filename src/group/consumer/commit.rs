@@ -1,0 +1,73 @@
+//! Whether a member may commit and fetch offsets.
+
+use crate::base::TopicId;
+use crate::group::Name;
+
+use super::{ConsumerGroup, GroupError, Member};
+
+/// Who a request for offsets says it comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    pub member_id: Name,
+    /// Of a classic member its generation; -1 outside membership.
+    pub member_epoch: i32,
+    /// The request's version can carry member epochs (OffsetCommit and OffsetFetch 9, TxnOffsetCommit any).
+    pub knows_epochs: bool,
+}
+
+impl ConsumerGroup {
+    /// A commit under the member's epoch stands. One under an older epoch stands as well while all its partitions are
+    /// still the member's: nobody else can have moved on from there, and clients learn of a new epoch at their own pace
+    /// (KIP-848 as Kafka first had it makes them fail). Outside membership, offsets of an empty group can be set.
+    ///
+    /// # Errors
+    /// The claim is not a member's, or not its epoch.
+    pub fn check_commit(
+        &self,
+        claim: &Claim,
+        partitions: impl IntoIterator<Item = (TopicId, i32)>,
+    ) -> Result<(), GroupError> {
+        if claim.member_epoch < 0 && self.members.is_empty() {
+            return Ok(());
+        }
+        let member = self.claimed(claim)?;
+        let mut partitions = partitions.into_iter();
+        let has = |(topic, partition)| {
+            member.current.assigned.contains(topic, partition)
+                || member.current.revoking.contains(topic, partition)
+        };
+        let stale = stale(member);
+        match claim.member_epoch {
+            epoch if epoch == member.current.epoch => Ok(()),
+            epoch if (0..member.current.epoch).contains(&epoch) && partitions.all(has) => Ok(()),
+            _ => Err(stale),
+        }
+    }
+
+    /// Anybody may look; who says it is a member must be one, and not ahead of what it was told.
+    ///
+    /// # Errors
+    /// The claim is not a member's, or its epoch is yet to come.
+    pub fn check_fetch(&self, claim: &Claim) -> Result<(), GroupError> {
+        if claim.member_epoch < 0 && (claim.member_id.is_empty() || self.members.is_empty()) {
+            return Ok(());
+        }
+        let member = self.members.get(&claim.member_id).ok_or(GroupError::UnknownMemberId)?;
+        if (0..=member.current.epoch).contains(&claim.member_epoch) { Ok(()) } else { Err(stale(member)) }
+    }
+
+    fn claimed(&self, claim: &Claim) -> Result<&Member, GroupError> {
+        let member = self.members.get(&claim.member_id).ok_or(GroupError::UnknownMemberId)?;
+        if member.metadata.classic.is_none() && !claim.knows_epochs {
+            return Err(GroupError::UnsupportedVersion);
+        }
+        Ok(member)
+    }
+}
+
+fn stale(member: &Member) -> GroupError {
+    match member.metadata.classic {
+        Some(_) => GroupError::IllegalGeneration,
+        None => GroupError::StaleMemberEpoch,
+    }
+}

@@ -1,0 +1,57 @@
+//! The group as ConsumerGroupDescribe and ListGroups show it.
+
+use crate::group::Name;
+
+use super::{Assignment, ConsumerGroup, ConsumerGroupLimits, Metadata};
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DescribedConsumerGroup {
+    pub state: &'static str,
+    pub epoch: i32,
+    pub target_epoch: i32,
+    pub assignor: &'static str,
+    pub members: Vec<DescribedConsumerMember>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DescribedConsumerMember {
+    pub id: Name,
+    pub epoch: i32,
+    pub metadata: Metadata,
+    pub assigned: Assignment,
+    pub target: Assignment,
+}
+
+impl ConsumerGroup {
+    /// Kafka's name. A dead group is one that is not there.
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        if self.members.is_empty() {
+            "Empty"
+        } else if self.epoch > self.target_epoch {
+            "Assigning"
+        } else if self.members.values().all(|it| it.current.has_reached(self.target_epoch)) {
+            "Stable"
+        } else {
+            "Reconciling"
+        }
+    }
+
+    #[must_use]
+    pub fn describe(&self, limits: &ConsumerGroupLimits) -> DescribedConsumerGroup {
+        let member = |(id, it): (&Name, &super::Member)| DescribedConsumerMember {
+            id: Name::clone(id),
+            epoch: it.current.epoch,
+            metadata: it.metadata.clone(),
+            assigned: it.current.assigned.clone(),
+            target: self.target.get(id).cloned().unwrap_or_default(),
+        };
+        DescribedConsumerGroup {
+            state: self.state_name(),
+            epoch: self.epoch,
+            target_epoch: self.target_epoch,
+            assignor: self.assignor(limits).name(),
+            members: self.members.iter().map(member).collect(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! ConsumerGroupHeartbeat: who it is, what that changes, and the member's next step.
+
+use crate::group::Name;
+
+use super::member::Goal;
+use super::{
+    Assignment, Change, ConsumerGroup, Context, Current, GroupError, Heartbeat, HeartbeatRequest, Journal,
+    LEAVE_EPOCH, Member, MemberState, Outcome, STATIC_LEAVE_EPOCH, Timer, millis,
+};
+
+/// How a heartbeat's sender stands to the group.
+#[derive(PartialEq, Eq)]
+enum Arrival {
+    Known,
+    New,
+    /// A static member that left to come back is back, under a new member id.
+    Replaces(Name),
+}
+
+impl ConsumerGroup {
+    /// A member joins, reports or leaves.
+    ///
+    /// # Errors
+    /// As Kafka's; nothing has changed then.
+    pub fn heartbeat(
+        &mut self,
+        context: &mut Context<'_>,
+        request: &HeartbeatRequest,
+    ) -> Result<Outcome<Heartbeat>, GroupError> {
+        request.check(context.limits)?;
+        if matches!(request.member_epoch, LEAVE_EPOCH | STATIC_LEAVE_EPOCH) {
+            return self.leave(request);
+        }
+        let arrival = self.admit(context, request)?;
+        if let Some(pattern) = request.pattern.as_ref().filter(|it| !it.is_empty()) {
+            self.matches.add(pattern)?;
+        }
+        // From here on nothing is refused: what is written stands.
+        let id = match &request.member_id {
+            id if id.is_empty() => member_id(context),
+            id => Name::clone(id),
+        };
+        let mut journal = self.journal();
+        if let Arrival::Replaces(old) = &arrival {
+            self.replace(old, &id, &mut journal);
+        }
+        let is_resubscribed = self.update(request, &id, &mut journal);
+        let has_other_topics = self.refresh_topics(context, is_resubscribed, &mut journal);
+        if arrival == Arrival::New || is_resubscribed || has_other_topics {
+            self.write(&mut journal, Change::Group(Some(self.epoch + 1)));
+        }
+        if self.epoch > self.target_epoch {
+            self.retarget(context.limits, &mut journal);
+        }
+        let is_reassigned = self.reconcile(context, &id, request.owned.as_ref(), &mut journal);
+        self.touch(context.now, context.limits, &id);
+        let current = &self.member(&id).current;
+        let is_told = request.is_full() || is_reassigned || request.member_epoch != current.epoch;
+        let answer = Heartbeat {
+            member_epoch: current.epoch,
+            heartbeat_interval_ms: context.limits.heartbeat_interval_ms,
+            assignment: is_told.then(|| current.assigned.clone()),
+            member_id: id,
+        };
+        Ok(journal.outcome(answer))
+    }
+
+    fn admit(&self, context: &Context<'_>, request: &HeartbeatRequest) -> Result<Arrival, GroupError> {
+        let arrival = match &request.instance_id {
+            Some(instance) => self.admit_static(request, instance)?,
+            None if self.members.contains_key(&request.member_id) => Arrival::Known,
+            None if request.joins() => Arrival::New,
+            None => return Err(GroupError::UnknownMemberId),
+        };
+        match arrival {
+            Arrival::Known => self.check_epoch(request)?,
+            Arrival::New if self.members.len() >= context.limits.size_max => {
+                return Err(GroupError::GroupMaxSizeReached);
+            }
+            Arrival::New | Arrival::Replaces(_) => {}
+        }
+        Ok(arrival)
+    }
+
+    fn admit_static(&self, request: &HeartbeatRequest, instance: &Name) -> Result<Arrival, GroupError> {
+        match self.instances.get(instance) {
+            Some(holder) if *holder == request.member_id => Ok(Arrival::Known),
+            Some(holder) if request.joins() => {
+                let is_gone = self.member(holder).current.epoch == STATIC_LEAVE_EPOCH;
+                let error = GroupError::UnreleasedInstanceId;
+                if is_gone { Ok(Arrival::Replaces(Name::clone(holder))) } else { Err(error) }
+            }
+            Some(_) => Err(GroupError::FencedInstanceId),
+            None if request.joins() => Ok(Arrival::New),
+            None => Err(GroupError::UnknownMemberId),
+        }
+    }
+
+    /// The epoch is the member's; or the one before, and all the member has is still its: the answer that told it of the
+    /// new one was lost. Who joins again has given up everything.
+    fn check_epoch(&self, request: &HeartbeatRequest) -> Result<(), GroupError> {
+        let current = &self.member(&request.member_id).current;
+        let has_no_more = || request.owned.as_ref().is_some_and(|owned| owned.is_subset(&current.assigned));
+        match request.member_epoch {
+            _ if request.joins() => Ok(()),
+            epoch if epoch == current.epoch => Ok(()),
+            epoch if epoch == current.previous_epoch && epoch < current.epoch && has_no_more() => Ok(()),
+            _ => Err(GroupError::FencedMemberEpoch),
+        }
+    }
+
+    /// The new member is where the old one was, and must learn it from the start.
+    pub(super) fn replace(&mut self, old: &Name, new: &Name, journal: &mut Journal) {
+        let (Member { metadata, current }, target) =
+            (self.member(old).clone(), self.target.get(old).cloned());
+        self.timers.forget(old);
+        self.write_gone(old, journal);
+        self.write(journal, Change::Member(Name::clone(new), Some(metadata)));
+        if target.is_some() {
+            self.write(journal, Change::Target(Name::clone(new), target));
+        }
+        let current = Current { assigned: current.assigned, ..Current::default() };
+        self.write(journal, Change::Current(Name::clone(new), Some(current)));
+    }
+
+    /// Takes in what the member says of itself; true if its subscription is another one.
+    fn update(&mut self, request: &HeartbeatRequest, id: &Name, journal: &mut Journal) -> bool {
+        let known = self.members.get(id).map(|it| &it.metadata);
+        if known.is_some() && !request.says_anything() {
+            return false;
+        }
+        let nothing = super::Metadata::default();
+        let Some(metadata) = request.update(known.unwrap_or(&nothing)) else { return false };
+        let is_resubscribed = !known.is_some_and(|known| known.subscribes_like(&metadata));
+        self.write(journal, Change::Member(Name::clone(id), Some(metadata)));
+        is_resubscribed
+    }
+
+    /// The member's next step towards the target; true if it is to have something else than before.
+    pub(super) fn reconcile(
+        &mut self,
+        context: &Context<'_>,
+        id: &Name,
+        owned: Option<&Assignment>,
+        journal: &mut Journal,
+    ) -> bool {
+        let member = self.member(id);
+        if member.current.has_reached(self.target_epoch) {
+            return false;
+        }
+        let nothing = Assignment::default();
+        let goal = Goal { epoch: self.target_epoch, assignment: self.target.get(id).unwrap_or(&nothing) };
+        let is_free =
+            |topic, partition| self.holders.get(&(topic, partition)).is_none_or(|holder| holder == id);
+        let next = member.current.towards(goal, owned, is_free);
+        if next == member.current {
+            return false;
+        }
+        let is_reassigned = next.assigned != member.current.assigned;
+        if next.state == MemberState::UnrevokedPartitions {
+            let until = context.now.plus_ms(millis(member.metadata.rebalance_timeout_ms));
+            self.timers.set(id, Timer::Revoke, until);
+        } else {
+            self.timers.cancel(id, Timer::Revoke);
+        }
+        self.write(journal, Change::Current(Name::clone(id), Some(next)));
+        is_reassigned
+    }
+
+    pub(super) fn member(&self, id: &Name) -> &Member {
+        self.members.get(id).expect("a member that was admitted")
+    }
+}
+
+/// A random UUID's text.
+pub(super) fn member_id(context: &mut Context<'_>) -> Name {
+    let text: String = context
+        .rng
+        .uuid()
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| format!("{}{byte:02x}", if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" }))
+        .collect();
+    Name::from(text)
+}

@@ -1,0 +1,195 @@
+//! A member: what it has told of itself, and where it is on its way to its target assignment.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use crate::group::Name;
+
+use super::Assignment;
+
+/// The epoch in which a member joins.
+pub const JOIN_EPOCH: i32 = 0;
+/// The epoch in which a member leaves.
+pub const LEAVE_EPOCH: i32 = -1;
+/// The epoch in which a static member leaves to come back.
+pub const STATIC_LEAVE_EPOCH: i32 = -2;
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Member {
+    pub metadata: Metadata,
+    pub current: Current,
+}
+
+/// What a member has told of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Metadata {
+    pub instance_id: Option<Name>,
+    pub rack_id: Option<Name>,
+    pub client_id: Name,
+    pub client_host: Name,
+    pub topics: BTreeSet<Name>,
+    pub pattern: Option<Name>,
+    pub rebalance_timeout_ms: i32,
+    pub assignor: Option<Name>,
+    /// It speaks the classic protocol: the group is on its way from one protocol to the other.
+    pub classic: Option<ClassicMember>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClassicMember {
+    pub session_timeout_ms: i32,
+    /// In order of preference, with what the member says of itself in each.
+    pub protocols: Vec<(Name, Bytes)>,
+}
+
+impl Metadata {
+    /// What decides which topics it can be given, and how.
+    #[must_use]
+    pub fn subscribes_like(&self, other: &Metadata) -> bool {
+        self.topics == other.topics && self.pattern == other.pattern && self.assignor == other.assignor
+    }
+}
+
+/// Where a member is between what it has and what it is to have.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Current {
+    /// Of the target assignment that the member was last able to move to.
+    pub epoch: i32,
+    /// The one before: the answer with the new epoch may have been lost.
+    pub previous_epoch: i32,
+    pub state: MemberState,
+    /// What it has been told to have.
+    pub assigned: Assignment,
+    /// What it has been told to give up and has not said it has.
+    pub revoking: Assignment,
+}
+
+/// Numbers as in Kafka's records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MemberState {
+    #[default]
+    Stable,
+    /// Must give up partitions before it moves on.
+    UnrevokedPartitions,
+    /// Waits for partitions that others have not given up.
+    UnreleasedPartitions,
+}
+
+impl MemberState {
+    #[must_use]
+    pub fn number(self) -> i8 {
+        match self {
+            MemberState::Stable => 0,
+            MemberState::UnrevokedPartitions => 1,
+            MemberState::UnreleasedPartitions => 2,
+        }
+    }
+
+    #[must_use]
+    pub fn numbered(number: i8) -> Option<MemberState> {
+        [MemberState::Stable, MemberState::UnrevokedPartitions, MemberState::UnreleasedPartitions]
+            .into_iter()
+            .find(|state| state.number() == number)
+    }
+}
+
+/// A member's part of the target assignment.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal<'a> {
+    pub epoch: i32,
+    pub assignment: &'a Assignment,
+}
+
+impl Current {
+    #[must_use]
+    pub fn has_reached(&self, target_epoch: i32) -> bool {
+        self.state == MemberState::Stable && self.epoch == target_epoch
+    }
+
+    /// Everything nobody else may be given.
+    pub fn held(&self) -> impl Iterator<Item = (crate::base::TopicId, i32)> + '_ {
+        self.assigned.iter().chain(self.revoking.iter())
+    }
+
+    /// The next step towards the goal: first give up what the goal has not, then move to its epoch, then take what is
+    /// free. `owned` is what the member says it has, if it says so; silence proves nothing.
+    #[must_use]
+    pub fn towards(
+        &self,
+        goal: Goal<'_>,
+        owned: Option<&Assignment>,
+        is_free: impl Fn(crate::base::TopicId, i32) -> bool,
+    ) -> Current {
+        let still_has = |partitions: &Assignment| owned.is_none_or(|owned| owned.intersects(partitions));
+        match self.state {
+            MemberState::Stable if self.epoch == goal.epoch => return self.clone(),
+            MemberState::UnrevokedPartitions if still_has(&self.revoking) => return self.clone(),
+            _ => {}
+        }
+        let (mut kept, surplus) =
+            self.assigned.split(|topic, partition| goal.assignment.contains(topic, partition));
+        if !surplus.is_empty() && still_has(&surplus) {
+            let state = MemberState::UnrevokedPartitions;
+            return Current { state, assigned: kept, revoking: surplus, ..self.clone() };
+        }
+        let mut state = MemberState::Stable;
+        for (topic, partition) in goal.assignment.iter() {
+            if is_free(topic, partition) {
+                kept.insert(topic, partition);
+            } else if !kept.contains(topic, partition) {
+                state = MemberState::UnreleasedPartitions;
+            }
+        }
+        let previous_epoch = if goal.epoch == self.epoch { self.previous_epoch } else { self.epoch };
+        Current { epoch: goal.epoch, previous_epoch, state, assigned: kept, revoking: Assignment::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::TopicId;
+
+    fn set(partitions: &[i32]) -> Assignment {
+        partitions.iter().map(|partition| (TopicId([1; 16]), *partition)).collect()
+    }
+
+    fn at(
+        epoch: i32,
+        previous_epoch: i32,
+        state: MemberState,
+        assigned: &[i32],
+        revoking: &[i32],
+    ) -> Current {
+        Current { epoch, previous_epoch, state, assigned: set(assigned), revoking: set(revoking) }
+    }
+
+    fn check(from: &Current, goal: &[i32], owned: Option<&[i32]>, taken: &[i32], to: &Current) {
+        let (target, owned) = (set(goal), owned.map(set));
+        let goal = Goal { epoch: 5, assignment: &target };
+        assert_eq!(&from.towards(goal, owned.as_ref(), |_, it| !taken.contains(&it)), to);
+    }
+
+    #[test]
+    fn a_member_gives_up_then_moves_then_takes() {
+        use MemberState::{Stable, UnreleasedPartitions as Unreleased, UnrevokedPartitions as Unrevoked};
+        // Joins: takes what is free, waits for the rest.
+        check(&at(0, 0, Stable, &[], &[]), &[1, 2], Some(&[]), &[2], &at(5, 0, Unreleased, &[1], &[]));
+        check(&at(5, 0, Unreleased, &[1], &[]), &[1, 2], None, &[2], &at(5, 0, Unreleased, &[1], &[]));
+        check(&at(5, 0, Unreleased, &[1], &[]), &[1, 2], None, &[], &at(5, 0, Stable, &[1, 2], &[]));
+        // Must give up: stays in its epoch until it says it has.
+        let waits = at(4, 3, Unrevoked, &[1], &[2]);
+        check(&at(4, 3, Stable, &[1, 2], &[]), &[1, 3], None, &[], &waits);
+        check(&at(4, 3, Stable, &[1, 2], &[]), &[1, 3], Some(&[1, 2]), &[], &waits);
+        check(&waits, &[1, 3], None, &[], &waits);
+        check(&waits, &[1, 3], Some(&[1, 2]), &[], &waits);
+        check(&waits, &[1, 3], Some(&[1]), &[], &at(5, 4, Stable, &[1, 3], &[]));
+        // Has said before being asked that it has not.
+        check(&at(4, 3, Stable, &[1, 2], &[]), &[1], Some(&[1]), &[], &at(5, 4, Stable, &[1], &[]));
+        // The target changed again meanwhile: more to give up.
+        check(&waits, &[3], Some(&[1]), &[], &at(4, 3, Unrevoked, &[], &[1]));
+        // Where it should be.
+        check(&at(5, 4, Stable, &[1], &[]), &[1, 2], Some(&[]), &[], &at(5, 4, Stable, &[1], &[]));
+    }
+}

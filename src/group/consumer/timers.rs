@@ -1,0 +1,61 @@
+//! Who must be heard of until when.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::MonoNanos;
+use crate::group::Name;
+
+/// What a member must do in time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Timer {
+    /// Give a sign of life.
+    Session,
+    /// Give up the partitions it was told to.
+    Revoke,
+    /// A classic member that was told so: join again.
+    Join,
+    /// A classic member that has joined: sync.
+    Sync,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Timers {
+    by_member: BTreeMap<(Name, Timer), MonoNanos>,
+    by_time: BTreeSet<(MonoNanos, Name, Timer)>,
+}
+
+impl Timers {
+    pub fn set(&mut self, member: &Name, timer: Timer, at: MonoNanos) {
+        self.cancel(member, timer);
+        self.by_member.insert((Name::clone(member), timer), at);
+        self.by_time.insert((at, Name::clone(member), timer));
+    }
+
+    pub fn cancel(&mut self, member: &Name, timer: Timer) {
+        if let Some(at) = self.by_member.remove(&(Name::clone(member), timer)) {
+            self.by_time.remove(&(at, Name::clone(member), timer));
+        }
+    }
+
+    pub fn forget(&mut self, member: &Name) {
+        for timer in [Timer::Session, Timer::Revoke, Timer::Join, Timer::Sync] {
+            self.cancel(member, timer);
+        }
+    }
+
+    #[must_use]
+    pub fn next(&self) -> MonoNanos {
+        self.by_time.first().map_or(MonoNanos::NEVER, |(at, ..)| *at)
+    }
+
+    /// Takes the earliest that is over.
+    pub fn pop(&mut self, now: MonoNanos) -> Option<(Name, Timer)> {
+        let (at, ..) = self.by_time.first()?;
+        if *at > now {
+            return None;
+        }
+        let (_, member, timer) = self.by_time.pop_first()?;
+        self.by_member.remove(&(Name::clone(&member), timer));
+        Some((member, timer))
+    }
+}

@@ -1,0 +1,162 @@
+//! Which topics a group is about: names, what patterns match, and what of it exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::{MonoNanos, TopicId};
+use crate::controller::MetadataImage;
+use crate::group::Name;
+
+use super::assign::{MemberSpec, Problem};
+use super::pattern::Pattern;
+use super::{
+    Assignor, Change, ConsumerGroup, ConsumerGroupLimits, Context, GroupError, Journal, Metadata, TopicSize,
+    Topics,
+};
+
+/// A pattern is not evaluated more often than this, however fast topics come and go.
+const MATCH_INTERVAL_MS: u64 = 1000;
+
+/// What each of the members' patterns matched last.
+#[derive(Clone, Debug, Default)]
+pub struct Matches {
+    by_pattern: BTreeMap<Name, Matched>,
+}
+
+#[derive(Clone, Debug)]
+struct Matched {
+    pattern: Pattern,
+    topics: BTreeSet<Name>,
+    /// Of the image it was evaluated on; `None` = never.
+    version: Option<i64>,
+    at: MonoNanos,
+}
+
+impl Matches {
+    /// Makes sure that a pattern is one.
+    pub fn add(&mut self, text: &Name) -> Result<(), GroupError> {
+        if !self.by_pattern.contains_key(text) {
+            let pattern = Pattern::compile(text)?;
+            let matched = Matched { pattern, topics: BTreeSet::new(), version: None, at: MonoNanos(0) };
+            self.by_pattern.insert(Name::clone(text), matched);
+        }
+        Ok(())
+    }
+
+    fn topics(&self, text: &str) -> Option<&BTreeSet<Name>> {
+        self.by_pattern.get(text).filter(|it| it.version.is_some()).map(|it| &it.topics)
+    }
+
+    /// Evaluates what is due; false if something had to wait.
+    fn refresh(&mut self, now: MonoNanos, image: &MetadataImage) -> bool {
+        let mut complete = true;
+        for it in self.by_pattern.values_mut().filter(|it| it.version != Some(image.version)) {
+            if it.version.is_some() && now < it.at.plus_ms(MATCH_INTERVAL_MS) {
+                complete = false;
+                continue;
+            }
+            let topics =
+                image.topics.values().filter(|topic| !topic.internal && it.pattern.matches(&topic.name));
+            it.topics = topics.map(|topic| Name::clone(&topic.name)).collect();
+            (it.version, it.at) = (Some(image.version), now);
+        }
+        complete
+    }
+}
+
+impl ConsumerGroup {
+    /// Compares the topics with the image, if either has changed; true if the group's epoch must rise.
+    pub(super) fn refresh_topics(
+        &mut self,
+        context: &Context<'_>,
+        is_resubscribed: bool,
+        journal: &mut Journal,
+    ) -> bool {
+        if !is_resubscribed && self.seen == Some(context.image.version) {
+            return false;
+        }
+        let patterns: BTreeSet<Name> =
+            self.members.values().filter_map(|it| it.metadata.pattern.clone()).collect();
+        self.matches.by_pattern.retain(|text, _| patterns.contains(text));
+        for text in &patterns {
+            // One that this version does not take, though an earlier one did, matches nothing.
+            let _ = self.matches.add(text);
+        }
+        let complete = self.matches.refresh(context.now, context.image);
+        self.seen = complete.then_some(context.image.version);
+        let exists = |name: &Name| {
+            let topic = context.image.topic(name)?;
+            let partitions = i32::try_from(topic.partitions.len()).expect("partition counts fit i32");
+            Some((Name::clone(name), TopicSize { id: topic.id, partitions }))
+        };
+        let topics: Topics = self.names().into_iter().filter_map(exists).collect();
+        let changed = topics != self.topics;
+        if changed {
+            self.write(journal, Change::Topics(Some(topics)));
+        }
+        changed
+    }
+
+    /// Lets go of topics that nobody left subscribes to.
+    pub(super) fn prune_topics(&mut self, journal: &mut Journal) {
+        let is_known = |it: &Metadata| it.pattern.as_ref().is_none_or(|it| self.matches.topics(it).is_some());
+        if !self.members.values().all(|it| is_known(&it.metadata)) {
+            return;
+        }
+        let names = self.names();
+        let left: Topics = self
+            .topics
+            .iter()
+            .filter(|(name, _)| names.contains(*name))
+            .map(|(name, size)| (Name::clone(name), *size))
+            .collect();
+        if left.len() < self.topics.len() {
+            self.write(journal, Change::Topics(Some(left)));
+        }
+    }
+
+    /// Computes the target assignment for the group's epoch.
+    pub(super) fn retarget(&mut self, limits: &ConsumerGroupLimits, journal: &mut Journal) {
+        let members: BTreeMap<Name, MemberSpec> = self
+            .members
+            .iter()
+            .map(|(id, it)| {
+                let (instance_id, topics) = (it.metadata.instance_id.clone(), self.topic_ids(&it.metadata));
+                (Name::clone(id), MemberSpec { instance_id, topics })
+            })
+            .collect();
+        let partitions: BTreeMap<TopicId, i32> =
+            self.topics.values().map(|size| (size.id, size.partitions)).collect();
+        let problem = Problem { members: &members, partitions: &partitions, previous: &self.target };
+        for (id, assignment) in self.assignor(limits).assign(problem) {
+            if self.target.get(&id) != Some(&assignment) {
+                self.write(journal, Change::Target(id, Some(assignment)));
+            }
+        }
+        self.write(journal, Change::TargetEpoch(Some(self.epoch)));
+    }
+
+    /// The one most members ask for.
+    pub(super) fn assignor(&self, limits: &ConsumerGroupLimits) -> Assignor {
+        let asked = |assignor: &Assignor| {
+            let asks = |it: &&Metadata| it.assignor.as_deref() == Some(assignor.name());
+            self.members.values().map(|it| &it.metadata).filter(asks).count()
+        };
+        // Of equally many the first: `max_by_key` would take the last.
+        let best = limits.assignors.iter().rev().max_by_key(|it| asked(it));
+        best.copied().unwrap_or(Assignor::Uniform)
+    }
+
+    /// All names subscribed to, existing or not.
+    fn names(&self) -> BTreeSet<&Name> {
+        self.members.values().flat_map(|it| self.names_of(&it.metadata)).collect()
+    }
+
+    fn names_of<'a>(&'a self, metadata: &'a Metadata) -> impl Iterator<Item = &'a Name> {
+        let matched = metadata.pattern.as_ref().and_then(|it| self.matches.topics(it));
+        metadata.topics.iter().chain(matched.into_iter().flatten())
+    }
+
+    fn topic_ids(&self, metadata: &Metadata) -> BTreeSet<TopicId> {
+        self.names_of(metadata).filter_map(|name| self.topics.get(name)).map(|size| size.id).collect()
+    }
+}
