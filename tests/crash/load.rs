@@ -7,20 +7,28 @@ use ringmain::base::rng::Rng;
 use ringmain::base::{ProducerEpoch, ProducerId, TimestampMs};
 use ringmain::client::{ClientError, Connection};
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use ringmain::protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use ringmain::protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use ringmain::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ringmain::protocol::messages::{
-    FetchRequest, FetchResponse, InitProducerIdRequest, InitProducerIdResponse, ProduceRequest,
+    FetchRequest, FetchResponse, FindCoordinatorRequest, InitProducerIdRequest, InitProducerIdResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest,
     ProduceResponse,
 };
 use ringmain::protocol::{ErrorCode, Records};
 use ringmain::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, batch_crc};
 
 use crate::model::{Model, Stamp, record_value};
+use crate::process::eventually;
 use crate::{IDEMPOTENT_PARTITION, PARTITIONS, TOPIC};
 
 /// The newest versions that name topics rather than give their ids.
 const PRODUCE_VERSION: i16 = 12;
 const FETCH_VERSION: i16 = 12;
+const COMMIT_VERSION: i16 = 8;
+const GROUP: &str = "crash";
 const IN_FLIGHT: usize = 24;
 /// Kafka remembers a producer's last five batches: those in flight and the one acknowledged before them.
 const IDEMPOTENT_IN_FLIGHT: usize = 4;
@@ -334,4 +342,105 @@ fn unless_lost<T>(outcome: Result<T, ClientError>) -> Option<T> {
         Err(ClientError::Lost { .. }) => None,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// A group that commits ever larger offsets, without members: what was acknowledged is never forgotten.
+#[derive(Debug, Default)]
+pub struct Commits {
+    /// The last offset sent, and the last acknowledged.
+    sent: i64,
+    acked: i64,
+}
+
+impl Commits {
+    /// After a crash: what is committed lies between what was acknowledged and what was sent.
+    pub fn check(&self, connection: &mut Connection) {
+        let committed = committed(connection);
+        assert!(
+            (self.acked..=self.sent).contains(&committed),
+            "committed {committed}, acknowledged {}, sent {}",
+            self.acked,
+            self.sent
+        );
+    }
+
+    pub fn run(mut self, mut connection: Connection) -> (Commits, End) {
+        let mut asked = VecDeque::new();
+        loop {
+            while asked.len() < IN_FLIGHT {
+                self.sent += 1;
+                asked.push_back(self.sent);
+                if !send_commit(&mut connection, self.sent) {
+                    break;
+                }
+            }
+            if connection.in_flight() == 0 {
+                return (self, End::Lost);
+            }
+            let Some(answer) = unless_lost(connection.receive()) else { return (self, End::Lost) };
+            let answer: OffsetCommitResponse<'_> = answer.decode().unwrap();
+            match ErrorCode::from_code(answer.topics[0].partitions[0].error_code) {
+                Some(ErrorCode::None) => self.acked = asked.pop_front().unwrap(),
+                Some(ErrorCode::NotCoordinator) => return (self, End::Refused),
+                code => panic!("commit: {code:?}"),
+            }
+        }
+    }
+}
+
+fn send_commit(connection: &mut Connection, offset: i64) -> bool {
+    let partition = OffsetCommitRequestPartition {
+        partition_index: 0,
+        committed_offset: offset,
+        committed_metadata: Some(Cow::Owned(format!("note {offset}"))),
+        ..OffsetCommitRequestPartition::default()
+    };
+    let topic = OffsetCommitRequestTopic {
+        name: Cow::Borrowed(TOPIC),
+        partitions: vec![partition],
+        ..OffsetCommitRequestTopic::default()
+    };
+    let request = OffsetCommitRequest {
+        group_id: Cow::Borrowed(GROUP),
+        generation_id_or_member_epoch: -1,
+        group_instance_id: None,
+        topics: vec![topic],
+        ..OffsetCommitRequest::default()
+    };
+    unless_lost(connection.send_version(&request, COMMIT_VERSION)).is_some()
+}
+
+/// What the group has committed, 0 if nothing. Waits for the coordinator to have read its log.
+fn committed(connection: &mut Connection) -> i64 {
+    let find = FindCoordinatorRequest { coordinator_keys: vec![Cow::Borrowed(GROUP)], ..Default::default() };
+    connection.call(&find).unwrap();
+    eventually("the coordinator has read its log", || {
+        let topic = OffsetFetchRequestTopics {
+            name: Cow::Borrowed(TOPIC),
+            partition_indexes: vec![0],
+            ..OffsetFetchRequestTopics::default()
+        };
+        let group = OffsetFetchRequestGroup {
+            group_id: Cow::Borrowed(GROUP),
+            member_id: None,
+            topics: Some(vec![topic]),
+            ..OffsetFetchRequestGroup::default()
+        };
+        let request =
+            OffsetFetchRequest { topics: Some(Vec::new()), groups: vec![group], ..Default::default() };
+        connection.send_version(&request, COMMIT_VERSION).unwrap();
+        let answer = connection.receive().unwrap();
+        let answer: OffsetFetchResponse<'_> = answer.decode().unwrap();
+        let group = &answer.groups[0];
+        match ErrorCode::from_code(group.error_code) {
+            Some(ErrorCode::CoordinatorLoadInProgress) => return None,
+            code => assert_eq!(code, Some(ErrorCode::None)),
+        }
+        let partition = &group.topics[0].partitions[0];
+        let offset = partition.committed_offset;
+        if offset >= 0 {
+            assert_eq!(partition.metadata.as_deref(), Some(&*format!("note {offset}")));
+        }
+        Some(offset.max(0))
+    })
 }

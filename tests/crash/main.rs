@@ -16,7 +16,7 @@ use std::time::Duration;
 use ringmain::base::rng::Rng;
 use ringmain::client::{Admin, Cluster, Connection, ConnectionOptions, NewTopic};
 
-use load::{End, Idempotent, Load, Reader};
+use load::{Commits, End, Idempotent, Load, Reader};
 use model::Model;
 use process::{Launch, PATIENCE, scratch};
 
@@ -39,6 +39,7 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
     let mut rng = Rng::seeded(seed);
     let mut model = Model::new(seed);
     let mut idempotent: Option<Idempotent> = None;
+    let mut commits = Commits::default();
     for cycle in 0..cycles {
         let server = launch.start();
         if cycle == 0 {
@@ -49,6 +50,8 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
         let mut producer = idempotent.take().unwrap_or_else(|| Idempotent::begin(&mut reader, seed));
         producer.retry_after_crash(connect(&server.address()), &mut model);
         let address = server.address();
+        let mut committer = connect(&address);
+        commits.check(&mut committer);
         let load: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let load = Load::new(seed, cycle * WRITERS + writer);
@@ -58,6 +61,7 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
             .collect();
         let connection = connect(&address);
         let sequence = thread::spawn(move || producer.run(connection));
+        let committing = thread::spawn(move || commits.run(committer));
         let reads = thread::spawn(move || Reader::new(before).run(reader));
         // The moment is what is random here; nothing is waited for.
         thread::sleep(Duration::from_millis(200 + rng.below(400)));
@@ -72,6 +76,9 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
             model.written(written);
             assert!(stops || end == End::Lost, "refused in cycle {cycle}, seed {seed}");
         }
+        let end;
+        (commits, end) = committing.join().unwrap();
+        assert!(stops || end == End::Lost, "commits refused in cycle {cycle}, seed {seed}");
         let (producer, written, end) = sequence.join().unwrap();
         model.written(written);
         assert!(stops || end == End::Lost, "refused in cycle {cycle}, seed {seed}");
@@ -81,6 +88,7 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
     let server = launch.start();
     let mut reader = connect(&server.address());
     idempotent.unwrap().retry_after_crash(connect(&server.address()), &mut model);
+    commits.check(&mut reader);
     model.read_on(&mut reader);
     model.read_again_from_the_start(&mut reader);
     println!("{}", model.summary());
