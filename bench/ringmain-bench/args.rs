@@ -24,6 +24,10 @@ pub enum Command {
     Produce(ProduceArgs),
     /// Read a filled topic again and again; fills it first if it is empty
     Fetch(FetchArgs),
+    /// Consumer groups whose members report on schedule
+    Groups(GroupsArgs),
+    /// Offset commits, many in progress
+    Commit(CommitArgs),
 }
 
 #[derive(Debug, Group)]
@@ -116,6 +120,53 @@ pub struct FetchArgs {
     /// Verify every checksum
     #[arg(long)]
     pub verify: bool,
+}
+
+#[derive(Clone, Debug, Group, Serialize)]
+pub struct GroupsArgs {
+    #[arg(long, default_value = "localhost:9092")]
+    pub bootstrap_server: String,
+    /// What the groups' names begin with
+    #[arg(long, default_value = "ringmain-bench")]
+    pub group: String,
+    #[arg(long, default_value_t = 1000, value_parser = positive)]
+    pub groups: usize,
+    /// Members of each group; each connection plays one of every group
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    pub members: usize,
+    /// Milliseconds between a member's heartbeats
+    #[arg(long, default_value_t = 3000)]
+    pub interval_ms: u64,
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Write the figures as JSON
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Group, Serialize)]
+pub struct CommitArgs {
+    #[arg(long, default_value = "localhost:9092")]
+    pub bootstrap_server: String,
+    /// What the groups' names begin with: one for each connection
+    #[arg(long, default_value = "ringmain-bench")]
+    pub group: String,
+    /// An existing topic
+    #[arg(long, default_value = "ringmain-bench")]
+    pub topic: String,
+    #[arg(long, default_value_t = 4, value_parser = positive)]
+    pub connections: usize,
+    /// Commits in progress on each connection
+    #[arg(long, default_value_t = 256, value_parser = positive)]
+    pub depth: usize,
+    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Seconds of load before measuring begins
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    pub warmup: f64,
+    /// Write the figures as JSON
+    #[arg(long)]
+    pub json: Option<PathBuf>,
 }
 
 /// Whose word ends a request.

@@ -39,6 +39,8 @@ pub enum BenchError {
     Lost { partition: i32, end: i64, acknowledged: i64 },
     #[error("partition {partition}: fetch at {offset} returns nothing, though the log ends at {end}")]
     NothingFetched { partition: i32, offset: i64, end: i64 },
+    #[error(transparent)]
+    Client(#[from] ringmain::client::ClientError),
     #[error("a loader thread panicked")]
     Thread,
     #[error("the report cannot be written: {0}")]

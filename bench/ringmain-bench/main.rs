@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod fetch;
 mod floor;
+mod groups;
 mod load;
 mod plan;
 mod produce;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         Command::Floor(args) => run::floor(&args),
         Command::Produce(args) => run::produce(&args),
         Command::Fetch(args) => run::fetch(&args),
+        Command::Groups(args) => run::groups(&args),
+        Command::Commit(args) => run::commit(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use ringmain::base::TimestampMs;
 use serde_json::json;
 
-use crate::args::{FetchArgs, FloorArgs, ProduceArgs, TargetArgs};
+use crate::args::{CommitArgs, FetchArgs, FloorArgs, GroupsArgs, ProduceArgs, TargetArgs};
 use crate::broker::Broker;
 use crate::error::BenchError;
 use crate::fetch::FetchSettings;
 use crate::floor::Floor;
+use crate::groups;
 use crate::load::{self, Length, Loop, ProduceLoad, Shape};
 use crate::produce;
 use crate::report::{Figure, Report, megabytes_per_second, percentiles, to_f64};
@@ -64,6 +65,18 @@ pub fn produce(args: &ProduceArgs) -> Result<(), BenchError> {
         report.floor = floor.figures();
     }
     finish(&report, args.target.json.as_deref())
+}
+
+pub fn groups(args: &GroupsArgs) -> Result<(), BenchError> {
+    let mut report = Report::new("groups", serde_json::to_value(args)?);
+    report.figures = groups::groups(args)?;
+    finish(&report, args.json.as_deref())
+}
+
+pub fn commit(args: &CommitArgs) -> Result<(), BenchError> {
+    let mut report = Report::new("commit", serde_json::to_value(args)?);
+    report.figures = groups::commits(args)?;
+    finish(&report, args.json.as_deref())
 }
 
 pub fn fetch(args: &FetchArgs) -> Result<(), BenchError> {
