@@ -2,12 +2,12 @@
 //!
 //! Topics: every topic config Kafka has, as in force, with the places it comes from (the topic's own setting first, then
 //! the broker's under the broker's name). Brokers: every setting of this server; any node id of the server names it, and
-//! the empty name means the defaults shared by all brokers, of which there are none while configs cannot be altered.
+//! the empty name means the defaults shared by all brokers, of which there are none while brokers cannot be altered.
 //! An empty list of keys means all, as null does.
 //!
 //! - v3: types, and documentation when asked for (KIP-569). v4 is flexible.
 //!
-//! Not done: altering configs; log levels (8), client metrics (16) and groups (32) are known but have no configs yet.
+//! Not done: log levels (8), client metrics (16) and groups (32) are known but have no configs yet.
 
 use bytes::Bytes;
 
@@ -124,7 +124,7 @@ impl Shown {
         DescribeConfigsResourceResult {
             name: entry.setting.name.into(),
             value: entry.value.map(Into::into),
-            // Nothing can be altered yet, but tools offer what Kafka lets them alter.
+            // Brokers cannot be altered yet, but tools offer what Kafka lets them alter.
             read_only: resource == BROKER && entry.setting.update == Update::ReadOnly,
             config_source: entry.origin.code(),
             is_sensitive: entry.setting.is_sensitive(),

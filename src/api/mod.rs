@@ -3,6 +3,8 @@
 //!
 //! Runs on the shard the connection lives on. Pure: knows no socket, no file, no clock.
 
+mod alter;
+pub mod alter_configs;
 mod answer;
 pub mod api_versions;
 mod authorized;
@@ -19,6 +21,7 @@ mod errors;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 mod join;
 pub mod join_group;

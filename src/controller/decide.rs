@@ -13,11 +13,12 @@ use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, Server
 use crate::config::topic::TopicDefaults;
 use crate::config::{Config, TopicCreation};
 
+use super::configs;
 use super::image::MetadataImage;
 use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
 use super::request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
-    TopicName,
+    TopicConfigs, TopicName,
 };
 use super::state::State;
 use super::topics::{self, AcceptedTopic, Judge};
@@ -141,6 +142,9 @@ impl Controller {
                     &mut changes,
                 ))
             }
+            ControllerRequest::AlterConfigs { topics, validate_only } => {
+                ControllerReply::AlterConfigs(self.alter_configs(topics, *validate_only, &mut changes))
+            }
             ControllerRequest::InitProducerId { current } => {
                 ControllerReply::InitProducerId(self.init_producer_id(*current, &mut changes))
             }
@@ -241,6 +245,22 @@ impl Controller {
                     return Ok(());
                 }
                 self.commit(&[self.run(growth.topic, growth.first, growth.count)], changes)
+            })
+            .collect()
+    }
+
+    fn alter_configs(
+        &mut self,
+        topics: &[TopicConfigs],
+        validate_only: bool,
+        changes: &mut Changes,
+    ) -> Vec<Result<(), ControllerError>> {
+        topics
+            .iter()
+            .map(|wanted| {
+                let topic = self.decided.image.topic(&wanted.name).ok_or(ControllerError::UnknownTopic)?;
+                let records = configs::judge(topic, &wanted.change, &self.config.topic_defaults)?;
+                if validate_only { Ok(()) } else { self.commit(&records, changes) }
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 //! Lives on shard 0 (a quorum of one). Knows no other part of the shard: it is asked, it decides which records to
 //! append, and it folds them once they are durable.
 
+mod configs;
 mod decide;
 mod generated;
 mod image;
@@ -17,6 +18,6 @@ pub use image::{MetadataImage, PartitionImage, TopicImage, View};
 pub use names::{is_internal_topic, is_topic_name};
 pub use record::MetadataRecordError;
 pub use request::{
-    ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
-    TopicName,
+    ConfigChange, ConfigOp, ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic,
+    NewPartitions, NewTopic, TopicConfigs, TopicName,
 };

@@ -18,6 +18,10 @@ pub enum ControllerRequest {
         topics: Vec<NewPartitions>,
         validate_only: bool,
     },
+    AlterConfigs {
+        topics: Vec<TopicConfigs>,
+        validate_only: bool,
+    },
     /// A fresh producer id (epoch 0), or the next epoch of one the client already has (KIP-360).
     InitProducerId {
         current: Option<(ProducerId, ProducerEpoch)>,
@@ -30,7 +34,32 @@ pub enum ControllerReply {
     CreateTopics(Vec<Result<CreatedTopic, ControllerError>>),
     DeleteTopics(Vec<Result<DeletedTopic, ControllerError>>),
     CreatePartitions(Vec<Result<(), ControllerError>>),
+    AlterConfigs(Vec<Result<(), ControllerError>>),
     InitProducerId(Result<(ProducerId, ProducerEpoch), ControllerError>),
+}
+
+/// What is to become of one topic's configs.
+#[derive(Clone, Debug)]
+pub struct TopicConfigs {
+    pub name: String,
+    pub change: ConfigChange,
+}
+
+#[derive(Clone, Debug)]
+pub enum ConfigChange {
+    /// These and no others.
+    Replace(Vec<(String, Option<String>)>),
+    /// Each on its own.
+    Edit(Vec<(String, ConfigOp, Option<String>)>),
+}
+
+/// Kafka's operations on a config; the last two are for lists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigOp {
+    Set,
+    Delete,
+    Append,
+    Subtract,
 }
 
 #[derive(Clone, Debug)]

@@ -20,6 +20,17 @@ pub(super) struct AcceptedTopic {
     pub overrides: BTreeMap<String, String>,
 }
 
+/// # Errors
+/// When a topic's configs are more than its records should carry.
+pub(super) fn check_overrides_size(overrides: &BTreeMap<String, String>) -> Result<(), ControllerError> {
+    let bytes: usize = overrides.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > OVERRIDES_BYTES_MAX {
+        let message = format!("The topic's configs take {bytes} bytes; {OVERRIDES_BYTES_MAX} are allowed.");
+        return Err(ControllerError::InvalidConfig(message));
+    }
+    Ok(())
+}
+
 /// The state a request is judged against: what is decided, plus what the request's earlier topics add even when it
 /// only asks to be validated.
 pub(super) struct Judge<'a> {
@@ -103,12 +114,7 @@ impl<'a> Judge<'a> {
             };
             overrides.insert(name.clone(), value.clone());
         }
-        let bytes: usize = overrides.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > OVERRIDES_BYTES_MAX {
-            let message =
-                format!("The topic's configs take {bytes} bytes; {OVERRIDES_BYTES_MAX} are allowed.");
-            return Err(ControllerError::InvalidConfig(message));
-        }
+        check_overrides_size(&overrides)?;
         TopicSettings::resolve(&overrides, &self.config.topic_defaults)
             .map_err(|error| ControllerError::InvalidConfig(error.to_string()))?;
         Ok(overrides)

@@ -161,6 +161,9 @@ fn refusal(request: &ControllerRequest, error: &ControllerError) -> ControllerRe
         ControllerRequest::CreatePartitions { topics, .. } => {
             ControllerReply::CreatePartitions(topics.iter().map(|_| Err(error.clone())).collect())
         }
+        ControllerRequest::AlterConfigs { topics, .. } => {
+            ControllerReply::AlterConfigs(topics.iter().map(|_| Err(error.clone())).collect())
+        }
         ControllerRequest::InitProducerId { .. } => ControllerReply::InitProducerId(Err(error.clone())),
     }
 }

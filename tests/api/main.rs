@@ -35,7 +35,7 @@ use ringmain::shard::{
 };
 
 /// What Kafka 4.3 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
-const SERVED: [(i16, i16, i16, i16); 23] = [
+const SERVED: [(i16, i16, i16, i16); 25] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),
     (2, 1, 1, 11),
@@ -55,8 +55,10 @@ const SERVED: [(i16, i16, i16, i16); 23] = [
     (22, 0, 0, 5),
     (23, 2, 2, 4),
     (32, 1, 1, 4),
+    (33, 0, 0, 2),
     (37, 0, 0, 3),
     (42, 0, 0, 2),
+    (44, 0, 0, 1),
     (47, 0, 0, 0),
     (60, 0, 0, 2),
 ];
