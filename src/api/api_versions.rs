@@ -3,13 +3,16 @@
 //! The only API that answers a version it does not know: in v0's form, with UNSUPPORTED_VERSION and its own range, so
 //! that the client can ask again.
 //!
-//! - v3: the client names itself; that decides which view of the server it gets.
+//! - v3: the client names itself; that decides which view of the server it gets. Features.
 //!
-//! No features are advertised or finalized: there are no transactions and no groups to steer.
+//! Features: `group.version` 1, finalized, tells clients that groups of the new protocol (KIP-848) are served. There are no
+//! transactions whose version could be told.
 
 use bytes::Bytes;
 
-use crate::protocol::messages::api_versions_response::ApiVersion;
+use crate::protocol::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
@@ -17,6 +20,10 @@ use super::answer::{Answer, decode, respond};
 use super::table::{APIS, Api};
 use super::view::view_of;
 use super::{ApiError, Context, Step};
+
+const GROUP_VERSION: &str = "group.version";
+/// KIP-848 as of Kafka 4.0; always on.
+const GROUP_VERSION_LEVEL: i16 = 1;
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ApiVersionsRequest<'_> = decode(header, body)?;
@@ -30,8 +37,24 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         context.connection.software_name = name.to_owned();
         context.connection.software_version = version.to_owned();
     }
-    let api_keys = APIS.iter().map(range).collect();
-    respond(header, &ApiVersionsResponse { api_keys, ..ApiVersionsResponse::default() })
+    let level = GROUP_VERSION_LEVEL;
+    let response = ApiVersionsResponse {
+        api_keys: APIS.iter().map(range).collect(),
+        supported_features: vec![SupportedFeatureKey {
+            name: GROUP_VERSION.into(),
+            min_version: level,
+            max_version: level,
+        }],
+        // Clients pass over features whose epoch is negative; these never change.
+        finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeatureKey {
+            name: GROUP_VERSION.into(),
+            min_version_level: level,
+            max_version_level: level,
+        }],
+        ..ApiVersionsResponse::default()
+    };
+    respond(header, &response)
 }
 
 /// The answer to a version that is not served.
@@ -82,7 +105,14 @@ mod tests {
             let answer: ApiVersionsResponse<'_> = read(&bytes[8..], version);
             let range = |api: &ApiVersion| (api.api_key, api.min_version, api.max_version);
             assert_eq!((answer.error_code, range(&answer.api_keys[0])), (0, (0, 0, 13)));
-            assert_eq!((answer.api_keys.len(), answer.finalized_features.len()), (APIS.len(), 0));
+            let features = usize::from(version >= 3);
+            assert_eq!((answer.api_keys.len(), answer.finalized_features.len()), (APIS.len(), features));
+            assert!(
+                answer
+                    .finalized_features
+                    .iter()
+                    .all(|it| (&*it.name, it.max_version_level) == ("group.version", 1))
+            );
             assert!(answer.api_keys.is_sorted_by_key(|api| api.api_key));
             assert_eq!(server.connection.view, if version >= 3 { View::Shards } else { View::Server });
         }

@@ -8,6 +8,8 @@ pub mod alter_configs;
 mod answer;
 pub mod api_versions;
 mod authorized;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 mod controller;
 mod coordinator;
 pub mod create_partitions;

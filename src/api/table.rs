@@ -6,10 +6,11 @@ use crate::protocol::{ApiKey, Reader, RequestHeader};
 
 use super::{ApiError, Context, Step};
 use super::{
-    alter_configs, api_versions, create_partitions, create_topics, delete_groups, delete_topics,
-    describe_cluster, describe_configs, describe_groups, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs, init_producer_id, join_group, leave_group, list_groups, list_offsets,
-    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    alter_configs, api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions,
+    create_topics, delete_groups, delete_topics, describe_cluster, describe_configs, describe_groups, fetch,
+    find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
+    list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
+    produce, sync_group,
 };
 
 /// Begins to answer a request: header, then body without it.
@@ -26,7 +27,7 @@ pub(super) struct Api {
 }
 
 /// Ascending by key.
-pub(super) static APIS: [Api; 25] = [
+pub(super) static APIS: [Api; 27] = [
     Api { key: ApiKey::Produce, advertised_min: 0, min: 3, max: 13, start: produce::start },
     Api { key: ApiKey::Fetch, advertised_min: 4, min: 4, max: 18, start: fetch::start },
     Api { key: ApiKey::ListOffsets, advertised_min: 1, min: 1, max: 11, start: list_offsets::start },
@@ -64,6 +65,20 @@ pub(super) static APIS: [Api; 25] = [
     },
     Api { key: ApiKey::OffsetDelete, advertised_min: 0, min: 0, max: 0, start: offset_delete::start },
     Api { key: ApiKey::DescribeCluster, advertised_min: 0, min: 0, max: 2, start: describe_cluster::start },
+    Api {
+        key: ApiKey::ConsumerGroupHeartbeat,
+        advertised_min: 0,
+        min: 0,
+        max: 1,
+        start: consumer_group_heartbeat::start,
+    },
+    Api {
+        key: ApiKey::ConsumerGroupDescribe,
+        advertised_min: 0,
+        min: 0,
+        max: 1,
+        start: consumer_group_describe::start,
+    },
 ];
 
 /// The API a header names, when its version is served.

@@ -8,6 +8,8 @@ use crate::base::{MonoNanos, Now, TopicId};
 use crate::controller::MetadataImage;
 
 use super::classic::{ClassicGroup, Step};
+use super::consumer::{Change, ConsumerGroup, ConsumerGroupLimits};
+use super::members::Members;
 use super::offsets::{Committed, Offsets};
 use super::record::{self, GroupRecord, Parsed, RecordError};
 use super::request::{
@@ -19,8 +21,9 @@ use super::{GroupLimits, Name, Outcome};
 #[derive(Debug)]
 pub struct Coordinator {
     limits: Arc<GroupLimits>,
-    rng: Rng,
-    groups: BTreeMap<Name, Group>,
+    pub(super) consumer_limits: ConsumerGroupLimits,
+    pub(super) rng: Rng,
+    pub(super) groups: BTreeMap<Name, Group>,
     /// When a group must be looked at. A group's own deadline may have moved away since: then the look does nothing.
     deadlines: BTreeSet<(MonoNanos, Name)>,
     /// Topics with committed offsets, with the id each had then: a topic created anew owes nothing to its namesake.
@@ -29,8 +32,8 @@ pub struct Coordinator {
 }
 
 #[derive(Debug)]
-struct Group {
-    members: ClassicGroup,
+pub(super) struct Group {
+    pub(super) members: Members,
     offsets: Offsets,
     /// Its entry in the deadlines.
     looked_at: MonoNanos,
@@ -50,6 +53,7 @@ impl Coordinator {
     pub fn new(limits: Arc<GroupLimits>, seed: u64, now: Now) -> Coordinator {
         let next_retention_check = now.mono.plus_ms(limits.retention_check_ms);
         Coordinator {
+            consumer_limits: ConsumerGroupLimits::from_config(&limits.consumer),
             limits,
             rng: Rng::seeded(seed),
             groups: BTreeMap::new(),
@@ -77,12 +81,38 @@ impl Coordinator {
             Parsed::Group { key, value: Some(value) } => {
                 let id: Name = Arc::from(&*key.group);
                 let group = self.group_or_new(&id, now);
-                group.members = ClassicGroup::read(id, &value, now);
+                group.members = Members::Classic(ClassicGroup::read(id, &value, now));
             }
             Parsed::Group { key, value: None } => {
-                self.groups.remove(&*key.group);
+                // Its offsets have tombstones of their own: the group may have gone over to the other protocol.
+                if let Some(group) = self.groups.get_mut(&*key.group)
+                    && matches!(group.members, Members::Classic(_))
+                {
+                    group.members = Members::Classic(ClassicGroup::new(Arc::from(&*key.group), now));
+                }
             }
-            Parsed::Other => {}
+            Parsed::Other => self.replay_consumers(now, key, value)?,
+        }
+        Ok(())
+    }
+
+    fn replay_consumers(&mut self, now: Now, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
+        let Some((id, change)) = Change::decode(key, value)? else { return Ok(()) };
+        if value.is_none() && !self.groups.contains_key(&id) {
+            return Ok(());
+        }
+        let members = &mut self.group_or_new(&id, now).members;
+        match members {
+            Members::Consumer(_) if change == Change::Group(None) => {
+                *members = Members::Classic(ClassicGroup::new(id, now));
+            }
+            Members::Consumer(group) => group.apply(change),
+            Members::Classic(_) if value.is_none() => {}
+            Members::Classic(_) => {
+                let mut group = ConsumerGroup::new(id);
+                group.apply(change);
+                *members = Members::Consumer(Box::new(group));
+            }
         }
         Ok(())
     }
@@ -101,7 +131,7 @@ impl Coordinator {
         let groups: Vec<Name> = self.groups.keys().cloned().collect();
         for id in groups {
             if let Some(group) = self.groups.get_mut(&id) {
-                group.members.revive(now);
+                group.members.revive(now, &self.consumer_limits);
             }
             self.schedule(&id);
         }
@@ -125,10 +155,10 @@ impl Coordinator {
         let reply = match request {
             GroupRequest::Join(request) => self.join(now, ticket, &request, out).map(GroupReply::Join),
             GroupRequest::Sync(request) => {
-                let Some((group, mut step)) = self.step(&id, now, out) else {
+                let Some((group, mut step)) = self.classic(&id, now, out) else {
                     return out.reply(ticket, GroupReply::Sync(Err(GroupError::UnknownMemberId)));
                 };
-                group.members.sync(&mut step, ticket, &request).map(GroupReply::Sync)
+                group.sync(&mut step, ticket, &request).map(GroupReply::Sync)
             }
             GroupRequest::Heartbeat { member, .. } => {
                 return out.reply(ticket, GroupReply::Heartbeat(self.heartbeat(&id, now, &member)));
@@ -143,7 +173,14 @@ impl Coordinator {
                 let partitions = request.partitions.as_deref();
                 let nothing = Offsets::default();
                 let offsets = self.groups.get(&id).map_or(&nothing, |group| &group.offsets);
-                Some(GroupReply::FetchOffsets(Ok(offsets.fetch(partitions))))
+                let allowed = self.check_fetch(&id, request.member.as_ref());
+                Some(GroupReply::FetchOffsets(allowed.map(|()| offsets.fetch(partitions))))
+            }
+            GroupRequest::ConsumerHeartbeat(request) => {
+                Some(GroupReply::ConsumerHeartbeat(self.consumer_heartbeat(now, image, &request, out)))
+            }
+            GroupRequest::DescribeConsumers { .. } => {
+                Some(GroupReply::DescribeConsumers(self.describe_consumers(&id)))
             }
             GroupRequest::Describe { .. } => Some(GroupReply::Describe(self.describe(&id))),
             GroupRequest::Delete { .. } => Some(GroupReply::Delete(self.delete(&id, out))),
@@ -170,9 +207,13 @@ impl Coordinator {
             && deadline <= now.mono
         {
             self.deadlines.remove(&(deadline, Arc::clone(&id)));
-            if let Some((group, mut step)) = self.step(&id, now, out) {
+            if let Some(group) = self.groups.get_mut(&id) {
                 group.looked_at = MonoNanos::NEVER;
-                group.members.tick(&mut step);
+                let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
+                match &mut group.members {
+                    Members::Classic(group) => group.tick(&mut step),
+                    Members::Consumer(group) => step.out.records.extend(group.tick(now.mono).records),
+                }
             }
             self.schedule(&id);
         }
@@ -195,18 +236,13 @@ impl Coordinator {
     }
 
     pub fn list(&self) -> impl Iterator<Item = ListedGroup> + '_ {
-        self.groups.iter().map(|(id, group)| ListedGroup {
-            group: Arc::clone(id),
-            protocol_type: group.members.protocol_type().cloned().unwrap_or_else(|| Arc::from("")),
-            state: group.members.state_name(),
-            kind: "classic",
-        })
+        self.groups.iter().map(|(id, group)| group.members.listed(id))
     }
 
     /// Groups and members, for metrics.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.groups.len(), self.groups.values().map(|group| group.members.members().count()).sum())
+        (self.groups.len(), self.groups.values().map(|group| group.members.count()).sum())
     }
 
     pub fn committed(&self) -> impl Iterator<Item = Lag> + '_ {
@@ -256,14 +292,20 @@ impl Coordinator {
             }
             self.group_or_new(&request.group, now);
         }
-        let (group, mut step) = self.step(&request.group, now, out)?;
-        group.members.join(&mut step, ticket, request)
+        self.vacate(&request.group, now, out);
+        let Some((group, mut step)) = self.classic(&request.group, now, out) else {
+            let (error, member_id) = (GroupError::InconsistentGroupProtocol, Arc::clone(&request.member_id));
+            return Some(Err(JoinRefused { error, member_id }));
+        };
+        group.join(&mut step, ticket, request)
     }
 
     fn heartbeat(&mut self, id: &Name, now: Now, member: &MemberRef) -> Result<(), GroupError> {
         // A sign of life only moves deadlines away: the entry in `deadlines` may stay as it is.
-        let group = self.groups.get_mut(id).ok_or(GroupError::UnknownMemberId)?;
-        group.members.heartbeat(now, member)
+        match self.groups.get_mut(id).map(|group| &mut group.members) {
+            Some(Members::Classic(group)) => group.heartbeat(now, member),
+            Some(Members::Consumer(_)) | None => Err(GroupError::UnknownMemberId),
+        }
     }
 
     fn leave(
@@ -273,8 +315,8 @@ impl Coordinator {
         members: &[LeavingMember],
         out: &mut Outcome,
     ) -> Vec<Result<(), GroupError>> {
-        match self.step(id, now, out) {
-            Some((group, mut step)) => group.members.leave(&mut step, members),
+        match self.classic(id, now, out) {
+            Some((group, mut step)) => group.leave(&mut step, members),
             None => members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect(),
         }
     }
@@ -286,13 +328,7 @@ impl Coordinator {
         request: &CommitRequest,
         out: &mut Outcome,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        match self.groups.get_mut(&request.group) {
-            Some(group) => group.members.check_commit(now, &request.member)?,
-            // Whoever keeps offsets without being a member makes the group.
-            None if request.member.generation < 0 => {}
-            None if request.knows_group_id_not_found => return Err(GroupError::GroupIdNotFound),
-            None => return Err(GroupError::IllegalGeneration),
-        }
+        self.check_commit(now, image, request)?;
         let metadata_bytes_max = self.limits.metadata_bytes_max;
         let mut committed = Vec::with_capacity(request.partitions.len());
         let results = request
@@ -324,17 +360,19 @@ impl Coordinator {
     }
 
     fn describe(&self, id: &str) -> Result<DescribedGroup, GroupError> {
-        let group = self.groups.get(id).ok_or(GroupError::GroupIdNotFound)?;
-        Ok(group.members.describe())
+        match self.groups.get(id).map(|group| &group.members) {
+            Some(Members::Classic(group)) => Ok(group.describe()),
+            Some(Members::Consumer(_)) | None => Err(GroupError::GroupIdNotFound),
+        }
     }
 
-    fn delete(&mut self, id: &str, out: &mut Outcome) -> Result<(), GroupError> {
+    fn delete(&mut self, id: &Name, out: &mut Outcome) -> Result<(), GroupError> {
         let group = self.groups.get_mut(id).ok_or(GroupError::GroupIdNotFound)?;
         if !group.members.is_deserted() {
             return Err(GroupError::NonEmptyGroup);
         }
         group.offsets.delete(id, |_, _, _| true, &mut out.records);
-        out.records.push(GroupRecord::group(id, None));
+        out.records.extend(group.members.delete(id));
         self.groups.remove(id);
         Ok(())
     }
@@ -346,8 +384,7 @@ impl Coordinator {
         out: &mut Outcome,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         let group = self.groups.get_mut(id).ok_or(GroupError::GroupIdNotFound)?;
-        let is_consumers = group.members.protocol_type().is_some_and(|kind| &**kind == "consumer");
-        if !group.members.is_deserted() && !is_consumers {
+        if !group.members.is_deserted() && !group.members.is_consumers() {
             return Err(GroupError::NonEmptyGroup);
         }
         let results = partitions.iter().map(|(topic, partition)| {
@@ -383,15 +420,13 @@ impl Coordinator {
         let retention_ms = self.limits.retention_ms;
         let mut gone = Vec::new();
         for (id, group) in &mut self.groups {
-            let is_consumers = group.members.protocol_type().is_some_and(|kind| &**kind == "consumer");
-            let (empty_since, is_simple) = (group.members.empty_since(), group.members.is_simple());
+            let (idle_since, is_consumers) = (group.members.idle_since(), group.members.is_consumers());
             let members = &group.members;
             let is_expired = |topic: &str, committed: &Committed| {
                 if let Some(expire) = committed.expire_time {
                     return now.wall >= expire;
                 }
-                let since = match empty_since {
-                    _ if is_simple => committed.commit_time,
+                let since = match idle_since {
                     Some(since) => since.max(committed.commit_time),
                     None if is_consumers && !members.is_subscribed(topic) => committed.commit_time,
                     None => return false,
@@ -400,31 +435,36 @@ impl Coordinator {
             };
             group.offsets.delete(id, |topic, _, committed| is_expired(topic, committed), &mut out.records);
             if members.is_deserted() && group.offsets.is_empty() {
+                out.records.extend(members.delete(id));
                 gone.push(Arc::clone(id));
             }
         }
         for id in gone {
-            out.records.push(GroupRecord::group(&id, None));
             self.groups.remove(&id);
         }
     }
 
-    fn group_or_new(&mut self, id: &Name, now: Now) -> &mut Group {
+    pub(super) fn group_or_new(&mut self, id: &Name, now: Now) -> &mut Group {
         self.groups.entry(Arc::clone(id)).or_insert_with(|| Group {
-            members: ClassicGroup::new(Arc::clone(id), now),
+            members: Members::Classic(ClassicGroup::new(Arc::clone(id), now)),
             offsets: Offsets::default(),
             looked_at: MonoNanos::NEVER,
         })
     }
 
-    fn step<'a>(
+    /// A group of the classic protocol, with all it may use.
+    fn classic<'a>(
         &'a mut self,
         id: &Name,
         now: Now,
         out: &'a mut Outcome,
-    ) -> Option<(&'a mut Group, Step<'a>)> {
-        let group = self.groups.get_mut(id)?;
-        Some((group, Step { now, limits: &self.limits, rng: &mut self.rng, out }))
+    ) -> Option<(&'a mut ClassicGroup, Step<'a>)> {
+        match &mut self.groups.get_mut(id)?.members {
+            Members::Classic(group) => {
+                Some((group, Step { now, limits: &self.limits, rng: &mut self.rng, out }))
+            }
+            Members::Consumer(_) => None,
+        }
     }
 
     /// Sees to it that the group is looked at when its time comes.

@@ -10,7 +10,9 @@
 mod classic;
 pub mod consumer;
 mod coordinator;
+mod members;
 mod offsets;
+mod protocols;
 mod record;
 mod request;
 mod subscription;

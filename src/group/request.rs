@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::base::TopicId;
 
+use super::consumer::{DescribedConsumerGroup, Heartbeat, HeartbeatRequest};
+
 /// Names a question that is waited for: the shard's own number, opaque to coordinators.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
@@ -22,6 +24,8 @@ pub enum GroupRequest {
     Describe { group: Arc<str> },
     Delete { group: Arc<str> },
     DeleteOffsets { group: Arc<str>, partitions: Vec<(Arc<str>, i32)> },
+    ConsumerHeartbeat(HeartbeatRequest),
+    DescribeConsumers { group: Arc<str> },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +42,8 @@ pub enum GroupReply {
     Delete(Result<(), GroupError>),
     /// In the order of the request's partitions.
     DeleteOffsets(Result<Vec<Result<(), GroupError>>, GroupError>),
+    ConsumerHeartbeat(Result<Heartbeat, GroupError>),
+    DescribeConsumers(Result<DescribedConsumerGroup, GroupError>),
 }
 
 impl GroupRequest {
@@ -52,7 +58,9 @@ impl GroupRequest {
             | GroupRequest::Leave { group, .. }
             | GroupRequest::Describe { group }
             | GroupRequest::Delete { group }
-            | GroupRequest::DeleteOffsets { group, .. } => group,
+            | GroupRequest::DeleteOffsets { group, .. }
+            | GroupRequest::ConsumerHeartbeat(HeartbeatRequest { group, .. })
+            | GroupRequest::DescribeConsumers { group } => group,
         }
     }
 
@@ -71,6 +79,8 @@ impl GroupRequest {
             GroupRequest::Describe { .. } => GroupReply::Describe(Err(error)),
             GroupRequest::Delete { .. } => GroupReply::Delete(Err(error)),
             GroupRequest::DeleteOffsets { .. } => GroupReply::DeleteOffsets(Err(error)),
+            GroupRequest::ConsumerHeartbeat(_) => GroupReply::ConsumerHeartbeat(Err(error)),
+            GroupRequest::DescribeConsumers { .. } => GroupReply::DescribeConsumers(Err(error)),
         }
     }
 }
@@ -92,6 +102,8 @@ impl GroupReply {
             GroupReply::Describe(_) => GroupReply::Describe(Err(error)),
             GroupReply::Delete(_) => GroupReply::Delete(Err(error)),
             GroupReply::DeleteOffsets(_) => GroupReply::DeleteOffsets(Err(error)),
+            GroupReply::ConsumerHeartbeat(_) => GroupReply::ConsumerHeartbeat(Err(error)),
+            GroupReply::DescribeConsumers(_) => GroupReply::DescribeConsumers(Err(error)),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::base::rng::Rng;
 use crate::base::{MonoNanos, Now, TimestampMs, TopicId};
 use crate::controller::MetadataImage;
 
+use super::consumer::{Assignment, DescribedConsumerGroup, Heartbeat, HeartbeatRequest};
 use super::*;
 
 const SESSION_MS: i32 = 10_000;
@@ -129,11 +130,21 @@ impl Bench {
     }
 
     fn commit(&mut self, member: MemberRef, topic: &str, offset: i64) -> Result<(), GroupError> {
+        self.commit_as(false, member, topic, offset)
+    }
+
+    fn commit_as(
+        &mut self,
+        knows_epochs: bool,
+        member: MemberRef,
+        topic: &str,
+        offset: i64,
+    ) -> Result<(), GroupError> {
         let request = CommitRequest {
             group: "g".into(),
             member,
             retention_ms: None,
-            knows_group_id_not_found: false,
+            knows_group_id_not_found: knows_epochs,
             partitions: vec![commit(topic, offset, "m")],
         };
         match self.answer(GroupRequest::CommitOffsets(request)) {
@@ -170,6 +181,27 @@ impl Bench {
 
 fn now(ms: u64) -> Now {
     Now { mono: MonoNanos(ms * 1_000_000), wall: TimestampMs(ms.cast_signed()) }
+}
+
+/// Topic `t` under an id of this byte.
+fn image_with(byte: u8, partitions: usize) -> MetadataImage {
+    let mut image = MetadataImage::default();
+    let partition = crate::controller::PartitionImage {
+        leader_epoch: crate::base::LeaderEpoch(0),
+        leader: crate::base::ServerId(1),
+    };
+    let topic = Arc::new(crate::controller::TopicImage {
+        id: TopicId([byte; 16]),
+        name: "t".into(),
+        ordinal: 0,
+        partitions: vec![partition; partitions],
+        overrides: BTreeMap::new(),
+        settings: crate::config::topic::TopicSettings::default(),
+        internal: false,
+    });
+    image.topics_by_id.insert(topic.id, Arc::clone(&topic));
+    image.topics.insert("t".into(), topic);
+    image
 }
 
 fn join_as(member_id: &str, instance: Option<&str>, id_required: bool) -> JoinRequest {
@@ -509,21 +541,7 @@ fn offsets_expire_when_the_group_has_been_empty_for_long() {
 #[test]
 fn a_topic_that_goes_takes_its_offsets_along() {
     let mut bench = Bench::new();
-    let topic = |byte| {
-        let mut image = MetadataImage::default();
-        let topic = crate::controller::TopicImage {
-            id: TopicId([byte; 16]),
-            name: "t".into(),
-            ordinal: 0,
-            partitions: Vec::new(),
-            overrides: BTreeMap::new(),
-            settings: crate::config::topic::TopicSettings::default(),
-            internal: false,
-        };
-        image.topics.insert("t".into(), Arc::new(topic));
-        image
-    };
-    bench.image = topic(1);
+    bench.image = image_with(1, 0);
     bench.commit(member(-1, "", None), "t", 7).unwrap();
     let change = |bench: &mut Bench| {
         let mut out = Outcome::default();
@@ -533,7 +551,7 @@ fn a_topic_that_goes_takes_its_offsets_along() {
     change(&mut bench);
     assert_eq!(bench.committed("t"), 7);
     // Deleted and created again before anybody looked.
-    bench.image = topic(2);
+    bench.image = image_with(2, 0);
     change(&mut bench);
     assert_eq!(bench.committed("t"), -1);
     bench.commit(member(-1, "", None), "t", 1).unwrap();
@@ -712,4 +730,78 @@ impl Client {
             }
         }
     }
+}
+
+fn consumer_joining(member_id: &str) -> GroupRequest {
+    GroupRequest::ConsumerHeartbeat(HeartbeatRequest {
+        group: "g".into(),
+        member_id: member_id.into(),
+        rebalance_timeout_ms: Some(60_000),
+        topics: Some(vec!["t".into()]),
+        owned: Some(Assignment::default()),
+        brings_id: true,
+        ..HeartbeatRequest::default()
+    })
+}
+
+fn consumer_leaving(member_id: &str) -> GroupRequest {
+    let (group, member_id) = ("g".into(), member_id.into());
+    let epochs = HeartbeatRequest { member_epoch: -1, brings_id: true, ..HeartbeatRequest::default() };
+    GroupRequest::ConsumerHeartbeat(HeartbeatRequest { group, member_id, ..epochs })
+}
+
+impl Bench {
+    fn beat(&mut self, request: GroupRequest) -> Result<Heartbeat, GroupError> {
+        match self.answer(request) {
+            GroupReply::ConsumerHeartbeat(result) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn described(&mut self) -> Result<DescribedConsumerGroup, GroupError> {
+        match self.answer(GroupRequest::DescribeConsumers { group: "g".into() }) {
+            GroupReply::DescribeConsumers(result) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_consumer_group_outlives_its_coordinator_and_keeps_its_offsets() {
+    let mut bench = Bench::new();
+    bench.image = image_with(1, 2);
+    let outside = member(-1, "", None);
+    bench.commit(outside.clone(), "t", 7).unwrap();
+    assert_eq!(bench.beat(consumer_joining("a")).unwrap().member_epoch, 1);
+    bench.commit_as(true, member(1, "a", None), "t", 8).unwrap();
+    assert_eq!(bench.commit_as(true, outside, "t", 9), Err(GroupError::UnknownMemberId));
+    let described = bench.described();
+    let mut bench = bench.restarted();
+    assert_eq!(bench.described(), described);
+    assert_eq!(bench.committed("t"), 8);
+    bench.pass(45_000);
+    assert_eq!(bench.described().unwrap().state, "Empty", "silent since the restart");
+    let mut bench = bench.restarted();
+    assert_eq!(bench.described().unwrap().epoch, 2);
+    assert!(matches!(bench.answer(GroupRequest::Delete { group: "g".into() }), GroupReply::Delete(Ok(()))));
+    assert_eq!(bench.described(), Err(GroupError::GroupIdNotFound));
+    let mut bench = bench.restarted();
+    assert_eq!((bench.described(), bench.committed("t")), (Err(GroupError::GroupIdNotFound), -1));
+}
+
+#[test]
+fn an_empty_group_takes_the_protocol_of_who_comes() {
+    let mut bench = Bench::new();
+    bench.image = image_with(1, 2);
+    let classic = bench.stable_member();
+    bench.commit(member(classic.generation, &classic.member_id, None), "t", 7).unwrap();
+    bench.answer(leave(&classic.member_id, None));
+    assert_eq!(bench.beat(consumer_joining("a")).unwrap().member_epoch, 1);
+    let mut bench = bench.restarted();
+    assert_eq!((bench.described().unwrap().members.len(), bench.committed("t")), (1, 7));
+    bench.beat(consumer_leaving("a")).unwrap();
+    bench.stable_member();
+    let mut bench = bench.restarted();
+    assert_eq!((bench.describe().members.len(), bench.committed("t")), (1, 7));
+    assert_eq!(bench.described(), Err(GroupError::GroupIdNotFound));
 }

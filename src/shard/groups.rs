@@ -265,7 +265,10 @@ impl Shard {
         };
         let reads = matches!(
             request,
-            GroupRequest::Heartbeat { .. } | GroupRequest::FetchOffsets(_) | GroupRequest::Describe { .. }
+            GroupRequest::Heartbeat { .. }
+                | GroupRequest::FetchOffsets(_)
+                | GroupRequest::Describe { .. }
+                | GroupRequest::DescribeConsumers { .. }
         );
         match seat.state {
             SeatState::Loading(_) => Some(GroupError::CoordinatorLoadInProgress),

@@ -1,4 +1,4 @@
-//! The APIs of classic groups in every version, against real coordinators whose log is durable at once.
+//! The APIs of groups in every version, against real coordinators whose log is durable at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use ringmain::base::{MonoNanos, Now, ShardId, TimestampMs, TopicId, TopicPartiti
 use ringmain::config::Config;
 use ringmain::controller::{MetadataImage, View};
 use ringmain::group::{Coordinator, Outcome, Ticket};
+use ringmain::protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use ringmain::protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use ringmain::protocol::messages::leave_group_request::MemberIdentity;
 use ringmain::protocol::messages::offset_commit_request::{
@@ -410,4 +411,116 @@ fn groups_and_offsets_are_deleted_in_every_version() {
         assert_eq!(delete(&mut groups), [0, missing]);
         assert_eq!(forget(&mut groups).0, missing);
     }
+}
+
+/// A consumer of the new protocol joins.
+fn consumer(version: i16, member_id: &'static str) -> ConsumerGroupHeartbeatRequest<'static> {
+    ConsumerGroupHeartbeatRequest {
+        group_id: "g".into(),
+        member_id: if version >= 1 { member_id.into() } else { "".into() },
+        member_epoch: 0,
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec!["t".into()]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    }
+}
+
+type Beat = (i16, String, i32, Option<Vec<i32>>);
+
+impl Groups {
+    fn beat(&mut self, version: i16, request: &ConsumerGroupHeartbeatRequest<'_>) -> Beat {
+        let topic = self.peer.topic("t").id;
+        let body = self.ask(version, request);
+        let answer: ConsumerGroupHeartbeatResponse<'_> = read(&body, version);
+        assert_eq!(answer.error_message.is_some(), answer.error_code != 0);
+        let assignment = answer.assignment.map(|it| {
+            assert!(it.topic_partitions.iter().all(|it| it.topic_id == topic));
+            it.topic_partitions.into_iter().flat_map(|it| it.partitions).collect()
+        });
+        let member_id = answer.member_id.unwrap_or_default().into_owned();
+        (answer.error_code, member_id, answer.member_epoch, assignment)
+    }
+
+    fn describe_consumers(&mut self, version: i16) -> Vec<u8> {
+        let groups = vec!["g".into(), "nobody".into()];
+        let request = ConsumerGroupDescribeRequest { group_ids: groups, include_authorized_operations: true };
+        self.ask(version, &request)
+    }
+}
+
+#[test]
+fn consumers_of_the_new_protocol_join_commit_and_leave_in_every_version() {
+    for version in 0..=1 {
+        let mut groups = Groups::new();
+        let unknown =
+            ConsumerGroupHeartbeatRequest { member_epoch: 1, member_id: "x".into(), ..consumer(1, "x") };
+        assert_eq!(groups.beat(version, &unknown).0, code(ErrorCode::GroupIdNotFound));
+        let (error, id, epoch, assignment) = groups.beat(version, &consumer(version, "me"));
+        assert_eq!((error, epoch, assignment), (0, 1, Some(vec![0, 1])));
+        assert_eq!(id == "me", version >= 1, "v0: the server gives the id");
+        let again = ConsumerGroupHeartbeatRequest {
+            group_id: "g".into(),
+            member_id: id.clone().into(),
+            member_epoch: 1,
+            ..Default::default()
+        };
+        assert_eq!(groups.beat(version, &again), (0, id.clone(), 1, None));
+        let fenced = ConsumerGroupHeartbeatRequest { member_epoch: 7, ..again.clone() };
+        assert_eq!(groups.beat(version, &fenced).0, code(ErrorCode::FencedMemberEpoch));
+        // Commits name the member's epoch.
+        for (version, epoch, error) in [
+            (9, 1, ErrorCode::None),
+            (10, 1, ErrorCode::None),
+            (9, 2, ErrorCode::StaleMemberEpoch),
+            (8, 1, ErrorCode::UnsupportedVersion),
+        ] {
+            assert_eq!(groups.commit(version, &id, epoch, "t"), code(error), "v{version} epoch {epoch}");
+        }
+        assert_eq!(groups.commit(9, "stranger", 1, "t"), code(ErrorCode::UnknownMemberId));
+        // Classic members are not taken while there are others.
+        assert_eq!(groups.join(9, "").0, code(ErrorCode::InconsistentGroupProtocol));
+        let leaving = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..again };
+        assert_eq!(groups.beat(version, &leaving), (0, id, -1, None));
+        assert_eq!(groups.join(3, "").0, 0, "an empty group takes the protocol of who comes");
+        assert_eq!(groups.beat(version, &consumer(version, "me")).0, code(ErrorCode::GroupIdNotFound));
+    }
+}
+
+#[test]
+fn consumers_of_the_new_protocol_are_described_and_listed() {
+    for version in 0..=1 {
+        let mut groups = Groups::new();
+        groups.beat(1, &consumer(1, "me"));
+        let body = groups.describe_consumers(version);
+        let answer: ConsumerGroupDescribeResponse<'_> = read(&body, version);
+        let [known, unknown] = &answer.groups[..] else { panic!("{answer:?}") };
+        assert_eq!((known.error_code, &*known.group_state, &*known.assignor_name), (0, "Stable", "uniform"));
+        assert_eq!((known.group_epoch, known.assignment_epoch, known.members.len()), (1, 1, 1));
+        assert!(known.authorized_operations > 0);
+        let member = &known.members[0];
+        assert_eq!((&*member.member_id, &*member.client_id, member.member_epoch), ("me", "tester", 1));
+        assert_eq!(member.member_type, if version >= 1 { 1 } else { -1 });
+        assert_eq!(member.assignment, member.target_assignment);
+        assert_eq!(&*member.assignment.topic_partitions[0].topic_name, "t");
+        assert_eq!(unknown.error_code, code(ErrorCode::GroupIdNotFound));
+    }
+    let mut groups = Groups::new();
+    groups.beat(1, &consumer(1, "me"));
+    let body =
+        groups.ask(5, &ListGroupsRequest { types_filter: vec!["consumer".into()], ..Default::default() });
+    let listed: ListGroupsResponse<'_> = read(&body, 5);
+    let group = &listed.groups[0];
+    assert_eq!(
+        (&*group.protocol_type, &*group.group_state, &*group.group_type),
+        ("consumer", "Stable", "Consumer")
+    );
+    // DescribeGroups is about classic groups only.
+    let request = DescribeGroupsRequest { groups: vec!["g".into()], ..Default::default() };
+    let body = groups.ask(5, &request);
+    let answer: DescribeGroupsResponse<'_> = read(&body, 5);
+    assert_eq!((&*answer.groups[0].group_state, answer.groups[0].error_code), ("Dead", 0));
+    let owned = TopicPartitions { topic_id: groups.peer.topic("t").id, partitions: vec![0] };
+    let joining = ConsumerGroupHeartbeatRequest { topic_partitions: Some(vec![owned]), ..consumer(1, "you") };
+    assert_eq!(groups.beat(1, &joining).0, code(ErrorCode::InvalidRequest));
 }

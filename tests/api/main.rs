@@ -35,7 +35,7 @@ use ringmain::shard::{
 };
 
 /// What Kafka 4.3 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
-const SERVED: [(i16, i16, i16, i16); 25] = [
+const SERVED: [(i16, i16, i16, i16); 27] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),
     (2, 1, 1, 11),
@@ -61,6 +61,8 @@ const SERVED: [(i16, i16, i16, i16); 25] = [
     (44, 0, 0, 1),
     (47, 0, 0, 0),
     (60, 0, 0, 2),
+    (68, 0, 0, 1),
+    (69, 0, 0, 1),
 ];
 
 const RECORDS: &[u8] = b"one record batch, as it arrived";
@@ -89,7 +91,18 @@ fn api_versions_shows_exactly_what_is_served() {
         let shown: Vec<_> =
             answer.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect();
         assert_eq!(shown, SERVED.map(|(key, shown, _, max)| (key, shown, max)), "version {version}");
-        assert!(answer.supported_features.is_empty() && answer.finalized_features.is_empty());
+        let features = usize::from(version >= 3);
+        assert_eq!(answer.supported_features.len(), features);
+        assert_eq!(
+            (answer.finalized_features.len(), answer.finalized_features_epoch),
+            (features, -1 + features as i64)
+        );
+        assert!(
+            answer
+                .finalized_features
+                .iter()
+                .all(|it| (&*it.name, it.max_version_level) == ("group.version", 1))
+        );
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Setting] = &[
         "45000",
         1,
         "Session timeout of a consumer group's members.",
-    ),
+    ).acts(),
     Setting::int(
         "group.consumer.min.session.timeout.ms",
         "45000",
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Setting] = &[
         "5000",
         1,
         "How often a consumer group's members report.",
-    ),
+    ).acts(),
     Setting::int(
         "group.consumer.min.heartbeat.interval.ms",
         "5000",
@@ -76,18 +76,18 @@ pub(super) const ROWS: &[Setting] = &[
         1,
         "Greatest heartbeat interval a consumer group can be given.",
     ),
-    Setting::int("group.consumer.max.size", "2147483647", 1, "Most members of a consumer group."),
+    Setting::int("group.consumer.max.size", "2147483647", 1, "Most members of a consumer group.").acts(),
     Setting::list(
         "group.consumer.assignors",
         "uniform,range",
         "Ways to assign partitions that members can ask for.",
-    ),
+    ).acts(),
     Setting::string(
         "group.consumer.migration.policy",
         "bidirectional",
         "Whether groups may change between classic and consumer.",
     )
-    .one_of(&["bidirectional", "upgrade", "downgrade", "disabled"]),
+    .one_of(&["bidirectional", "upgrade", "downgrade", "disabled"]).acts(),
     Setting::int(
         "group.consumer.regex.refresh.interval.ms",
         "600000",

@@ -1,11 +1,12 @@
 //! How members go: by their own word, or because they were not heard of in time.
 
-use crate::group::Name;
+use crate::base::MonoNanos;
+use crate::group::{GroupError, Name};
 
 use super::Assignment;
 use super::{
-    Change, ConsumerGroup, Context, Current, GroupError, Heartbeat, HeartbeatRequest, Journal, MemberState,
-    Outcome, STATIC_LEAVE_EPOCH, Timer,
+    Change, ConsumerGroup, Current, Heartbeat, HeartbeatRequest, Journal, MemberState, Outcome,
+    STATIC_LEAVE_EPOCH, Timer,
 };
 
 impl ConsumerGroup {
@@ -48,9 +49,9 @@ impl ConsumerGroup {
     }
 
     /// Fences members whose time is over. The answer says which.
-    pub fn tick(&mut self, context: &Context<'_>) -> Outcome<Vec<Name>> {
+    pub fn tick(&mut self, now: MonoNanos) -> Outcome<Vec<Name>> {
         let mut over = Vec::new();
-        while let Some((id, timer)) = self.timers.pop(context.now) {
+        while let Some((id, timer)) = self.timers.pop(now) {
             let is_due = match timer {
                 Timer::Session | Timer::Join | Timer::Sync => true,
                 Timer::Revoke => self

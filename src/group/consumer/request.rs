@@ -50,7 +50,7 @@ impl HeartbeatRequest {
         self.rebalance_timeout_ms.is_some() && subscribes && self.owned.is_some()
     }
 
-    pub(super) fn check(&self, limits: &ConsumerGroupLimits) -> Result<(), GroupError> {
+    pub(in crate::group) fn check(&self, limits: &ConsumerGroupLimits) -> Result<(), GroupError> {
         if let Some(reason) = self.fault() {
             return Err(GroupError::InvalidRequest(reason));
         }

@@ -104,8 +104,7 @@ impl World {
 
     fn pass(&mut self, ms: u64) -> Vec<Name> {
         self.now = self.now.plus_ms(ms);
-        let context = Context { now: self.now, image: &self.image, limits: &self.limits, rng: &mut self.rng };
-        let outcome = self.group.tick(&context);
+        let outcome = self.group.tick(self.now);
         self.log.extend(outcome.records);
         outcome.answer
     }

@@ -1,0 +1,115 @@
+//! A group's members, under the one or the other protocol.
+
+use std::sync::Arc;
+
+use crate::base::{MonoNanos, Now, TimestampMs};
+
+use super::classic::ClassicGroup;
+use super::consumer::{ConsumerGroup, ConsumerGroupLimits};
+use super::record::GroupRecord;
+use super::request::ListedGroup;
+use super::{Name, Outcome};
+
+/// What a classic group and a consumer group both are.
+#[derive(Debug)]
+pub enum Members {
+    Classic(ClassicGroup),
+    Consumer(Box<ConsumerGroup>),
+}
+
+impl Members {
+    /// The group consists of consumers, under either protocol.
+    #[must_use]
+    pub fn is_consumers(&self) -> bool {
+        match self {
+            Members::Classic(group) => group.protocol_type().is_some_and(|kind| &**kind == "consumer"),
+            Members::Consumer(_) => true,
+        }
+    }
+
+    /// Nobody is in it, nor about to be.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        match self {
+            Members::Classic(group) => group.is_deserted(),
+            Members::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// The group is no more than a name for offsets: it has no record of its own.
+    #[must_use]
+    pub fn is_simple(&self) -> bool {
+        match self {
+            Members::Classic(group) => group.is_simple(),
+            Members::Consumer(_) => false,
+        }
+    }
+
+    /// From when on its offsets grow old, if not from their commit on; `None` while they do not.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<TimestampMs> {
+        match self {
+            Members::Classic(group) if group.is_simple() => Some(TimestampMs(0)),
+            Members::Classic(group) => group.empty_since(),
+            Members::Consumer(group) => group.is_empty().then_some(TimestampMs(0)),
+        }
+    }
+
+    #[must_use]
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        match self {
+            Members::Classic(group) => group.is_subscribed(topic),
+            Members::Consumer(group) => group.is_subscribed(topic),
+        }
+    }
+
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Members::Classic(group) => group.members().count(),
+            Members::Consumer(group) => group.members().count(),
+        }
+    }
+
+    #[must_use]
+    pub fn next_deadline(&self) -> MonoNanos {
+        match self {
+            Members::Classic(group) => group.next_deadline(),
+            Members::Consumer(group) => group.next_deadline(),
+        }
+    }
+
+    #[must_use]
+    pub fn listed(&self, id: &Name) -> ListedGroup {
+        let (protocol_type, state, kind) = match self {
+            Members::Classic(group) => (group.protocol_type().cloned(), group.state_name(), "classic"),
+            Members::Consumer(group) => (Some(Arc::from("consumer")), group.state_name(), "consumer"),
+        };
+        let protocol_type = protocol_type.unwrap_or_else(|| Arc::from(""));
+        ListedGroup { group: Arc::clone(id), protocol_type, state, kind }
+    }
+
+    /// Records that delete a deserted group.
+    #[must_use]
+    pub fn delete(&self, id: &Name) -> Vec<GroupRecord> {
+        match self {
+            Members::Classic(_) => vec![GroupRecord::group(id, None)],
+            Members::Consumer(group) => group.delete(),
+        }
+    }
+
+    /// The coordinator has just started: members are given a session to be heard of.
+    pub fn revive(&mut self, now: Now, limits: &ConsumerGroupLimits) {
+        match self {
+            Members::Classic(group) => group.revive(now),
+            Members::Consumer(group) => group.start(now.mono, limits),
+        }
+    }
+
+    /// Everybody who waits is told that the coordinator goes away; in a consumer group nobody waits.
+    pub(super) fn resign(&mut self, out: &mut Outcome) {
+        if let Members::Classic(group) = self {
+            group.resign(out);
+        }
+    }
+}
