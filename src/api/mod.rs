@@ -5,6 +5,7 @@
 
 mod alter;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 mod answer;
 pub mod api_versions;
 mod authorized;
@@ -19,6 +20,9 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
+pub mod elect_leaders;
 mod errors;
 pub mod fetch;
 pub mod find_coordinator;
@@ -28,8 +32,10 @@ pub mod init_producer_id;
 mod join;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod metadata;
 mod nodes;
 pub mod offset_commit;

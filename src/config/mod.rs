@@ -67,6 +67,8 @@ pub struct Config {
     pub chunk_bytes: usize,
     /// Most bytes one fetch returns.
     pub fetch_bytes_max: u32,
+    /// Most partitions in one page of DescribeTopicPartitions.
+    pub describe_partitions_max: usize,
     pub producer_id_expiration_ms: u64,
     pub topics: TopicCreation,
     pub groups: GroupLimits,
@@ -188,6 +190,7 @@ impl Config {
                 .number::<usize>("ringmain.chunk.bytes")
                 .next_multiple_of(crate::base::BLOCK_BYTES),
             fetch_bytes_max: settings.number("fetch.max.bytes"),
+            describe_partitions_max: settings.number("max.request.partition.size.limit"),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
             topics: topic_creation(&settings),
             groups: group_limits(&settings),

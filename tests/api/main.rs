@@ -35,7 +35,7 @@ use ringmain::shard::{
 };
 
 /// What Kafka 4.3 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
-const SERVED: [(i16, i16, i16, i16); 27] = [
+const SERVED: [(i16, i16, i16, i16); 33] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),
     (2, 1, 1, 11),
@@ -58,11 +58,17 @@ const SERVED: [(i16, i16, i16, i16); 27] = [
     (33, 0, 0, 2),
     (37, 0, 0, 3),
     (42, 0, 0, 2),
+    (43, 0, 0, 2),
     (44, 0, 0, 1),
+    (45, 0, 0, 1),
+    (46, 0, 0, 0),
     (47, 0, 0, 0),
+    (55, 0, 0, 2),
     (60, 0, 0, 2),
     (68, 0, 0, 1),
     (69, 0, 0, 1),
+    (74, 0, 0, 1),
+    (75, 0, 0, 0),
 ];
 
 const RECORDS: &[u8] = b"one record batch, as it arrived";
