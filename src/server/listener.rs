@@ -2,12 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{Advertise, Config};
 
 use super::ServerError;
+
+const TAKEN_FOR_MAX: Duration = Duration::from_secs(2);
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// A listening socket, not yet with any executor.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub(super) fn bind(config: &Config) -> Result<Vec<Bound>, ServerError> {
     let mut sockets = Vec::new();
     if !own_ports {
         // With SO_REUSEPORT a second server would share the port without a word: try without it first.
-        drop(listen(config.listen, false, config)?);
+        drop(listen_when_free(config.listen, config)?);
     }
     for shard in 0..config.shards() {
         let mut address = config.listen;
@@ -30,10 +34,27 @@ pub(super) fn bind(config: &Config) -> Result<Vec<Bound>, ServerError> {
             let beyond = || io::Error::other(format!("shard {shard} would need a port beyond 65535"));
             let refused = |source| ServerError::Listen { address, source };
             address.set_port(port.ok_or_else(beyond).map_err(refused)?);
+            drop(listen_when_free(address, config)?);
         }
         sockets.push(listen(address, !own_ports, config)?);
     }
     Ok(sockets)
+}
+
+/// The kernel closes the sockets of a killed process that used io_uring a moment after the process is gone: a supervisor
+/// that starts it again at once finds the port taken.
+fn listen_when_free(address: SocketAddr, config: &Config) -> Result<Bound, ServerError> {
+    let until = Instant::now() + TAKEN_FOR_MAX;
+    loop {
+        match listen(address, false, config) {
+            Err(ServerError::Listen { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse && Instant::now() < until =>
+            {
+                std::thread::sleep(TRY_AGAIN);
+            }
+            done => return done,
+        }
+    }
 }
 
 fn listen(address: SocketAddr, shared: bool, config: &Config) -> Result<Bound, ServerError> {

@@ -1,4 +1,4 @@
-"""Records, and how each client writes and reads them. Reading assigns partitions: there are no groups here."""
+"""Records, and how each client writes and reads them. Reading assigns partitions; test_groups.py has the groups."""
 
 import asyncio
 import json

@@ -50,10 +50,22 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.log = self.directory / "log"
-        command = [os.environ["RINGMAIN_BIN"], "serve", "--data-dir", str(self.directory / "data")]
-        command += ["--listen", self.address, "--admin", self.admin, "--shards", "2", *arguments]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        self.command = [os.environ["RINGMAIN_BIN"], "serve", "--data-dir", str(self.directory / "data")]
+        self.command += ["--listen", self.address, "--admin", self.admin, "--shards", "2", *arguments]
+        self._start()
+
+    def _start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def again(self):
+        """On the same data and ports, after `kill`."""
+        self._start()
+        return self
 
     def wait_ready(self):
         deadline = time.monotonic() + START_SECONDS

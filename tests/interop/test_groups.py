@@ -1,0 +1,250 @@
+"""Consumer groups of real clients: members come, go and die, the server dies, and every record is processed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import confluent_kafka
+import pytest
+from clients import HERE, HOME, SECONDS, confluent_produce, create_topic, java, keyed_records
+from confluent_kafka.admin import AdminClient
+from conftest import Server
+
+PARTITIONS = 6
+JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{HOME}/java/lib/*"]
+SESSION = "session.timeout.ms=6000"
+
+LINE = re.compile(r"(?:Partition:)?(\d+)\s+(?:Offset:)?(\d+)\s+value \d+ of \d+$")
+
+# Name: how a member is started. Those that need KIP-848 say so.
+MEMBERS = {
+    "confluent": ("python", "confluent"),
+    "confluent-cooperative": ("python", "confluent", "partition.assignment.strategy=cooperative-sticky"),
+    "confluent-consumer": ("python", "confluent", "group.protocol=consumer"),
+    "kafka-python": ("python", "kafka-python"),
+    "aiokafka": ("python", "aiokafka"),
+    "kafkajs": ("node", "kafkajs"),
+    "platformatic": ("node", "platformatic"),
+    "java": ("java", "group.protocol=classic", SESSION, "heartbeat.interval.ms=500"),
+    "java-consumer": ("java", "group.protocol=consumer"),
+}
+
+
+class Member:
+    """A member's process and what it has processed."""
+
+    def __init__(self, kind, address, topic, group):
+        program, *settings = MEMBERS[kind]
+        if program == "python":
+            command = [sys.executable, str(HERE / "member.py"), settings[0], address, topic, group, *settings[1:]]
+        elif program == "node":
+            command = ["node", str(HERE / "member.js"), settings[0], address, topic, group]
+        else:
+            properties = ["auto.commit.interval.ms=200", "auto.offset.reset=earliest", *settings]
+            command = [
+                *JAVA, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", address, "--topic", topic,
+                "--group", group, "--formatter-property", "print.partition=true",
+                "--formatter-property", "print.offset=true", "--formatter-property", "key.separator= ",
+            ]  # fmt: skip
+            command += [part for it in properties for part in ("--command-property", it)]
+        environment = {**os.environ, "NODE_MODULES": f"{HOME}/node/node_modules"}
+        self.errors = open(os.path.join(HOME, f"member-{os.getpid()}.log"), "ab")
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, env=environment)
+        self.processed = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            # A member that is stopped in the middle of a line has not processed that record.
+            if found := LINE.match(line.decode()):
+                self.processed.append((int(found[1]), int(found[2])))
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        try:
+            self.process.wait(SECONDS)
+        finally:
+            self.process.kill()
+            self.reader.join(SECONDS)
+            self.errors.close()
+
+
+class Members:
+    """All members a test has started; none outlives it."""
+
+    def __init__(self):
+        self.all = []
+
+    def start(self, *arguments):
+        self.all.append(Member(*arguments))
+        return self.all[-1]
+
+    def processed(self):
+        return set().union(*(member.processed for member in self.all))
+
+    def stop(self):
+        for member in self.all:
+            if member.process.poll() is None:
+                member.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def members():
+    started = Members()
+    yield started
+    started.stop()
+
+
+def wait_for(what, state):
+    deadline = time.monotonic() + SECONDS
+    while not state():
+        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
+        time.sleep(0.05)
+
+
+def ends(address, topic):
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": address, "group.id": "unused"})
+    try:
+        partitions = [confluent_kafka.TopicPartition(topic, number) for number in range(PARTITIONS)]
+        return {it.partition: consumer.get_watermark_offsets(it, timeout=SECONDS)[1] for it in partitions}
+    finally:
+        consumer.close()
+
+
+def check_all_processed(address, topic, members):
+    """Every record at least once; a member goes on in the order of a partition, or back to what was committed."""
+    expected = {(partition, offset) for partition, end in ends(address, topic).items() for offset in range(end)}
+    wait_for("every record is processed", lambda: members.processed() >= expected)
+    assert members.processed() == expected
+    for member in members.all:
+        last = {}
+        for partition, offset in member.processed:
+            before = last.get(partition, offset)
+            # Forward without a gap, unless another member had the partition in between.
+            others = {it for other in members.all if other is not member for it in other.processed}
+            skipped = {(partition, it) for it in range(before + 1, offset)}
+            assert skipped <= others, f"partition {partition} goes from {before} to {offset}"
+            last[partition] = offset
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_group_scales_under_load(server, topic, members, kind):
+    create_topic(server.address, topic, PARTITIONS)
+    group = f"g-{topic}"
+    stopping = threading.Event()
+
+    def load():
+        while not stopping.is_set():
+            confluent_produce(server.address, topic, keyed_records(60))
+            time.sleep(0.1)
+
+    producing = threading.Thread(target=load)
+    producing.start()
+    try:
+        first = members.start(kind, server.address, topic, group)
+        wait_for("the first member reads", lambda: len(first.processed) > 100)
+        others = [members.start(kind, server.address, topic, group) for _ in range(2)]
+        wait_for("all three read", lambda: all(len(member.processed) > 20 for member in others))
+        for member in others:
+            member.stop()
+        read = len(first.processed)
+        wait_for("the first reads on", lambda: len(first.processed) > read + 60)
+    finally:
+        stopping.set()
+        producing.join()
+    check_all_processed(server.address, topic, members)
+
+
+@pytest.mark.parametrize("kind", ["confluent", "java", "confluent-consumer"])
+def test_group_goes_on_after_kills(topic, members, kind):
+    # The server decides how long a member of the new protocol may be silent.
+    times = {"min.session.timeout": 6000, "session.timeout": 6000, "min.heartbeat.interval": 1000, "heartbeat.interval": 1000}
+    settings = [part for name, ms in times.items() for part in ("--set", f"group.consumer.{name}.ms={ms}")]
+    server = Server(*settings).wait_ready()
+    create_topic(server.address, topic, PARTITIONS)
+    group = f"g-{topic}"
+    confluent_produce(server.address, topic, keyed_records(1000))
+    victim = members.start(kind, server.address, topic, group)
+    survivor = members.start(kind, server.address, topic, group)
+    wait_for("both read", lambda: victim.processed and len(survivor.processed) + len(victim.processed) >= 1000)
+    victim.stop(signal.SIGKILL)
+    server.kill()
+    server = server.again().wait_ready()
+    confluent_produce(server.address, topic, keyed_records(1000))
+    check_all_processed(server.address, topic, members)
+    assert len(members.processed()) == 2000
+    survivor.stop()
+    server.stop()
+
+
+def test_static_member_starts_again_unnoticed(server, topic):
+    create_topic(server.address, topic, PARTITIONS)
+    changes = []
+
+    def member(instance):
+        consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": server.address, "group.id": f"g-{topic}", "group.instance.id": instance,
+            "session.timeout.ms": 20000, "heartbeat.interval.ms": 300,
+        })  # fmt: skip
+        changed = lambda _consumer, partitions: changes.append((instance, len(partitions)))
+        consumer.subscribe([topic], on_assign=changed, on_revoke=changed)
+        return consumer
+
+    stays, leaves = member("stays"), member("leaves")
+    assigned = lambda consumer: len(consumer.assignment()) == PARTITIONS // 2
+    wait_for("both are assigned", lambda: (stays.poll(0.1), leaves.poll(0.1)) and assigned(stays) and assigned(leaves))
+    before = {it.partition for it in leaves.assignment()}
+    leaves.close()
+    changes.clear()
+    again = member("leaves")
+    wait_for("it has its partitions again", lambda: (again.poll(0.1), stays.poll(0.1)) and assigned(again))
+    assert {it.partition for it in again.assignment()} == before
+    assert [instance for instance, _ in changes] == ["leaves"]
+    again.close()
+    stays.close()
+
+
+def groups_command(server, *arguments):
+    return java("consumer.group.ConsumerGroupCommand", "--bootstrap-server", server.address, *arguments).decode()
+
+
+def test_java_groups_command(server, topic, members):
+    create_topic(server.address, topic, PARTITIONS)
+    confluent_produce(server.address, topic, keyed_records(300))
+    group = f"g-{topic}"
+    member = members.start("confluent", server.address, topic, group)
+    wait_for("all is read", lambda: len(member.processed) == 300)
+    assert group in groups_command(server, "--list").split()
+    assert "Stable" in groups_command(server, "--describe", "--group", group, "--state")
+    assert "rdkafka" in groups_command(server, "--describe", "--group", group, "--members")
+    member.stop()
+    named = ["--group", group]
+
+    def lag():
+        lines = groups_command(server, "--describe", *named).splitlines()
+        return sum(int(line.split()[5]) for line in lines if line.split()[1:2] == [topic])
+
+    assert lag() == 0
+    reset = ["--reset-offsets", *named, "--topic", topic, "--to-earliest"]
+    groups_command(server, *reset, "--execute")
+    assert lag() == 300
+    groups_command(server, "--delete-offsets", *named, "--topic", topic)
+    groups_command(server, "--delete", *named)
+    assert group not in groups_command(server, "--list").split()
+
+
+def test_deleted_topic_takes_committed_offsets_along(server, topic, members):
+    admin = AdminClient({"bootstrap.servers": server.address})
+    group = f"g-{topic}"
+    for _ in range(2):
+        create_topic(server.address, topic, PARTITIONS)
+        confluent_produce(server.address, topic, keyed_records(200))
+        member = members.start("confluent", server.address, topic, group)
+        wait_for("all is read from the start", lambda: len(member.processed) == 200)
+        member.stop()
+        admin.delete_topics([topic], request_timeout=SECONDS)[topic].result(SECONDS)
