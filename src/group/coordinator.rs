@@ -20,7 +20,7 @@ use super::{GroupLimits, Name, Outcome};
 
 #[derive(Debug)]
 pub struct Coordinator {
-    limits: Arc<GroupLimits>,
+    pub(super) limits: Arc<GroupLimits>,
     pub(super) consumer_limits: ConsumerGroupLimits,
     pub(super) rng: Rng,
     pub(super) groups: BTreeMap<Name, Group>,
@@ -153,15 +153,22 @@ impl Coordinator {
             return out.reply(ticket, request.refused(error));
         }
         let reply = match request {
-            GroupRequest::Join(request) => self.join(now, ticket, &request, out).map(GroupReply::Join),
+            GroupRequest::Join(request) => self.join(now, image, ticket, &request, out).map(GroupReply::Join),
             GroupRequest::Sync(request) => {
                 let Some((group, mut step)) = self.classic(&id, now, out) else {
-                    return out.reply(ticket, GroupReply::Sync(Err(GroupError::UnknownMemberId)));
+                    let synced = self.sync_consumers(now, &request);
+                    out.reply(ticket, GroupReply::Sync(synced));
+                    return self.schedule(&id);
                 };
                 group.sync(&mut step, ticket, &request).map(GroupReply::Sync)
             }
             GroupRequest::Heartbeat { member, .. } => {
-                return out.reply(ticket, GroupReply::Heartbeat(self.heartbeat(&id, now, &member)));
+                out.reply(ticket, GroupReply::Heartbeat(self.heartbeat(&id, now, &member)));
+                // In a classic group a sign of life only moves deadlines away: the entry in `deadlines` may stay.
+                if matches!(self.groups.get(&id).map(|group| &group.members), Some(Members::Consumer(_))) {
+                    self.schedule(&id);
+                }
+                return;
             }
             GroupRequest::Leave { members, .. } => {
                 Some(GroupReply::Leave(Ok(self.leave(&id, now, &members, out))))
@@ -215,6 +222,7 @@ impl Coordinator {
                     Members::Consumer(group) => step.out.records.extend(group.tick(now.mono).records),
                 }
             }
+            self.downgrade_if_due(&id, now, out);
             self.schedule(&id);
         }
         if now.mono >= self.next_retention_check {
@@ -281,6 +289,7 @@ impl Coordinator {
     fn join(
         &mut self,
         now: Now,
+        image: &MetadataImage,
         ticket: Ticket,
         request: &JoinRequest,
         out: &mut Outcome,
@@ -294,17 +303,18 @@ impl Coordinator {
         }
         self.vacate(&request.group, now, out);
         let Some((group, mut step)) = self.classic(&request.group, now, out) else {
-            let (error, member_id) = (GroupError::InconsistentGroupProtocol, Arc::clone(&request.member_id));
-            return Some(Err(JoinRefused { error, member_id }));
+            return Some(self.join_consumers(now, image, request, out));
         };
         group.join(&mut step, ticket, request)
     }
 
     fn heartbeat(&mut self, id: &Name, now: Now, member: &MemberRef) -> Result<(), GroupError> {
-        // A sign of life only moves deadlines away: the entry in `deadlines` may stay as it is.
         match self.groups.get_mut(id).map(|group| &mut group.members) {
             Some(Members::Classic(group)) => group.heartbeat(now, member),
-            Some(Members::Consumer(_)) | None => Err(GroupError::UnknownMemberId),
+            Some(Members::Consumer(group)) => {
+                group.heartbeat_classic(now.mono, &self.consumer_limits, member)
+            }
+            None => Err(GroupError::UnknownMemberId),
         }
     }
 
@@ -315,6 +325,11 @@ impl Coordinator {
         members: &[LeavingMember],
         out: &mut Outcome,
     ) -> Vec<Result<(), GroupError>> {
+        if let Some(Members::Consumer(group)) = self.groups.get_mut(id).map(|group| &mut group.members) {
+            let outcome = group.leave_classic(members);
+            out.records.extend(outcome.records);
+            return outcome.answer;
+        }
         match self.classic(id, now, out) {
             Some((group, mut step)) => group.leave(&mut step, members),
             None => members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect(),

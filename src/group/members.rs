@@ -7,7 +7,7 @@ use crate::base::{MonoNanos, Now, TimestampMs};
 use super::classic::ClassicGroup;
 use super::consumer::{ConsumerGroup, ConsumerGroupLimits};
 use super::record::GroupRecord;
-use super::request::ListedGroup;
+use super::request::{GroupError, ListedGroup};
 use super::{Name, Outcome};
 
 /// What a classic group and a consumer group both are.
@@ -109,7 +109,7 @@ impl Members {
     /// Everybody who waits is told that the coordinator goes away; in a consumer group nobody waits.
     pub(super) fn resign(&mut self, out: &mut Outcome) {
         if let Members::Classic(group) = self {
-            group.resign(out);
+            group.dismiss(GroupError::NotCoordinator, out);
         }
     }
 }

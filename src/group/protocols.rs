@@ -1,15 +1,20 @@
 //! Questions of the new protocol, and how a group passes from one protocol to the other.
 //!
-//! A group whose members are all gone takes the protocol of whoever joins next; its offsets stay.
+//! A group whose members are all gone takes the protocol of whoever joins next; its offsets stay. A live classic group of
+//! consumers becomes a consumer group when a new-style member joins, its classic members going on in it; it goes back when
+//! the last new-style member has left (`group.consumer.migration.policy`).
 
 use crate::base::Now;
 use crate::controller::MetadataImage;
 
-use super::classic::ClassicGroup;
+use super::classic::{ClassicGroup, Step};
 use super::consumer::{Claim, ConsumerGroup, Context, DescribedConsumerGroup, Heartbeat, HeartbeatRequest};
 use super::coordinator::Coordinator;
 use super::members::Members;
-use super::request::{CommitRequest, GroupError, MemberRef};
+use super::record::GroupRecord;
+use super::request::{
+    CommitRequest, GroupError, JoinRefused, JoinRequest, Joined, MemberRef, SyncRequest, Synced,
+};
 use super::{Name, Outcome};
 
 impl Coordinator {
@@ -26,8 +31,17 @@ impl Coordinator {
         if let Some(Members::Consumer(group)) = known {
             let outcome = group.heartbeat(&mut context, request)?;
             out.records.extend(outcome.records);
+            self.downgrade_if_due(id, now, out);
             return Ok(outcome.answer);
         }
+        if let Some(Members::Classic(classic)) = known
+            && request.joins()
+            && !classic.is_deserted()
+            && context.limits.upgrade
+        {
+            return self.upgrade(now, image, request, out);
+        }
+        let known = self.groups.get_mut(id).map(|group| &mut group.members);
         let is_vacant = known.as_ref().is_none_or(|members| members.is_deserted());
         if !request.joins() || !is_vacant {
             request.check(context.limits)?;
@@ -41,6 +55,78 @@ impl Coordinator {
         out.records.extend(outcome.records);
         self.group_or_new(id, now).members = Members::Consumer(Box::new(group));
         Ok(outcome.answer)
+    }
+
+    /// The classic members learn by their next heartbeat that they must join again.
+    fn upgrade(
+        &mut self,
+        now: Now,
+        image: &MetadataImage,
+        request: &HeartbeatRequest,
+        out: &mut Outcome,
+    ) -> Result<Heartbeat, GroupError> {
+        let id = &request.group;
+        let mut context = Context { now: now.mono, image, limits: &self.consumer_limits, rng: &mut self.rng };
+        request.check(context.limits)?;
+        let Some(Members::Classic(classic)) = self.groups.get_mut(id).map(|group| &mut group.members) else {
+            return Err(GroupError::GroupIdNotFound);
+        };
+        let is_small = classic.members().count() < context.limits.size_max;
+        let is_consumers = classic.protocol_type().is_some_and(|kind| &**kind == "consumer");
+        let generation = classic.generation();
+        let converted = (is_small && is_consumers)
+            .then(|| ConsumerGroup::from_classic(id, generation, classic.members(), &context))
+            .flatten();
+        let super::consumer::Outcome { records, answer: mut group } =
+            converted.ok_or(GroupError::GroupIdNotFound)?;
+        let outcome = group.heartbeat(&mut context, request)?;
+        classic.dismiss(GroupError::RebalanceInProgress, out);
+        out.records.push(GroupRecord::group(id, None));
+        out.records.extend(records);
+        out.records.extend(outcome.records);
+        self.group_or_new(id, now).members = Members::Consumer(Box::new(group));
+        Ok(outcome.answer)
+    }
+
+    /// Gives a group back to the classic protocol when only classic members are left in it.
+    pub(super) fn downgrade_if_due(&mut self, id: &Name, now: Now, out: &mut Outcome) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let Members::Consumer(consumers) = &group.members else { return };
+        if !consumers.is_left_to_classic(&self.consumer_limits) {
+            return;
+        }
+        let super::consumer::Outcome { records, answer: members } = consumers.to_classic(now.mono);
+        let generation = consumers.epoch();
+        out.records.extend(records);
+        let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
+        let classic = ClassicGroup::downgraded(Name::clone(id), generation, members, &mut step);
+        group.members = Members::Classic(classic);
+    }
+
+    pub(super) fn join_consumers(
+        &mut self,
+        now: Now,
+        image: &MetadataImage,
+        request: &JoinRequest,
+        out: &mut Outcome,
+    ) -> Result<Joined, JoinRefused> {
+        let mut context = Context { now: now.mono, image, limits: &self.consumer_limits, rng: &mut self.rng };
+        let Some(Members::Consumer(group)) = self.groups.get_mut(&request.group).map(|it| &mut it.members)
+        else {
+            let (error, member_id) = (GroupError::UnknownMemberId, Name::clone(&request.member_id));
+            return Err(JoinRefused { error, member_id });
+        };
+        let outcome = group.join_classic(&mut context, request)?;
+        out.records.extend(outcome.records);
+        self.downgrade_if_due(&request.group, now, out);
+        Ok(outcome.answer)
+    }
+
+    pub(super) fn sync_consumers(&mut self, now: Now, request: &SyncRequest) -> Result<Synced, GroupError> {
+        match self.groups.get_mut(&request.group).map(|it| &mut it.members) {
+            Some(Members::Consumer(group)) => group.sync_classic(now.mono, &self.consumer_limits, request),
+            _ => Err(GroupError::UnknownMemberId),
+        }
     }
 
     pub(super) fn describe_consumers(&self, id: &str) -> Result<DescribedConsumerGroup, GroupError> {

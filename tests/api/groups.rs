@@ -478,12 +478,13 @@ fn consumers_of_the_new_protocol_join_commit_and_leave_in_every_version() {
             assert_eq!(groups.commit(version, &id, epoch, "t"), code(error), "v{version} epoch {epoch}");
         }
         assert_eq!(groups.commit(9, "stranger", 1, "t"), code(ErrorCode::UnknownMemberId));
-        // Classic members are not taken while there are others.
-        assert_eq!(groups.join(9, "").0, code(ErrorCode::InconsistentGroupProtocol));
+        // Classic members are taken in as well, by their own rules.
+        assert_eq!(groups.join(9, "").0, code(ErrorCode::MemberIdRequired));
         let leaving = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..again };
         assert_eq!(groups.beat(version, &leaving), (0, id, -1, None));
         assert_eq!(groups.join(3, "").0, 0, "an empty group takes the protocol of who comes");
-        assert_eq!(groups.beat(version, &consumer(version, "me")).0, code(ErrorCode::GroupIdNotFound));
+        let (error, _, epoch, assignment) = groups.beat(version, &consumer(version, "me"));
+        assert_eq!((error, epoch, assignment.map(|it| it.len())), (0, 2, Some(1)), "a live one goes over");
     }
 }
 

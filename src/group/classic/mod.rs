@@ -319,11 +319,43 @@ impl ClassicGroup {
             })
     }
 
-    /// Everybody who waits is told that the coordinator goes away.
-    pub(super) fn resign(&mut self, out: &mut Outcome) {
+    /// Everybody who waits is told why it waits in vain: the coordinator goes away, or the group's protocol changes.
+    pub(super) fn dismiss(&mut self, error: GroupError, out: &mut Outcome) {
         for member in self.members.values_mut() {
-            refuse_waiting(member, GroupError::NotCoordinator, out);
+            refuse_waiting(member, error, out);
         }
+    }
+
+    /// A group that was a consumer group until its last new-style member left. Its members are told to join again, so that
+    /// one of them assigns what is nobody's.
+    pub(super) fn downgraded(
+        id: Arc<str>,
+        generation: i32,
+        members: Vec<Member>,
+        step: &mut Step<'_>,
+    ) -> ClassicGroup {
+        let mut group = ClassicGroup {
+            state: State::Stable,
+            generation,
+            protocol_type: Some(Arc::from("consumer")),
+            leader: members.first().map(|member| Arc::clone(&member.id)),
+            ..ClassicGroup::new(id, step.now)
+        };
+        for member in members {
+            if let Some(instance) = &member.instance_id {
+                group.instances.insert(Arc::clone(instance), Arc::clone(&member.id));
+            }
+            group.members.insert(Arc::clone(&member.id), member);
+        }
+        group.protocol = group.choose_protocol();
+        step.out.records.push(group.record());
+        group.prepare(step);
+        group
+    }
+
+    #[must_use]
+    pub fn generation(&self) -> i32 {
+        self.generation
     }
 
     fn check_member(&self, member: &MemberRef) -> Result<(), GroupError> {

@@ -10,7 +10,7 @@ use super::{
 
 /// How a heartbeat's sender stands to the group.
 #[derive(PartialEq, Eq)]
-enum Arrival {
+pub(super) enum Arrival {
     Known,
     New,
     /// A static member that left to come back is back, under a new member id.
@@ -45,15 +45,10 @@ impl ConsumerGroup {
             self.replace(old, &id, &mut journal);
         }
         let is_resubscribed = self.update(request, &id, &mut journal);
-        let has_other_topics = self.refresh_topics(context, is_resubscribed, &mut journal);
-        if arrival == Arrival::New || is_resubscribed || has_other_topics {
-            self.write(&mut journal, Change::Group(Some(self.epoch + 1)));
-        }
-        if self.epoch > self.target_epoch {
-            self.retarget(context.limits, &mut journal);
-        }
+        self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
         let is_reassigned = self.reconcile(context, &id, request.owned.as_ref(), &mut journal);
         self.touch(context.now, context.limits, &id);
+        self.timers.leave_classic(&id);
         let current = &self.member(&id).current;
         let is_told = request.is_full() || is_reassigned || request.member_epoch != current.epoch;
         let answer = Heartbeat {
@@ -63,6 +58,23 @@ impl ConsumerGroup {
             member_id: id,
         };
         Ok(journal.outcome(answer))
+    }
+
+    /// Raises the epoch if anything it goes by has changed, and computes the target for it.
+    pub(super) fn settle(
+        &mut self,
+        context: &Context<'_>,
+        is_joined: bool,
+        is_resubscribed: bool,
+        journal: &mut Journal,
+    ) {
+        let has_other_topics = self.refresh_topics(context, is_resubscribed, journal);
+        if is_joined || is_resubscribed || has_other_topics {
+            self.write(journal, Change::Group(Some(self.epoch + 1)));
+        }
+        if self.epoch > self.target_epoch {
+            self.retarget(context.limits, journal);
+        }
     }
 
     fn admit(&self, context: &Context<'_>, request: &HeartbeatRequest) -> Result<Arrival, GroupError> {
@@ -86,7 +98,9 @@ impl ConsumerGroup {
         match self.instances.get(instance) {
             Some(holder) if *holder == request.member_id => Ok(Arrival::Known),
             Some(holder) if request.joins() => {
-                let is_gone = self.member(holder).current.epoch == STATIC_LEAVE_EPOCH;
+                // Classic static members do not say that they go.
+                let former = self.member(holder);
+                let is_gone = former.current.epoch == STATIC_LEAVE_EPOCH || former.metadata.classic.is_some();
                 let error = GroupError::UnreleasedInstanceId;
                 if is_gone { Ok(Arrival::Replaces(Name::clone(holder))) } else { Err(error) }
             }
@@ -99,11 +113,12 @@ impl ConsumerGroup {
     /// The epoch is the member's; or the one before, and all the member has is still its: the answer that told it of the
     /// new one was lost. Who joins again has given up everything.
     fn check_epoch(&self, request: &HeartbeatRequest) -> Result<(), GroupError> {
-        let current = &self.member(&request.member_id).current;
+        let Member { current, metadata } = self.member(&request.member_id);
+        let is_classic = metadata.classic.is_some();
         let has_no_more = || request.owned.as_ref().is_some_and(|owned| owned.is_subset(&current.assigned));
         match request.member_epoch {
             _ if request.joins() => Ok(()),
-            epoch if epoch == current.epoch => Ok(()),
+            epoch if epoch == current.epoch && !is_classic => Ok(()),
             epoch if epoch == current.previous_epoch && epoch < current.epoch && has_no_more() => Ok(()),
             _ => Err(GroupError::FencedMemberEpoch),
         }
@@ -130,9 +145,22 @@ impl ConsumerGroup {
             return false;
         }
         let nothing = super::Metadata::default();
-        let Some(metadata) = request.update(known.unwrap_or(&nothing)) else { return false };
+        let metadata = request.update(known.unwrap_or(&nothing));
+        metadata.is_some_and(|metadata| self.set_metadata(id, metadata, journal))
+    }
+
+    /// True if the member's subscription is another one than before.
+    pub(super) fn set_metadata(
+        &mut self,
+        id: &Name,
+        metadata: super::Metadata,
+        journal: &mut Journal,
+    ) -> bool {
+        let known = self.members.get(id).map(|it| &it.metadata);
         let is_resubscribed = !known.is_some_and(|known| known.subscribes_like(&metadata));
-        self.write(journal, Change::Member(Name::clone(id), Some(metadata)));
+        if known != Some(&metadata) {
+            self.write(journal, Change::Member(Name::clone(id), Some(metadata)));
+        }
         is_resubscribed
     }
 

@@ -15,8 +15,11 @@
 
 pub mod assign;
 mod assignment;
+mod classic;
 mod commit;
+mod convert;
 mod describe;
+mod embedded;
 mod fold;
 mod heartbeat;
 mod leave;
@@ -39,6 +42,8 @@ pub use assign::Assignor;
 pub use assignment::Assignment;
 pub use commit::Claim;
 pub use describe::{DescribedConsumerGroup, DescribedConsumerMember};
+#[cfg(test)]
+pub(in crate::group) use embedded::read_assignment;
 pub use member::{
     ClassicMember, Current, JOIN_EPOCH, LEAVE_EPOCH, Member, MemberState, Metadata, STATIC_LEAVE_EPOCH,
 };

@@ -31,10 +31,23 @@ impl Timers {
         self.by_time.insert((at, Name::clone(member), timer));
     }
 
+    /// An earlier deadline stays.
+    pub fn set_if_none(&mut self, member: &Name, timer: Timer, at: MonoNanos) {
+        if !self.by_member.contains_key(&(Name::clone(member), timer)) {
+            self.set(member, timer, at);
+        }
+    }
+
     pub fn cancel(&mut self, member: &Name, timer: Timer) {
         if let Some(at) = self.by_member.remove(&(Name::clone(member), timer)) {
             self.by_time.remove(&(at, Name::clone(member), timer));
         }
+    }
+
+    /// The member speaks the new protocol now: what only classic members must do is off.
+    pub fn leave_classic(&mut self, member: &Name) {
+        self.cancel(member, Timer::Join);
+        self.cancel(member, Timer::Sync);
     }
 
     pub fn forget(&mut self, member: &Name) {

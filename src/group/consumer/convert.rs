@@ -1,0 +1,99 @@
+//! A group goes over from one protocol to the other with all its members (KIP-848's online migration).
+
+use crate::base::MonoNanos;
+use crate::controller::MetadataImage;
+use crate::group::Name;
+use crate::group::classic::Member as ClassicGroupMember;
+
+use super::embedded::{read_assignment, read_subscription, write_assignment};
+use super::{
+    Assignment, Change, ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Current, MemberState,
+    Metadata, Outcome,
+};
+
+impl ConsumerGroup {
+    /// A consumer group of a classic group's members, each with what it has, in the epoch that was their generation.
+    /// `None` if one of them cannot be understood.
+    #[must_use]
+    pub(in crate::group) fn from_classic<'a>(
+        id: &Name,
+        generation: i32,
+        members: impl Iterator<Item = &'a ClassicGroupMember>,
+        context: &Context<'_>,
+    ) -> Option<Outcome<ConsumerGroup>> {
+        let mut group = ConsumerGroup::new(Name::clone(id));
+        let mut journal = group.journal();
+        group.write(&mut journal, Change::Group(Some(generation)));
+        for member in members {
+            let (metadata, assigned) = understood(member, context.image)?;
+            // A partition two members were given stays with the first.
+            let is_free = |topic, partition| !group.holders.contains_key(&(topic, partition));
+            let (assigned, _) = assigned.split(is_free);
+            let current = Current {
+                epoch: generation,
+                previous_epoch: generation,
+                state: MemberState::Stable,
+                assigned: assigned.clone(),
+                revoking: Assignment::default(),
+            };
+            group.write(&mut journal, Change::Member(Name::clone(&member.id), Some(metadata)));
+            group.write(&mut journal, Change::Target(Name::clone(&member.id), Some(assigned)));
+            group.write(&mut journal, Change::Current(Name::clone(&member.id), Some(current)));
+        }
+        group.write(&mut journal, Change::TargetEpoch(Some(generation)));
+        group.start(context.now, context.limits);
+        Some(journal.outcome(group))
+    }
+
+    /// The members as those of a classic group, and the records that delete this one.
+    #[must_use]
+    pub(in crate::group) fn to_classic(&self, now: MonoNanos) -> Outcome<Vec<ClassicGroupMember>> {
+        let members = self.members.iter().filter_map(|(id, it)| {
+            let classic = it.metadata.classic.as_ref()?;
+            let metadata =
+                classic.protocols.first().map(|(_, metadata)| metadata.clone()).unwrap_or_default();
+            Some(ClassicGroupMember {
+                id: Name::clone(id),
+                instance_id: it.metadata.instance_id.clone(),
+                client_id: Name::clone(&it.metadata.client_id),
+                client_host: Name::clone(&it.metadata.client_host),
+                session_timeout_ms: classic.session_timeout_ms,
+                rebalance_timeout_ms: it.metadata.rebalance_timeout_ms,
+                protocols: classic.protocols.clone(),
+                assignment: write_assignment(&it.current.assigned, &self.topics, &metadata),
+                joining: None,
+                syncing: None,
+                is_new: false,
+                deadline: now.plus_ms(super::millis(classic.session_timeout_ms)),
+            })
+        });
+        Outcome { records: self.tombstones(), answer: members.collect() }
+    }
+
+    /// Whether the group should go back to the classic protocol.
+    #[must_use]
+    pub(in crate::group) fn is_left_to_classic(&self, limits: &ConsumerGroupLimits) -> bool {
+        limits.downgrade && self.is_only_classic()
+    }
+}
+
+/// What a classic member is and has, under the protocol its group has chosen: the one its assignment is of.
+fn understood(member: &ClassicGroupMember, image: &MetadataImage) -> Option<(Metadata, Assignment)> {
+    let (_, bytes) = member.protocols.first()?;
+    let subscription = read_subscription(bytes, image)?;
+    let metadata = Metadata {
+        instance_id: member.instance_id.clone(),
+        rack_id: subscription.rack_id,
+        client_id: Name::clone(&member.client_id),
+        client_host: Name::clone(&member.client_host),
+        topics: subscription.topics,
+        pattern: None,
+        rebalance_timeout_ms: member.rebalance_timeout_ms,
+        assignor: None,
+        classic: Some(ClassicMember {
+            session_timeout_ms: member.session_timeout_ms,
+            protocols: member.protocols.clone(),
+        }),
+    };
+    Some((metadata, read_assignment(&member.assignment, image)?))
+}
