@@ -7,7 +7,7 @@ use crate::protocol::{ApiKey, Reader, RequestHeader};
 use super::{ApiError, Context, Step};
 use super::{
     alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
-    consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_topics,
+    consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
     describe_cluster, describe_configs, describe_groups, describe_quorum, describe_topic_partitions,
     elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
     join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
@@ -28,7 +28,7 @@ pub(super) struct Api {
 }
 
 /// Ascending by key.
-pub(super) static APIS: [Api; 33] = [
+pub(super) static APIS: [Api; 34] = [
     Api { key: ApiKey::Produce, advertised_min: 0, min: 3, max: 13, start: produce::start },
     Api { key: ApiKey::Fetch, advertised_min: 4, min: 4, max: 18, start: fetch::start },
     Api { key: ApiKey::ListOffsets, advertised_min: 1, min: 1, max: 11, start: list_offsets::start },
@@ -45,6 +45,7 @@ pub(super) static APIS: [Api; 33] = [
     Api { key: ApiKey::ApiVersions, advertised_min: 0, min: 0, max: 4, start: api_versions::start },
     Api { key: ApiKey::CreateTopics, advertised_min: 2, min: 2, max: 7, start: create_topics::start },
     Api { key: ApiKey::DeleteTopics, advertised_min: 1, min: 1, max: 6, start: delete_topics::start },
+    Api { key: ApiKey::DeleteRecords, advertised_min: 0, min: 0, max: 2, start: delete_records::start },
     Api { key: ApiKey::InitProducerId, advertised_min: 0, min: 0, max: 5, start: init_producer_id::start },
     Api {
         key: ApiKey::OffsetForLeaderEpoch,

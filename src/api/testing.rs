@@ -171,6 +171,12 @@ fn stored(request: &ShardRequest) -> ShardReply {
                 })
                 .collect(),
         ),
+        ShardRequest::DeleteRecords(partitions) => ShardReply::DeleteRecords(
+            partitions
+                .iter()
+                .map(|asked| healthy(asked.partition).map(|()| asked.before.unwrap_or(Offset(6))))
+                .collect(),
+        ),
         other => panic!("no shard is asked {other:?} here"),
     }
 }

@@ -193,6 +193,12 @@ impl PartitionLog {
         self.log_start
     }
 
+    /// Records below `to` are not part of the log any more; the start never moves back, nor beyond what is durable.
+    pub fn advance_start(&mut self, to: Offset) -> Offset {
+        self.log_start = self.log_start.max(to.min(self.flushed));
+        self.log_start
+    }
+
     /// The next offset to be assigned.
     #[must_use]
     pub fn log_end(&self) -> Offset {

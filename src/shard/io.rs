@@ -99,7 +99,7 @@ impl Shard {
             }
             (IoContext::Commit, _) => self.commit_written(effects),
             (IoContext::CommitFile { file }, _) => self.commit.created(file),
-            (IoContext::Checkpoint { age }, _) => self.checkpoint_written(age),
+            (IoContext::Checkpoint { age }, _) => self.checkpoint_written(age, effects),
             (IoContext::Read { reader }, IoDone::Read(bytes)) => self.cold_read(reader, Ok(bytes), effects),
             (IoContext::Read { reader }, IoDone::Index { index, time_index }) => {
                 self.index_read(reader, SparseIndex::decode(&index, &time_index, u64::MAX), effects);
@@ -162,8 +162,9 @@ impl Shard {
         }
     }
 
-    fn checkpoint_written(&mut self, age: Option<u64>) {
+    fn checkpoint_written(&mut self, age: Option<u64>, effects: &mut Vec<Effect>) {
         self.counters.checkpoints += 1;
+        self.trims_written(effects);
         self.reclaim_done(age);
         if self.stop == Stop::Checkpointing {
             self.stop = Stop::Stopped;
@@ -171,6 +172,7 @@ impl Shard {
     }
 
     fn checkpoint_refused(&mut self, age: Option<u64>) {
+        self.trims.refused();
         self.reclaim_refused(age);
         if self.stop == Stop::Checkpointing {
             // Without a clean checkpoint the next start replays and scans; nothing is lost.

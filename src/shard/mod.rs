@@ -21,6 +21,7 @@ mod partitions;
 mod produce;
 mod reclaim;
 mod request;
+mod trim;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -45,6 +46,7 @@ use partitions::Partitions;
 use produce::ProduceWaits;
 use reclaim::Reclaim;
 pub use request::*;
+use trim::Trims;
 
 /// Settings of one shard.
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ pub struct Shard {
     fetch: FetchWaits,
     lookups: Lookups,
     reclaim: Reclaim,
+    trims: Trims,
     controller: Option<ControllerSeat>,
     groups: GroupSeats,
     /// Partitions in the order their chunks went to disk: where memory is taken back first.
@@ -126,6 +129,7 @@ impl Shard {
             fetch: FetchWaits::default(),
             lookups: Lookups::default(),
             reclaim: Reclaim::default(),
+            trims: Trims::default(),
             controller,
             groups: GroupSeats::new(config.groups.clone(), config.seed),
             evictable: VecDeque::new(),
@@ -149,6 +153,7 @@ impl Shard {
             ShardRequest::OffsetForLeaderEpoch(partitions) => {
                 self.offset_for_leader_epoch(id, &partitions, effects)
             }
+            ShardRequest::DeleteRecords(partitions) => self.delete_records(id, &partitions, effects),
             ShardRequest::Groups(calls) => self.ask_groups(now, id, calls, effects),
             ShardRequest::ListGroups => self.list_groups(id, effects),
             ShardRequest::Controller(request) => self.control(now, id, &request, effects),

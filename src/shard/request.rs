@@ -31,6 +31,7 @@ pub enum ShardRequest {
     FetchNow(RequestId),
     ListOffsets(Vec<ListOffsetsPartition>),
     OffsetForLeaderEpoch(Vec<EpochEndPartition>),
+    DeleteRecords(Vec<DeleteRecordsPartition>),
     /// Questions to coordinators of this shard.
     Groups(Vec<GroupCall>),
     ListGroups,
@@ -47,6 +48,8 @@ pub enum ShardReply<P = Payload> {
     Fetch(Vec<FetchResult<P>>),
     ListOffsets(Vec<Result<ListedOffset, PartitionError>>),
     OffsetForLeaderEpoch(Vec<Result<EpochEnd, PartitionError>>),
+    /// Each partition's log start, in the order of the request.
+    DeleteRecords(Vec<Result<Offset, PartitionError>>),
     /// In the order of the request's questions.
     Groups(Vec<GroupReply>),
     ListGroups(Result<Vec<ListedGroup>, GroupError>),
@@ -75,6 +78,7 @@ impl ShardReply<Payload> {
             ),
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
             ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
+            ShardReply::DeleteRecords(results) => ShardReply::DeleteRecords(results),
             ShardReply::Groups(replies) => ShardReply::Groups(replies),
             ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
@@ -97,6 +101,7 @@ impl ShardReply<Bytes> {
             ),
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
             ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
+            ShardReply::DeleteRecords(results) => ShardReply::DeleteRecords(results),
             ShardReply::Groups(replies) => ShardReply::Groups(replies),
             ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
@@ -263,6 +268,13 @@ pub struct ListedOffset {
     pub offset: Offset,
     pub timestamp: TimestampMs,
     pub leader_epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteRecordsPartition {
+    pub partition: TopicPartition,
+    /// `None` = the high watermark.
+    pub before: Option<Offset>,
 }
 
 #[derive(Clone, Copy, Debug)]

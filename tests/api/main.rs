@@ -35,7 +35,7 @@ use ringmain::shard::{
 };
 
 /// What Kafka 4.3 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
-const SERVED: [(i16, i16, i16, i16); 33] = [
+const SERVED: [(i16, i16, i16, i16); 34] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),
     (2, 1, 1, 11),
@@ -52,6 +52,7 @@ const SERVED: [(i16, i16, i16, i16); 33] = [
     (18, 0, 0, 4),
     (19, 2, 2, 7),
     (20, 1, 1, 6),
+    (21, 0, 0, 2),
     (22, 0, 0, 5),
     (23, 2, 2, 4),
     (32, 1, 1, 4),

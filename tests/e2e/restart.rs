@@ -8,7 +8,7 @@ use ringmain::client::Position;
 use ringmain::protocol::ErrorCode;
 
 use super::server::{PATIENCE, Server, topic_name};
-use super::wire::{Wire, batch, builder};
+use super::wire::{Limits, Wire, batch, builder, headers};
 
 const PARTITIONS: i32 = 5;
 
@@ -186,6 +186,40 @@ fn another_number_of_shards_finds_everything() {
         server.start_again(&["--shards", shards]);
         written.check(&server);
     }
+}
+
+#[test]
+fn deleted_records_stay_deleted() {
+    let mut server = Server::start();
+    let topic = topic_name("trimmed");
+    server.create_topic(&topic, 1, &[]);
+    let mut wire = Wire::to(&server, &topic, 0);
+    for offset in 0..10 {
+        assert_eq!(wire.append(batch(&["value"])), Offset(offset));
+    }
+    assert_eq!(wire.delete_records(11), Err(ErrorCode::OffsetOutOfRange));
+    assert_eq!(wire.delete_records(-2), Err(ErrorCode::OffsetOutOfRange));
+    assert_eq!(wire.delete_records(4), Ok(Offset(4)));
+    assert_eq!(wire.delete_records(2), Ok(Offset(4)), "a start does not move back");
+    for how in ["kill", "stop", "kill"] {
+        match how {
+            "kill" => server.kill(),
+            _ => server.stop(),
+        }
+        server.start_again(&["--shards", "2"]);
+        let mut wire = Wire::to(&server, &topic, 0);
+        assert_eq!(server.find(&topic, Position::Earliest), Offset(4), "after {how}");
+        assert_eq!(wire.fetch(Offset(3), Limits::NOW).error, ErrorCode::OffsetOutOfRange);
+        let fetched = wire.fetch(Offset(4), Limits::NOW);
+        assert_eq!(headers(&fetched.bytes)[0].base_offset, Offset(4));
+        assert_eq!(server.log_end(&topic), Offset(10));
+    }
+    let mut wire = Wire::to(&server, &topic, 0);
+    assert_eq!(wire.delete_records(-1), Ok(Offset(10)));
+    assert_eq!(wire.append(batch(&["next"])), Offset(10));
+    server.kill();
+    server.start_again(&["--shards", "2"]);
+    assert_eq!((server.find(&topic, Position::Earliest), server.log_end(&topic)), (Offset(10), Offset(11)));
 }
 
 #[test]

@@ -4,11 +4,12 @@ use ringmain::base::{
     NodeId, Offset, PartitionIndex, Payload, ProducerEpoch, ProducerId, TimestampMs, TopicId,
 };
 use ringmain::client::{Answer, Cluster, Connection, ConnectionOptions};
+use ringmain::protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ringmain::protocol::messages::{
-    FetchRequest, FetchResponse, InitProducerIdRequest, InitProducerIdResponse, ProduceRequest,
-    ProduceResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, FetchResponse, InitProducerIdRequest,
+    InitProducerIdResponse, ProduceRequest, ProduceResponse,
 };
 use ringmain::protocol::{ErrorCode, Records};
 use ringmain::record::{BatchBuilder, BatchHeader};
@@ -130,6 +131,20 @@ impl Wire {
     pub fn fetch(&mut self, offset: Offset, limits: Limits) -> Fetched {
         self.send_fetch(offset, limits);
         self.receive_fetched()
+    }
+
+    /// Deletes what is below an offset; the log's new start.
+    pub fn delete_records(&mut self, offset: i64) -> Result<Offset, ErrorCode> {
+        let partition = DeleteRecordsPartition { partition_index: self.partition.0, offset };
+        let topic = DeleteRecordsTopic { name: self.topic.as_str().into(), partitions: vec![partition] };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000 };
+        let answer = self.connection.call(&request).expect("the broker answers");
+        let response: DeleteRecordsResponse<'_> = answer.decode().expect("a DeleteRecords response");
+        let partition = &response.topics[0].partitions[0];
+        match code(partition.error_code) {
+            ErrorCode::None => Ok(Offset(partition.low_watermark)),
+            error => Err(error),
+        }
     }
 
     pub fn init_producer_id(&mut self) -> (ProducerId, ProducerEpoch) {

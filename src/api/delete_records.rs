@@ -1,0 +1,107 @@
+//! DeleteRecords (21), versions 0-2: moves a log's start up, for good once the answer is there.
+//!
+//! Offset -1 means all there is to read. Topics that are not cleaned up by deletion refuse, as in Kafka.
+//!
+//! Not done: segments below the start keep their space until retention removes them.
+
+use bytes::Bytes;
+
+use crate::base::Offset;
+use crate::protocol::messages::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
+use crate::protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
+use crate::protocol::{ErrorCode, RequestHeader};
+use crate::shard::{DeleteRecordsPartition, PartitionError, ShardReply, ShardRequest};
+
+use super::answer::{Answer, decode};
+use super::errors::partition_error;
+use super::split::{Slots, Split, TopicKey, ask_all};
+use super::{ApiError, Context, Step, Wait};
+
+/// Kafka's name for the high watermark here.
+const EVERYTHING: i64 = -1;
+
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let request: DeleteRecordsRequest<'_> = decode(header, body)?;
+    let answer = Answer::to(header)?;
+    let mut split = Split::new(context.image);
+    for topic in &request.topics {
+        split.topic(TopicKey::Name(&topic.name), topic.partitions.len());
+        let refusal = context.image.topic(&topic.name).and_then(|found| match found {
+            found if found.internal => Some(ErrorCode::InvalidTopicException),
+            found if !found.settings.delete => Some(ErrorCode::PolicyViolation),
+            _ => None,
+        });
+        for asked in &topic.partitions {
+            split.partition(asked.partition_index, |partition| match refusal {
+                Some(refusal) => Err(refusal),
+                None if asked.offset < EVERYTHING => Err(ErrorCode::OffsetOutOfRange),
+                None => {
+                    let before = (asked.offset != EVERYTHING).then_some(Offset(asked.offset));
+                    Ok(DeleteRecordsPartition { partition, before })
+                }
+            });
+        }
+    }
+    let (calls, slots) = split.finish();
+    Ok(ask_all(context, calls, Wait::All, ShardRequest::DeleteRecords, move |_, replies| {
+        respond(answer, &slots, replies.into_iter().map(results).collect())
+    }))
+}
+
+type Deleted = Result<Offset, PartitionError>;
+
+fn results(reply: ShardReply) -> Vec<Deleted> {
+    match reply {
+        ShardReply::DeleteRecords(results) => results,
+        other => panic!("asked to delete records, got {other:?}"),
+    }
+}
+
+fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Deleted>>) -> Step {
+    let topics = slots.merge(results, |partition_index, result| {
+        let deleted = result.and_then(|deleted| deleted.map_err(|error| partition_error(&error)));
+        DeleteRecordsPartitionResult {
+            partition_index,
+            low_watermark: deleted.map_or(-1, |offset| offset.0),
+            error_code: deleted.err().unwrap_or(ErrorCode::None).code(),
+        }
+    });
+    let topics = topics
+        .map(|(topic, partitions)| DeleteRecordsTopicResult { name: (&*topic.name).into(), partitions });
+    answer.send(&DeleteRecordsResponse { throttle_time_ms: 0, topics: topics.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::testing::{Server, read};
+    use crate::protocol::messages::delete_records_request::{self, DeleteRecordsTopic};
+
+    use super::*;
+
+    #[test]
+    fn each_partition_has_its_own_outcome_in_all_versions() {
+        for version in 0..=2 {
+            let mut server = Server::new();
+            server.create("a", 2);
+            let partitions = [(0, 3), (1, 3), (0, -1), (0, -2), (7, 3)];
+            let partitions = partitions.map(|(partition_index, offset)| {
+                delete_records_request::DeleteRecordsPartition { partition_index, offset }
+            });
+            let topics = vec![DeleteRecordsTopic { name: "a".into(), partitions: partitions.into() }];
+            let body = server.call(start, version, &DeleteRecordsRequest { topics, timeout_ms: 1000 });
+            let answer: DeleteRecordsResponse<'_> = read(&body, version);
+            let results = answer.topics[0].partitions.iter();
+            let results: Vec<_> =
+                results.map(|one| (one.partition_index, one.low_watermark, one.error_code)).collect();
+            let codes = [
+                ErrorCode::KafkaStorageError,
+                ErrorCode::OffsetOutOfRange,
+                ErrorCode::UnknownTopicOrPartition,
+            ];
+            let [storage, range, unknown] = codes.map(ErrorCode::code);
+            assert_eq!(results, [(0, 3, 0), (1, -1, storage), (0, 6, 0), (0, -1, range), (7, -1, unknown)]);
+        }
+    }
+}
