@@ -19,7 +19,16 @@ pub struct Context<'a> {
     pub shard: ShardId,
     pub image: &'a Arc<MetadataImage>,
     pub config: &'a Config,
+    pub disk: DiskSpace,
     pub connection: &'a mut ConnectionState,
+}
+
+/// Of the file system that holds the data directory, as of a few seconds ago; -1 when it is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskSpace {
+    pub total_bytes: i64,
+    /// What this process may still use.
+    pub usable_bytes: i64,
 }
 
 /// What a connection has said of itself, and how the server presents itself to it.

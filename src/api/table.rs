@@ -8,10 +8,11 @@ use super::{ApiError, Context, Step};
 use super::{
     alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
     consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
-    describe_cluster, describe_configs, describe_groups, describe_quorum, describe_topic_partitions,
-    elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
-    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
-    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
+    describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group,
 };
 
 /// Begins to answer a request: header, then body without it.
@@ -28,7 +29,7 @@ pub(super) struct Api {
 }
 
 /// Ascending by key.
-pub(super) static APIS: [Api; 34] = [
+pub(super) static APIS: [Api; 36] = [
     Api { key: ApiKey::Produce, advertised_min: 0, min: 3, max: 13, start: produce::start },
     Api { key: ApiKey::Fetch, advertised_min: 4, min: 4, max: 18, start: fetch::start },
     Api { key: ApiKey::ListOffsets, advertised_min: 1, min: 1, max: 11, start: list_offsets::start },
@@ -56,6 +57,7 @@ pub(super) static APIS: [Api; 34] = [
     },
     Api { key: ApiKey::DescribeConfigs, advertised_min: 1, min: 1, max: 4, start: describe_configs::start },
     Api { key: ApiKey::AlterConfigs, advertised_min: 0, min: 0, max: 2, start: alter_configs::start },
+    Api { key: ApiKey::DescribeLogDirs, advertised_min: 1, min: 1, max: 5, start: describe_log_dirs::start },
     Api { key: ApiKey::CreatePartitions, advertised_min: 0, min: 0, max: 3, start: create_partitions::start },
     Api { key: ApiKey::DeleteGroups, advertised_min: 0, min: 0, max: 2, start: delete_groups::start },
     Api { key: ApiKey::ElectLeaders, advertised_min: 0, min: 0, max: 2, start: elect_leaders::start },
@@ -83,6 +85,13 @@ pub(super) static APIS: [Api; 34] = [
     Api { key: ApiKey::OffsetDelete, advertised_min: 0, min: 0, max: 0, start: offset_delete::start },
     Api { key: ApiKey::DescribeQuorum, advertised_min: 0, min: 0, max: 2, start: describe_quorum::start },
     Api { key: ApiKey::DescribeCluster, advertised_min: 0, min: 0, max: 2, start: describe_cluster::start },
+    Api {
+        key: ApiKey::DescribeProducers,
+        advertised_min: 0,
+        min: 0,
+        max: 0,
+        start: describe_producers::start,
+    },
     Api {
         key: ApiKey::ConsumerGroupHeartbeat,
         advertised_min: 0,

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::rng::Rng;
-use crate::base::{LeaderEpoch, MonoNanos, Now, Offset, ShardId, TimestampMs, TopicId, TopicPartition};
+use crate::base::{
+    LeaderEpoch, MonoNanos, Now, Offset, ProducerEpoch, ProducerId, ShardId, TimestampMs, TopicId,
+    TopicPartition,
+};
 use crate::config::Config;
 use crate::controller::{
     Controller, ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewTopic, View,
 };
 use crate::protocol::{ApiKey, Message, Reader, RequestHeader, decode_body, encode_request};
 use crate::shard::{
-    Appended, EpochEnd, FetchPartition, FetchResult, Fetched, ListedOffset, PartitionError, ProducePartition,
-    ProduceResult, ShardReply, ShardRequest,
+    Appended, EpochEnd, FetchPartition, FetchResult, Fetched, ListedOffset, PartitionError, PartitionFacts,
+    ProducePartition, ProduceResult, ProducerFacts, ShardReply, ShardRequest,
 };
 
-use super::{ApiError, ConnectionState, Context, Step, dispatch};
+use super::{ApiError, ConnectionState, Context, DiskSpace, Step, dispatch};
 
 type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 
@@ -112,6 +115,7 @@ impl Server {
             shard: ShardId(1),
             image: &Arc::clone(&image),
             config: &self.config,
+            disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
             connection: &mut self.connection,
         })
     }
@@ -177,6 +181,17 @@ fn stored(request: &ShardRequest) -> ShardReply {
                 .map(|asked| healthy(asked.partition).map(|()| asked.before.unwrap_or(Offset(6))))
                 .collect(),
         ),
+        ShardRequest::DescribePartitions(partitions) => {
+            let producer = ProducerFacts {
+                id: ProducerId(7),
+                epoch: ProducerEpoch(1),
+                last_sequence: 41,
+                last_timestamp: TimestampMs(9),
+            };
+            let facts = PartitionFacts { size_bytes: 500, producers: vec![producer] };
+            let results = partitions.iter().map(|asked| healthy(*asked).map(|()| facts.clone()));
+            ShardReply::DescribePartitions(results.collect())
+        }
         other => panic!("no shard is asked {other:?} here"),
     }
 }

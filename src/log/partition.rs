@@ -225,6 +225,11 @@ impl PartitionLog {
         &self.epochs
     }
 
+    #[must_use]
+    pub fn producers(&self) -> &ProducerStates {
+        &self.producers
+    }
+
     /// Bytes in all segments.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {

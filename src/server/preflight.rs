@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::api::DiskSpace;
 use crate::base::BLOCK_BYTES;
 
 /// What the runtime wants to lock at least; less and no executor starts.
@@ -177,7 +178,24 @@ fn is_tmpfs(path: &Path) -> io::Result<bool> {
     Ok(answer.f_type == libc::TMPFS_MAGIC)
 }
 
+/// Of the file system below a path.
+pub(super) fn disk_space(path: &Path) -> DiskSpace {
+    let bytes = |blocks: u64, size: u64| i64::try_from(blocks.saturating_mul(size)).unwrap_or(i64::MAX);
+    match file_system(path) {
+        Ok(it) => DiskSpace {
+            total_bytes: bytes(it.f_blocks, it.f_frsize),
+            usable_bytes: bytes(it.f_bavail, it.f_frsize),
+        },
+        Err(_) => DiskSpace { total_bytes: -1, usable_bytes: -1 },
+    }
+}
+
 fn free_bytes(path: &Path) -> io::Result<u64> {
+    let answer = file_system(path)?;
+    Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
+}
+
+fn file_system(path: &Path) -> io::Result<libc::statvfs> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: an all-zero statvfs is a valid place for the answer.
     let mut answer: libc::statvfs = unsafe { std::mem::zeroed() };
@@ -185,7 +203,7 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
     if unsafe { libc::statvfs(path.as_ptr(), &mut answer) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
+    Ok(answer)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use glommio::channels::channel_mesh::FullMesh;
 use glommio::net::TcpListener;
 
 use crate::admin::ScrapeRequest;
-use crate::api::{self, ConnectionState, Context, Join, Progress, Step};
+use crate::api::{self, ConnectionState, Context, DiskSpace, Join, Progress, Step};
 use crate::base::hash::IdMap;
 use crate::base::metrics::{NetworkCounters, RequestCounters, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
@@ -32,6 +32,7 @@ use crate::shard::{ShardConfig, ShardRecovery, ShardReply, ShardRequest};
 use super::connection::{Connection, Moving};
 use super::listener::Bound;
 use super::peer::NotKafka;
+use super::preflight;
 
 /// How often connections are looked over for idle and stuck ones.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -74,6 +75,7 @@ pub(super) struct ShardServer {
     requests: RefCell<RequestCounters>,
     latencies: RefCell<crate::base::metrics::Latencies>,
     last_malformed: Cell<Option<MonoNanos>>,
+    disk: Cell<DiskSpace>,
 }
 
 /// A request that waits for shards.
@@ -124,6 +126,7 @@ impl ShardThread {
 impl ShardServer {
     fn new(host: &Rc<Host<Moving>>, config: Config) -> Rc<ShardServer> {
         let (request_bytes, shards) = (config.connections.queued_request_bytes, u64::from(config.shards()));
+        let config_dir = config.data_dir.clone();
         let server = Rc::new(ShardServer {
             host: Rc::clone(host),
             config,
@@ -139,6 +142,7 @@ impl ShardServer {
             requests: RefCell::default(),
             latencies: RefCell::default(),
             last_malformed: Cell::new(None),
+            disk: Cell::new(preflight::disk_space(&config_dir)),
         });
         let replies = Rc::downgrade(&server);
         host.answer_with(Box::new(move |number, from, reply| {
@@ -224,6 +228,7 @@ impl ShardServer {
             shard: self.host.here,
             image: &image,
             config: &self.config,
+            disk: self.disk.get(),
             connection: &mut state,
         };
         act(&mut context)
@@ -350,6 +355,7 @@ impl ShardServer {
     /// Closes connections that have been silent for too long, or whose peer takes nothing.
     async fn sweep(self: Rc<Self>) {
         loop {
+            self.disk.set(preflight::disk_space(&self.config.data_dir));
             glommio::timer::sleep(SWEEP).await;
             let now = self.host.clock.mono();
             for connection in self.alive() {

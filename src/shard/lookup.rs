@@ -1,16 +1,16 @@
-//! ListOffsets and OffsetForLeaderEpoch. Lookups by timestamp look inside one batch, from memory or after a disk read.
+//! ListOffsets, OffsetForLeaderEpoch, and what administrators ask. Lookups by timestamp look inside one batch, from memory or after a disk read.
 
 use std::collections::VecDeque;
 
 use crate::base::hash::IdMap;
-use crate::base::{ChunkSlice, LeaderEpoch, Offset, TimestampMs, block_floor};
+use crate::base::{ChunkSlice, LeaderEpoch, Offset, TimestampMs, TopicPartition, block_floor};
 use crate::log::{DiskRead, PartitionLog, Scan, SparseIndex, scan_for_batch, scan_for_time};
 use crate::record;
 
 use super::partitions::Partition;
 use super::request::{
-    EpochEnd, EpochEndPartition, ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, RequestId,
-    ShardReply,
+    EpochEnd, EpochEndPartition, ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError,
+    PartitionFacts, ProducerFacts, RequestId, ShardReply,
 };
 use super::{Effect, Shard};
 
@@ -104,6 +104,26 @@ impl Shard {
             })
         });
         let reply = ShardReply::OffsetForLeaderEpoch(results.collect());
+        effects.push(Effect::Reply { to: id, reply });
+    }
+
+    pub(super) fn describe_partitions(
+        &mut self,
+        id: RequestId,
+        partitions: &[TopicPartition],
+        effects: &mut Vec<Effect>,
+    ) {
+        let facts = partitions.iter().map(|partition| {
+            let log = &self.serving(*partition)?.log;
+            let producers = log.producers().iter().map(|(id, state)| ProducerFacts {
+                id,
+                epoch: state.epoch,
+                last_sequence: state.batches.last().map_or(-1, |batch| batch.last_sequence),
+                last_timestamp: state.timestamp,
+            });
+            Ok(PartitionFacts { size_bytes: log.size_bytes(), producers: producers.collect() })
+        });
+        let reply = ShardReply::DescribePartitions(facts.collect());
         effects.push(Effect::Reply { to: id, reply });
     }
 

@@ -154,6 +154,9 @@ impl Shard {
                 self.offset_for_leader_epoch(id, &partitions, effects)
             }
             ShardRequest::DeleteRecords(partitions) => self.delete_records(id, &partitions, effects),
+            ShardRequest::DescribePartitions(partitions) => {
+                self.describe_partitions(id, &partitions, effects)
+            }
             ShardRequest::Groups(calls) => self.ask_groups(now, id, calls, effects),
             ShardRequest::ListGroups => self.list_groups(id, effects),
             ShardRequest::Controller(request) => self.control(now, id, &request, effects),

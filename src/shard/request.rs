@@ -32,6 +32,7 @@ pub enum ShardRequest {
     ListOffsets(Vec<ListOffsetsPartition>),
     OffsetForLeaderEpoch(Vec<EpochEndPartition>),
     DeleteRecords(Vec<DeleteRecordsPartition>),
+    DescribePartitions(Vec<TopicPartition>),
     /// Questions to coordinators of this shard.
     Groups(Vec<GroupCall>),
     ListGroups,
@@ -50,6 +51,8 @@ pub enum ShardReply<P = Payload> {
     OffsetForLeaderEpoch(Vec<Result<EpochEnd, PartitionError>>),
     /// Each partition's log start, in the order of the request.
     DeleteRecords(Vec<Result<Offset, PartitionError>>),
+    /// In the order of the request's partitions.
+    DescribePartitions(Vec<Result<PartitionFacts, PartitionError>>),
     /// In the order of the request's questions.
     Groups(Vec<GroupReply>),
     ListGroups(Result<Vec<ListedGroup>, GroupError>),
@@ -79,6 +82,7 @@ impl ShardReply<Payload> {
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
             ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
             ShardReply::DeleteRecords(results) => ShardReply::DeleteRecords(results),
+            ShardReply::DescribePartitions(results) => ShardReply::DescribePartitions(results),
             ShardReply::Groups(replies) => ShardReply::Groups(replies),
             ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
@@ -102,11 +106,30 @@ impl ShardReply<Bytes> {
             ShardReply::ListOffsets(results) => ShardReply::ListOffsets(results),
             ShardReply::OffsetForLeaderEpoch(results) => ShardReply::OffsetForLeaderEpoch(results),
             ShardReply::DeleteRecords(results) => ShardReply::DeleteRecords(results),
+            ShardReply::DescribePartitions(results) => ShardReply::DescribePartitions(results),
             ShardReply::Groups(replies) => ShardReply::Groups(replies),
             ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
         }
     }
+}
+
+/// What administrators want to know of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionFacts {
+    /// Of all its segments.
+    pub size_bytes: u64,
+    pub producers: Vec<ProducerFacts>,
+}
+
+/// An idempotent producer a partition remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerFacts {
+    pub id: ProducerId,
+    pub epoch: ProducerEpoch,
+    /// -1 when it has written nothing yet.
+    pub last_sequence: i32,
+    pub last_timestamp: TimestampMs,
 }
 
 /// A question to the coordinator of a group, which lives on the shard that owns a partition of `__consumer_offsets`.

@@ -35,7 +35,7 @@ use ringmain::shard::{
 };
 
 /// What Kafka 4.3 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
-const SERVED: [(i16, i16, i16, i16); 34] = [
+const SERVED: [(i16, i16, i16, i16); 36] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),
     (2, 1, 1, 11),
@@ -57,6 +57,7 @@ const SERVED: [(i16, i16, i16, i16); 34] = [
     (23, 2, 2, 4),
     (32, 1, 1, 4),
     (33, 0, 0, 2),
+    (35, 1, 1, 5),
     (37, 0, 0, 3),
     (42, 0, 0, 2),
     (43, 0, 0, 2),
@@ -66,6 +67,7 @@ const SERVED: [(i16, i16, i16, i16); 34] = [
     (47, 0, 0, 0),
     (55, 0, 0, 2),
     (60, 0, 0, 2),
+    (61, 0, 0, 0),
     (68, 0, 0, 1),
     (69, 0, 0, 1),
     (74, 0, 0, 1),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use ringmain::api::{ConnectionState, Context, Join, Progress, Step, dispatch};
+use ringmain::api::{ConnectionState, Context, DiskSpace, Join, Progress, Step, dispatch};
 use ringmain::base::rng::Rng;
 use ringmain::base::{MonoNanos, Now, ShardId, TimestampMs};
 use ringmain::config::Config;
@@ -175,6 +175,7 @@ impl Peer {
             shard: ShardId(1),
             image: &image,
             config: &self.config,
+            disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
             connection: &mut self.connection,
         })
     }
