@@ -10,7 +10,7 @@ use crate::base::rng::Rng;
 use crate::base::{MonoNanos, ServerId, TopicId};
 use crate::config::topic::TopicSettings;
 use crate::controller::{MetadataImage, PartitionImage, TopicImage};
-use crate::group::Name;
+use crate::group::{JoinRefused, JoinRequest, Joined, LeavingMember, Name};
 
 use super::*;
 
@@ -100,6 +100,19 @@ impl World {
                 Err(error)
             }
         }
+    }
+
+    fn join(&mut self, request: &JoinRequest) -> Result<Joined, JoinRefused> {
+        let mut context =
+            Context { now: self.now, image: &self.image, limits: &self.limits, rng: &mut self.rng };
+        let outcome = self.group.join_classic(&mut context, request)?;
+        self.log.extend(outcome.records);
+        Ok(outcome.answer)
+    }
+
+    fn leave(&mut self, members: &[LeavingMember]) {
+        let outcome = self.group.leave_classic(members);
+        self.log.extend(outcome.records);
     }
 
     fn pass(&mut self, ms: u64) -> Vec<Name> {

@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
+use crate::group::record::versioned;
+use crate::group::{JoinRequest, LeavingMember, MemberRef, SyncRequest};
+use crate::protocol::messages::{ConsumerProtocolSubscription, consumer_protocol_subscription};
+
 use super::*;
 
 const TOPICS: [&str; 4] = ["t0", "t1", "t2", "t3"];
@@ -19,9 +25,115 @@ struct Client {
     /// What it last said it had, and was heard.
     said: Option<Assignment>,
     is_unsure: bool,
+    /// It speaks the classic protocol.
+    classic: Option<Classic>,
+}
+
+/// Where a classic client is in its own protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Classic {
+    phase: Phase,
+    /// Gives up everything before it joins again.
+    is_eager: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Joins,
+    Syncs,
+    Beats,
 }
 
 impl Client {
+    fn subscription(&self, image: &MetadataImage) -> Bytes {
+        let owned = self.owned.topics().filter_map(|(id, partitions)| {
+            let topic = image.topic_by_id(id)?.name.to_string().into();
+            let partitions = partitions.iter().copied().collect();
+            Some(consumer_protocol_subscription::TopicPartition { topic, partitions })
+        });
+        let message = ConsumerProtocolSubscription {
+            topics: self.topics.iter().map(|topic| (*topic).into()).collect(),
+            user_data: None,
+            owned_partitions: owned.collect(),
+            generation_id: -1,
+            rack_id: None,
+        };
+        versioned(&message, 3).into()
+    }
+
+    fn claim(&self) -> MemberRef {
+        MemberRef {
+            generation: self.epoch,
+            member_id: name(&self.id),
+            instance_id: self.instance.as_deref().map(name),
+        }
+    }
+
+    /// Takes the next step of its protocol. `is_lost`: it does not learn the answer.
+    fn step_classic(&mut self, world: &mut World, is_lost: bool) {
+        let Some(mut classic) = self.classic else { return };
+        let result = match classic.phase {
+            Phase::Joins => {
+                if classic.is_eager {
+                    self.owned = Assignment::default();
+                }
+                let request = JoinRequest {
+                    group: name("g"),
+                    member_id: name(&self.id),
+                    instance_id: self.instance.as_deref().map(name),
+                    client_id: name("client"),
+                    client_host: name("/127.0.0.1"),
+                    session_timeout_ms: 45_000,
+                    rebalance_timeout_ms: 300_000,
+                    protocol_type: name("consumer"),
+                    protocols: vec![(name("p"), self.subscription(&world.image))],
+                    id_required: false,
+                    can_skip_assignment: true,
+                };
+                world.join(&request).map_err(|refused| refused.error).map(|joined| {
+                    if !is_lost {
+                        (self.id, self.epoch) = (joined.member_id.to_string(), joined.generation);
+                        classic.phase = Phase::Syncs;
+                    }
+                })
+            }
+            Phase::Syncs => {
+                let request = SyncRequest {
+                    group: name("g"),
+                    member: self.claim(),
+                    protocol_type: Some(name("consumer")),
+                    protocol: Some(name("p")),
+                    assignments: Vec::new(),
+                };
+                world.group.sync_classic(world.now, &world.limits, &request).map(|synced| {
+                    let told = read_assignment(&synced.assignment, &world.image).unwrap();
+                    let gives_up = !self.owned.is_subset(&told);
+                    if is_lost {
+                        classic.phase = Phase::Joins;
+                    } else {
+                        self.owned = told;
+                        // A cooperative consumer that gave something up says so at once.
+                        classic.phase = if gives_up { Phase::Joins } else { Phase::Beats };
+                    }
+                })
+            }
+            Phase::Beats => world.group.heartbeat_classic(world.now, &world.limits, &self.claim()),
+        };
+        match result {
+            Ok(()) => {}
+            Err(GroupError::RebalanceInProgress) => classic.phase = Phase::Joins,
+            Err(GroupError::IllegalGeneration | GroupError::UnknownMemberId) => {
+                self.forget();
+                if self.instance.is_some() {
+                    self.id = String::new();
+                }
+                classic.phase = Phase::Joins;
+            }
+            Err(error) => panic!("{self:?}: {error}"),
+        }
+        self.classic = Some(classic);
+    }
+
     fn request(&self) -> HeartbeatRequest {
         let instance_id = self.instance.as_deref().map(name);
         let topics: Vec<&str> = self.topics.clone();
@@ -80,8 +192,16 @@ impl Play {
         }
         let pattern = self.chance(20).then_some("t[12]");
         let instance = self.chance(30).then(|| format!("i{}", self.made));
+        let is_eager = self.chance(50);
+        let classic = self.chance(30).then_some(Classic { phase: Phase::Joins, is_eager });
         let client = Client {
-            id: format!("m{}", self.made),
+            // A static classic member is known by its instance.
+            id: if classic.is_some() && instance.is_some() {
+                String::new()
+            } else {
+                format!("m{}", self.made)
+            },
+            classic,
             instance,
             epoch: 0,
             topics,
@@ -100,6 +220,12 @@ impl Play {
             false => (self.chance(5), self.chance(10), self.chance(30)),
         };
         let Some(client) = self.clients.get_mut(&at) else { return };
+        if client.classic.is_some() {
+            if !loses_request {
+                client.step_classic(&mut self.world, loses_answer);
+            }
+            return self.check();
+        }
         let request = client.request();
         if loses_request {
             client.is_unsure = true;
@@ -133,6 +259,17 @@ impl Play {
         else {
             return;
         };
+        if let Some(classic) = &mut client.classic {
+            // Says nothing, and comes back in the one or the other protocol.
+            classic.phase = Phase::Joins;
+            client.forget();
+            client.id = String::new();
+            if made % 2 == 0 {
+                (client.classic, client.id) = (None, format!("m{made}"));
+                self.made = made;
+            }
+            return self.check();
+        }
         let mut request = beating(&client.id, STATIC_LEAVE_EPOCH);
         request.instance_id = client.instance.as_deref().map(name);
         client.forget();
@@ -146,6 +283,11 @@ impl Play {
 
     fn leave(&mut self, at: usize) {
         if let Some(client) = self.clients.remove(&at) {
+            if client.classic.is_some() {
+                let (member_id, instance_id) = (name(&client.id), client.instance.as_deref().map(name));
+                self.world.leave(&[LeavingMember { member_id, instance_id }]);
+                return self.check();
+            }
             let mut request = beating(&client.id, LEAVE_EPOCH);
             request.instance_id = client.instance.as_deref().map(name);
             let _ = self.world.send(&request);
@@ -211,7 +353,8 @@ impl Play {
             if self.clients.is_empty() || group.state_name() == "Stable" {
                 break;
             }
-            assert!(round < 4, "{} after {round} rounds: {group:#?}", group.state_name());
+            // A classic member takes three requests for what another does in one.
+            assert!(round < 12, "{} after {round} rounds: {group:#?}", group.state_name());
         }
         let mut all = Assignment::default();
         for client in self.clients.values() {
