@@ -1,5 +1,6 @@
 """Consumer groups of real clients: members come, go and die, the server dies, and every record is processed."""
 
+import contextlib
 import os
 import re
 import signal
@@ -132,20 +133,30 @@ def check_all_processed(address, topic, members):
             last[partition] = offset
 
 
+@contextlib.contextmanager
+def load(address, topic):
+    """Records come all the while."""
+    stopping = threading.Event()
+
+    def produce():
+        while not stopping.is_set():
+            confluent_produce(address, topic, keyed_records(60))
+            time.sleep(0.1)
+
+    producing = threading.Thread(target=produce)
+    producing.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        producing.join()
+
+
 @pytest.mark.parametrize("kind", MEMBERS)
 def test_group_scales_under_load(server, topic, members, kind):
     create_topic(server.address, topic, PARTITIONS)
     group = f"g-{topic}"
-    stopping = threading.Event()
-
-    def load():
-        while not stopping.is_set():
-            confluent_produce(server.address, topic, keyed_records(60))
-            time.sleep(0.1)
-
-    producing = threading.Thread(target=load)
-    producing.start()
-    try:
+    with load(server.address, topic):
         first = members.start(kind, server.address, topic, group)
         wait_for("the first member reads", lambda: len(first.processed) > 100)
         others = [members.start(kind, server.address, topic, group) for _ in range(2)]
@@ -154,9 +165,24 @@ def test_group_scales_under_load(server, topic, members, kind):
             member.stop()
         read = len(first.processed)
         wait_for("the first reads on", lambda: len(first.processed) > read + 60)
-    finally:
-        stopping.set()
-        producing.join()
+    check_all_processed(server.address, topic, members)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MEMBERS if "-consumer" not in kind])
+def test_live_group_changes_protocol_and_back(server, topic, members, kind):
+    """KIP-848's migration: a new-style member joins a classic group, works with it, and leaves."""
+    create_topic(server.address, topic, PARTITIONS)
+    group = f"g-{topic}"
+    with load(server.address, topic):
+        classic = members.start(kind, server.address, topic, group)
+        wait_for("the classic member reads", lambda: len(classic.processed) > 100)
+        new = members.start("confluent-consumer", server.address, topic, group)
+        wait_for("the new-style member reads", lambda: len(new.processed) > 100)
+        read = len(classic.processed)
+        wait_for("the classic member reads on", lambda: len(classic.processed) > read + 60)
+        new.stop()
+        read = len(classic.processed)
+        wait_for("the classic member has all", lambda: len({it[0] for it in classic.processed[read:]}) == PARTITIONS)
     check_all_processed(server.address, topic, members)
 
 

@@ -44,16 +44,17 @@ impl ConsumerGroup {
         }
     }
 
-    /// Anybody may look; who says it is a member must be one, and not ahead of what it was told.
+    /// Anybody may look; who names an epoch must be a member, and not ahead of what it was told. Some clients name
+    /// themselves without an epoch while they speak the classic protocol (platformatic).
     ///
     /// # Errors
     /// The claim is not a member's, or its epoch is yet to come.
     pub fn check_fetch(&self, claim: &Claim) -> Result<(), GroupError> {
-        if claim.member_epoch < 0 && (claim.member_id.is_empty() || self.members.is_empty()) {
+        if claim.member_epoch < 0 {
             return Ok(());
         }
         let member = self.members.get(&claim.member_id).ok_or(GroupError::UnknownMemberId)?;
-        if (0..=member.current.epoch).contains(&claim.member_epoch) { Ok(()) } else { Err(stale(member)) }
+        if claim.member_epoch <= member.current.epoch { Ok(()) } else { Err(stale(member)) }
     }
 
     fn claimed(&self, claim: &Claim) -> Result<&Member, GroupError> {

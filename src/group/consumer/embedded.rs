@@ -27,13 +27,22 @@ pub struct Subscription {
 /// `None` if the bytes are no subscription.
 #[must_use]
 pub fn read_subscription(metadata: &[u8], image: &MetadataImage) -> Option<Subscription> {
-    let (version, mut reader) = versioned(metadata, *ConsumerProtocolSubscription::VERSIONS.end())?;
-    let read = ConsumerProtocolSubscription::decode(&mut reader, version).ok()?;
+    let read = decode_subscription(metadata)?;
     let owned = read.owned_partitions.iter().map(|it| (&*it.topic, &it.partitions[..]));
     Some(Subscription {
         topics: read.topics.iter().map(|topic| Name::from(&**topic)).collect(),
         rack_id: read.rack_id.as_deref().filter(|rack| !rack.is_empty()).map(Name::from),
         owned: by_id(owned, image),
+    })
+}
+
+/// Some clients claim a version whose later fields they leave out (platformatic): what there is counts then.
+#[must_use]
+pub fn decode_subscription(metadata: &[u8]) -> Option<ConsumerProtocolSubscription<'_>> {
+    let (claimed, _) = versioned(metadata, *ConsumerProtocolSubscription::VERSIONS.end())?;
+    (0..=claimed).rev().find_map(|version| {
+        let (_, mut reader) = versioned(metadata, version)?;
+        ConsumerProtocolSubscription::decode(&mut reader, version).ok()
     })
 }
 
@@ -85,4 +94,24 @@ fn by_id<'a>(topics: impl Iterator<Item = (&'a str, &'a [i32])>, image: &Metadat
         partitions.iter().filter(exists).map(|it| (topic.id, *it))
     });
     partitions.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscriptions_are_read_as_far_as_they_go() {
+        let plain = b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff";
+        let owning = b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x05";
+        let truncated = b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff";
+        let future = b"\0\x09\0\0\0\x01\0\x01t\xff\xff\xff\xff\0\0\0\0\0\0\0\x07\0\x01rmore";
+        for (bytes, owned) in [(&plain[..], 0), (owning, 1), (truncated, 0), (future, 0)] {
+            let read = decode_subscription(bytes).expect("a subscription");
+            assert_eq!((read.topics.len(), read.owned_partitions.len()), (1, owned), "{bytes:?}");
+        }
+        for bytes in [&b""[..], b"\0", b"\xff\xff\0\0\0\0", b"\0\0\0\0\0\x09", b"not Kafka's"] {
+            assert_eq!(decode_subscription(bytes), None, "{bytes:?}");
+        }
+    }
 }

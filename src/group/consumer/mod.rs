@@ -42,6 +42,7 @@ pub use assign::Assignor;
 pub use assignment::Assignment;
 pub use commit::Claim;
 pub use describe::{DescribedConsumerGroup, DescribedConsumerMember};
+pub use embedded::decode_subscription;
 #[cfg(test)]
 pub(in crate::group) use embedded::read_assignment;
 pub use member::{

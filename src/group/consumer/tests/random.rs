@@ -264,7 +264,7 @@ impl Play {
             classic.phase = Phase::Joins;
             client.forget();
             client.id = String::new();
-            if made % 2 == 0 {
+            if made.is_multiple_of(2) {
                 (client.classic, client.id) = (None, format!("m{made}"));
                 self.made = made;
             }

@@ -268,6 +268,7 @@ fn commits_stand_while_the_partitions_are_the_members() {
     assert_eq!(check(&world, &old, &kept), Err(GroupError::UnsupportedVersion));
     for (claim, result) in [
         (claim("", -1), Ok(())),
+        (claim("a", -1), Ok(())),
         (claim("a", 2), Ok(())),
         (claim("a", 1), Ok(())),
         (claim("a", 3), Err(GroupError::StaleMemberEpoch)),
