@@ -8,6 +8,7 @@ mod completions;
 mod consume;
 pub mod exit;
 mod format;
+mod group;
 mod logging;
 mod produce;
 mod remote;
@@ -34,6 +35,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Create, list, describe and delete topics.
     Topic(topic::TopicArgs),
+    /// List and describe consumer groups, move their offsets, delete them.
+    Group(group::GroupArgs),
     /// Write records from standard input.
     Produce(produce::ProduceArgs),
     /// Write records to standard output.
@@ -47,6 +50,7 @@ impl Command {
         match self {
             Command::Serve(args) => serve::run(args),
             Command::Topic(args) => topic::run(args),
+            Command::Group(args) => group::run(args),
             Command::Produce(args) => produce::run(args),
             Command::Consume(args) => consume::run(args),
             Command::Completions(args) => completions::run(&args),

@@ -7,15 +7,16 @@
 //! - [`Connection`]: frames, correlation, pipelining, versions
 //! - [`Cluster`]: who leads what; a connection per node id, so that two nodes at one host and port (a Ringmain server's
 //!   shards) are two connections
-//! - [`Producer`], [`Consumer`], [`Admin`]
+//! - [`Producer`], [`Consumer`], [`Admin`], [`Groups`]
 //!
-//! Not done: TLS and SASL, consumer groups, transactions (a consumer reads uncommitted), fetch sessions.
+//! Not done: TLS and SASL, membership of consumer groups, transactions (a consumer reads uncommitted), fetch sessions.
 
 mod admin;
 mod cluster;
 mod connection;
 mod consumer;
 mod error;
+mod groups;
 mod partitioner;
 mod producer;
 
@@ -24,5 +25,6 @@ pub use cluster::{Broker, Cluster, PartitionView, TopicView};
 pub use connection::{Answer, Connection, ConnectionOptions};
 pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, FetchedBatch, OutOfRange, Position};
 pub use error::ClientError;
+pub use groups::{CommittedOffset, GroupListing, GroupView, Groups, MemberView};
 pub use partitioner::{murmur2, partition_of_key};
 pub use producer::{Acks, Delivery, Producer, ProducerOptions, ProducerRecord};

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use ringmain::base::{Offset, PartitionIndex};
+use ringmain::client::{CommittedOffset, Groups};
 use serde_json::Value;
 
-use super::server::{Server, topic_name};
+use super::server::{PATIENCE, Server, topic_name};
 
 /// Runs `ringmain` with these arguments; `input` is its standard input.
 fn ringmain(server: &Server, args: &[&str], input: &str) -> Output {
@@ -118,4 +120,39 @@ fn errors_name_what_is_wrong() {
     complaint(&server, &["consume", "--topic", "missing", "--offset", "soon"], 64);
     complaint(&server, &["produce"], 64);
     assert!(complaint(&server, &["topic", "create", "not a name"], 1).contains("INVALID_TOPIC_EXCEPTION"));
+}
+
+#[test]
+fn groups_are_listed_described_moved_and_deleted() {
+    let server = Server::start();
+    let (topic, group) = (topic_name("groups"), topic_name("group"));
+    let (topic, group) = (topic.as_str(), group.as_str());
+    output(&server, &["topic", "create", topic, "--partitions", "2"], "");
+    output(&server, &["produce", "--topic", topic, "--partition", "1"], "one\ntwo\nthree\n");
+    assert!(complaint(&server, &["group", "describe", group], 1).contains("GROUP_ID_NOT_FOUND"));
+    let committed =
+        CommittedOffset { topic: topic.to_owned(), partition: PartitionIndex(1), offset: Offset(1) };
+    Groups::new(server.cluster(), PATIENCE).commit(group, &[committed]).expect("committed");
+
+    let listed = json(&output(&server, &["group", "list", "--json"], ""));
+    let ours = listed.as_array().expect("a list").iter().find(|other| other["group"] == group);
+    assert_eq!(ours.expect("it has committed")["state"], "Empty");
+    let describe =
+        || json(&output(&server, &["group", "describe", group, "--json"], ""))["offsets"][0].clone();
+    let wanted = serde_json::json!({"topic": topic, "partition": 1, "committed": 1, "end": 3, "lag": 2});
+    assert_eq!(describe(), wanted);
+    assert!(output(&server, &["group", "lag", group], "").contains("2 records behind"));
+
+    let reset = ["group", "reset-offsets", group, "--to-earliest"];
+    assert!(output(&server, &reset, "").contains("--execute"));
+    assert_eq!(describe(), wanted, "only said");
+    output(&server, &[&reset[..], &["--execute"]].concat(), "");
+    assert_eq!(describe()["lag"], 3);
+    output(&server, &["group", "reset-offsets", group, "--to-latest", "--topic", topic, "--execute"], "");
+    assert_eq!(describe()["lag"], 0);
+    complaint(&server, &["group", "reset-offsets", group], 64);
+
+    assert!(output(&server, &["group", "delete", group], "").contains("--execute"));
+    output(&server, &["group", "delete", group, "--execute"], "");
+    assert!(complaint(&server, &["group", "describe", group], 1).contains("GROUP_ID_NOT_FOUND"));
 }

@@ -1,0 +1,287 @@
+//! `ringmain group list|describe|reset-offsets|delete`. What changes something only says what it would do, until told
+//! `--execute`.
+
+use clap::{ArgGroup, Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::base::{Offset, TimestampMs};
+use crate::client::{CommittedOffset, Consumer, ConsumerOptions, GroupView, Groups, Position};
+
+use super::exit::Failure;
+use super::remote::{RemoteArgs, print, table};
+
+#[derive(Args, Debug)]
+pub struct GroupArgs {
+    #[command(subcommand)]
+    command: GroupCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum GroupCommand {
+    /// List the groups.
+    List(ListArgs),
+    /// Show a group's members, committed offsets and how far they are behind.
+    #[command(alias = "lag")]
+    Describe(NamedArgs),
+    /// Move the committed offsets of a group without members.
+    ResetOffsets(ResetArgs),
+    /// Delete a group without members and what it has committed.
+    Delete(DeleteArgs),
+}
+
+#[derive(Args, Debug)]
+struct OutputArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+struct NamedArgs {
+    group: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("where").required(true).multiple(false)))]
+struct ResetArgs {
+    group: String,
+    /// Only this topic [default: all the group has committed offsets of]
+    #[arg(long)]
+    topic: Option<String>,
+    /// The first record there is
+    #[arg(long, group = "where")]
+    to_earliest: bool,
+    /// The end of the log
+    #[arg(long, group = "where")]
+    to_latest: bool,
+    /// This offset
+    #[arg(long, group = "where", value_name = "OFFSET")]
+    to_offset: Option<i64>,
+    /// The first record at or after this time, in milliseconds since 1970
+    #[arg(long, group = "where", value_name = "MS")]
+    to_timestamp: Option<i64>,
+    /// Do it; without this, only say what would be done
+    #[arg(long)]
+    execute: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+struct DeleteArgs {
+    group: String,
+    /// Do it; without this, only say what would be done
+    #[arg(long)]
+    execute: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl OutputArgs {
+    fn groups(&self) -> Result<Groups, Failure> {
+        Ok(Groups::new(self.remote.connect()?, self.remote.request_timeout()))
+    }
+
+    fn consumer(&self) -> Result<Consumer, Failure> {
+        Ok(Consumer::new(self.remote.connect()?, ConsumerOptions::default()))
+    }
+
+    fn say(&self, people: &str, programs: &Value) -> Result<(), Failure> {
+        if self.json { print(&format!("{programs}\n")) } else { print(people) }
+    }
+}
+
+pub fn run(args: GroupArgs) -> Result<(), Failure> {
+    match args.command {
+        GroupCommand::List(args) => list(&args),
+        GroupCommand::Describe(args) => describe(&args),
+        GroupCommand::ResetOffsets(args) => reset(&args),
+        GroupCommand::Delete(args) => delete(&args),
+    }
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let groups = args.output.groups()?.list()?;
+    let row = |it: &crate::client::GroupListing| {
+        vec![it.group.clone(), it.kind.clone(), it.protocol_type.clone(), it.state.clone()]
+    };
+    let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
+    let programs = groups.iter().map(|it| {
+        json!({ "group": it.group, "type": it.kind, "protocol_type": it.protocol_type, "state": it.state })
+    });
+    args.output.say(&table(&["GROUP", "TYPE", "PROTOCOL", "STATE"], &rows), &programs.collect())
+}
+
+/// A committed offset beside the end of its log.
+struct Behind {
+    committed: CommittedOffset,
+    end: Offset,
+}
+
+impl Behind {
+    fn lag(&self) -> i64 {
+        (self.end.0 - self.committed.offset.0).max(0)
+    }
+}
+
+fn behind(output: &OutputArgs, committed: Vec<CommittedOffset>) -> Result<Vec<Behind>, Failure> {
+    let mut consumer = output.consumer()?;
+    committed
+        .into_iter()
+        .map(|committed| {
+            let end = find(output, &mut consumer, &committed, Position::Latest)?;
+            Ok(Behind { committed, end })
+        })
+        .collect()
+}
+
+fn find(
+    output: &OutputArgs,
+    consumer: &mut Consumer,
+    of: &CommittedOffset,
+    position: Position,
+) -> Result<Offset, Failure> {
+    match consumer.find(&of.topic, of.partition, position) {
+        Ok(offset) => Ok(offset),
+        // The consumer has not heard of the topic yet.
+        Err(_) => {
+            let mut cluster = output.remote.connect()?;
+            cluster.refresh(Some(&[of.topic.as_str()]), false)?;
+            *consumer = Consumer::new(cluster, ConsumerOptions::default());
+            Ok(consumer.find(&of.topic, of.partition, position)?)
+        }
+    }
+}
+
+fn describe(args: &NamedArgs) -> Result<(), Failure> {
+    let mut groups = args.output.groups()?;
+    let view = groups.describe(&args.group)?;
+    let offsets = behind(&args.output, groups.committed(&args.group)?)?;
+    args.output.say(&description(&view, &offsets), &description_json(&view, &offsets))
+}
+
+fn description(view: &GroupView, offsets: &[Behind]) -> String {
+    let protocol =
+        if view.protocol.is_empty() { String::new() } else { format!(", protocol {}", view.protocol) };
+    let total: i64 = offsets.iter().map(Behind::lag).sum();
+    let mut text = format!(
+        "Group {}: {}, {} members{protocol}, {total} records behind\n\n",
+        view.group,
+        view.state,
+        view.members.len()
+    );
+    let rows: Vec<Vec<String>> = offsets
+        .iter()
+        .map(|it| {
+            vec![
+                it.committed.topic.clone(),
+                it.committed.partition.to_string(),
+                it.committed.offset.to_string(),
+                it.end.to_string(),
+                it.lag().to_string(),
+            ]
+        })
+        .collect();
+    text.push_str(&table(&["TOPIC", "PARTITION", "COMMITTED", "END", "LAG"], &rows));
+    if !view.members.is_empty() {
+        let rows: Vec<Vec<String>> = view
+            .members
+            .iter()
+            .map(|it| {
+                let instance = it.instance_id.clone().unwrap_or_else(|| "-".to_owned());
+                vec![it.member_id.clone(), instance, it.client_id.clone(), it.host.clone()]
+            })
+            .collect();
+        text.push('\n');
+        text.push_str(&table(&["MEMBER", "INSTANCE", "CLIENT", "HOST"], &rows));
+    }
+    text
+}
+
+fn description_json(view: &GroupView, offsets: &[Behind]) -> Value {
+    let members = view.members.iter().map(|it| {
+        json!({ "member": it.member_id, "instance": it.instance_id, "client": it.client_id, "host": it.host })
+    });
+    let offsets = offsets.iter().map(|it| {
+        json!({
+            "topic": it.committed.topic,
+            "partition": it.committed.partition.0,
+            "committed": it.committed.offset.0,
+            "end": it.end.0,
+            "lag": it.lag(),
+        })
+    });
+    json!({
+        "group": view.group,
+        "state": view.state,
+        "protocol_type": view.protocol_type,
+        "protocol": view.protocol,
+        "members": members.collect::<Vec<Value>>(),
+        "offsets": offsets.collect::<Vec<Value>>(),
+    })
+}
+
+fn reset(args: &ResetArgs) -> Result<(), Failure> {
+    let mut groups = args.output.groups()?;
+    let mut consumer = args.output.consumer()?;
+    let committed = groups.committed(&args.group)?.into_iter();
+    let committed = committed.filter(|it| args.topic.as_ref().is_none_or(|topic| *topic == it.topic));
+    let mut moved = Vec::new();
+    for old in committed {
+        let position = match (args.to_offset, args.to_timestamp) {
+            (Some(offset), _) => Position::Offset(Offset(offset)),
+            (None, Some(ms)) => Position::Timestamp(TimestampMs(ms)),
+            (None, None) if args.to_earliest => Position::Earliest,
+            (None, None) => Position::Latest,
+        };
+        let offset = find(&args.output, &mut consumer, &old, position)?;
+        moved.push((old.offset, CommittedOffset { offset, ..old }));
+    }
+    if args.execute {
+        let offsets: Vec<CommittedOffset> = moved.iter().map(|(_, new)| new.clone()).collect();
+        groups.commit(&args.group, &offsets)?;
+    }
+    let rows: Vec<Vec<String>> = moved
+        .iter()
+        .map(|(old, new)| {
+            vec![new.topic.clone(), new.partition.to_string(), old.to_string(), new.offset.to_string()]
+        })
+        .collect();
+    let mut people = table(&["TOPIC", "PARTITION", "COMMITTED", "NEW"], &rows);
+    if !args.execute {
+        people.push_str("\nNothing was changed: repeat with --execute.\n");
+    }
+    let offsets = moved.iter().map(|(old, new)| {
+        json!({ "topic": new.topic, "partition": new.partition.0, "committed": old.0, "new": new.offset.0 })
+    });
+    let offsets: Vec<Value> = offsets.collect();
+    args.output.say(&people, &json!({ "group": args.group, "executed": args.execute, "offsets": offsets }))
+}
+
+fn delete(args: &DeleteArgs) -> Result<(), Failure> {
+    let mut groups = args.output.groups()?;
+    let people = if args.execute {
+        groups.delete(&args.group)?;
+        format!("Deleted group {}.\n", args.group)
+    } else {
+        let view = groups.describe(&args.group)?;
+        let offsets = groups.committed(&args.group)?.len();
+        format!(
+            "Group {} is {}, has {} members and {offsets} committed offsets.\nNothing was changed: repeat with --execute.\n",
+            view.group,
+            view.state,
+            view.members.len()
+        )
+    };
+    args.output.say(&people, &json!({ "group": args.group, "deleted": args.execute }))
+}
