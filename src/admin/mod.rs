@@ -106,6 +106,9 @@ impl Drop for AdminHandle {
     }
 }
 
+/// For Grafana: what there is to see of a server, drawn from `/metrics`.
+const DASHBOARD: &str = include_str!("dashboard.json");
+
 /// Listens and serves from a thread of its own.
 ///
 /// # Errors
@@ -139,6 +142,7 @@ async fn serve(listener: TcpListener, source: AdminSource, stopped: oneshot::Rec
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/dashboard.json", get(async || ([(header::CONTENT_TYPE, "application/json")], DASHBOARD)))
         .with_state(admin);
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,

@@ -2,6 +2,7 @@
 //!
 //! Per-shard numbers carry the label `shard`. Latencies are merged over shards, because quantiles cannot be added.
 
+use std::collections::HashMap;
 use std::fmt::{Display, Write};
 
 use crate::base::ShardId;
@@ -121,6 +122,7 @@ pub(super) fn text(scraped: &[Scraped], process: &ProcessSample) -> String {
     page.labelled(name, "counter", help, "api", &CROSS_SHARD, &shards);
     page.requests(&shards);
     LATENCIES.iter().for_each(|row| page.latency(row, &shards));
+    page.lag(&shards);
     page.text
 }
 
@@ -134,7 +136,7 @@ impl Page {
         self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
-    /// Label values here are numbers and names of our own: nothing needs escaping.
+    /// Label values are numbers, names of our own, or [`escaped`].
     fn line(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
         self.write(format_args!("{name}"));
         for (index, (label, text)) in labels.iter().enumerate() {
@@ -198,6 +200,33 @@ impl Page {
         self.line(&format!("{name}_count"), &[], merged.count());
     }
 
+    /// What groups have committed, and how far that is behind: committed on one shard, written on another.
+    fn lag(&mut self, shards: &[(ShardId, &ShardMetrics)]) {
+        const COMMITTED: &str = "ringmain_group_committed_offset";
+        const LAG: &str = "ringmain_group_lag_records";
+        let ends: HashMap<(&str, i32), i64> = shards
+            .iter()
+            .flat_map(|(_, metrics)| &metrics.ends)
+            .map(|it| ((&*it.topic, it.partition), it.end))
+            .collect();
+        let committed: Vec<_> = shards.iter().flat_map(|(_, metrics)| &metrics.committed).collect();
+        self.head(COMMITTED, "gauge", "The offset a group has committed: the next record it wants.");
+        for it in &committed {
+            let (group, topic) = (escaped(&it.group), escaped(&it.topic));
+            let labels: [(&str, &dyn Display); 3] =
+                [("group", &group), ("topic", &topic), ("partition", &it.partition)];
+            self.line(COMMITTED, &labels, it.offset);
+        }
+        self.head(LAG, "gauge", "Records between what a group has committed and the end of the partition.");
+        for it in &committed {
+            let Some(end) = ends.get(&(&*it.topic, it.partition)) else { continue };
+            let (group, topic) = (escaped(&it.group), escaped(&it.topic));
+            let labels: [(&str, &dyn Display); 3] =
+                [("group", &group), ("topic", &topic), ("partition", &it.partition)];
+            self.line(LAG, &labels, (end - it.offset).max(0));
+        }
+    }
+
     fn process(&mut self, process: &ProcessSample) {
         let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
             self.head(name, kind, help);
@@ -210,6 +239,11 @@ impl Page {
     }
 }
 
+/// A text of a client's choice as a label value.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
@@ -218,6 +252,8 @@ fn seconds(nanos: u64) -> f64 {
 mod tests {
     use std::collections::BTreeSet;
 
+    use crate::base::metrics::{CommittedMetric, EndMetric};
+
     use super::*;
 
     #[test]
@@ -225,6 +261,9 @@ mod tests {
         let mut metrics = ShardMetrics { shard: ShardId(1), ..ShardMetrics::default() };
         metrics.log.records_appended = 12;
         metrics.latency.produce.record(2_000_000);
+        let (group, topic) = ("a\"b".into(), "t".into());
+        metrics.committed.push(CommittedMetric { group, topic, partition: 3, offset: 5 });
+        metrics.ends.push(EndMetric { topic: "t".into(), partition: 3, end: 9 });
         [0, 18, 18, 99, -4].into_iter().for_each(|key| metrics.requests.note(key));
         let scraped = [Scraped { shard: ShardId(1), metrics: Some(metrics) }];
         let text = text(&scraped, &ProcessSample::default());
@@ -236,8 +275,15 @@ mod tests {
             "ringmain_memory_bytes{shard=\"1\",pool=\"chunks\"} 0\n",
             "ringmain_produce_seconds_sum 0.002\n",
             "ringmain_produce_seconds_count 1\n",
+            "ringmain_group_committed_offset{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 5\n",
+            "ringmain_group_lag_records{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 4\n",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
+        }
+        let dashboard = include_str!("dashboard.json");
+        for name in dashboard.split(|it: char| !(it.is_ascii_alphanumeric() || it == '_')) {
+            let is_metric = ["ringmain_", "process_"].iter().any(|prefix| name.starts_with(prefix));
+            assert!(!is_metric || text.contains(&format!("# HELP {name} ")), "the dashboard draws {name}");
         }
         let mut helped = BTreeSet::new();
         for line in text.lines() {

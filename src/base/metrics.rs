@@ -2,6 +2,8 @@
 //!
 //! Lives on every shard, one each; the administration thread gets copies by channel. Knows neither HTTP nor names.
 
+use std::sync::Arc;
+
 use hdrhistogram::Histogram;
 
 use super::ShardId;
@@ -16,6 +18,29 @@ pub struct ShardMetrics {
     pub requests: RequestCounters,
     pub gauges: ShardGauges,
     pub latency: Latencies,
+    /// Of the groups coordinated here, at most [`SERIES_MAX`].
+    pub committed: Vec<CommittedMetric>,
+    /// High watermarks of the partitions owned here, at most [`SERIES_MAX`].
+    pub ends: Vec<EndMetric>,
+}
+
+/// Time series of one kind per shard: whatever clients call their groups, a scrape stays bounded.
+pub const SERIES_MAX: usize = 10_000;
+
+/// What a group has committed of a partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommittedMetric {
+    pub group: Arc<str>,
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndMetric {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub end: i64,
 }
 
 /// The storage side.

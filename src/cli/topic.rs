@@ -1,4 +1,4 @@
-//! `ringmain topic create|list|describe|delete`.
+//! `ringmain topic create|list|describe|alter|delete`.
 
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ enum TopicCommand {
     List(ListArgs),
     /// Show a topic's partitions and settings.
     Describe(DescribeArgs),
+    /// Add partitions, set and remove settings.
+    Alter(AlterArgs),
     /// Delete a topic and its records.
     Delete(DeleteArgs),
 }
@@ -71,6 +73,22 @@ struct DescribeArgs {
 }
 
 #[derive(Args, Debug)]
+struct AlterArgs {
+    name: String,
+    /// Partitions to have from now on; there can only be more
+    #[arg(long, value_name = "N")]
+    partitions: Option<i32>,
+    /// A topic setting by Kafka's name; repeat for more
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    config: Vec<(String, String)>,
+    /// A topic setting to go back to its default; repeat for more
+    #[arg(long, value_name = "KEY")]
+    delete_config: Vec<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
 struct DeleteArgs {
     name: String,
     /// Succeed if there is no such topic
@@ -104,6 +122,7 @@ pub fn run(args: TopicArgs) -> Result<(), Failure> {
         TopicCommand::Create(args) => create(&args),
         TopicCommand::List(args) => list(&args),
         TopicCommand::Describe(args) => describe(&args),
+        TopicCommand::Alter(args) => alter(&args),
         TopicCommand::Delete(args) => delete(&args),
     }
 }
@@ -229,6 +248,22 @@ fn description_json(topic: &TopicView, configs: &[ConfigEntry]) -> Value {
         "configs": configs,
         "partitions": partitions,
     })
+}
+
+fn alter(args: &AlterArgs) -> Result<(), Failure> {
+    let mut admin = args.output.admin()?;
+    let set = args.config.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+    let changes: Vec<_> = set.chain(args.delete_config.iter().map(|key| (key.clone(), None))).collect();
+    if !changes.is_empty() {
+        admin.alter_topic_configs(&args.name, &changes)?;
+    }
+    if let Some(partitions) = args.partitions {
+        admin.create_partitions(&args.name, partitions)?;
+    }
+    let topic = admin.describe_topic(&args.name)?;
+    let mut configs = admin.topic_configs(&args.name)?;
+    configs.retain(|config| config.is_topic_override);
+    args.output.say(&description(&topic, &configs), &description_json(&topic, &configs))
 }
 
 fn delete(args: &DeleteArgs) -> Result<(), Failure> {

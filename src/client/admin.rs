@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::base::TopicId;
+use crate::protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
+use crate::protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use crate::protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    DescribeConfigsRequest, DescribeConfigsResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 use crate::protocol::{ApiKey, ErrorCode, Message};
 
@@ -19,6 +22,9 @@ use super::error::{ClientError, check_code};
 
 /// Kafka's resource type of a topic in config requests.
 const RESOURCE_TOPIC: i8 = 2;
+/// Kafka's operations on a config.
+const OP_SET: i8 = 0;
+const OP_DELETE: i8 = 1;
 /// Pause between questions whether a topic is ready.
 const READY_PAUSE: Duration = Duration::from_millis(50);
 /// Kafka's config source "default": what nobody set.
@@ -175,6 +181,46 @@ impl Admin {
             .collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// Sets configs of a topic, and removes those without a value; all of them or none.
+    pub fn alter_topic_configs(
+        &mut self,
+        name: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<(), ClientError> {
+        let config = |(key, value): &(String, Option<String>)| AlterableConfig {
+            name: key.clone().into(),
+            config_operation: if value.is_some() { OP_SET } else { OP_DELETE },
+            value: value.clone().map(Into::into),
+        };
+        let resource = AlterConfigsResource {
+            resource_type: RESOURCE_TOPIC,
+            resource_name: name.into(),
+            configs: changes.iter().map(config).collect(),
+        };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+        self.at_controller(&request, |answer| {
+            let response: IncrementalAlterConfigsResponse<'_> = answer.decode()?;
+            let result = response.responses.first();
+            let result = result.ok_or_else(|| missing(ApiKey::IncrementalAlterConfigs))?;
+            check_code(result.error_code, result.error_message.as_deref(), || subject(name))
+        })
+    }
+
+    /// Adds partitions until there are so many.
+    pub fn create_partitions(&mut self, name: &str, count: i32) -> Result<(), ClientError> {
+        let topic = CreatePartitionsTopic { name: name.into(), count, assignments: None };
+        let request = CreatePartitionsRequest {
+            topics: vec![topic],
+            timeout_ms: self.timeout_ms(),
+            ..Default::default()
+        };
+        self.at_controller(&request, |answer| {
+            let response: CreatePartitionsResponse<'_> = answer.decode()?;
+            let result = response.results.first().ok_or_else(|| missing(ApiKey::CreatePartitions))?;
+            check_code(result.error_code, result.error_message.as_deref(), || subject(name))
+        })
     }
 
     fn timeout_ms(&self) -> i32 {

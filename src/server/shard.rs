@@ -17,7 +17,7 @@ use glommio::net::TcpListener;
 use crate::admin::ScrapeRequest;
 use crate::api::{self, ConnectionState, Context, DiskSpace, Join, Progress, Step};
 use crate::base::hash::IdMap;
-use crate::base::metrics::{NetworkCounters, RequestCounters, ShardMetrics};
+use crate::base::metrics::{NetworkCounters, RequestCounters, SERIES_MAX, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
 use crate::config::{Advertise, Config};
 use crate::controller::View;
@@ -387,6 +387,9 @@ impl ShardServer {
 
     fn metrics(&self) -> ShardMetrics {
         let (log, gauges) = self.host.with_shard(|shard| (*shard.counters(), shard.gauges()));
+        let (committed, ends) = self.host.with_shard(|shard| {
+            (shard.committed().take(SERIES_MAX).collect(), shard.ends().take(SERIES_MAX).collect())
+        });
         let mut metrics = ShardMetrics {
             shard: self.host.here,
             log,
@@ -394,6 +397,8 @@ impl ShardServer {
             cross_shard: self.host.cross_shard.get(),
             requests: self.requests.borrow().clone(),
             latency: self.latencies.borrow().clone(),
+            committed,
+            ends,
             ..ShardMetrics::default()
         };
         metrics.network.fetch_payload_bytes_copied = self.host.bytes_copied.get();

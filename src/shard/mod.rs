@@ -26,13 +26,14 @@ mod trim;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::base::io::IoOp;
-use crate::base::metrics::LogCounters;
+use crate::base::metrics::{CommittedMetric, EndMetric, LogCounters};
 use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
 use crate::commit::{CommitLog, EntryHeader, Pending, Start, Ticket};
 use crate::controller::Controller;
-use crate::group::GroupLimits;
+use crate::group::{Coordinator, GroupLimits};
 use crate::log::{LogEffects, LogLimits, PartitionLog, RecoveredLog};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
@@ -241,6 +242,27 @@ impl Shard {
             groups,
             group_members,
         }
+    }
+
+    /// Offsets committed to the coordinators here.
+    pub fn committed(&self) -> impl Iterator<Item = CommittedMetric> + '_ {
+        self.groups.coordinators().flat_map(Coordinator::committed).map(|it| CommittedMetric {
+            group: it.group,
+            topic: it.topic,
+            partition: it.partition,
+            offset: it.committed,
+        })
+    }
+
+    /// High watermarks of the topics' partitions here.
+    pub fn ends(&self) -> impl Iterator<Item = EndMetric> + '_ {
+        self.image.topics.values().flat_map(|topic| {
+            topic.partition_ids().filter_map(|id| {
+                let partition = self.partitions.get(self.partitions.find(id)?)?;
+                let end = partition.high_watermark().0;
+                Some(EndMetric { topic: Arc::clone(&topic.name), partition: id.partition.0, end })
+            })
+        })
     }
 
     /// Changes a partition's log and carries out what it wants.

@@ -62,6 +62,13 @@ fn topics_are_created_listed_described_and_deleted() {
     assert_eq!(described["partitions"].as_array().map(Vec::len), Some(3));
     assert!(output(&server, &["topic", "describe", topic], "").contains("retention.ms=1000000"));
 
+    let alter = ["--partitions", "5", "--config", "segment.ms=7", "--delete-config", "retention.ms"];
+    let altered = json(&output(&server, &[&["topic", "alter", topic, "--json"], &alter[..]].concat(), ""));
+    assert_eq!(altered["configs"], serde_json::json!({"segment.ms": "7"}));
+    assert_eq!(altered["partitions"].as_array().map(Vec::len), Some(5));
+    let wrong = ["topic", "alter", topic, "--config", "no.such.config=1"];
+    assert!(complaint(&server, &wrong, 1).contains("INVALID_CONFIG"));
+
     output(&server, &["topic", "delete", topic], "");
     assert!(complaint(&server, &["topic", "delete", topic], 1).contains("UNKNOWN_TOPIC_OR_PARTITION"));
     output(&server, &["topic", "delete", topic, "--if-exists"], "");
