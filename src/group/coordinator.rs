@@ -18,6 +18,10 @@ use super::request::{
 };
 use super::{GroupLimits, Name, Outcome};
 
+/// What a member may tell of itself, under all its protocols together: a coordinator keeps it for as long as the member lives.
+/// Kafka's own limit is that a whole group fits one record of a mebibyte.
+const MEMBER_BYTES_MAX: usize = 1024 * 1024;
+
 #[derive(Debug)]
 pub struct Coordinator {
     pub(super) limits: Arc<GroupLimits>,
@@ -282,6 +286,9 @@ impl Coordinator {
             {
                 Some(GroupError::InvalidSessionTimeout)
             }
+            GroupRequest::Join(join) if metadata_bytes(join) > MEMBER_BYTES_MAX => {
+                Some(GroupError::InvalidRequest("the member's metadata is too long"))
+            }
             _ => None,
         }
     }
@@ -492,4 +499,8 @@ impl Coordinator {
             self.deadlines.insert((deadline, Arc::clone(id)));
         }
     }
+}
+
+fn metadata_bytes(join: &JoinRequest) -> usize {
+    join.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum()
 }

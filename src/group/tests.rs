@@ -410,6 +410,8 @@ fn what_makes_no_sense_gets_kafkas_error_and_changes_nothing() {
     check(&mut bench, changed(|it| it.session_timeout_ms = 5999), GroupError::InvalidSessionTimeout);
     check(&mut bench, changed(|it| it.session_timeout_ms = i32::MAX), GroupError::InvalidSessionTimeout);
     check(&mut bench, changed(|it| it.protocols.clear()), GroupError::InconsistentGroupProtocol);
+    let too_long = changed(|it| it.protocols[0].1 = vec![0; 1 << 20].into());
+    assert!(matches!(join_error(&bench.answer(too_long)), GroupError::InvalidRequest(_)));
     check(&mut bench, changed(|it| it.protocol_type = "".into()), GroupError::InconsistentGroupProtocol);
     check(&mut bench, changed(|_| {}), GroupError::GroupMaxSizeReached);
     check(&mut bench, changed(|it| it.member_id = "nobody".into()), GroupError::GroupMaxSizeReached);

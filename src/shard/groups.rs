@@ -210,6 +210,10 @@ impl Shard {
     /// The log of a coordinator is durable up to `flushed`.
     pub(super) fn groups_flushed(&mut self, slot: u32, flushed: Offset, effects: &mut Vec<Effect>) {
         let Some(seat) = self.groups.seats.get_mut(&slot) else { return };
+        if matches!(seat.state, SeatState::Loading(_)) {
+            self.groups.to_load.push(slot);
+            return;
+        }
         let mut ready = Vec::new();
         while let Some((end, _)) = seat.unreleased.front()
             && *end <= flushed
@@ -368,8 +372,7 @@ impl Shard {
             return self.settle_groups(now, slot, out, effects);
         }
         if partition.high_watermark() <= offset {
-            // Appended before the coordinator had to begin again, durable soon.
-            self.groups.to_load.push(slot);
+            // Appended before the coordinator had to begin again; it goes on when that is durable.
             return;
         }
         let part = FetchPartition {

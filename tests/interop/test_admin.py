@@ -7,7 +7,7 @@ from clients import (
     SECONDS, Record, check_same, confluent_produce, confluent_read, create_topic, java, keyed_records,
 )  # fmt: skip
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, OffsetSpec
 
 
 def topic_command(server, *arguments):
@@ -83,3 +83,44 @@ def test_many_clients_create_one_topic(server, topic):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(create, range(8))) == 1
+
+
+def test_java_tools_for_one_topic(server, topic, tmp_path):
+    create_topic(server.address, topic, 2)
+    confluent_produce(server.address, topic, keyed_records(100))
+    bootstrap = ["--bootstrap-server", server.address]
+
+    def offsets(time):
+        lines = java("GetOffsetShell", *bootstrap, "--topic", topic, "--time", time).decode().split()
+        return {int(line.split(":")[1]): int(line.split(":")[2]) for line in lines}
+
+    ends = offsets("latest")
+    assert sum(ends.values()) == 100
+    order = tmp_path / "order.json"
+    order.write_text('{"version": 1, "partitions": [{"topic": "%s", "partition": 0, "offset": 3}]}' % topic)
+    assert "low_watermark: 3" in java("DeleteRecordsCommand", *bootstrap, "--offset-json-file", str(order)).decode()
+    assert offsets("earliest") == {0: 3, 1: 0}
+    described = java("LogDirsCommand", *bootstrap, "--describe", "--topic-list", topic).decode()
+    assert f'"partition":"{topic}-1","size":' in described
+    assert java("LeaderElectionCommand", *bootstrap, "--election-type", "preferred", "--topic", topic, "--partition", "0")
+    assert "LeaderId" in java("MetadataQuorumCommand", *bootstrap, "describe", "--status").decode()
+    assert "group.version" in java("FeatureCommand", *bootstrap, "describe").decode()
+    assert "ConsumerGroupHeartbeat(68)" in java("BrokerApiVersionsCommand", *bootstrap).decode()
+
+
+def test_confluent_alters_configs(server, topic):
+    admin = AdminClient({"bootstrap.servers": server.address})
+    create_topic(server.address, topic, 1, {"retention.ms": "1000"})
+    entries = [
+        ConfigEntry("retention.ms", None, incremental_operation=AlterConfigOpType.DELETE),
+        ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.APPEND),
+    ]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+    admin.incremental_alter_configs([resource], request_timeout=SECONDS)[resource].result(SECONDS)
+    settings = admin.describe_configs([resource], request_timeout=SECONDS)[resource].result(SECONDS)
+    assert settings["cleanup.policy"].value == "delete,compact"
+    assert settings["retention.ms"].is_default
+    wrong = [ConfigEntry("retention.ms", "soon", incremental_operation=AlterConfigOpType.SET)]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=wrong)
+    with pytest.raises(KafkaException, match="INVALID_CONFIG"):
+        admin.incremental_alter_configs([resource], request_timeout=SECONDS)[resource].result(SECONDS)
