@@ -14,7 +14,7 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 26] = [
+const COUNTERS: [Row; 28] = [
     ("ringmain_records_appended_total", "Records appended.", |m| m.log.records_appended),
     ("ringmain_batches_appended_total", "Record batches appended.", |m| m.log.batches_appended),
     ("ringmain_appended_bytes_total", "Bytes of record batches appended.", |m| m.log.bytes_appended),
@@ -53,6 +53,10 @@ const COUNTERS: [Row; 26] = [
         "Connections closed because the peer broke the protocol.",
         |m| m.network.connections_malformed,
     ),
+    ("ringmain_fetch_sessions_opened_total", "Fetch sessions opened.", |m| m.sessions.opened),
+    ("ringmain_fetch_sessions_evicted_total", "Fetch sessions let go to make room for others.", |m| {
+        m.sessions.evicted
+    }),
     ("ringmain_connections_idle_closed_total", "Connections closed because they were silent.", |m| {
         m.network.connections_idle_closed
     }),
@@ -65,10 +69,12 @@ const COUNTERS: [Row; 26] = [
     ),
 ];
 
-const GAUGES: [Row; 6] = [
+const GAUGES: [Row; 8] = [
     ("ringmain_connections", "Open connections.", |m| m.gauges.connections),
     ("ringmain_partitions", "Partitions this shard owns.", |m| m.gauges.partitions),
     ("ringmain_fetch_waiters", "Fetches waiting for data.", |m| m.gauges.fetch_waiters),
+    ("ringmain_fetch_sessions", "Open fetch sessions.", |m| m.sessions.sessions),
+    ("ringmain_fetch_session_partitions", "Partitions in fetch sessions.", |m| m.sessions.partitions),
     ("ringmain_groups", "Groups coordinated by this shard.", |m| m.gauges.groups),
     ("ringmain_group_members", "Members of the groups this shard coordinates.", |m| m.gauges.group_members),
     ("ringmain_requests_in_flight", "Requests read and not yet answered.", |m| m.gauges.requests_in_flight),

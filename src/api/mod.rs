@@ -56,6 +56,7 @@ mod testing;
 mod view;
 
 pub use answer::ApiError;
+pub use fetch::FetchSessions;
 pub use join::{Join, Progress};
 pub use steering::wants_shard;
 pub use step::{Ask, ConnectionState, Context, Continue, DiskSpace, Step, Wait};

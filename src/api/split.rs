@@ -115,11 +115,6 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Whether some partition failed before any shard was asked.
-    pub fn has_failures(&self) -> bool {
-        self.topics.iter().flat_map(|topic| &topic.partitions).any(|slot| slot.place.is_err())
-    }
-
     /// Topics and their answered partitions in the order of the request. `results` has one list per call, as asked.
     pub fn merge<R, P>(
         &self,
@@ -139,7 +134,7 @@ impl Slots {
     }
 }
 
-/// Asks every shard its part and goes on with the replies; goes on at once when there is nobody to ask.
+/// Asks every shard its part and goes on with the replies.
 pub(super) fn ask_all<T>(
     context: &mut Context<'_>,
     calls: Calls<T>,
@@ -147,11 +142,22 @@ pub(super) fn ask_all<T>(
     request: impl Fn(Vec<T>) -> ShardRequest,
     then: impl FnOnce(&mut Context<'_>, Vec<ShardReply>) -> Step + 'static,
 ) -> Step {
-    if calls.is_empty() {
-        return then(context, Vec::new());
-    }
     let calls = calls.into_iter().map(|(shard, partitions)| (shard, request(partitions))).collect();
-    Step::Ask(Ask { calls, wait, then: Box::new(then) })
+    ask(context, calls, wait, then)
+}
+
+/// Asks, and goes on with the replies; goes on at once when there is nobody to ask.
+pub(super) fn ask(
+    context: &mut Context<'_>,
+    calls: Vec<(ShardId, ShardRequest)>,
+    wait: Wait,
+    then: impl FnOnce(&mut Context<'_>, Vec<ShardReply>) -> Step + 'static,
+) -> Step {
+    if calls.is_empty() {
+        then(context, Vec::new())
+    } else {
+        Step::Ask(Ask { calls, wait, then: Box::new(then) })
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +179,6 @@ mod tests {
         split.topic(TopicKey::Id(TopicId([7; 16])), 1);
         split.partition(0, |_| Ok(0));
         let (calls, slots) = split.finish();
-        assert!(slots.has_failures());
         let shards: Vec<u16> = calls.iter().map(|(shard, _)| shard.0).collect();
         assert_eq!(shards, [0, 1]);
         let results = calls.into_iter().map(|(_, partitions)| partitions).collect();

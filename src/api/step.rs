@@ -12,6 +12,8 @@ use crate::controller::{MetadataImage, View};
 use crate::protocol::Frame;
 use crate::shard::{ShardReply, ShardRequest};
 
+use super::fetch::FetchSessions;
+
 /// What an API may look at while it decides.
 pub struct Context<'a> {
     pub now: Now,
@@ -20,6 +22,8 @@ pub struct Context<'a> {
     pub image: &'a Arc<MetadataImage>,
     pub config: &'a Config,
     pub disk: DiskSpace,
+    /// The shard's.
+    pub sessions: &'a mut FetchSessions,
     pub connection: &'a mut ConnectionState,
 }
 

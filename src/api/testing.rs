@@ -12,15 +12,16 @@ use crate::base::{
 };
 use crate::config::Config;
 use crate::controller::{
-    Controller, ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewTopic, View,
+    Controller, ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewPartitions, NewTopic,
+    TopicName, View,
 };
 use crate::protocol::{ApiKey, Message, Reader, RequestHeader, decode_body, encode_request};
 use crate::shard::{
-    Appended, EpochEnd, FetchPartition, FetchResult, Fetched, ListedOffset, PartitionError, PartitionFacts,
-    ProducePartition, ProduceResult, ProducerFacts, ShardReply, ShardRequest,
+    Appended, EpochEnd, FetchRequest, FetchResult, Fetched, Known, ListedOffset, PartitionError,
+    PartitionFacts, ProducePartition, ProduceResult, ProducerFacts, ShardReply, ShardRequest,
 };
 
-use super::{ApiError, ConnectionState, Context, DiskSpace, Step, dispatch};
+use super::{ApiError, ConnectionState, Context, DiskSpace, FetchSessions, Step, dispatch};
 
 type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 
@@ -28,6 +29,7 @@ pub(super) struct Server {
     pub controller: Controller,
     pub config: Config,
     rng: Rng,
+    pub sessions: FetchSessions,
     pub connection: ConnectionState,
 }
 
@@ -43,6 +45,7 @@ impl Server {
             controller: Controller::new(own),
             config,
             rng: Rng::seeded(7),
+            sessions: FetchSessions::new(10, 7),
             connection: ConnectionState {
                 software_name: String::new(),
                 software_version: String::new(),
@@ -85,6 +88,17 @@ impl Server {
         self.controller.image().topic(name).expect("just created").id
     }
 
+    pub fn grow(&mut self, name: &str, count: i32) {
+        let topics = vec![NewPartitions { name: name.into(), count, assignments: None }];
+        let request = ControllerRequest::CreatePartitions { topics, validate_only: false };
+        self.shard(ShardId(0), &ShardRequest::Controller(request));
+    }
+
+    pub fn delete(&mut self, name: &str) {
+        let request = ControllerRequest::DeleteTopics { topics: vec![TopicName::Name(name.into())] };
+        self.shard(ShardId(0), &ShardRequest::Controller(request));
+    }
+
     fn finish(&mut self, step: Step) -> Step {
         let Step::Ask(ask) = step else { return step };
         assert!(ask.calls.is_sorted_by(|(one, _), (next, _)| one < next), "one call per shard, ascending");
@@ -116,6 +130,7 @@ impl Server {
             image: &Arc::clone(&image),
             config: &self.config,
             disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
+            sessions: &mut self.sessions,
             connection: &mut self.connection,
         })
     }
@@ -139,22 +154,7 @@ fn stored(request: &ShardRequest) -> ShardReply {
                 })
                 .collect(),
         ),
-        ShardRequest::Fetch(request) => ShardReply::Fetch(
-            request
-                .partitions
-                .iter()
-                .map(|FetchPartition { partition, .. }| FetchResult {
-                    partition: *partition,
-                    outcome: healthy(*partition).map(|()| Fetched {
-                        high_watermark: Offset(6),
-                        last_stable_offset: Offset(6),
-                        log_start: Offset(5),
-                        diverging: None,
-                        records: vec![Bytes::from_static(b"batch").into()],
-                    }),
-                })
-                .collect(),
-        ),
+        ShardRequest::Fetch(request) => ShardReply::Fetch(fetched(request)),
         ShardRequest::ListOffsets(partitions) => ShardReply::ListOffsets(
             partitions
                 .iter()
@@ -194,6 +194,27 @@ fn stored(request: &ShardRequest) -> ShardReply {
         }
         other => panic!("no shard is asked {other:?} here"),
     }
+}
+
+/// Batches end at offset 6; what the asker knows already is left out.
+fn fetched(request: &FetchRequest) -> Vec<FetchResult> {
+    let known = Known { high_watermark: Offset(6), log_start: Offset(5) };
+    let all = (0..).zip(request.partitions.iter()).skip(request.first);
+    let turned = all.chain((0..).zip(request.partitions.iter()).take(request.first));
+    let news = turned.filter(|(_, asked)| {
+        asked.offset < Offset(6) || asked.known != known || healthy(asked.partition).is_err()
+    });
+    news.map(|(index, asked)| FetchResult {
+        index,
+        outcome: healthy(asked.partition).map(|()| Fetched {
+            high_watermark: known.high_watermark,
+            last_stable_offset: known.high_watermark,
+            log_start: known.log_start,
+            diverging: None,
+            records: Vec::from_iter((asked.offset < Offset(6)).then(|| Bytes::from_static(b"batch").into())),
+        }),
+    })
+    .collect()
 }
 
 fn healthy(partition: TopicPartition) -> Result<(), PartitionError> {

@@ -14,6 +14,7 @@ pub struct ShardMetrics {
     pub shard: ShardId,
     pub log: LogCounters,
     pub network: NetworkCounters,
+    pub sessions: SessionCounters,
     pub cross_shard: CrossShardCounters,
     pub requests: RequestCounters,
     pub gauges: ShardGauges,
@@ -88,6 +89,18 @@ pub struct NetworkCounters {
     pub fetch_payload_bytes_copied: u64,
     /// Partitions of produce requests answered with an error.
     pub produce_errors: u64,
+}
+
+/// Fetch sessions (KIP-227).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SessionCounters {
+    /// Open now.
+    pub sessions: u64,
+    /// In all of them, now.
+    pub partitions: u64,
+    pub opened: u64,
+    /// Let go to make room for others.
+    pub evicted: u64,
 }
 
 /// Requests this shard sent to another.

@@ -67,6 +67,8 @@ pub struct Config {
     pub chunk_bytes: usize,
     /// Most bytes one fetch returns.
     pub fetch_bytes_max: u32,
+    /// Fetch sessions kept, over all shards.
+    pub fetch_sessions_max: usize,
     /// Most partitions in one page of DescribeTopicPartitions.
     pub describe_partitions_max: usize,
     pub producer_id_expiration_ms: u64,
@@ -190,6 +192,7 @@ impl Config {
                 .number::<usize>("ringmain.chunk.bytes")
                 .next_multiple_of(crate::base::BLOCK_BYTES),
             fetch_bytes_max: settings.number("fetch.max.bytes"),
+            fetch_sessions_max: settings.number("max.incremental.fetch.session.cache.slots"),
             describe_partitions_max: settings.number("max.request.partition.size.limit"),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
             topics: topic_creation(&settings),

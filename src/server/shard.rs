@@ -15,7 +15,7 @@ use glommio::channels::channel_mesh::FullMesh;
 use glommio::net::TcpListener;
 
 use crate::admin::ScrapeRequest;
-use crate::api::{self, ConnectionState, Context, DiskSpace, Join, Progress, Step};
+use crate::api::{self, ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step};
 use crate::base::hash::IdMap;
 use crate::base::metrics::{NetworkCounters, RequestCounters, SERIES_MAX, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
@@ -76,6 +76,7 @@ pub(super) struct ShardServer {
     latencies: RefCell<crate::base::metrics::Latencies>,
     last_malformed: Cell<Option<MonoNanos>>,
     disk: Cell<DiskSpace>,
+    sessions: RefCell<FetchSessions>,
 }
 
 /// A request that waits for shards.
@@ -127,6 +128,7 @@ impl ShardServer {
     fn new(host: &Rc<Host<Moving>>, config: Config) -> Rc<ShardServer> {
         let (request_bytes, shards) = (config.connections.queued_request_bytes, u64::from(config.shards()));
         let config_dir = config.data_dir.clone();
+        let sessions = config.fetch_sessions_max.div_ceil(usize::from(config.shards()));
         let server = Rc::new(ShardServer {
             host: Rc::clone(host),
             config,
@@ -143,6 +145,7 @@ impl ShardServer {
             latencies: RefCell::default(),
             last_malformed: Cell::new(None),
             disk: Cell::new(preflight::disk_space(&config_dir)),
+            sessions: RefCell::new(FetchSessions::new(sessions, entropy())),
         });
         let replies = Rc::downgrade(&server);
         host.answer_with(Box::new(move |number, from, reply| {
@@ -223,12 +226,14 @@ impl ShardServer {
     fn in_context<R>(&self, connection: &Connection, act: impl FnOnce(&mut Context<'_>) -> R) -> R {
         let image = self.host.image();
         let mut state = connection.state.borrow_mut();
+        let mut sessions = self.sessions.borrow_mut();
         let mut context = Context {
             now: self.host.clock.now(),
             shard: self.host.here,
             image: &image,
             config: &self.config,
             disk: self.disk.get(),
+            sessions: &mut sessions,
             connection: &mut state,
         };
         act(&mut context)
@@ -394,6 +399,7 @@ impl ShardServer {
             shard: self.host.here,
             log,
             network: *self.network.borrow(),
+            sessions: self.sessions.borrow().counters(),
             cross_shard: self.host.cross_shard.get(),
             requests: self.requests.borrow().clone(),
             latency: self.latencies.borrow().clone(),

@@ -9,7 +9,7 @@ use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, scan_for_off
 
 use super::io::IoContext;
 use super::request::{
-    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, PartitionError, RequestId,
+    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, Known, PartitionError, RequestId,
 };
 use super::{Effect, Shard};
 
@@ -34,7 +34,11 @@ struct Parked {
     id: RequestId,
     request: FetchRequest,
     deadline: MonoNanos,
-    slots: Vec<u32>,
+    /// Where the request's partitions are.
+    slots: Vec<Option<u32>>,
+    /// The asker knew all about every partition when it began to wait: only those that have woken it since are of interest.
+    quiet: bool,
+    woken: Vec<usize>,
 }
 
 /// A fetch some of whose partitions are being read from disk.
@@ -49,7 +53,7 @@ struct Reading {
 #[derive(Clone, Copy, Debug)]
 struct Reader {
     fetch: u64,
-    /// Which of the request's partitions.
+    /// Which of the results.
     index: usize,
     slot: u32,
     offset: Offset,
@@ -57,13 +61,23 @@ struct Reader {
     at: DiskRead,
 }
 
-/// What a first look at a fetch gives.
+/// What a look at a fetch gives.
 struct Attempt {
     results: Vec<FetchResult>,
     bytes: usize,
     /// An error, a divergence: answer without waiting.
     urgent: bool,
-    cold: Vec<(usize, u32, ReadLimits, Cold)>,
+    cold: Vec<ColdPart>,
+}
+
+/// A partition whose records are on disk.
+struct ColdPart {
+    /// Which of the attempt's results.
+    result: usize,
+    slot: u32,
+    offset: Offset,
+    limits: ReadLimits,
+    cold: Cold,
 }
 
 enum Cold {
@@ -78,6 +92,17 @@ impl FetchWaits {
 
     pub(super) fn next_deadline(&self) -> MonoNanos {
         self.deadlines.first().map_or(MonoNanos::NEVER, |(deadline, _)| *deadline)
+    }
+
+    /// A partition that a long poll waits on has changed.
+    pub(super) fn wake_one(&mut self, fetch: u64, slot: u32) {
+        if let Some(parked) = self.parked.get_mut(&fetch)
+            && parked.quiet
+            && let Some(index) = parked.slots.iter().position(|it| *it == Some(slot))
+            && !parked.woken.contains(&index)
+        {
+            parked.woken.push(index);
+        }
     }
 
     /// A partition's visible end has moved.
@@ -98,12 +123,12 @@ impl Shard {
         let enough =
             attempt.urgent || attempt.bytes >= request.bytes_min as usize || request.wait_ms_max == 0;
         if !attempt.cold.is_empty() {
-            self.read_cold(id, &request, attempt, effects);
+            self.read_cold(id, attempt, effects);
         } else if enough {
             self.counters.fetches_from_memory += 1;
             self.fetched(id, attempt.results, effects);
         } else {
-            self.park(now, id, request);
+            self.park(now, id, request, attempt.results.is_empty());
         }
     }
 
@@ -130,11 +155,12 @@ impl Shard {
             let waiting =
                 self.partitions.get(slot).map(|partition| partition.fetches.clone()).unwrap_or_default();
             for fetch in waiting {
+                self.fetch.wake_one(fetch, slot);
                 let Some(parked) = self.fetch.parked.get(&fetch) else { continue };
                 let bytes_min = parked.request.bytes_min as usize;
-                let attempt = self.attempt(&parked.request);
+                let attempt = self.attempt_again(parked);
                 if attempt.urgent || !attempt.cold.is_empty() || attempt.bytes >= bytes_min {
-                    self.answer_fetch(fetch, effects);
+                    self.end_wait(fetch, |_, _| attempt, effects);
                 }
             }
         }
@@ -142,20 +168,29 @@ impl Shard {
 
     /// Takes a long poll out of waiting and answers it with what there is.
     pub(super) fn answer_fetch(&mut self, fetch: u64, effects: &mut Vec<Effect>) {
+        self.end_wait(fetch, Shard::attempt_again, effects);
+    }
+
+    fn end_wait(
+        &mut self,
+        fetch: u64,
+        attempt: impl FnOnce(&Shard, &Parked) -> Attempt,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(parked) = self.fetch.parked.remove(&fetch) else { return };
         self.fetch.by_request.remove(&parked.id);
         self.fetch.deadlines.remove(&(parked.deadline, fetch));
-        for slot in &parked.slots {
+        for slot in parked.slots.iter().flatten() {
             if let Some(partition) = self.partitions.get_mut(*slot) {
                 partition.fetches.retain(|waiting| *waiting != fetch);
             }
         }
-        let attempt = self.attempt(&parked.request);
+        let attempt = attempt(self, &parked);
         if attempt.cold.is_empty() {
             self.counters.fetches_from_memory += 1;
             self.fetched(parked.id, attempt.results, effects);
         } else {
-            self.read_cold(parked.id, &parked.request, attempt, effects);
+            self.read_cold(parked.id, attempt, effects);
         }
     }
 
@@ -223,20 +258,31 @@ impl Shard {
     }
 
     fn attempt(&self, request: &FetchRequest) -> Attempt {
-        let mut attempt = Attempt {
-            results: Vec::with_capacity(request.partitions.len()),
-            bytes: 0,
-            urgent: false,
-            cold: Vec::new(),
-        };
+        let all = 0..request.partitions.len();
+        self.attempt_at(request, (request.first..all.end).chain(0..request.first.min(all.end)))
+    }
+
+    /// Looks again at what may have changed while the fetch waited.
+    fn attempt_again(&self, parked: &Parked) -> Attempt {
+        if parked.quiet {
+            self.attempt_at(&parked.request, parked.woken.iter().copied())
+        } else {
+            self.attempt(&parked.request)
+        }
+    }
+
+    /// Looks at some of a request's partitions.
+    fn attempt_at(&self, request: &FetchRequest, indexes: impl Iterator<Item = usize>) -> Attempt {
+        let mut attempt = Attempt { results: Vec::new(), bytes: 0, urgent: false, cold: Vec::new() };
         let mut left = request.bytes_max as usize;
-        for part in &request.partitions {
+        for (index, part) in indexes.filter_map(|index| Some((index, request.partitions.get(index)?))) {
             let limits = |visible_end| ReadLimits {
                 visible_end,
                 bytes_max: left.min(part.bytes_max as usize),
                 first_whole: attempt.bytes == 0 && attempt.cold.is_empty(),
             };
             let outcome = match self.look(part, &limits) {
+                Ok(Look::Nothing) => continue,
                 Ok(Look::Ready(fetched)) => {
                     let bytes = fetched.records_bytes();
                     attempt.bytes += bytes;
@@ -245,7 +291,8 @@ impl Shard {
                     Ok(fetched)
                 }
                 Ok(Look::Cold(fetched, slot, limits, cold)) => {
-                    attempt.cold.push((attempt.results.len(), slot, limits, cold));
+                    let result = attempt.results.len();
+                    attempt.cold.push(ColdPart { result, slot, offset: part.offset, limits, cold });
                     left = left.saturating_sub(part.bytes_max as usize);
                     Ok(fetched)
                 }
@@ -254,7 +301,8 @@ impl Shard {
                     Err(error)
                 }
             };
-            attempt.results.push(FetchResult { partition: part.partition, outcome });
+            let index = u32::try_from(index).expect("a request has fewer partitions");
+            attempt.results.push(FetchResult { index, outcome });
         }
         attempt
     }
@@ -283,7 +331,12 @@ impl Shard {
         }
         let limits = limits(high_watermark);
         match partition.log.read(part.offset, &limits) {
-            ReadPlan::Empty => {}
+            ReadPlan::Empty => {
+                let now = Known { high_watermark, log_start: fetched.log_start };
+                if part.known == now {
+                    return Ok(Look::Nothing);
+                }
+            }
             ReadPlan::Memory(pieces) => fetched.records = pieces.into_iter().map(Payload::Chunk).collect(),
             ReadPlan::Disk(read) => return Ok(Look::Cold(fetched, slot, limits, Cold::Read(read))),
             ReadPlan::Index(segment) => return Ok(Look::Cold(fetched, slot, limits, Cold::Index(segment))),
@@ -292,33 +345,27 @@ impl Shard {
         Ok(Look::Ready(fetched))
     }
 
-    fn park(&mut self, now: Now, id: RequestId, request: FetchRequest) {
+    fn park(&mut self, now: Now, id: RequestId, request: FetchRequest, quiet: bool) {
         let fetch = self.next_reader();
         let deadline = now.mono.plus_ms(u64::from(request.wait_ms_max));
-        let found = request.partitions.iter().filter_map(|part| self.partitions.find(part.partition));
-        let slots: Vec<u32> = found.collect();
-        for slot in &slots {
+        let slots: Vec<_> =
+            request.partitions.iter().map(|part| self.partitions.find(part.partition)).collect();
+        for slot in slots.iter().flatten() {
             if let Some(partition) = self.partitions.get_mut(*slot) {
                 partition.fetches.push(fetch);
             }
         }
         self.fetch.by_request.insert(id, fetch);
         self.fetch.deadlines.insert((deadline, fetch));
-        self.fetch.parked.insert(fetch, Parked { id, request, deadline, slots });
+        let parked = Parked { id, request, deadline, slots, quiet, woken: Vec::new() };
+        self.fetch.parked.insert(fetch, parked);
     }
 
-    fn read_cold(
-        &mut self,
-        id: RequestId,
-        request: &FetchRequest,
-        attempt: Attempt,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn read_cold(&mut self, id: RequestId, attempt: Attempt, effects: &mut Vec<Effect>) {
         let fetch = self.next_reader();
         let remaining = attempt.cold.len();
         self.fetch.reading.insert(fetch, Reading { id, results: attempt.results, remaining });
-        for (index, slot, limits, cold) in attempt.cold {
-            let offset = request.partitions.get(index).map_or(Offset(0), |part| part.offset);
+        for ColdPart { result: index, slot, offset, limits, cold } in attempt.cold {
             let reader = self.next_reader();
             match cold {
                 Cold::Read(at) => {
@@ -396,6 +443,8 @@ impl Shard {
 }
 
 enum Look {
+    /// The asker knows all about it.
+    Nothing,
     Ready(Fetched),
     Cold(Fetched, u32, ReadLimits, Cold),
 }

@@ -18,7 +18,7 @@ use crate::group::{
 use crate::record::{self, BATCH_HEADER_BYTES, BatchBuilder, BatchHeader};
 
 use super::request::{
-    FetchPartition, FetchRequest, FetchResult, GroupCall, PartitionError, RequestId, ShardReply,
+    FetchPartition, FetchRequest, FetchResult, GroupCall, Known, PartitionError, RequestId, ShardReply,
 };
 use super::{Effect, Shard, Stop};
 
@@ -141,7 +141,7 @@ impl Shard {
         }
     }
 
-    /// All groups coordinated here; `None` while a coordinator is loading.
+    /// All groups coordinated here; a list that lacks those of a coordinator that is still loading would be a wrong one.
     pub(super) fn list_groups(&self, id: RequestId, effects: &mut Vec<Effect>) {
         let loading = self.groups.seats.values().any(|seat| matches!(seat.state, SeatState::Loading(_)));
         let listed = if loading {
@@ -381,9 +381,11 @@ impl Shard {
             current_leader_epoch: LeaderEpoch(-1),
             last_fetched_epoch: LeaderEpoch(-1),
             bytes_max: LOAD_BYTES,
+            known: Known::NOTHING,
         };
         let request = FetchRequest {
-            partitions: vec![part],
+            partitions: Arc::new(vec![part]),
+            first: 0,
             wait_ms_max: 0,
             bytes_min: 0,
             bytes_max: LOAD_BYTES,

@@ -197,6 +197,7 @@ impl Shard {
                 self.settle(ack, Err(PartitionError::NotHere), effects);
             }
             for fetch in fetches {
+                self.fetch.wake_one(fetch, slot);
                 self.answer_fetch(fetch, effects);
             }
         }

@@ -45,7 +45,7 @@ pub enum ShardRequest {
 pub enum ShardReply<P = Payload> {
     /// In the order of the request's partitions.
     Produce(Vec<ProduceResult>),
-    /// In the order of the request's partitions.
+    /// In the order they were looked at, without those the asker knows all about.
     Fetch(Vec<FetchResult<P>>),
     ListOffsets(Vec<Result<ListedOffset, PartitionError>>),
     OffsetForLeaderEpoch(Vec<Result<EpochEnd, PartitionError>>),
@@ -199,7 +199,10 @@ pub struct Appended {
 
 #[derive(Clone, Debug)]
 pub struct FetchRequest {
-    pub partitions: Vec<FetchPartition>,
+    /// Shared with the session that asks: most of it is the same every time.
+    pub partitions: Arc<Vec<FetchPartition>>,
+    /// The partition that is looked at first; they take turns, for `bytes_max` may not do for all.
+    pub first: usize,
     /// Longest wait for `bytes_min`, 0 = answer at once.
     pub wait_ms_max: u32,
     pub bytes_min: u32,
@@ -217,18 +220,33 @@ pub struct FetchPartition {
     /// -1 = unknown: divergence not checked.
     pub last_fetched_epoch: LeaderEpoch,
     pub bytes_max: u32,
+    pub known: Known,
+}
+
+/// What the asker was told of a partition before. One that has no records for it and is still as it was is left out of
+/// the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub high_watermark: Offset,
+    pub log_start: Offset,
+}
+
+impl Known {
+    /// Nothing: the partition is always in the reply.
+    pub const NOTHING: Known = Known { high_watermark: Offset(-1), log_start: Offset(-1) };
 }
 
 #[derive(Clone, Debug)]
 pub struct FetchResult<P = Payload> {
-    pub partition: TopicPartition,
+    /// Which of the request's partitions.
+    pub index: u32,
     pub outcome: Result<Fetched<P>, PartitionError>,
 }
 
 impl<P> FetchResult<P> {
     fn map_records<Q>(self, convert: impl FnMut(&P) -> Q) -> FetchResult<Q> {
         FetchResult {
-            partition: self.partition,
+            index: self.index,
             outcome: self.outcome.map(|fetched| Fetched {
                 high_watermark: fetched.high_watermark,
                 last_stable_offset: fetched.last_stable_offset,

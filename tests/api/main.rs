@@ -612,10 +612,9 @@ fn records(bytes: &'static [u8]) -> Fetched {
 
 fn fetched(request: &ShardRequest, outcome: impl Fn(i32) -> Result<Fetched, PartitionError>) -> ShardReply {
     let ShardRequest::Fetch(request) = request else { panic!("asked {request:?}") };
-    let results = request.partitions.iter().map(|asked| FetchResult {
-        partition: asked.partition,
-        outcome: outcome(asked.partition.partition.0),
-    });
+    let results = (0..)
+        .zip(request.partitions.iter())
+        .map(|(index, asked)| FetchResult { index, outcome: outcome(asked.partition.partition.0) });
     ShardReply::Fetch(results.collect())
 }
 
@@ -712,23 +711,27 @@ fn the_first_records_go_whole_and_the_rest_within_the_limit() {
 }
 
 #[test]
-fn sessions_are_declined() {
+fn sessions_open_and_close_as_asked() {
     for version in 7..=18 {
-        let check = |session_id: i32, session_epoch: i32, declined: bool| {
+        let check = |session_id: i32, session_epoch: i32, want: ErrorCode, opened: bool| {
             let mut peer = Peer::new(&[("a", 1)]);
             let request =
                 FetchRequest { session_id, session_epoch, ..fetch("a", peer.topic("a").id, version, &[0]) };
             let body =
                 peer.send(version, &request, |_, request| fetched(request, |_| Ok(records(b"x")))).body();
             let answer: FetchResponse<'_> = read(&body, version);
-            let want = if declined { code(ErrorCode::FetchSessionIdNotFound) } else { 0 };
-            assert_eq!((answer.error_code, answer.session_id), (want, 0), "{session_id} {session_epoch}");
-            assert_eq!(answer.responses.is_empty(), declined);
+            assert_eq!(
+                (answer.error_code, answer.session_id > 0),
+                (code(want), opened),
+                "{session_id} {session_epoch}"
+            );
+            assert_eq!(answer.responses.is_empty(), want != ErrorCode::None);
         };
-        check(0, -1, false);
-        check(0, 0, false);
-        check(5, 0, false);
-        check(5, 1, true);
+        check(0, -1, ErrorCode::None, false);
+        check(5, -1, ErrorCode::None, false);
+        check(0, 0, ErrorCode::None, true);
+        check(5, 0, ErrorCode::None, true);
+        check(5, 1, ErrorCode::FetchSessionIdNotFound, false);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use ringmain::api::{ConnectionState, Context, DiskSpace, Join, Progress, Step, dispatch};
+use ringmain::api::{ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step, dispatch};
 use ringmain::base::rng::Rng;
 use ringmain::base::{MonoNanos, Now, ShardId, TimestampMs};
 use ringmain::config::Config;
@@ -24,6 +24,7 @@ pub struct Peer {
     /// What shards were asked, controller requests left out.
     pub asked: Vec<(ShardId, ShardRequest)>,
     controller: Controller,
+    sessions: FetchSessions,
     rng: Rng,
 }
 
@@ -73,6 +74,7 @@ impl Peer {
             },
             asked: Vec::new(),
             controller: Controller::new(own),
+            sessions: FetchSessions::new(10, 7),
             rng: Rng::seeded(7),
         };
         let topics = topics.iter().map(|(name, partitions)| NewTopic {
@@ -176,6 +178,7 @@ impl Peer {
             image: &image,
             config: &self.config,
             disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
+            sessions: &mut self.sessions,
             connection: &mut self.connection,
         })
     }

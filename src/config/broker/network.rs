@@ -48,7 +48,7 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("background.threads", "10", 1, "Threads for background work; here shards do their own.").dynamic(),
     Setting::int("request.timeout.ms", "30000", 1, "How long a server waits for another's answer."),
     Setting::int("fetch.max.bytes", "57671680", 1024, "Most bytes one fetch returns, whatever it asks for.").acts(),
-    Setting::int("max.incremental.fetch.session.cache.slots", "1000", 0, "Fetch sessions kept; here none are."),
+    Setting::int("max.incremental.fetch.session.cache.slots", "1000", 0, "Fetch sessions kept, over all shards; 0 declines them.").acts(),
     Setting::int("max.request.partition.size.limit", "2000", 1, "Most partitions one DescribeTopicPartitions returns.").acts(),
     Setting::int("fetch.purgatory.purge.interval.requests", "1000", 0, "How often finished waiting fetches are swept; not needed here."),
     Setting::int("producer.purgatory.purge.interval.requests", "1000", 0, "How often finished waiting produces are swept; not needed here."),
