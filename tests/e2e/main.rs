@@ -9,4 +9,5 @@ mod consume;
 mod produce;
 mod restart;
 mod server;
+mod sessions;
 mod wire;
