@@ -69,7 +69,7 @@ const COUNTERS: [Row; 28] = [
     ),
 ];
 
-const GAUGES: [Row; 8] = [
+const GAUGES: [Row; 11] = [
     ("ringmain_connections", "Open connections.", |m| m.gauges.connections),
     ("ringmain_partitions", "Partitions this shard owns.", |m| m.gauges.partitions),
     ("ringmain_fetch_waiters", "Fetches waiting for data.", |m| m.gauges.fetch_waiters),
@@ -77,6 +77,13 @@ const GAUGES: [Row; 8] = [
     ("ringmain_fetch_session_partitions", "Partitions in fetch sessions.", |m| m.sessions.partitions),
     ("ringmain_groups", "Groups coordinated by this shard.", |m| m.gauges.groups),
     ("ringmain_group_members", "Members of the groups this shard coordinates.", |m| m.gauges.group_members),
+    ("ringmain_commit_pending_bytes", "Appended and not yet handed to the commit log.", |m| {
+        m.gauges.commit_pending_bytes
+    }),
+    ("ringmain_commit_files", "Files of the commit log.", |m| m.gauges.commit_files),
+    ("ringmain_commit_files_free", "Files of the commit log that hold nothing needed.", |m| {
+        m.gauges.commit_files_free
+    }),
     ("ringmain_requests_in_flight", "Requests read and not yet answered.", |m| m.gauges.requests_in_flight),
 ];
 
@@ -94,21 +101,41 @@ const MEMORY: [Labelled; 3] = [
     ("read_cache", |m| m.gauges.read_cache_bytes),
 ];
 
-type LatencyRow = (&'static str, &'static str, fn(&ShardMetrics) -> &Latency);
+type LatencyRow = (&'static str, fn(&ShardMetrics) -> &Latency);
 
-const LATENCIES: [LatencyRow; 3] = [
-    ("ringmain_commit_write_seconds", "Time of a commit log write.", |m| &m.latency.commit_write),
-    ("ringmain_produce_seconds", "Time from a produce request's last byte to its answer.", |m| {
-        &m.latency.produce
-    }),
-    (
-        "ringmain_fetch_seconds",
-        "Time from a fetch request's last byte to its answer, waiting included.",
-        |m| &m.latency.fetch,
-    ),
+const REQUESTS: [LatencyRow; 3] =
+    [("produce", |m| &m.latency.produce), ("fetch", |m| &m.latency.fetch), ("other", |m| &m.latency.other)];
+
+const STAGES: [LatencyRow; 6] = [
+    ("dispatch", |m| &m.latency.dispatch),
+    ("commit_wait", |m| &m.latency.commit_wait),
+    ("commit_write", |m| &m.latency.commit_write),
+    ("segment_read", |m| &m.latency.segment_read),
+    ("cross_shard", |m| &m.latency.cross_shard),
+    ("send", |m| &m.latency.send),
 ];
 
-const QUANTILES: [f64; 4] = [0.5, 0.99, 0.999, 1.0];
+/// Upper bounds of the buckets, in seconds and in nanoseconds: from a write to NVMe to a long poll.
+const BUCKETS: [(&str, u64); 18] = [
+    ("0.00001", 10_000),
+    ("0.000025", 25_000),
+    ("0.00005", 50_000),
+    ("0.0001", 100_000),
+    ("0.00025", 250_000),
+    ("0.0005", 500_000),
+    ("0.001", 1_000_000),
+    ("0.0025", 2_500_000),
+    ("0.005", 5_000_000),
+    ("0.01", 10_000_000),
+    ("0.025", 25_000_000),
+    ("0.05", 50_000_000),
+    ("0.1", 100_000_000),
+    ("0.25", 250_000_000),
+    ("0.5", 500_000_000),
+    ("1", 1_000_000_000),
+    ("5", 5_000_000_000),
+    ("30", 30_000_000_000),
+];
 
 pub(super) fn text(scraped: &[Scraped], process: &ProcessSample) -> String {
     let mut page = Page::default();
@@ -127,7 +154,11 @@ pub(super) fn text(scraped: &[Scraped], process: &ProcessSample) -> String {
     let (name, help) = ("ringmain_cross_shard_messages_total", "Requests sent to another shard.");
     page.labelled(name, "counter", help, "api", &CROSS_SHARD, &shards);
     page.requests(&shards);
-    LATENCIES.iter().for_each(|row| page.latency(row, &shards));
+    let (name, help) =
+        ("ringmain_request_seconds", "Time from a request's last byte to its answer, waiting included.");
+    page.latencies(name, help, "api", &REQUESTS, &shards);
+    let (name, help) = ("ringmain_stage_seconds", "Time that requests spend in each stage.");
+    page.latencies(name, help, "stage", &STAGES, &shards);
     page.lag(&shards);
     page.text
 }
@@ -195,15 +226,28 @@ impl Page {
         }
     }
 
-    fn latency(&mut self, (name, help, latency): &LatencyRow, shards: &[(ShardId, &ShardMetrics)]) {
-        let mut merged = Latency::default();
-        shards.iter().for_each(|(_, metrics)| merged.merge(latency(metrics)));
-        self.head(name, "summary", help);
-        for quantile in QUANTILES {
-            self.line(name, &[("quantile", &quantile)], seconds(merged.quantile_ns(quantile)));
+    /// Distributions, merged over shards.
+    fn latencies(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        rows: &[LatencyRow],
+        shards: &[(ShardId, &ShardMetrics)],
+    ) {
+        self.head(name, "histogram", help);
+        for (value, latency) in rows {
+            let mut merged = Latency::default();
+            shards.iter().for_each(|(_, metrics)| merged.merge(latency(metrics)));
+            let bucket = format!("{name}_bucket");
+            let counts = merged.counts_up_to(&BUCKETS.map(|(_, bound)| bound));
+            for ((bound, _), count) in BUCKETS.iter().zip(counts) {
+                self.line(&bucket, &[(label, value), ("le", bound)], count);
+            }
+            self.line(&bucket, &[(label, value), ("le", &"+Inf")], merged.count());
+            self.line(&format!("{name}_sum"), &[(label, value)], seconds(merged.sum_ns()));
+            self.line(&format!("{name}_count"), &[(label, value)], merged.count());
         }
-        self.line(&format!("{name}_sum"), &[], seconds(merged.sum_ns()));
-        self.line(&format!("{name}_count"), &[], merged.count());
     }
 
     /// What groups have committed, and how far that is behind: committed on one shard, written on another.
@@ -279,8 +323,11 @@ mod tests {
             "ringmain_requests_total{shard=\"1\",api=\"99\"} 1\n",
             "ringmain_requests_total{shard=\"1\",api=\"unknown\"} 1\n",
             "ringmain_memory_bytes{shard=\"1\",pool=\"chunks\"} 0\n",
-            "ringmain_produce_seconds_sum 0.002\n",
-            "ringmain_produce_seconds_count 1\n",
+            "ringmain_request_seconds_bucket{api=\"produce\",le=\"0.001\"} 0\n",
+            "ringmain_request_seconds_bucket{api=\"produce\",le=\"0.0025\"} 1\n",
+            "ringmain_request_seconds_bucket{api=\"produce\",le=\"+Inf\"} 1\n",
+            "ringmain_request_seconds_sum{api=\"produce\"} 0.002\n",
+            "ringmain_stage_seconds_count{stage=\"send\"} 0\n",
             "ringmain_group_committed_offset{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 5\n",
             "ringmain_group_lag_records{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 4\n",
         ] {
@@ -289,7 +336,10 @@ mod tests {
         let dashboard = include_str!("dashboard.json");
         for name in dashboard.split(|it: char| !(it.is_ascii_alphanumeric() || it == '_')) {
             let is_metric = ["ringmain_", "process_"].iter().any(|prefix| name.starts_with(prefix));
-            assert!(!is_metric || text.contains(&format!("# HELP {name} ")), "the dashboard draws {name}");
+            assert!(
+                !is_metric || text.contains(&format!("# HELP {} ", name.trim_end_matches("_bucket"))),
+                "the dashboard draws {name}"
+            );
         }
         let mut helped = BTreeSet::new();
         for line in text.lines() {

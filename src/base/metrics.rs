@@ -120,6 +120,10 @@ pub struct ShardGauges {
     pub group_members: u64,
     pub fetch_waiters: u64,
     pub requests_in_flight: u64,
+    /// Appended and not yet handed to the commit log.
+    pub commit_pending_bytes: u64,
+    pub commit_files: u64,
+    pub commit_files_free: u64,
     /// Memory of tails.
     pub chunk_bytes: u64,
     /// Memory of requests read and not yet answered.
@@ -165,14 +169,27 @@ impl Default for RequestCounters {
     }
 }
 
+/// Where the time goes.
 #[derive(Clone, Debug, Default)]
 pub struct Latencies {
-    /// Write of one commit group, from submission to completion.
-    pub commit_write: Latency,
-    /// From the last byte of the request to the first of its answer.
+    /// From the last byte of the request to its answer being ready.
     pub produce: Latency,
     /// As produce; long polls count their waiting.
     pub fetch: Latency,
+    /// All other requests; those that wait for a group's other members count that.
+    pub other: Latency,
+    /// Reading a request and starting it: checks, appends, lookups.
+    pub dispatch: Latency,
+    /// From the first append that waits for a commit group to the group's submission.
+    pub commit_wait: Latency,
+    /// Write of one commit group, from submission to completion.
+    pub commit_write: Latency,
+    /// A read of old records from a segment.
+    pub segment_read: Latency,
+    /// A question to another shard, until its reply; what the other waits for counts.
+    pub cross_shard: Latency,
+    /// Answers, until the socket has taken them.
+    pub send: Latency,
 }
 
 /// A distribution of durations. Bounds: 1 µs to 100 s, two significant digits; what is outside counts as the bound.
@@ -203,6 +220,27 @@ impl Latency {
     #[must_use]
     pub fn sum_ns(&self) -> u64 {
         self.sum_ns
+    }
+
+    /// How many lie at or below each of `bounds_ns`, which ascend. What lies within the resolution of a bound may count
+    /// on either side.
+    #[must_use]
+    pub fn counts_up_to(&self, bounds_ns: &[u64]) -> Vec<u64> {
+        let mut counts = vec![0; bounds_ns.len()];
+        for recorded in self.histogram.iter_recorded() {
+            let at = bounds_ns.partition_point(|bound| *bound < recorded.value_iterated_to());
+            if let Some(count) = counts.get_mut(at) {
+                *count += recorded.count_at_value();
+            }
+        }
+        let mut sum = 0;
+        counts
+            .into_iter()
+            .map(|count| {
+                sum += count;
+                sum
+            })
+            .collect()
     }
 
     /// The duration below which a share `quantile` (0 to 1) of all lie; 0 when there are none.
@@ -238,6 +276,7 @@ mod tests {
         slow.record(u64::MAX);
         fast.merge(&slow);
         assert_eq!(fast.count(), 100);
+        assert_eq!(fast.counts_up_to(&[50_000, 200_000, 1_000_000_000]), [0, 99, 99]);
         assert!(fast.quantile_ns(0.5) < 102_000 && fast.quantile_ns(1.0) > 99_000_000_000);
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use crate::base::io::IoOp;
 use crate::base::metrics::{CrossShardCounters, Latency};
 use crate::base::{MonoNanos, ShardId};
 use crate::shard::{
@@ -47,6 +48,7 @@ pub struct Host<C: Send + 'static> {
     /// Fetched bytes copied for other shards.
     pub bytes_copied: Cell<u64>,
     pub commit_latency: RefCell<Latency>,
+    pub read_latency: RefCell<Latency>,
     /// Requests the server has in progress; only for choosing the keep-alive period.
     pub in_progress: Cell<usize>,
 }
@@ -77,6 +79,7 @@ impl<C: Send + 'static> Host<C> {
             cross_shard: Cell::default(),
             bytes_copied: Cell::default(),
             commit_latency: RefCell::default(),
+            read_latency: RefCell::default(),
             in_progress: Cell::default(),
         })
     }
@@ -192,10 +195,14 @@ impl<C: Send + 'static> Host<C> {
                     let host = Rc::clone(self);
                     glommio::spawn_local(async move {
                         let started = host.clock.mono();
-                        let is_commit = matches!(request.op, crate::base::io::IoOp::WriteCommit { .. });
+                        let latency = match request.op {
+                            IoOp::WriteCommit { .. } => Some(&host.commit_latency),
+                            IoOp::ReadSegment { .. } => Some(&host.read_latency),
+                            _ => None,
+                        };
                         let done = host.files.perform(request.op).await;
-                        if is_commit {
-                            host.commit_latency.borrow_mut().record(host.clock.mono().since(started));
+                        if let Some(latency) = latency {
+                            latency.borrow_mut().record(host.clock.mono().since(started));
                         }
                         host.io_done(request.id, done);
                     })

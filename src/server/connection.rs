@@ -216,8 +216,10 @@ impl Connection {
                 self.to_write.wait().await;
                 continue;
             }
-            self.sending_since.set(Some(self.server.host.clock.mono()));
+            let begun = self.server.host.clock.mono();
+            self.sending_since.set(Some(begun));
             let sent = sendv::send_all(&self.stream, &outgoing.pieces).await;
+            self.server.sent(self.server.host.clock.mono().since(begun));
             self.sending_since.set(None);
             drop(outgoing.pieces);
             self.request_bytes.set(self.request_bytes.get() - outgoing.request_bytes);

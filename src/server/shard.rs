@@ -163,7 +163,13 @@ impl ShardServer {
         self.request_bytes.set(self.request_bytes.get() + frame.len());
         self.host.in_progress.set(self.host.in_progress.get() + 1);
         let number = connection.open_answer(frame.len());
+        let begun = self.host.clock.mono();
         let step = self.in_context(connection, |context| api::dispatch(context, &frame));
+        let nanos = self.host.clock.mono().since(begun);
+        self.latencies.borrow_mut().dispatch.record(nanos);
+        if matches!(step, Step::Reply(_)) {
+            self.latencies.borrow_mut().other.record(nanos);
+        }
         self.take(connection, number, api_key, step);
     }
 
@@ -242,11 +248,20 @@ impl ShardServer {
     fn note_latency(&self, asking: &Asking) {
         let nanos = self.host.clock.mono().since(asking.since);
         let mut latencies = self.latencies.borrow_mut();
-        if asking.api_key == ApiKey::Produce.code() {
-            latencies.produce.record(nanos);
-        } else if asking.api_key == ApiKey::Fetch.code() {
-            latencies.fetch.record(nanos);
+        let latency = match ApiKey::from_code(asking.api_key) {
+            Some(ApiKey::Produce) => &mut latencies.produce,
+            Some(ApiKey::Fetch) => &mut latencies.fetch,
+            _ => &mut latencies.other,
+        };
+        latency.record(nanos);
+        if asking.shards.iter().any(|shard| *shard != self.host.here) {
+            latencies.cross_shard.record(nanos);
         }
+    }
+
+    /// Answers have been taken by a socket.
+    pub(super) fn sent(&self, nanos: u64) {
+        self.latencies.borrow_mut().send.record(nanos);
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -409,6 +424,11 @@ impl ShardServer {
         };
         metrics.network.fetch_payload_bytes_copied = self.host.bytes_copied.get();
         metrics.latency.commit_write = self.host.commit_latency.borrow().clone();
+        metrics.latency.segment_read = self.host.read_latency.borrow().clone();
+        metrics.latency.commit_wait = self.host.with_shard(|shard| shard.commit_wait().clone());
+        metrics.gauges.commit_pending_bytes = gauges.commit_pending_bytes as u64;
+        metrics.gauges.commit_files = gauges.commit_files as u64;
+        metrics.gauges.commit_files_free = gauges.commit_files_free as u64;
         metrics.gauges.connections = self.connections.borrow().len() as u64;
         metrics.gauges.partitions = gauges.partitions as u64;
         metrics.gauges.groups = gauges.groups as u64;

@@ -76,6 +76,7 @@ impl Shard {
 
     /// An operation has ended. Every [`Effect::Io`] comes back here exactly once.
     pub fn io_done(&mut self, now: Now, id: IoId, done: IoDone, effects: &mut Vec<Effect>) {
+        self.mono = now.mono;
         let issued = self.io.under_way.remove(&id.0).expect("a completion belongs to an operation under way");
         if let IoContext::Log { slot, .. } = issued.context {
             self.partitions.op_done(slot);

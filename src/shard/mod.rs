@@ -29,7 +29,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::io::IoOp;
-use crate::base::metrics::{CommittedMetric, EndMetric, LogCounters};
+use crate::base::metrics::{CommittedMetric, EndMetric, Latency, LogCounters};
 use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
 use crate::commit::{CommitLog, EntryHeader, Pending, Start, Ticket};
 use crate::controller::Controller;
@@ -99,6 +99,11 @@ pub struct Shard {
     disk_full: bool,
     stop: Stop,
     counters: LogCounters,
+    /// Since when something waits for a commit group, and how long others have waited.
+    waiting_since: Option<MonoNanos>,
+    commit_wait: Latency,
+    /// Of the input being worked on.
+    mono: MonoNanos,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +143,9 @@ impl Shard {
             disk_full: false,
             stop: Stop::Running,
             counters: LogCounters::default(),
+            waiting_since: None,
+            commit_wait: Latency::default(),
+            mono: MonoNanos(0),
             config,
         };
         shard.place_partitions(&mut Vec::new());
@@ -146,6 +154,7 @@ impl Shard {
 
     /// A question from a connection, here or elsewhere. Answered by [`Effect::Reply`] with the same id, once.
     pub fn request(&mut self, now: Now, id: RequestId, request: ShardRequest, effects: &mut Vec<Effect>) {
+        self.mono = now.mono;
         match request {
             ShardRequest::Produce(request) => self.produce(now, id, request, effects),
             ShardRequest::Fetch(request) => self.fetch(now, id, request, effects),
@@ -182,6 +191,7 @@ impl Shard {
     /// Call once after a batch of inputs: gathers the next commit group, answers fetches whose time has come, frees
     /// memory and commit files.
     pub fn turn(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.mono = now.mono;
         self.expire_fetches(now, effects);
         self.turn_groups(now, effects);
         self.write_commit_group(effects);
@@ -225,6 +235,12 @@ impl Shard {
     #[must_use]
     pub fn counters(&self) -> &LogCounters {
         &self.counters
+    }
+
+    /// How long the first append of each commit group has waited for it.
+    #[must_use]
+    pub fn commit_wait(&self) -> &Latency {
+        &self.commit_wait
     }
 
     /// Partitions, waiting fetches, bytes waiting for the commit log, commit files (all, free), bytes of chunk memory.
@@ -294,6 +310,7 @@ impl Shard {
             };
             let number = entry.append.unwrap_or(RELOGGED);
             let pending = Pending { header, data: entry.data, ticket: Ticket { slot, number } };
+            self.waiting_since.get_or_insert(self.mono);
             if entry.append.is_some() { self.commit.push(pending) } else { self.commit.relog(pending) }
         }
     }
@@ -308,6 +325,10 @@ impl Shard {
                 partition.log.logged(write.age.0);
             }
         }
+        if let Some(since) = self.waiting_since.take() {
+            self.commit_wait.record(self.mono.since(since));
+        }
+        self.waiting_since = (self.commit.pending_bytes() > 0).then_some(self.mono);
         self.counters.commit_groups += 1;
         self.counters.commit_bytes += write.data.len() as u64;
         let op = IoOp::WriteCommit { file: write.file, position: write.position, data: write.data };
