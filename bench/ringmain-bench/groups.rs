@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,13 +53,15 @@ struct Member {
 pub fn groups(args: &GroupsArgs) -> Result<Vec<Figure>, BenchError> {
     let begun = Instant::now();
     let barrier = Arc::new(Barrier::new(args.members));
+    // How many of each group's members are in its generation.
+    let synced: Arc<[AtomicUsize]> = (0..args.groups).map(|_| AtomicUsize::new(0)).collect();
     let connections: Vec<Connection> =
         (0..args.members).map(|_| connect(&args.bootstrap_server)).collect::<Result<_, _>>()?;
     let threads: Vec<_> = connections
         .into_iter()
         .map(|connection| {
-            let (args, barrier) = (args.clone(), Arc::clone(&barrier));
-            thread::spawn(move || play(connection, &args, &barrier, begun))
+            let (args, barrier, synced) = (args.clone(), Arc::clone(&barrier), Arc::clone(&synced));
+            thread::spawn(move || play(connection, &args, &barrier, &synced, begun))
         })
         .collect();
     let (mut latency, mut settled, mut rejoined) = (histogram(), Duration::ZERO, 0);
@@ -88,12 +91,21 @@ fn play(
     mut connection: Connection,
     args: &GroupsArgs,
     barrier: &Barrier,
+    synced: &[AtomicUsize],
     begun: Instant,
 ) -> Result<Played, BenchError> {
     let names: Vec<String> = (0..args.groups).map(|number| format!("{}-{number}", args.group)).collect();
     let mut members = vec![Member::default(); args.groups];
-    while members.iter().any(|member| !member.is_synced) {
-        settle(&mut connection, &names, &mut members)?;
+    // Answers come in the order of the requests: members of several groups that join over one connection could wait for
+    // each other. So the groups settle one after the other.
+    for (index, synced) in synced.iter().enumerate() {
+        let mut counted = 0;
+        while synced.load(Ordering::Relaxed) < args.members {
+            settle(&mut connection, &names[index..=index], &mut members[index..=index])?;
+            let is = usize::from(members[index].is_synced);
+            synced.fetch_add(is.wrapping_sub(counted), Ordering::Relaxed);
+            counted = is;
+        }
     }
     let mut played = Played { latency: histogram(), settled: begun.elapsed(), rejoined: 0 };
     barrier.wait();

@@ -34,6 +34,9 @@ pub type OnReply = Box<dyn Fn(u64, ShardId, ShardReply)>;
 const KEEP_ALIVE_BUSY: Duration = Duration::from_millis(5);
 const KEEP_ALIVE_IDLE: Duration = Duration::from_millis(60);
 
+/// Deadlines count in milliseconds; a turn for one of them comes at most this much late.
+const TURN_PAUSE_MIN: Duration = Duration::from_micros(100);
+
 pub struct Host<C: Send + 'static> {
     pub here: ShardId,
     pub clock: Clock,
@@ -255,7 +258,8 @@ impl<C: Send + 'static> Host<C> {
         if deadline == MonoNanos::NEVER {
             return self.turn_wanted.wait().await;
         }
-        let wait = Duration::from_nanos(deadline.since(self.clock.mono()));
+        // Never without a pause: a deadline the shard does not see to must not keep all other tasks from running.
+        let wait = Duration::from_nanos(deadline.since(self.clock.mono())).max(TURN_PAUSE_MIN);
         future::or(self.turn_wanted.wait(), async {
             glommio::timer::sleep(wait).await;
         })

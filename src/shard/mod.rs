@@ -205,7 +205,10 @@ impl Shard {
     /// When [`Shard::turn`] must be called even if nothing comes in.
     #[must_use]
     pub fn next_deadline(&self) -> MonoNanos {
-        self.fetch.next_deadline().min(self.io.next_retry()).min(self.groups.next_deadline())
+        // Coordinators decide nothing any more once the shard stops or has failed.
+        let decides = self.stop == Stop::Running && self.failed.is_none();
+        let groups = if decides { self.groups.next_deadline() } else { MonoNanos::NEVER };
+        self.fetch.next_deadline().min(self.io.next_retry()).min(groups)
     }
 
     /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.

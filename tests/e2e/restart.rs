@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use ringmain::base::{Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
-use ringmain::client::Position;
+use ringmain::client::{Connection, ConnectionOptions, Position};
 use ringmain::protocol::ErrorCode;
+use ringmain::protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use ringmain::protocol::messages::{FindCoordinatorRequest, JoinGroupRequest, JoinGroupResponse};
 
 use super::server::{PATIENCE, Server, topic_name};
 use super::wire::{Limits, Wire, batch, builder, headers};
@@ -277,4 +279,42 @@ fn segments(directory: &Path) -> usize {
         }
     }
     found
+}
+
+/// Sessions of vanished members end all the time while the server stops.
+#[test]
+fn a_stop_is_not_held_up_by_groups_whose_members_are_gone() {
+    let settings = ["--shards", "2", "--set", "group.min.session.timeout.ms=1"];
+    for _ in 0..3 {
+        let mut server = Server::start_with(&settings);
+        let options = ConnectionOptions { request_timeout: PATIENCE, ..Default::default() };
+        let mut connection = Connection::connect(server.address(), &options).expect("the server answers");
+        let names: Vec<String> = (0..400).map(|number| format!("gone-{number}")).collect();
+        let find = FindCoordinatorRequest {
+            coordinator_keys: names.iter().map(|name| name.as_str().into()).collect(),
+            ..Default::default()
+        };
+        connection.call(&find).expect("the offsets topic is made");
+        let mut joined = 0;
+        while joined < names.len() {
+            joined = 0;
+            for (name, session_timeout_ms) in names.iter().zip(1..) {
+                let join = JoinGroupRequest {
+                    group_id: name.as_str().into(),
+                    session_timeout_ms,
+                    rebalance_timeout_ms: session_timeout_ms,
+                    protocol_type: "consumer".into(),
+                    protocols: vec![JoinGroupRequestProtocol { name: "range".into(), ..Default::default() }],
+                    ..Default::default()
+                };
+                connection.send_version(&join, 3).expect("the server reads");
+            }
+            for _ in &names {
+                let answer = connection.receive().expect("the server answers");
+                let answer: JoinGroupResponse<'_> = answer.decode().expect("a JoinGroup answer");
+                joined += usize::from(answer.error_code == 0);
+            }
+        }
+        server.stop();
+    }
 }
