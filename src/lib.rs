@@ -55,8 +55,12 @@
 //! segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is in
 //! segments, which is why a changed number of shards costs nothing.
 //!
-//! The first failed write or sync ends the process (exit code 74); nothing after it is acknowledged. A full disk refuses
-//! appends with a retriable error and tries again what it had refused.
+//! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
+//! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on.
+//!
+//! The first failed write or sync ends the process (exit code 74); nothing after it is acknowledged. Below a reserve of free
+//! space producers are refused with a retriable error, and all else goes on; a disk that is full all the same refuses appends
+//! and tries again what it had refused, and keeps room for the checkpoint that lets retention free some.
 //!
 //! # Where this differs from the first design
 //!

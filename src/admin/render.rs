@@ -14,7 +14,10 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 28] = [
+const COUNTERS: [Row; 29] = [
+    ("ringmain_segments_deleted_total", "Segments deleted by retention and DeleteRecords.", |m| {
+        m.log.segments_deleted
+    }),
     ("ringmain_records_appended_total", "Records appended.", |m| m.log.records_appended),
     ("ringmain_batches_appended_total", "Record batches appended.", |m| m.log.batches_appended),
     ("ringmain_appended_bytes_total", "Bytes of record batches appended.", |m| m.log.bytes_appended),

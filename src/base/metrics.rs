@@ -63,6 +63,8 @@ pub struct LogCounters {
     pub segment_writes: u64,
     pub segment_syncs: u64,
     pub checkpoints: u64,
+    /// By retention and DeleteRecords.
+    pub segments_deleted: u64,
     pub fetches_from_memory: u64,
     pub cold_reads: u64,
     pub cold_read_bytes: u64,

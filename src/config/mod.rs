@@ -72,6 +72,10 @@ pub struct Config {
     /// Most partitions in one page of DescribeTopicPartitions.
     pub describe_partitions_max: usize,
     pub producer_id_expiration_ms: u64,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_ms: u64,
+    /// Free space below which producing is refused; `None` = as the size of the disk has it.
+    pub disk_reserve_bytes: Option<u64>,
     pub topics: TopicCreation,
     pub groups: GroupLimits,
     pub offsets_topic: OffsetsTopic,
@@ -195,6 +199,8 @@ impl Config {
             fetch_sessions_max: settings.number("max.incremental.fetch.session.cache.slots"),
             describe_partitions_max: settings.number("max.request.partition.size.limit"),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
+            retention_check_ms: settings.number("log.retention.check.interval.ms"),
+            disk_reserve_bytes: settings.limit("ringmain.disk.reserve.bytes"),
             topics: topic_creation(&settings),
             groups: group_limits(&settings),
             offsets_topic: OffsetsTopic {
@@ -467,9 +473,9 @@ mod tests {
         let mut settings = BrokerSettings::default();
         settings.write("node.id", "3", Source::CommandLine).expect("valid");
         settings.write("node.id", "4", Source::File).expect("valid");
-        settings.write("log.retention.hours", "1", Source::File).expect("valid");
+        settings.write("log.cleaner.threads", "2", Source::File).expect("valid");
         assert_eq!(settings.text("node.id"), Some("3"));
-        assert_eq!(settings.ineffective().collect::<Vec<_>>(), ["log.retention.hours"]);
+        assert_eq!(settings.ineffective().collect::<Vec<_>>(), ["log.cleaner.threads"]);
     }
 
     #[test]

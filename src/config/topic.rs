@@ -206,11 +206,11 @@ static ROWS: [Row; 33] = [
     row(&[], Setting::boolean("remote.storage.enable", "false", "Whether old segments move to remote storage.")),
     row(
         &[("log.retention.bytes", 1)],
-        Setting::long("retention.bytes", "-1", -1, "Size from which a partition's oldest segments go; -1 is no limit."),
+        Setting::long("retention.bytes", "-1", -1, "Size from which a partition's oldest segments go; -1 is no limit.").acts(),
     ),
     row(
         &[("log.retention.ms", 1), ("log.retention.minutes", MINUTE_MS), ("log.retention.hours", HOUR_MS)],
-        Setting::long("retention.ms", "604800000", -1, "Age from which segments go; -1 is no limit."),
+        Setting::long("retention.ms", "604800000", -1, "Age from which segments go; -1 is no limit.").acts(),
     ),
     row(
         &[("log.segment.bytes", 1)],

@@ -52,6 +52,12 @@ impl EpochCache {
         self.starts.retain(|(_, start)| *start < end);
     }
 
+    /// Forgets epochs that end at or below `start`: no record of theirs is left.
+    pub fn forget_below(&mut self, start: Offset) {
+        let current = self.starts.partition_point(|(_, begins)| *begins <= start);
+        self.starts.drain(..current.saturating_sub(1));
+    }
+
     #[must_use]
     pub fn starts(&self) -> &[(LeaderEpoch, Offset)] {
         &self.starts
@@ -71,6 +77,13 @@ mod tests {
             let expected = found.map(|(epoch, end)| (LeaderEpoch(epoch), Offset(end)));
             assert_eq!(cache.end_of(LeaderEpoch(asked), Offset(80)), expected, "epoch {asked}");
         }
+        let mut later = cache.clone();
+        later.forget_below(Offset(49));
+        assert_eq!(later, cache, "the first epoch still has a record");
+        later.forget_below(Offset(50));
+        assert_eq!(later.starts(), [(LeaderEpoch(3), Offset(50))]);
+        later.forget_below(Offset(90));
+        assert_eq!(later.latest(), Some(LeaderEpoch(3)), "the latest is always known");
         assert_eq!(cache.at(Offset(49)), Some(LeaderEpoch(0)));
         assert_eq!(cache.at(Offset(50)), Some(LeaderEpoch(3)));
     }

@@ -20,6 +20,7 @@ mod index;
 mod partition;
 mod producers;
 mod read;
+mod retention;
 mod segment;
 mod snapshot;
 mod tail;

@@ -230,6 +230,11 @@ impl PartitionLog {
         &self.producers
     }
 
+    /// Forgets producers silent since before `oldest`.
+    pub fn expire_producers(&mut self, oldest: TimestampMs) {
+        self.producers.expire(oldest);
+    }
+
     /// Bytes in all segments.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
@@ -506,7 +511,7 @@ impl PartitionLog {
         }
     }
 
-    fn roll(&mut self, out: &mut LogEffects) {
+    pub(super) fn roll(&mut self, out: &mut LogEffects) {
         let fresh = OpenSegment::fresh(SegmentId { partition: self.id, base: self.log_end });
         let mut rolled = std::mem::replace(&mut self.active, fresh);
         rolled.create(0, &mut out.ops);

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -24,6 +25,9 @@ use super::recovery::{commit_file, commit_folder, partition_folder, segment_file
 const HANDLES_MAX: usize = 1024;
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
 const PREWRITE_PIECE_BYTES: usize = 1024 * 1024;
+
+/// Kept free for a checkpoint at least.
+const RESERVE_BYTES_MIN: u64 = 256 * 1024;
 
 #[derive(Debug)]
 pub struct Files {
@@ -139,7 +143,7 @@ impl Files {
             IoOp::CreateCommitFile { file, bytes } => self.create_commit_file(file, bytes).await,
             IoOp::WriteCheckpoint { bytes } => {
                 let path = commit_folder(&self.data, self.shard).join("checkpoint");
-                blocking(move || replace(&path, &bytes)).await
+                blocking(move || replace_with_reserve(&path, &bytes)).await
             }
         }
     }
@@ -387,6 +391,39 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// Replaces a file even when the disk is full: space for it is kept in another file, which is given up then. What the
+/// new checkpoint allows to be deleted gives more space than it took.
+fn replace_with_reserve(path: &Path, bytes: &[u8]) -> io::Result<IoDone> {
+    let reserve = path.with_extension("reserve");
+    let replaced = match replace(path, bytes) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+            // Without a reserve the disk is just full.
+            fs::remove_file(&reserve).map_err(|_| error)?;
+            replace(path, bytes)
+        }
+        other => other,
+    };
+    let wanted = (2 * bytes.len() as u64).max(RESERVE_BYTES_MIN);
+    if replaced.is_ok() && fs::metadata(&reserve).map_or(0, |it| it.len()) < wanted {
+        // If there is no space for it now, the next checkpoint tries again.
+        let _ = keep_space(&reserve, wanted);
+    }
+    replaced
+}
+
+fn keep_space(reserve: &Path, bytes: u64) -> io::Result<()> {
+    let file = fs::OpenOptions::new().create(true).write(true).truncate(false).open(reserve)?;
+    let length = libc::off_t::try_from(bytes).map_err(io::Error::other)?;
+    // SAFETY: the descriptor is open for as long as `file` lives.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
+        0 => file.sync_all(),
+        error => {
+            fs::remove_file(reserve)?;
+            Err(io::Error::from_raw_os_error(error))
+        }
     }
 }
 

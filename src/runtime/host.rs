@@ -105,6 +105,13 @@ impl<C: Send + 'static> Host<C> {
         incoming.run(&self.mesh, receive);
     }
 
+    /// Tells the shard what is free of the disk.
+    pub fn disk_space(self: &Rc<Self>, free_bytes: u64, reserve_bytes: u64) {
+        let mut effects = Vec::new();
+        self.shard.borrow_mut().disk_space(free_bytes, reserve_bytes, &mut effects);
+        self.perform(effects);
+    }
+
     /// Looks at the shard.
     pub fn with_shard<R>(&self, look: impl FnOnce(&Shard) -> R) -> R {
         look(&self.shard.borrow())

@@ -27,7 +27,7 @@ use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
 use crate::runtime::{Broadcast, Host, files};
-use crate::shard::{ShardConfig, ShardRecovery, ShardReply, ShardRequest};
+use crate::shard::{RetentionConfig, ShardConfig, ShardRecovery, ShardReply, ShardRequest};
 
 use super::connection::{Connection, Moving};
 use super::listener::Bound;
@@ -36,6 +36,10 @@ use super::preflight;
 
 /// How often connections are looked over for idle and stuck ones.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often the free space is looked at: a fast disk takes less than the reserve in between.
+const DISK_WATCH: Duration = Duration::from_millis(250);
+/// Kept free of a large disk.
+const RESERVE_BYTES_MAX: u64 = 1 << 30;
 /// A peer that takes nothing of its answers for this long is let go.
 const STUCK_MS_MAX: u64 = 30_000;
 /// How long an orderly stop waits for requests in progress.
@@ -116,6 +120,7 @@ impl ShardThread {
         }
         glommio::spawn_local(Rc::clone(&server).accept(self.socket)).detach();
         glommio::spawn_local(Rc::clone(&server).sweep()).detach();
+        glommio::spawn_local(Rc::clone(&server).watch_disk()).detach();
         glommio::spawn_local(Rc::clone(&server).answer_scrapes(self.scraped)).detach();
         let _ = self.started.send(Ok(self.here));
         // An error means the main thread is gone: stop as well.
@@ -375,7 +380,6 @@ impl ShardServer {
     /// Closes connections that have been silent for too long, or whose peer takes nothing.
     async fn sweep(self: Rc<Self>) {
         loop {
-            self.disk.set(preflight::disk_space(&self.config.data_dir));
             glommio::timer::sleep(SWEEP).await;
             let now = self.host.clock.mono();
             for connection in self.alive() {
@@ -391,6 +395,18 @@ impl ShardServer {
                     connection.close();
                 }
             }
+        }
+    }
+
+    /// Looks at the free space again and again, for the shard and for DescribeLogDirs.
+    async fn watch_disk(self: Rc<Self>) {
+        loop {
+            let disk = preflight::disk_space(&self.config.data_dir);
+            self.disk.set(disk);
+            if let Ok(free) = u64::try_from(disk.usable_bytes) {
+                self.host.disk_space(free, reserve_bytes(&self.config, disk));
+            }
+            glommio::timer::sleep(DISK_WATCH).await;
         }
     }
 
@@ -467,6 +483,12 @@ impl ShardServer {
     }
 }
 
+/// Free space that producing must leave.
+fn reserve_bytes(config: &Config, disk: DiskSpace) -> u64 {
+    let automatic = u64::try_from(disk.total_bytes / 20).unwrap_or(0).min(RESERVE_BYTES_MAX);
+    config.disk_reserve_bytes.unwrap_or(automatic)
+}
+
 fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
     let memory = config.memory_bytes / u64::from(config.shards());
     ShardConfig {
@@ -479,6 +501,10 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
         },
         cache_bytes: usize::try_from(memory / CACHE_SHARE).unwrap_or(usize::MAX),
         groups: config.groups.clone(),
+        retention: RetentionConfig {
+            check_ms: config.retention_check_ms,
+            producer_expiration_ms: config.producer_id_expiration_ms,
+        },
         seed: entropy(),
     }
 }

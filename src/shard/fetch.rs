@@ -90,6 +90,11 @@ impl FetchWaits {
         self.parked.len() + self.reading.len()
     }
 
+    /// Whether somebody is reading from this segment's file.
+    pub(super) fn reads(&self, segment: SegmentId) -> bool {
+        self.readers.values().any(|reader| reader.at.segment == segment)
+    }
+
     pub(super) fn next_deadline(&self) -> MonoNanos {
         self.deadlines.first().map_or(MonoNanos::NEVER, |(deadline, _)| *deadline)
     }

@@ -81,6 +81,9 @@ impl Shard {
         if let IoContext::Log { slot, .. } = issued.context {
             self.partitions.op_done(slot);
         }
+        if matches!(issued.context, IoContext::Log { purpose: Purpose::Delete, .. }) {
+            self.retention.deleted(now.mono);
+        }
         match done {
             IoDone::Failed(reason) => self.io_failed(issued.context, reason, effects),
             IoDone::DiskFull => self.io_refused(now, issued, effects),
@@ -166,6 +169,7 @@ impl Shard {
     fn checkpoint_written(&mut self, age: Option<u64>, effects: &mut Vec<Effect>) {
         self.counters.checkpoints += 1;
         self.trims_written(effects);
+        self.starts_covered();
         self.reclaim_done(age);
         if self.stop == Stop::Checkpointing {
             self.stop = Stop::Stopped;
@@ -174,6 +178,7 @@ impl Shard {
 
     fn checkpoint_refused(&mut self, age: Option<u64>) {
         self.trims.refused();
+        self.retention.refused();
         self.reclaim_refused(age);
         if self.stop == Stop::Checkpointing {
             // Without a clean checkpoint the next start replays and scans; nothing is lost.

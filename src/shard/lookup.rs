@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::hash::IdMap;
+use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, LeaderEpoch, Offset, TimestampMs, TopicPartition, block_floor};
 use crate::log::{DiskRead, PartitionLog, Scan, SparseIndex, scan_for_batch, scan_for_time};
 use crate::record;
@@ -51,6 +52,11 @@ const NOT_FOUND: ListedOffset =
     ListedOffset { offset: Offset(-1), timestamp: TimestampMs::NONE, leader_epoch: LeaderEpoch(-1) };
 
 impl Lookups {
+    /// Whether a search looks into this segment's file, or will.
+    pub(super) fn reads(&self, segment: SegmentId) -> bool {
+        self.readers.values().any(|search| search.candidates.iter().any(|at| at.segment == segment))
+    }
+
     pub(super) fn owns(&self, reader: u64) -> bool {
         self.readers.contains_key(&reader)
     }

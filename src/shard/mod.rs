@@ -21,6 +21,7 @@ mod partitions;
 mod produce;
 mod reclaim;
 mod request;
+mod retain;
 mod trim;
 
 use std::cell::Cell;
@@ -47,6 +48,8 @@ use partitions::Partitions;
 use produce::ProduceWaits;
 use reclaim::Reclaim;
 pub use request::*;
+use retain::Retention;
+pub use retain::RetentionConfig;
 use trim::Trims;
 
 /// Settings of one shard.
@@ -58,6 +61,7 @@ pub struct ShardConfig {
     /// Memory for tails that are already in segments; beyond, the oldest are let go.
     pub cache_bytes: usize,
     pub groups: GroupLimits,
+    pub retention: RetentionConfig,
     /// From the kernel's entropy, or the simulator's seed.
     pub seed: u64,
 }
@@ -89,6 +93,7 @@ pub struct Shard {
     lookups: Lookups,
     reclaim: Reclaim,
     trims: Trims,
+    retention: Retention,
     controller: Option<ControllerSeat>,
     groups: GroupSeats,
     /// Partitions in the order their chunks went to disk: where memory is taken back first.
@@ -97,6 +102,8 @@ pub struct Shard {
     failed: Option<String>,
     /// Set while the disk is full: appends are refused with a retriable error.
     disk_full: bool,
+    /// Little is left of the disk: producers are refused, so that all else has room.
+    disk_low: bool,
     stop: Stop,
     counters: LogCounters,
     /// Since when something waits for a commit group, and how long others have waited.
@@ -136,11 +143,13 @@ impl Shard {
             lookups: Lookups::default(),
             reclaim: Reclaim::default(),
             trims: Trims::default(),
+            retention: Retention::new(config.retention),
             controller,
             groups: GroupSeats::new(config.groups.clone(), config.seed),
             evictable: VecDeque::new(),
             failed: None,
             disk_full: false,
+            disk_low: false,
             stop: Stop::Running,
             counters: LogCounters::default(),
             waiting_since: None,
@@ -182,6 +191,22 @@ impl Shard {
         }
     }
 
+    /// What is free of the disk, and what producing must leave of it. What has been refused comes at once when there is
+    /// space again, so it takes a little more to go on than to stop.
+    pub fn disk_space(&mut self, free_bytes: u64, reserve_bytes: u64, effects: &mut Vec<Effect>) {
+        let wanted = if self.disk_low { reserve_bytes + reserve_bytes / 8 } else { reserve_bytes };
+        let is_low = free_bytes < wanted;
+        if is_low != self.disk_low && self.config.shard == ShardId(0) {
+            let free = free_bytes >> 20;
+            effects.push(Effect::Notice(if is_low {
+                format!("{free} MiB are left of the disk: producing is refused until there is more")
+            } else {
+                format!("{free} MiB of the disk are free again: producing goes on")
+            }));
+        }
+        self.disk_low = is_low;
+    }
+
     /// The newest cluster state this shard has.
     #[must_use]
     pub fn current_image(&self) -> &Image {
@@ -194,6 +219,7 @@ impl Shard {
         self.mono = now.mono;
         self.expire_fetches(now, effects);
         self.turn_groups(now, effects);
+        self.turn_retention(now, effects);
         self.write_commit_group(effects);
         self.reclaim_commit_files(effects);
         self.create_commit_file(effects);
@@ -205,10 +231,11 @@ impl Shard {
     /// When [`Shard::turn`] must be called even if nothing comes in.
     #[must_use]
     pub fn next_deadline(&self) -> MonoNanos {
-        // Coordinators decide nothing any more once the shard stops or has failed.
+        // Neither coordinators nor retention decide anything once the shard stops or has failed.
         let decides = self.stop == Stop::Running && self.failed.is_none();
-        let groups = if decides { self.groups.next_deadline() } else { MonoNanos::NEVER };
-        self.fetch.next_deadline().min(self.io.next_retry()).min(groups)
+        let own = self.groups.next_deadline().min(self.retention.next_deadline());
+        let own = if decides { own } else { MonoNanos::NEVER };
+        self.fetch.next_deadline().min(self.io.next_retry()).min(own)
     }
 
     /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.

@@ -127,6 +127,10 @@ impl Partitions {
         self.slots.iter().enumerate().filter_map(serving).collect()
     }
 
+    pub(super) fn is_serving(&self, slot: u32) -> bool {
+        self.get(slot).is_some_and(|it| it.life == Life::Serving)
+    }
+
     pub(super) fn all_finished(&self) -> bool {
         self.slots.iter().flatten().all(|it| it.life != Life::Serving || it.log.is_finished())
     }

@@ -75,7 +75,7 @@ impl Shard {
         if self.failed.is_some() {
             return Err(PartitionError::StorageFailed);
         }
-        if self.disk_full {
+        if self.disk_full || self.disk_low {
             return Err(PartitionError::DiskFull);
         }
         if self.stop != Stop::Running {

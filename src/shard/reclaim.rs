@@ -101,7 +101,10 @@ impl Shard {
         if let Some(age) = self.commit.reclaim() {
             let todo = self.partitions.slots().into();
             self.reclaim.state = State::Releasing { age: age.0, todo, running: Vec::new() };
-        } else if self.trims.want_checkpoint() || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT {
+        } else if self.trims.want_checkpoint()
+            || self.retention.wants_checkpoint()
+            || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT
+        {
             self.reclaim.state = State::Checkpointing;
             self.write_checkpoint(self.commit.replay_from(), None, effects);
         }
@@ -110,6 +113,7 @@ impl Shard {
     fn write_checkpoint(&mut self, replay_from: u64, age: Option<u64>, effects: &mut Vec<Effect>) {
         self.reclaim.direct_bytes = 0;
         self.trims.begin();
+        self.cover_starts();
         let bytes = self.checkpoint(replay_from, false);
         self.issue(IoContext::Checkpoint { age }, IoOp::WriteCheckpoint { bytes }, effects);
     }

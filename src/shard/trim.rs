@@ -1,6 +1,6 @@
 //! DeleteRecords: a log's start moves up, at once for readers and for good once a checkpoint says so.
 //!
-//! The start lives in the checkpoint. Requests that come while one is being written share the next.
+//! The start lives in the checkpoint; segments below it go with retention's. Requests that come while one is being written share the next.
 
 use crate::base::Offset;
 

@@ -6,8 +6,10 @@
 
 mod commands;
 mod consume;
+mod disk;
 mod produce;
 mod restart;
+mod retention;
 mod server;
 mod sessions;
 mod wire;

@@ -25,6 +25,7 @@ pub struct Server {
     child: Option<Child>,
     address: String,
     directory: PathBuf,
+    data: PathBuf,
 }
 
 impl Server {
@@ -35,14 +36,20 @@ impl Server {
     /// Starts a server on an empty data directory and waits until it answers.
     pub fn start_with(args: &[&str]) -> Server {
         if let Ok(address) = std::env::var("RINGMAIN_E2E_BROKER") {
-            return Server { child: None, address, directory: PathBuf::new() };
+            let (directory, data) = (PathBuf::new(), PathBuf::new());
+            return Server { child: None, address, directory, data };
         }
-        static STARTED: AtomicU16 = AtomicU16::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("e2e-{}-{number}", std::process::id());
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&directory).expect("the target folder can be written");
-        let mut server = Server { child: None, address: String::new(), directory };
+        let directory = scratch();
+        let data = directory.join("data");
+        let mut server = Server { child: None, address: String::new(), directory, data };
+        server.start_again(args);
+        server
+    }
+
+    /// The same with its data elsewhere.
+    pub fn start_in(data: &Path, args: &[&str]) -> Server {
+        let (address, directory) = (String::new(), scratch());
+        let mut server = Server { child: None, address, directory, data: data.to_owned() };
         server.start_again(args);
         server
     }
@@ -92,7 +99,7 @@ impl Server {
     }
 
     pub fn data_directory(&self) -> PathBuf {
-        self.directory.join("data")
+        self.data.clone()
     }
 
     /// Stops the server as an operator does; it must end well.
@@ -192,6 +199,16 @@ impl Drop for Server {
             let _ = fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// A folder for a server's log, and its data unless they are elsewhere.
+fn scratch() -> PathBuf {
+    static STARTED: AtomicU16 = AtomicU16::new(0);
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    let name = format!("e2e-{}-{number}", std::process::id());
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&directory).expect("the target folder can be written");
+    directory
 }
 
 /// A name no other test has, whichever broker it runs against.

@@ -36,12 +36,14 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("log.roll.jitter.hours", "0", 0, "Default of the topics' segment.jitter.ms, in hours."),
     Setting::unset("log.retention.ms", Kind::Long, "Default of the topics' retention.ms; -1 keeps for ever.")
         .within(-1, i64::MAX)
-        .dynamic(),
+        .dynamic()
+        .acts(),
     Setting::unset("log.retention.minutes", Kind::Int, "Default of the topics' retention.ms, in minutes.")
-        .within(-1, i32::MAX as i64),
-    Setting::int("log.retention.hours", "168", -1, "Default of the topics' retention.ms, in hours."),
-    Setting::long("log.retention.bytes", "-1", -1, "Default of the topics' retention.bytes; -1 is no limit.").dynamic(),
-    Setting::long("log.retention.check.interval.ms", "300000", 1, "How often segments are checked for retention."),
+        .within(-1, i32::MAX as i64)
+        .acts(),
+    Setting::int("log.retention.hours", "168", -1, "Default of the topics' retention.ms, in hours.").acts(),
+    Setting::long("log.retention.bytes", "-1", -1, "Default of the topics' retention.bytes; -1 is no limit.").dynamic().acts(),
+    Setting::long("log.retention.check.interval.ms", "300000", 1, "How often segments are checked for retention.").acts(),
     Setting::long("log.local.retention.ms", "-2", -2, "Default of the topics' local.retention.ms.").dynamic(),
     Setting::long("log.local.retention.bytes", "-2", -2, "Default of the topics' local.retention.bytes.").dynamic(),
     Setting::list("log.cleanup.policy", "delete", "Default of the topics' cleanup.policy.")

@@ -55,6 +55,13 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("ringmain.chunk.bytes", "65536", 4096, "Memory block of a partition's tail; rounded up to 4096.")
         .within(4096, 4 << 20)
         .acts(),
+    Setting::long(
+        "ringmain.disk.reserve.bytes",
+        "-1",
+        -1,
+        "Free space below which producing is refused, so that all else goes on; -1 takes a twentieth of the disk, at most 1 GiB.",
+    )
+    .acts(),
     Setting::int("ringmain.partitions.max", "100000", 1, "Most partitions of all topics together.").acts(),
     Setting::int("ringmain.topic.partitions.max", "10000", 1, "Most partitions of one topic.").acts(),
 ];

@@ -6,7 +6,8 @@
 //! | an invalid batch, and no claim that records from there on were durable | torn | cut there | the crash hit a direct run or the last commit group |
 //! | an invalid batch below an offset that was claimed durable | corrupt | keep a copy of the file, cut there, report | bit rot, a lost or misdirected write |
 //! | the next segment does not begin where this one ends | gap | set the later segments aside, report | a file is missing or damaged |
-//! | a checkpoint names a log, and there is no file | missing | an empty log that begins at the old end, report | files were removed |
+//! | no file, and the checkpoint's log begins where its last segment was to begin | past | an empty log that begins there | retention or DeleteRecords took everything |
+//! | no file, though the checkpoint or the commit log knows of records | missing | an empty log that begins at the old end, report | files were removed |
 
 use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -33,7 +34,7 @@ pub(super) fn recover(
     files: &mut SegmentFiles,
 ) -> Result<RecoveredLog, RecoveryError> {
     let bases = files::segments(folder)?;
-    let Some(first) = bases.first().copied() else { return Ok(without_files(id, snapshot)) };
+    let Some(first) = bases.first().copied() else { return Ok(without_files(id, snapshot, claim)) };
     let start = Beginning::of(&bases, snapshot);
     let mut log = RecoveredLog {
         log_start: start.log_start.max(first),
@@ -111,10 +112,19 @@ impl Beginning {
     }
 }
 
-fn without_files(id: TopicPartition, snapshot: Option<PartitionSnapshot>) -> RecoveredLog {
+/// `claim` is the end of what the commit log says was durable.
+fn without_files(id: TopicPartition, snapshot: Option<PartitionSnapshot>, claim: Offset) -> RecoveredLog {
     let Some(known) = snapshot.filter(|known| known.log_end.0 > 0) else { return RecoveredLog::default() };
-    tracing::error!(partition = %id, log_end = %known.log_end, "the segments of a partition are missing; it goes on empty");
-    RecoveredLog { log_start: known.log_end, log_end: known.log_end, ..RecoveredLog::default() }
+    let end = known.segment_base;
+    if known.position == 0 && known.log_start >= end && claim <= end {
+        let (mut epochs, mut producers) = (known.epochs, known.producers);
+        epochs.truncate(end);
+        producers.truncate(end);
+        return RecoveredLog { log_start: end, log_end: end, epochs, producers, ..RecoveredLog::default() };
+    }
+    let log_end = known.log_end.max(claim);
+    tracing::error!(partition = %id, %log_end, "the segments of a partition are missing; it goes on empty");
+    RecoveredLog { log_start: log_end, log_end, ..RecoveredLog::default() }
 }
 
 /// A segment that was finished before the checkpoint: only its time index is looked at, and rebuilt if it is missing.

@@ -1,0 +1,101 @@
+//! Retention: which segments a topic does not want to keep any more, and letting them go.
+//!
+//! Two steps, so that no offset is ever given out twice. First the log's start moves, at once for readers; when a
+//! checkpoint holds the new start, segments wholly below it leave the log and their files may be deleted. The rules are
+//! Kafka's: oldest first; by size while all that is left is still at least `retention.bytes`; by time when the newest
+//! record of a segment is older than `retention.ms`. The active segment goes as well when all of it is past: it is rolled
+//! then. A segment whose records carry no timestamps goes by size only.
+
+use crate::base::io::SegmentId;
+use crate::base::{Offset, TimestampMs};
+use crate::config::topic::TopicSettings;
+
+use super::partition::{LogEffects, PartitionLog};
+
+/// One segment, whatever its state.
+struct Extent {
+    end: Offset,
+    size: u64,
+    max_timestamp: Option<TimestampMs>,
+}
+
+impl PartitionLog {
+    /// Where the log begins when what its topic does not want to keep is left out.
+    #[must_use]
+    pub fn retained_from(&self, wall: TimestampMs, settings: &TopicSettings) -> Offset {
+        if !settings.delete {
+            return self.log_start;
+        }
+        let extents = self.extents();
+        let kept = || extents.iter().filter(|extent| extent.end > self.log_start && extent.size > 0);
+        let size: u64 = kept().map(|extent| extent.size).sum();
+        let mut excess = settings.retention_bytes.map(|max| size.saturating_sub(max));
+        let mut start = self.log_start;
+        for extent in kept() {
+            let is_excess = excess.is_some_and(|excess| excess >= extent.size);
+            let is_old = settings.retention_ms.zip(extent.max_timestamp).is_some_and(|(max, newest)| {
+                u64::try_from(wall.0.saturating_sub(newest.0)).is_ok_and(|age| age > max)
+            });
+            if !is_excess && !is_old || extent.end > self.flushed_offset() {
+                break;
+            }
+            excess = excess.map(|excess| excess.saturating_sub(extent.size));
+            start = extent.end;
+        }
+        start
+    }
+
+    /// Rolls the active segment if nothing of it is part of the log any more. Tells whether it did.
+    pub fn roll_if_past(&mut self, out: &mut LogEffects) -> bool {
+        let is_past = self.active.size > 0 && self.log_start == self.log_end;
+        if is_past {
+            self.roll(out);
+        }
+        is_past
+    }
+
+    /// Whether some finished segment lies below `start`.
+    #[must_use]
+    pub fn has_below(&self, start: Offset) -> bool {
+        !self.sealed.is_empty() && self.end_of_sealed(0) <= start
+    }
+
+    /// Takes the finished segments below `start` out of the log. A checkpoint must hold that start already.
+    pub fn take_below(&mut self, start: Offset) -> Vec<SegmentId> {
+        assert!(start <= self.log_start, "only what is not part of the log any more is taken out");
+        let mut taken = Vec::new();
+        while self.has_below(start)
+            && let Some(segment) = self.sealed.pop_front()
+        {
+            taken.push(segment.id);
+        }
+        self.epochs.forget_below(start);
+        taken
+    }
+
+    /// All segments in order; rolled ones need not finish in order.
+    fn extents(&self) -> Vec<Extent> {
+        let sealed = self.sealed.iter().map(|it| (it.id.base, it.size, it.max_timestamp));
+        let open = self.draining.iter().chain([&self.active]);
+        let open = open.map(|it| (it.id.base, it.size, it.index.max_timestamp(it.id.base)));
+        let mut segments: Vec<_> = sealed.chain(open).collect();
+        segments.sort_unstable_by_key(|(base, ..)| *base);
+        let ends: Vec<Offset> =
+            segments.iter().skip(1).map(|(base, ..)| *base).chain([self.log_end]).collect();
+        let extents = segments.into_iter().zip(ends).map(|((_, size, newest), end)| Extent {
+            end,
+            size,
+            max_timestamp: newest.map(|(newest, _)| newest).filter(|newest| newest.0 >= 0),
+        });
+        extents.collect()
+    }
+
+    /// Where the segment after a finished one begins.
+    fn end_of_sealed(&self, at: usize) -> Offset {
+        let base = self.sealed[at].id.base;
+        let sealed = self.sealed.get(at + 1).map(|next| next.id.base);
+        let draining = self.draining.iter().map(|next| next.id.base).find(|next| *next > base);
+        let following = [sealed, draining].into_iter().flatten().min();
+        following.unwrap_or(self.active.id.base)
+    }
+}

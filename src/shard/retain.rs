@@ -1,0 +1,161 @@
+//! Retention: logs' starts move up when their topics want no more of the past, and segments below go.
+//!
+//! A check looks at every partition; a checkpoint makes the new starts durable; then the files are deleted one at a time
+//! with a pause between, so that the disk stays with the foreground. Files that a crash leaves behind are found by the next
+//! life's first check: they lie below the start its checkpoint knows.
+
+use std::collections::VecDeque;
+
+use crate::base::io::{IoOp, SegmentId};
+use crate::base::{MonoNanos, Now, Offset, TimestampMs, TopicPartition};
+use crate::log::Purpose;
+
+use super::io::IoContext;
+use super::{Effect, Shard, Stop};
+
+/// The first check after a start, at the latest: a server that restarts often must come to it all the same.
+const FIRST_CHECK_MS: u64 = 30_000;
+/// A rolled segment is finished within this time, most likely.
+const LOOK_AGAIN_MS: u64 = 1000;
+/// Between two files. A file of a gibibyte takes ext4 some milliseconds of its journal.
+const DELETE_PAUSE_MS: u64 = 20;
+
+/// How a shard keeps to its topics' retention.
+#[derive(Clone, Copy, Debug)]
+pub struct RetentionConfig {
+    /// `log.retention.check.interval.ms`.
+    pub check_ms: u64,
+    /// Producers silent for longer are forgotten.
+    pub producer_expiration_ms: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Retention {
+    config: RetentionConfig,
+    /// `None` until the first turn.
+    next_check: Option<MonoNanos>,
+    /// Some partition has segments below its start that no checkpoint has been asked to cover.
+    wants_checkpoint: bool,
+    /// The starts that the checkpoint under way holds.
+    covering: Vec<(u32, Offset)>,
+    /// Out of their logs, still on disk.
+    doomed: VecDeque<(u32, SegmentId)>,
+    deleting: bool,
+    next_delete: MonoNanos,
+}
+
+impl Retention {
+    pub(super) fn new(config: RetentionConfig) -> Retention {
+        Retention {
+            config,
+            next_check: None,
+            wants_checkpoint: false,
+            covering: Vec::new(),
+            doomed: VecDeque::new(),
+            deleting: false,
+            next_delete: MonoNanos(0),
+        }
+    }
+
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        self.wants_checkpoint
+    }
+
+    pub(super) fn next_deadline(&self) -> MonoNanos {
+        let delete =
+            if self.doomed.is_empty() || self.deleting { MonoNanos::NEVER } else { self.next_delete };
+        self.next_check.unwrap_or(MonoNanos(0)).min(delete)
+    }
+
+    /// A file is gone, or will not go: what is left of it is found again by the next start.
+    pub(super) fn deleted(&mut self, now: MonoNanos) {
+        self.deleting = false;
+        self.next_delete = now.plus_ms(DELETE_PAUSE_MS);
+    }
+
+    /// The checkpoint under way was refused.
+    pub(super) fn refused(&mut self) {
+        self.wants_checkpoint |= !self.covering.is_empty();
+        self.covering.clear();
+    }
+}
+
+impl Shard {
+    pub(super) fn turn_retention(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.stop != Stop::Running || self.failed.is_some() {
+            return;
+        }
+        let check_ms = self.retention.config.check_ms;
+        let due = *self.retention.next_check.get_or_insert(now.mono.plus_ms(check_ms.min(FIRST_CHECK_MS)));
+        if due <= now.mono {
+            let rolled = self.check_retention(now, effects);
+            let next_ms = if rolled { check_ms.min(LOOK_AGAIN_MS) } else { check_ms };
+            self.retention.next_check = Some(now.mono.plus_ms(next_ms));
+        }
+        self.delete_next(now, effects);
+    }
+
+    /// Tells whether some segment was rolled that must go as well.
+    fn check_retention(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
+        let silent_since = i64::try_from(self.retention.config.producer_expiration_ms).unwrap_or(i64::MAX);
+        let oldest = TimestampMs(now.wall.0.saturating_sub(silent_since));
+        let mut rolled = false;
+        for slot in self.partitions.slots() {
+            let Some(partition) = self.partitions.get_mut(slot) else { continue };
+            if partition.log.id == TopicPartition::METADATA {
+                continue;
+            }
+            partition.log.expire_producers(oldest);
+            let start = partition.log.retained_from(now.wall, &partition.settings);
+            if start > partition.log.log_start() {
+                partition.log.advance_start(start);
+            }
+            rolled |= self.with_log(slot, effects, |log, out| log.roll_if_past(out)).unwrap_or(false);
+            let below = self.partitions.get(slot).is_some_and(|it| it.log.has_below(it.log.log_start()));
+            self.retention.wants_checkpoint |= below;
+        }
+        rolled
+    }
+
+    /// A checkpoint is being made: it holds the starts as of now.
+    pub(super) fn cover_starts(&mut self) {
+        let starts = self.partitions.slots().into_iter().filter_map(|slot| {
+            let log = &self.partitions.get(slot)?.log;
+            log.has_below(log.log_start()).then_some((slot, log.log_start()))
+        });
+        self.retention.covering = starts.collect();
+        self.retention.wants_checkpoint = false;
+    }
+
+    /// The checkpoint is on stable storage: what lies below its starts may go.
+    pub(super) fn starts_covered(&mut self) {
+        for (slot, start) in std::mem::take(&mut self.retention.covering) {
+            let Some(partition) = self.partitions.get_mut(slot) else { continue };
+            let taken = partition.log.take_below(start);
+            self.retention.doomed.extend(taken.into_iter().map(|segment| (slot, segment)));
+        }
+    }
+
+    fn delete_next(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.retention.deleting || now.mono < self.retention.next_delete {
+            return;
+        }
+        let Some((slot, segment)) = self.retention.doomed.pop_front() else { return };
+        if !self.partitions.is_serving(slot) {
+            // Its topic has been deleted, with all files.
+            return;
+        }
+        if self.fetch.reads(segment) || self.lookups.reads(segment) {
+            self.retention.doomed.push_back((slot, segment));
+            self.retention.next_delete = now.mono.plus_ms(DELETE_PAUSE_MS);
+            return;
+        }
+        self.retention.deleting = true;
+        self.counters.segments_deleted += 1;
+        self.issue(
+            IoContext::Log { slot, purpose: Purpose::Delete },
+            IoOp::DeleteSegment { segment },
+            effects,
+        );
+    }
+}
