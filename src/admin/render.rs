@@ -14,7 +14,14 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 29] = [
+const COUNTERS: [Row; 32] = [
+    ("ringmain_compactions_total", "Compaction rounds.", |m| m.log.compactions),
+    (
+        "ringmain_compactions_failed_total",
+        "Compaction rounds that ended with a segment that cannot be read.",
+        |m| m.log.compactions_failed,
+    ),
+    ("ringmain_compacted_bytes_total", "Bytes that compaction left out.", |m| m.log.compacted_bytes),
     ("ringmain_segments_deleted_total", "Segments deleted by retention and DeleteRecords.", |m| {
         m.log.segments_deleted
     }),

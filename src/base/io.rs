@@ -1,7 +1,10 @@
 //! What a disk can be asked, as values: the vocabulary between the pure modules, which decide, and the runtime, which
 //! performs.
 
-use super::{Chunk, ChunkSlice, Offset, TopicPartition};
+use std::sync::Arc;
+
+use super::keys::KeyOffsets;
+use super::{Chunk, ChunkSlice, Offset, TimestampMs, TopicPartition};
 
 /// One segment of one partition: `topics/<topic id>/<partition>/<base offset as 20 digits>.*` under the data directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,6 +39,20 @@ pub enum IoOp {
     ReadIndex { segment: SegmentId },
     /// Close and remove the segment's files.
     DeleteSegment { segment: SegmentId },
+    /// Compaction: read the segments in order (each with its length) and note the keys of their records, until the map is
+    /// full. In the background. Answer: [`IoDone::Keys`].
+    MapKeys { segments: Vec<(SegmentId, u64)>, keys: KeyOffsets },
+    /// Compaction: write what stays of a segment of `length` bytes beside it (`.cleaned`), synced. In the background.
+    /// Answer: [`IoDone::Cleaned`].
+    CleanSegment {
+        segment: SegmentId,
+        length: u64,
+        keys: Arc<KeyOffsets>,
+        now: TimestampMs,
+        delete_retention_ms: u64,
+    },
+    /// After a segment was replaced by what stays of it: make that durable, then write its new index.
+    SyncCleaned { segment: SegmentId, index: Vec<u8>, time_index: Vec<u8> },
     /// Close everything of the partition and remove its directory (and the topic's when empty).
     DeletePartition { partition: TopicPartition },
     /// Write the commit log's next group: one O_DIRECT + O_DSYNC write of the whole chunk at `position` of commit file
@@ -71,6 +88,14 @@ impl WriteData {
     }
 }
 
+/// What stays of a segment.
+#[derive(Clone, Debug)]
+pub struct Cleaned {
+    pub length: u64,
+    pub index: Vec<u8>,
+    pub time_index: Vec<u8>,
+}
+
 /// How an operation ended.
 #[derive(Debug)]
 pub enum IoDone {
@@ -81,6 +106,9 @@ pub enum IoDone {
         index: Vec<u8>,
         time_index: Vec<u8>,
     },
+    Keys(KeyOffsets),
+    /// How long what stays of a segment is, and its index; `None` if all of it stays.
+    Cleaned(Option<Cleaned>),
     /// The disk is full; nothing was written that counts.
     DiskFull,
     /// Any other failure: a sentence for the log. After a failed write or sync the shard latches.

@@ -65,6 +65,11 @@ pub struct LogCounters {
     pub checkpoints: u64,
     /// By retention and DeleteRecords.
     pub segments_deleted: u64,
+    /// Compaction rounds, and those that ended with a segment that cannot be read.
+    pub compactions: u64,
+    pub compactions_failed: u64,
+    /// What compaction left out.
+    pub compacted_bytes: u64,
     pub fetches_from_memory: u64,
     pub cold_reads: u64,
     pub cold_read_bytes: u64,

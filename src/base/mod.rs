@@ -7,6 +7,7 @@ pub mod chunk;
 pub mod hash;
 pub mod ids;
 pub mod io;
+pub mod keys;
 pub mod metrics;
 pub mod payload;
 pub mod rng;

@@ -74,6 +74,7 @@ pub struct Config {
     pub producer_id_expiration_ms: u64,
     /// `log.retention.check.interval.ms`.
     pub retention_check_ms: u64,
+    pub cleaner: CleanerLimits,
     /// Free space below which producing is refused; `None` = as the size of the disk has it.
     pub disk_reserve_bytes: Option<u64>,
     pub topics: TopicCreation,
@@ -99,6 +100,17 @@ pub struct ConnectionLimits {
     pub send_buffer_bytes: Option<u32>,
     pub receive_buffer_bytes: Option<u32>,
     pub backlog: u32,
+}
+
+/// Compaction, over all shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CleanerLimits {
+    pub enabled: bool,
+    pub backoff_ms: u64,
+    /// For maps of keys.
+    pub memory_bytes: u64,
+    /// Read and written.
+    pub bytes_per_second: u64,
 }
 
 /// The commit log of each shard.
@@ -200,6 +212,12 @@ impl Config {
             describe_partitions_max: settings.number("max.request.partition.size.limit"),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
             retention_check_ms: settings.number("log.retention.check.interval.ms"),
+            cleaner: CleanerLimits {
+                enabled: settings.flag("log.cleaner.enable"),
+                backoff_ms: settings.number("log.cleaner.backoff.ms"),
+                memory_bytes: settings.number("log.cleaner.dedupe.buffer.size"),
+                bytes_per_second: bytes_per_second(settings.required("log.cleaner.io.max.bytes.per.second")),
+            },
             disk_reserve_bytes: settings.limit("ringmain.disk.reserve.bytes"),
             topics: topic_creation(&settings),
             groups: group_limits(&settings),
@@ -231,6 +249,12 @@ impl Default for Config {
         let machine = Machine { cpus: vec![0], memory_bytes: 1 << 30 };
         Config::resolve(BrokerSettings::default(), &machine).expect("the table's defaults are valid")
     }
+}
+
+/// Kafka's default is no limit; a disk shared with producers wants one.
+fn bytes_per_second(written: &str) -> u64 {
+    const MAX: f64 = 134_217_728.0;
+    written.parse::<f64>().unwrap_or(MAX).clamp(1.0, MAX) as u64
 }
 
 fn memory_bytes(settings: &BrokerSettings, machine: &Machine) -> u64 {

@@ -64,7 +64,7 @@ static ROWS: [Row; 33] = [
     ),
     row(
         &[("log.cleaner.delete.retention.ms", 1)],
-        Setting::long("delete.retention.ms", "86400000", 0, "How long compaction keeps the marker of a deleted key."),
+        Setting::long("delete.retention.ms", "86400000", 0, "How long compaction keeps the marker of a deleted key.").acts(),
     ),
     row(
         &[("log.segment.delete.delay.ms", 1)],
@@ -125,7 +125,7 @@ static ROWS: [Row; 33] = [
     ),
     row(
         &[("log.cleaner.max.compaction.lag.ms", 1)],
-        Setting::long("max.compaction.lag.ms", NEVER, 1, "Longest time a record escapes compaction."),
+        Setting::long("max.compaction.lag.ms", NEVER, 1, "Longest time a record escapes compaction.").acts(),
     ),
     row(
         &[("message.max.bytes", 1)],
@@ -168,11 +168,12 @@ static ROWS: [Row; 33] = [
             "0.5",
             (0.0, 1.0),
             "Share of uncompacted log from which compaction is worth its work.",
-        ),
+        )
+        .acts(),
     ),
     row(
         &[("log.cleaner.min.compaction.lag.ms", 1)],
-        Setting::long("min.compaction.lag.ms", "0", 0, "Shortest time a record is kept from compaction."),
+        Setting::long("min.compaction.lag.ms", "0", 0, "Shortest time a record is kept from compaction.").acts(),
     ),
     row(
         &[("min.insync.replicas", 1)],
@@ -368,10 +369,22 @@ pub struct TopicSettings {
     /// Every record must have a key.
     pub compact: bool,
     pub delete: bool,
+    /// How long compaction keeps a tombstone.
+    pub delete_retention_ms: u64,
+    /// Thousandths of a log that must never have been compacted for a round to be worth it.
+    pub min_cleanable_dirty_permille: u32,
+    pub min_compaction_lag_ms: u64,
+    pub max_compaction_lag_ms: u64,
     pub compression_type: CompressionType,
     pub min_insync_replicas: u32,
     pub file_delete_delay_ms: u64,
     pub preallocate: bool,
+}
+
+/// Of a share from 0 to 1.
+fn permille(text: &str) -> u32 {
+    let share: f64 = text.parse().unwrap_or(1.0);
+    (share.clamp(0.0, 1.0) * 1000.0) as u32
 }
 
 impl TopicSettings {
@@ -407,6 +420,10 @@ impl TopicSettings {
             index_interval_bytes: values.number("index.interval.bytes"),
             compact: list(&policy).any(|element| element == "compact"),
             delete: list(&policy).any(|element| element == "delete"),
+            delete_retention_ms: values.number("delete.retention.ms"),
+            min_cleanable_dirty_permille: permille(&values.text("min.cleanable.dirty.ratio")),
+            min_compaction_lag_ms: values.number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: values.number("max.compaction.lag.ms"),
             compression_type: compression_type(&values.text("compression.type")),
             min_insync_replicas: values.number("min.insync.replicas"),
             file_delete_delay_ms: values.number("file.delete.delay.ms"),

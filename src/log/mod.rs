@@ -15,6 +15,7 @@
 //! segment padded with zeros and cut off again when it is sealed); a byte is readable from the file below
 //! `readable_end`, from memory above; the file holds durable bytes below its stable end, the commit log the rest.
 
+mod compact;
 mod epochs;
 mod index;
 mod partition;
@@ -25,6 +26,7 @@ mod segment;
 mod snapshot;
 mod tail;
 
+pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use epochs::EpochCache;
 pub use index::{IndexedBatch, SparseIndex};
 pub use partition::{

@@ -91,7 +91,7 @@ impl PartitionLog {
     }
 
     /// Where the segment after a finished one begins.
-    fn end_of_sealed(&self, at: usize) -> Offset {
+    pub(super) fn end_of_sealed(&self, at: usize) -> Offset {
         let base = self.sealed[at].id.base;
         let sealed = self.sealed.get(at + 1).map(|next| next.id.base);
         let draining = self.draining.iter().map(|next| next.id.base).find(|next| *next > base);

@@ -17,6 +17,7 @@ pub(super) const CODEC_MASK: i16 = 0x07;
 pub(super) const TIMESTAMP_TYPE_BIT: i16 = 0x08;
 pub(super) const TRANSACTIONAL_BIT: i16 = 0x10;
 pub(super) const CONTROL_BIT: i16 = 0x20;
+pub(super) const DELETE_HORIZON_BIT: i16 = 0x40;
 
 /// Compression of a batch's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,12 @@ impl BatchHeader {
     #[must_use]
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL_BIT != 0
+    }
+
+    /// From when on compaction may drop the batch's tombstones (KIP-534).
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<TimestampMs> {
+        (self.attributes & DELETE_HORIZON_BIT != 0).then_some(self.base_timestamp)
     }
 
     #[must_use]

@@ -22,6 +22,7 @@ mod patch;
 #[cfg(test)]
 mod properties;
 mod reader;
+mod rewrite;
 mod validate;
 
 pub use batch::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, RecordProblem, batch_crc};
@@ -29,4 +30,5 @@ pub use builder::{BatchBuilder, Header, RecordToWrite};
 pub use compression::{CompressionError, INFLATED_BYTES_MAX, compress, decompress};
 pub use patch::{stamp_header, stamp_log_append_time};
 pub use reader::{Record, first_at_or_after, records, with_max_timestamp};
+pub use rewrite::{Rewritten, rewrite};
 pub use validate::{ProduceLimits, validate_header, validate_records};

@@ -118,6 +118,42 @@ pub(super) fn walk(records: &[u8], count: i32) -> Result<Vec<usize>, BatchError>
     Ok(keyless)
 }
 
+/// A record's encoded form.
+pub(super) struct RecordBytes<'a> {
+    /// Length prefix included.
+    pub whole: &'a [u8],
+    pub attributes: u8,
+    pub after_timestamp: &'a [u8],
+}
+
+/// Calls `each` with every one of `count` records and its bytes.
+pub(super) fn with_bytes<'a>(
+    records: &'a [u8],
+    count: i32,
+    mut each: impl FnMut(&Record<'a>, &RecordBytes<'a>),
+) -> Result<(), BatchError> {
+    let mut cursor = Cursor { rest: records };
+    for index in 0..usize::try_from(count).unwrap_or(0) {
+        let before = cursor.rest;
+        let record = cursor.record().map_err(|problem| BatchError::Record { index, problem })?;
+        let whole = before.get(..before.len() - cursor.rest.len()).unwrap_or_default();
+        let bytes = RecordBytes::of(whole).map_err(|problem| BatchError::Record { index, problem })?;
+        each(&record, &bytes);
+    }
+    Ok(())
+}
+
+impl<'a> RecordBytes<'a> {
+    fn of(whole: &'a [u8]) -> Result<RecordBytes<'a>, RecordProblem> {
+        let mut body = Cursor { rest: whole };
+        body.varint()?;
+        let attributes = body.take(1)?.first().copied().unwrap_or(0);
+        let (_, used) = varint::read_i64(body.rest).ok_or(RecordProblem::Number)?;
+        body.take(used)?;
+        Ok(RecordBytes { whole, attributes, after_timestamp: body.rest })
+    }
+}
+
 struct Cursor<'a> {
     rest: &'a [u8],
 }

@@ -17,6 +17,7 @@ use glommio::io::{DmaFile, OpenOptions};
 use crate::base::io::{IoDone, IoOp, SegmentId, WriteData};
 use crate::base::{Chunk, ChunkSlice, ShardId, TopicPartition};
 
+use super::cleaner::{Answer, Cleaner, Job};
 use super::memory::{ChunkMemory, PooledBuffer, from_read};
 use super::recovery::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
 
@@ -37,6 +38,7 @@ pub struct Files {
     segments: RefCell<HashMap<SegmentId, Rc<Handles>>>,
     commit: RefCell<HashMap<u32, Rc<DmaFile>>>,
     uses: Cell<u64>,
+    cleaner: RefCell<Cleaner>,
 }
 
 /// The files of one segment, opened when first needed.
@@ -66,7 +68,7 @@ pub async fn probe(data: &Path, shard: ShardId) -> io::Result<()> {
 
 impl Files {
     #[must_use]
-    pub fn new(data: &Path, shard: ShardId, memory: ChunkMemory) -> Files {
+    pub fn new(data: &Path, shard: ShardId, memory: ChunkMemory, cleaner_bytes_per_second: u64) -> Files {
         Files {
             data: data.to_owned(),
             shard,
@@ -74,6 +76,7 @@ impl Files {
             segments: RefCell::default(),
             commit: RefCell::default(),
             uses: Cell::new(0),
+            cleaner: RefCell::new(Cleaner::new(cleaner_bytes_per_second)),
         }
     }
 
@@ -131,6 +134,22 @@ impl Files {
                 let folder = partition_folder(&self.data, segment.partition);
                 blocking(move || remove_segment(&folder, segment)).await
             }
+            IoOp::MapKeys { segments, keys } => {
+                let file = |(segment, length): (SegmentId, u64)| (self.log_file(segment), length);
+                self.clean(Job::Map { files: segments.into_iter().map(file).collect(), keys }).await
+            }
+            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms } => {
+                let (base, path) = (segment.base, self.log_file(segment));
+                self.clean(Job::Clean { base, path, length, keys, now, delete_retention_ms }).await
+            }
+            IoOp::SyncCleaned { segment, index, time_index } => {
+                let folder = partition_folder(&self.data, segment.partition);
+                let finish = move || {
+                    fs::File::open(&folder)?.sync_all()?;
+                    write_index(&folder, segment, &index, &time_index)
+                };
+                blocking(finish).await
+            }
             IoOp::DeletePartition { partition } => {
                 self.forget(|id| id.partition == partition);
                 let data = self.data.clone();
@@ -146,6 +165,32 @@ impl Files {
                 blocking(move || replace_with_reserve(&path, &bytes)).await
             }
         }
+    }
+
+    fn log_file(&self, segment: SegmentId) -> PathBuf {
+        segment_file(&partition_folder(&self.data, segment.partition), segment.base, "log")
+    }
+
+    async fn clean(&self, job: Job) -> io::Result<IoDone> {
+        let answered = self.cleaner.borrow_mut().begin(job)?;
+        match answered.recv_async().await {
+            Ok(Ok(Answer::Keys(keys))) => Ok(IoDone::Keys(keys)),
+            Ok(Ok(Answer::Cleaned(cleaned))) => Ok(IoDone::Cleaned(cleaned)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::Error::other("the cleaner has ended")),
+        }
+    }
+
+    /// Puts what stays of a segment in its place, at once: whoever reads next reads the new file. Either file is there
+    /// after a crash; an index that fits neither is gone before.
+    pub fn swap(&self, segment: SegmentId) -> io::Result<()> {
+        let path = self.log_file(segment);
+        for extension in ["index", "timeindex"] {
+            absent_is_fine(fs::remove_file(path.with_extension(extension)))?;
+        }
+        fs::rename(path.with_extension("cleaned"), &path)?;
+        self.forget(|id| *id == segment);
+        Ok(())
     }
 
     async fn create(&self, segment: SegmentId, allocate_bytes: u64) -> io::Result<IoDone> {
@@ -374,7 +419,7 @@ fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8
 }
 
 fn remove_segment(folder: &Path, segment: SegmentId) -> io::Result<IoDone> {
-    for extension in ["log", "index", "timeindex"] {
+    for extension in ["log", "index", "timeindex", "cleaned"] {
         absent_is_fine(fs::remove_file(segment_file(folder, segment.base, extension)))?;
     }
     Ok(IoDone::Done)

@@ -67,7 +67,7 @@ impl<C: Send + 'static> Host<C> {
     ) -> Rc<Host<C>> {
         let memory = ChunkMemory::default();
         let here = config.shard;
-        let files = Files::new(data, here, memory.clone());
+        let files = Files::new(data, here, memory.clone(), config.compaction.bytes_per_second);
         let live = memory.live();
         let shard = Shard::new(config, recovered, Box::new(move |len| memory.allocate(len)), live);
         Rc::new(Host {
@@ -217,6 +217,10 @@ impl<C: Send + 'static> Host<C> {
                         host.io_done(request.id, done);
                     })
                     .detach();
+                }
+                Effect::Swap(segment) => {
+                    let swapped = self.files.swap(segment).map_err(|error| error.to_string());
+                    self.input(|shard, _, effects| shard.swapped(segment, swapped, effects));
                 }
                 Effect::Publish(image) => self.publish(&image),
                 Effect::Notice(line) => tracing::warn!(shard = %self.here, "{line}"),

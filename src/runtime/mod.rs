@@ -9,6 +9,7 @@
 //! ([`memory`]).
 
 pub mod awake;
+mod cleaner;
 pub mod clock;
 pub mod event;
 pub mod files;

@@ -17,6 +17,7 @@ use glommio::net::TcpListener;
 use crate::admin::ScrapeRequest;
 use crate::api::{self, ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step};
 use crate::base::hash::IdMap;
+use crate::base::keys::KEY_ENTRY_BYTES;
 use crate::base::metrics::{NetworkCounters, RequestCounters, SERIES_MAX, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
 use crate::config::{Advertise, Config};
@@ -27,7 +28,7 @@ use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
 use crate::runtime::{Broadcast, Host, files};
-use crate::shard::{RetentionConfig, ShardConfig, ShardRecovery, ShardReply, ShardRequest};
+use crate::shard::{CompactionConfig, RetentionConfig, ShardConfig, ShardRecovery, ShardReply, ShardRequest};
 
 use super::connection::{Connection, Moving};
 use super::listener::Bound;
@@ -504,6 +505,14 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
         retention: RetentionConfig {
             check_ms: config.retention_check_ms,
             producer_expiration_ms: config.producer_id_expiration_ms,
+        },
+        compaction: CompactionConfig {
+            enabled: config.cleaner.enabled,
+            backoff_ms: config.cleaner.backoff_ms,
+            keys_max: usize::try_from(config.cleaner.memory_bytes / u64::from(config.shards()))
+                .unwrap_or(usize::MAX)
+                / KEY_ENTRY_BYTES,
+            bytes_per_second: config.cleaner.bytes_per_second,
         },
         seed: entropy(),
     }

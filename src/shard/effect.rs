@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::base::io::IoOp;
+use crate::base::io::{IoOp, SegmentId};
 use crate::controller::MetadataImage;
 
 use super::request::{RequestId, ShardReply};
@@ -14,6 +14,9 @@ pub enum Effect {
     Reply { to: RequestId, reply: ShardReply },
     /// Perform this and report back with the same id.
     Io(IoRequest),
+    /// Put what compaction left of a segment in its place, before anything else happens, and report with
+    /// [`Shard::swapped`](super::Shard::swapped).
+    Swap(SegmentId),
     /// Shard 0 has a new cluster state: hand it to every shard's [`Shard::image`](super::Shard::image), this one
     /// included, and report each shard's completion with [`Shard::image_applied`](super::Shard::image_applied).
     Publish(Arc<MetadataImage>),

@@ -33,6 +33,20 @@ pub(super) enum IoContext {
     Delete {
         slot: u32,
     },
+    /// Part of a compaction round.
+    Compact {
+        slot: u32,
+    },
+}
+
+impl IoContext {
+    /// The partition that must not be deleted under the operation.
+    fn holds(&self) -> Option<u32> {
+        match self {
+            IoContext::Log { slot, .. } | IoContext::Compact { slot } => Some(*slot),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +77,7 @@ impl IoTable {
 
 impl Shard {
     pub(super) fn issue(&mut self, context: IoContext, op: IoOp, effects: &mut Vec<Effect>) {
-        if let IoContext::Log { slot, .. } = context {
+        if let Some(slot) = context.holds() {
             self.partitions.op_issued(slot);
         }
         let again =
@@ -78,7 +92,7 @@ impl Shard {
     pub fn io_done(&mut self, now: Now, id: IoId, done: IoDone, effects: &mut Vec<Effect>) {
         self.mono = now.mono;
         let issued = self.io.under_way.remove(&id.0).expect("a completion belongs to an operation under way");
-        if let IoContext::Log { slot, .. } = issued.context {
+        if let Some(slot) = issued.context.holds() {
             self.partitions.op_done(slot);
         }
         if matches!(issued.context, IoContext::Log { purpose: Purpose::Delete, .. }) {
@@ -87,14 +101,15 @@ impl Shard {
         match done {
             IoDone::Failed(reason) => self.io_failed(issued.context, reason, effects),
             IoDone::DiskFull => self.io_refused(now, issued, effects),
-            done => self.io_succeeded(issued.context, done, effects),
+            done => self.io_succeeded(now, issued.context, done, effects),
         }
         self.delete_finished(effects);
         self.answer_woken(effects);
     }
 
-    fn io_succeeded(&mut self, context: IoContext, done: IoDone, effects: &mut Vec<Effect>) {
+    fn io_succeeded(&mut self, now: Now, context: IoContext, done: IoDone, effects: &mut Vec<Effect>) {
         match (context, done) {
+            (IoContext::Compact { slot }, done) => self.compact_done(now, slot, done, effects),
             (IoContext::Log { slot, purpose }, _) => {
                 let moved = self.with_log(slot, effects, |log, out| log.done(purpose, out));
                 if moved == Some(true) {
@@ -122,6 +137,7 @@ impl Shard {
                 ..
             } => {}
             IoContext::Delete { slot } => self.partitions.deleted(slot),
+            IoContext::Compact { slot } => self.compact_failed(slot, &reason, effects),
             IoContext::CommitFile { .. } => self.commit.create_failed(),
             IoContext::Log { .. } | IoContext::Commit | IoContext::Checkpoint { .. } => {
                 self.fail(reason, effects)
@@ -142,6 +158,7 @@ impl Shard {
             (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
+            (IoContext::Compact { .. }, _) => self.compact_refused(now),
             (IoContext::Commit, _) => {
                 self.fail(
                     "the commit log's own space is gone: the disk lost blocks it had given".to_owned(),
@@ -170,6 +187,7 @@ impl Shard {
         self.counters.checkpoints += 1;
         self.trims_written(effects);
         self.starts_covered();
+        self.finished_covered();
         self.reclaim_done(age);
         if self.stop == Stop::Checkpointing {
             self.stop = Stop::Stopped;
@@ -179,6 +197,7 @@ impl Shard {
     fn checkpoint_refused(&mut self, age: Option<u64>) {
         self.trims.refused();
         self.retention.refused();
+        self.compaction.refused();
         self.reclaim_refused(age);
         if self.stop == Stop::Checkpointing {
             // Without a clean checkpoint the next start replays and scans; nothing is lost.

@@ -11,6 +11,7 @@
 //! Limits: what is not durable yet is bounded by the bytes the server admits; memory for tails by `cache_bytes` beyond
 //! that; waiting fetches by the requests the server lets a connection have in progress.
 
+mod compact;
 mod control;
 mod effect;
 mod fetch;
@@ -38,6 +39,8 @@ use crate::group::{Coordinator, GroupLimits};
 use crate::log::{LogEffects, LogLimits, PartitionLog, RecoveredLog};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
+use compact::Compaction;
+pub use compact::CompactionConfig;
 use control::ControllerSeat;
 pub use effect::{Effect, IoId, IoRequest};
 use fetch::FetchWaits;
@@ -62,6 +65,7 @@ pub struct ShardConfig {
     pub cache_bytes: usize,
     pub groups: GroupLimits,
     pub retention: RetentionConfig,
+    pub compaction: CompactionConfig,
     /// From the kernel's entropy, or the simulator's seed.
     pub seed: u64,
 }
@@ -94,6 +98,7 @@ pub struct Shard {
     reclaim: Reclaim,
     trims: Trims,
     retention: Retention,
+    compaction: Compaction,
     controller: Option<ControllerSeat>,
     groups: GroupSeats,
     /// Partitions in the order their chunks went to disk: where memory is taken back first.
@@ -144,6 +149,7 @@ impl Shard {
             reclaim: Reclaim::default(),
             trims: Trims::default(),
             retention: Retention::new(config.retention),
+            compaction: Compaction::new(config.compaction, config.seed),
             controller,
             groups: GroupSeats::new(config.groups.clone(), config.seed),
             evictable: VecDeque::new(),
@@ -226,6 +232,8 @@ impl Shard {
         self.free_memory();
         self.retry_full_disk(now, effects);
         self.advance_stop(effects);
+        // Last: it may put a segment in another's place, and nothing may plan to read the old one after that.
+        self.turn_compaction(now, effects);
     }
 
     /// When [`Shard::turn`] must be called even if nothing comes in.
@@ -233,7 +241,8 @@ impl Shard {
     pub fn next_deadline(&self) -> MonoNanos {
         // Neither coordinators nor retention decide anything once the shard stops or has failed.
         let decides = self.stop == Stop::Running && self.failed.is_none();
-        let own = self.groups.next_deadline().min(self.retention.next_deadline());
+        let own = self.groups.next_deadline();
+        let own = own.min(self.retention.next_deadline()).min(self.compaction.next_deadline());
         let own = if decides { own } else { MonoNanos::NEVER };
         self.fetch.next_deadline().min(self.io.next_retry()).min(own)
     }

@@ -103,6 +103,7 @@ impl Shard {
             self.reclaim.state = State::Releasing { age: age.0, todo, running: Vec::new() };
         } else if self.trims.want_checkpoint()
             || self.retention.wants_checkpoint()
+            || self.compaction.wants_checkpoint()
             || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT
         {
             self.reclaim.state = State::Checkpointing;
@@ -114,6 +115,7 @@ impl Shard {
         self.reclaim.direct_bytes = 0;
         self.trims.begin();
         self.cover_starts();
+        self.cover_finished();
         let bytes = self.checkpoint(replay_from, false);
         self.issue(IoContext::Checkpoint { age }, IoOp::WriteCheckpoint { bytes }, effects);
     }

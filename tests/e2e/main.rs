@@ -5,6 +5,7 @@
 //! expectations are known to be Kafka's.
 
 mod commands;
+mod compaction;
 mod consume;
 mod disk;
 mod produce;

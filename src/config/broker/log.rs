@@ -50,24 +50,25 @@ pub(super) const ROWS: &[Setting] = &[
         .each_of(&["compact", "delete"])
         .dynamic()
         .acts(),
-    Setting::boolean("log.cleaner.enable", "true", "Whether topics with cleanup.policy=compact are compacted."),
+    Setting::boolean("log.cleaner.enable", "true", "Whether topics with cleanup.policy=compact are compacted.").acts(),
     Setting::int("log.cleaner.threads", "1", 0, "Threads that compact; here every shard compacts its own.").dynamic(),
     Setting::double(
         "log.cleaner.io.max.bytes.per.second",
         "1.7976931348623157E308",
         (0.0, f64::MAX),
-        "Bytes a second that compaction may read and write.",
+        "Bytes a second that compaction may read and write; 134217728 on each shard at most.",
     )
-    .dynamic(),
-    Setting::long("log.cleaner.dedupe.buffer.size", "134217728", 0, "Memory for compaction's map of keys.").dynamic(),
+    .dynamic()
+    .acts(),
+    Setting::long("log.cleaner.dedupe.buffer.size", "134217728", 0, "Memory for compaction's maps of keys, over all shards.").dynamic().acts(),
     Setting::int("log.cleaner.io.buffer.size", "524288", 0, "Memory for compaction's reads and writes.").dynamic(),
     Setting::double("log.cleaner.io.buffer.load.factor", "0.9", (0.0, 1.0), "How full compaction's map of keys may get.")
         .dynamic(),
-    Setting::long("log.cleaner.backoff.ms", "15000", 0, "Pause of compaction when nothing needs it.").dynamic(),
-    Setting::double("log.cleaner.min.cleanable.ratio", "0.5", (0.0, 1.0), "Default of min.cleanable.dirty.ratio.").dynamic(),
-    Setting::long("log.cleaner.delete.retention.ms", "86400000", 0, "Default of the topics' delete.retention.ms.").dynamic(),
-    Setting::long("log.cleaner.min.compaction.lag.ms", "0", 0, "Default of the topics' min.compaction.lag.ms.").dynamic(),
-    Setting::long("log.cleaner.max.compaction.lag.ms", NEVER, 1, "Default of the topics' max.compaction.lag.ms.").dynamic(),
+    Setting::long("log.cleaner.backoff.ms", "15000", 0, "Pause of compaction when nothing needs it.").dynamic().acts(),
+    Setting::double("log.cleaner.min.cleanable.ratio", "0.5", (0.0, 1.0), "Default of min.cleanable.dirty.ratio.").dynamic().acts(),
+    Setting::long("log.cleaner.delete.retention.ms", "86400000", 0, "Default of the topics' delete.retention.ms.").dynamic().acts(),
+    Setting::long("log.cleaner.min.compaction.lag.ms", "0", 0, "Default of the topics' min.compaction.lag.ms.").dynamic().acts(),
+    Setting::long("log.cleaner.max.compaction.lag.ms", NEVER, 1, "Default of the topics' max.compaction.lag.ms.").dynamic().acts(),
     Setting::int("log.index.size.max.bytes", "10485760", 4, "Default of the topics' segment.index.bytes.").dynamic(),
     Setting::int("log.index.interval.bytes", "4096", 0, "Default of the topics' index.interval.bytes.").dynamic().acts(),
     Setting::long(

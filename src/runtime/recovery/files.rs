@@ -50,6 +50,18 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<Offset>, RecoveryError> {
     numbers(folder, "log", |stem| stem.parse().ok().map(Offset))
 }
 
+/// Removes what compaction had not put in its place.
+pub(super) fn remove_leftovers(folder: &Path) -> Result<(), RecoveryError> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for base in numbers(folder, "cleaned", |stem| stem.parse().ok().map(Offset))? {
+        let path = segment_file(folder, base, "cleaned");
+        fs::remove_file(&path).map_err(at(&path))?;
+    }
+    Ok(())
+}
+
 fn numbers<T: Ord>(
     folder: &Path,
     extension: &str,

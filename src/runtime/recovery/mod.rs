@@ -72,12 +72,14 @@ impl Recovery<'_> {
         let folders = self.commit_folders()?;
         let mut snapshots = newest_snapshots(&folders);
         let mut files = SegmentFiles::new(self.data_dir);
-        let mut claims = self.replay(&folders, &mut files, |id| id == TopicPartition::METADATA)?;
+        let mut claims =
+            self.replay(&folders, &snapshots, &mut files, |id| id == TopicPartition::METADATA)?;
         let metadata =
             self.recover_partition(TopicPartition::METADATA, &mut snapshots, &claims, &mut files)?;
         let controller = self.fold_metadata(&metadata)?;
         let image = controller.image();
-        claims.extend(self.replay(&folders, &mut files, |id| image.topics_by_id.contains_key(&id.topic))?);
+        let known = |id: TopicPartition| image.topics_by_id.contains_key(&id.topic);
+        claims.extend(self.replay(&folders, &snapshots, &mut files, known)?);
         self.set_orphans_aside(&image)?;
         let mut shards: Vec<Vec<(TopicPartition, RecoveredLog)>> =
             vec![Vec::new(); usize::from(image.shards)];
@@ -161,10 +163,12 @@ impl Recovery<'_> {
     }
 
     /// Writes the entries of chosen partitions into their segments; returns, per partition, below which offset records
-    /// were known to be durable.
+    /// were known to be durable. Segments before the one a checkpoint begins with are synced as they are, and may have
+    /// been compacted or deleted since: nothing is written into them.
     fn replay(
         &self,
         folders: &[CommitFolder],
+        snapshots: &BTreeMap<TopicPartition, PartitionSnapshot>,
         files: &mut SegmentFiles,
         wanted: impl Fn(TopicPartition) -> bool,
     ) -> Result<BTreeMap<TopicPartition, Offset>, RecoveryError> {
@@ -181,7 +185,10 @@ impl Recovery<'_> {
                 for entry in
                     group.entries().map_while(Result::ok).filter(|entry| wanted(entry.header.partition))
                 {
-                    files.write(&entry)?;
+                    let known = snapshots.get(&entry.header.partition);
+                    if known.is_none_or(|known| entry.header.segment_base >= known.segment_base) {
+                        files.write(&entry)?;
+                    }
                     let claim = claims.entry(entry.header.partition).or_insert(entry.header.flushed);
                     *claim = (*claim).max(entry.header.flushed);
                 }

@@ -33,6 +33,7 @@ pub(super) fn recover(
     claim: Offset,
     files: &mut SegmentFiles,
 ) -> Result<RecoveredLog, RecoveryError> {
+    files::remove_leftovers(folder)?;
     let bases = files::segments(folder)?;
     let Some(first) = bases.first().copied() else { return Ok(without_files(id, snapshot, claim)) };
     let start = Beginning::of(&bases, snapshot);
@@ -53,7 +54,11 @@ pub(super) fn recover(
             set_aside(folder, id, &bases[at_index..], log.log_end)?;
             break;
         }
-        scan_segment(folder, id, *base, position, &mut log, files)?;
+        // Compaction leaves gaps, but never in the last segment.
+        let gaps = at_index + 1 < bases.len();
+        scan_segment(folder, *base, position, gaps, &mut log, &mut |end| {
+            files.cut(SegmentId { partition: id, base: *base }, end)
+        })?;
         position = 0;
     }
     if log.log_end < claim {
@@ -148,11 +153,11 @@ fn sealed_segment(folder: &Path, base: Offset) -> Result<RecoveredSegment, Recov
 /// Follows the batches of one segment from `position`, where the batch at the log's present end begins.
 fn scan_segment(
     folder: &Path,
-    id: TopicPartition,
     base: Offset,
     position: u64,
+    gaps: bool,
     log: &mut RecoveredLog,
-    files: &mut SegmentFiles,
+    cut: &mut dyn FnMut(u64) -> Result<(), RecoveryError>,
 ) -> Result<(), RecoveryError> {
     let path = segment_file(folder, base, "log");
     let length = fs::metadata(&path).map_err(at(&path))?.len();
@@ -163,7 +168,10 @@ fn scan_segment(
     index.truncate(base, log.log_end);
     let mut scan = Scan::open(&path, position)?;
     let mut expected = log.log_end;
-    while let Some((header, at_position, batch)) = scan.next(|header| header.base_offset == expected)? {
+    let follows = |header: &BatchHeader, expected: Offset| {
+        header.base_offset == expected || gaps && header.base_offset > expected
+    };
+    while let Some((header, at_position, batch)) = scan.next(|header| follows(header, expected))? {
         if batch_crc(&batch) != header.crc {
             scan.end = at_position;
             break;
@@ -183,7 +191,7 @@ fn scan_segment(
     }
     log.log_end = expected;
     if scan.end < length {
-        files.cut(SegmentId { partition: id, base }, scan.end)?;
+        cut(scan.end)?;
     }
     let begun = first_timestamp(&path)?;
     log.segments.push(RecoveredSegment { base, size: scan.end, index, begun });

@@ -1,0 +1,280 @@
+//! Compaction: of each key the latest record stays, and so does its offset. A round looks at the keys of the part that was
+//! never compacted ([`note_keys`]), then writes every finished segment up to there anew without what is superseded
+//! ([`clean_batch`]); a segment is replaced as a whole or not at all.
+//!
+//! Which segments: finished ones that a checkpoint counts as synced, so that recovery writes nothing into them any more,
+//! and whose records are older than `min.compaction.lag.ms`. When: once `min.cleanable.dirty.ratio` of them was never
+//! compacted, or something waits longer than `max.compaction.lag.ms`.
+//!
+//! What stays of a segment always ends with its last batch, empty if need be: a reader of any offset finds a batch that
+//! ends at or beyond it. Tombstones stay for `delete.retention.ms` from their first round on (KIP-534); records without a
+//! key go, as in Kafka; control batches stay.
+//!
+//! Not done: segments are not merged, so a compacted log keeps as many files as it ever had segments.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use crate::base::io::SegmentId;
+use crate::base::keys::KeyOffsets;
+use crate::base::{Offset, TimestampMs};
+use crate::config::topic::TopicSettings;
+use crate::record::{self, BatchError, BatchHeader, Rewritten, batch_crc};
+
+use super::index::SparseIndex;
+use super::partition::PartitionLog;
+use super::tail::Tail;
+
+/// A segment to be looked at: its file holds `size` bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToCompact {
+    pub segment: SegmentId,
+    pub size: u64,
+}
+
+/// What a round would work on.
+#[derive(Clone, Debug)]
+pub struct Dirt {
+    /// In order, from the log's start; the first `clean` of them were compacted before.
+    pub segments: Vec<ToCompact>,
+    pub clean: usize,
+    /// Share that was never compacted, in thousandths.
+    pub ratio: u64,
+    /// Something waits for longer than it may.
+    pub overdue: bool,
+}
+
+impl Dirt {
+    /// Whether a round is worth its work.
+    #[must_use]
+    pub fn is_due(&self, settings: &TopicSettings) -> bool {
+        self.clean < self.segments.len()
+            && (self.overdue || self.ratio >= u64::from(settings.min_cleanable_dirty_permille))
+    }
+}
+
+impl PartitionLog {
+    /// What could be compacted: `from` is where the last round ended, `covered` the segment in which recovery would begin.
+    #[must_use]
+    pub fn dirt(&self, wall: TimestampMs, from: Offset, covered: Offset, settings: &TopicSettings) -> Dirt {
+        let mut dirt = Dirt { segments: Vec::new(), clean: 0, ratio: 0, overdue: false };
+        let (mut dirty_bytes, mut bytes) = (0, 0);
+        for (at, sealed) in self.sealed.iter().enumerate() {
+            let end = self.end_of_sealed(at);
+            let newest = sealed.max_timestamp.map_or(TimestampMs(0), |(newest, _)| newest);
+            let age = u64::try_from(wall.0.saturating_sub(newest.0)).unwrap_or(0);
+            let is_finished = end <= covered && end <= self.flushed_offset();
+            if !is_finished || settings.min_compaction_lag_ms > 0 && age < settings.min_compaction_lag_ms {
+                break;
+            }
+            if end <= self.log_start {
+                continue;
+            }
+            bytes += sealed.size;
+            if end <= from {
+                dirt.clean += 1;
+            } else {
+                dirty_bytes += sealed.size;
+                dirt.overdue |= age > settings.max_compaction_lag_ms;
+            }
+            dirt.segments.push(ToCompact { segment: sealed.id, size: sealed.size });
+        }
+        dirt.ratio = (dirty_bytes * 1000).checked_div(bytes).unwrap_or(0);
+        dirt
+    }
+
+    /// A finished segment's file has been replaced: it is as long as `size` now, and memory holds nothing of it.
+    pub fn compacted(&mut self, segment: SegmentId, size: u64, index: SparseIndex) {
+        if let Some(sealed) = self.sealed.iter_mut().find(|sealed| sealed.id == segment) {
+            sealed.size = size;
+            sealed.tail = Tail::default();
+            sealed.max_timestamp = index.max_timestamp(segment.base);
+            sealed.index = Some(index);
+        }
+    }
+
+    /// The finished segment as it is now.
+    #[must_use]
+    pub fn finished(&self, segment: SegmentId) -> Option<ToCompact> {
+        let sealed = self.sealed.iter().find(|sealed| sealed.id == segment)?;
+        Some(ToCompact { segment, size: sealed.size })
+    }
+}
+
+/// Notes the keys of a batch; false when there is no room for them: the round ends before it.
+pub fn note_keys(keys: &mut KeyOffsets, batch: &[u8]) -> Result<bool, BatchError> {
+    let header = checked(batch)?;
+    if header.is_control() || header.last_offset() < keys.from() {
+        keys.looked_to(header.last_offset().plus(1));
+        return Ok(true);
+    }
+    if !keys.has_room_for(usize::try_from(header.records_count).unwrap_or(0)) {
+        return Ok(false);
+    }
+    record::records(batch, |header, record| {
+        if let Some(key) = record.key {
+            keys.note(key, record.offset(header));
+        }
+        true
+    })?;
+    keys.looked_to(header.last_offset().plus(1));
+    Ok(true)
+}
+
+/// How a round goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct CleanRules<'a> {
+    pub keys: &'a KeyOffsets,
+    pub now: TimestampMs,
+    pub delete_retention_ms: u64,
+}
+
+/// What stays of a batch; `None` if nothing does. The last batch of a segment stays in any case.
+pub fn clean_batch<'a>(
+    rules: &CleanRules<'_>,
+    batch: &'a [u8],
+    is_last: bool,
+) -> Result<Option<Cow<'a, [u8]>>, BatchError> {
+    let header = checked(batch)?;
+    if header.is_control() || header.base_offset >= rules.keys.to() {
+        return Ok(Some(Cow::Borrowed(batch)));
+    }
+    if header.records_count == 0 {
+        return Ok(is_last.then_some(Cow::Borrowed(batch)));
+    }
+    let horizon = header.delete_horizon();
+    let is_past = horizon.is_some_and(|horizon| rules.now >= horizon);
+    let tombstones = Cell::new(false);
+    let keep = |offset: Offset, record: &record::Record<'_>| {
+        let stays = offset >= rules.keys.to()
+            || record.key.is_some_and(|key| {
+                !rules.keys.is_superseded(key, offset) && !(is_past && record.value.is_none())
+            });
+        tombstones.set(tombstones.get() || stays && record.value.is_none());
+        stays
+    };
+    let rewritten = record::rewrite(batch, horizon, keep)?;
+    let rewritten = if tombstones.get() && horizon.is_none() {
+        let retention = i64::try_from(rules.delete_retention_ms).unwrap_or(i64::MAX);
+        record::rewrite(batch, Some(TimestampMs(rules.now.0.saturating_add(retention))), keep)?
+    } else {
+        rewritten
+    };
+    Ok(match rewritten {
+        Rewritten::Same => Some(Cow::Borrowed(batch)),
+        Rewritten::Changed { batch, records } => (records > 0 || is_last).then_some(Cow::Owned(batch)),
+    })
+}
+
+fn checked(batch: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = BatchHeader::parse(batch)?;
+    match batch_crc(batch) {
+        computed if computed == header.crc => Ok(header),
+        computed => Err(BatchError::Crc { claimed: header.crc, computed }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::base::LeaderEpoch;
+    use crate::base::rng::Rng;
+    use crate::record::{BatchBuilder, Codec, records};
+
+    use super::*;
+
+    const NOW: TimestampMs = TimestampMs(1_800_000_000_000);
+
+    /// A log of batches over few keys, and what each key's latest record is.
+    fn log(rng: &mut Rng, batches: usize) -> (Vec<Vec<u8>>, BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)>) {
+        let (mut log, mut latest, mut offset) = (Vec::new(), BTreeMap::new(), 0);
+        for _ in 0..batches {
+            let codec = Codec::ALL[usize::try_from(rng.below(5)).expect("small")];
+            let mut builder = BatchBuilder::new(TimestampMs(NOW.0 - 1000))
+                .codec(codec)
+                .placed(Offset(offset), LeaderEpoch(0));
+            for _ in 0..1 + rng.below(6) {
+                let key = rng.below(20).to_string().into_bytes();
+                let value = (rng.below(4) > 0).then(|| rng.next_u64().to_string().into_bytes());
+                builder.append(Some(&key), value.as_deref());
+                latest.insert(key, (offset, value));
+                offset += 1;
+            }
+            log.push(builder.finish().expect("a batch"));
+        }
+        (log, latest)
+    }
+
+    fn clean(log: &[Vec<u8>], keys: &KeyOffsets, now: TimestampMs) -> Vec<Vec<u8>> {
+        let rules = CleanRules { keys, now, delete_retention_ms: 5000 };
+        let last = log.len() - 1;
+        let each = log.iter().enumerate().filter_map(|(at, batch)| {
+            clean_batch(&rules, batch, at == last).expect("sound").map(Cow::into_owned)
+        });
+        each.collect()
+    }
+
+    fn contents(log: &[Vec<u8>]) -> Vec<(i64, Vec<u8>, Option<Vec<u8>>)> {
+        let mut contents = Vec::new();
+        for batch in log {
+            records(batch, |header, record| {
+                let (key, value) = (record.key.expect("a key"), record.value);
+                contents.push((record.offset(header).0, key.to_vec(), value.map(<[u8]>::to_vec)));
+                true
+            })
+            .expect("sound");
+        }
+        contents
+    }
+
+    #[test]
+    fn the_latest_of_each_key_stays_and_nothing_else() {
+        for seed in 0..200 {
+            let mut rng = Rng::seeded(seed);
+            let (before, latest) = log(&mut rng, 40);
+            let mut keys = KeyOffsets::new(Offset(0), 1000, [seed, 1]);
+            assert!(before.iter().all(|batch| note_keys(&mut keys, batch).expect("sound")));
+            let after = clean(&before, &keys, NOW);
+            let mut want: Vec<_> =
+                latest.iter().map(|(key, (offset, value))| (*offset, key.clone(), value.clone())).collect();
+            want.sort();
+            assert_eq!(contents(&after), want, "seed {seed}");
+            let end = |log: &[Vec<u8>]| {
+                log.last().and_then(|it| BatchHeader::parse(it).ok()).map(|it| it.last_offset())
+            };
+            assert_eq!(end(&after), end(&before));
+            // Once more changes nothing until the tombstones' time is over.
+            assert_eq!(clean(&after, &keys, TimestampMs(NOW.0 + 4999)), after);
+            let later = clean(&after, &keys, TimestampMs(NOW.0 + 5000));
+            want.retain(|(.., value)| value.is_some());
+            assert_eq!(contents(&later), want, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_full_map_ends_the_round_where_it_is_full() {
+        let mut rng = Rng::seeded(3);
+        let (before, _) = log(&mut rng, 40);
+        let mut keys = KeyOffsets::new(Offset(0), 16, [1, 2]);
+        let fitted = before.iter().take_while(|batch| note_keys(&mut keys, batch).expect("sound")).count();
+        assert!((1..30).contains(&fitted));
+        let (part, rest) = before.split_at(fitted);
+        let to = BatchHeader::parse(&rest[0]).expect("sound").base_offset;
+        assert_eq!(keys.to(), to);
+        let after = clean(&before, &keys, NOW);
+        let untouched: Vec<_> = contents(&after).into_iter().filter(|(offset, ..)| *offset >= to.0).collect();
+        assert_eq!(untouched, contents(rest));
+        assert!(contents(&after).len() - untouched.len() < contents(part).len());
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let (mut log, _) = log(&mut Rng::seeded(1), 1);
+        let mut keys = KeyOffsets::new(Offset(0), 8, [1, 2]);
+        *log[0].last_mut().expect("bytes") ^= 1;
+        assert!(matches!(note_keys(&mut keys, &log[0]), Err(BatchError::Crc { .. })));
+        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0 };
+        assert!(matches!(clean_batch(&rules, &log[0], true), Err(BatchError::Crc { .. })));
+    }
+}
