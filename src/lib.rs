@@ -58,6 +58,11 @@
 //! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
 //! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on.
 //!
+//! Compaction writes a finished segment anew beside the old one and puts it in its place with one rename, while nobody reads
+//! from it: a crash finds either. Only segments before the one the checkpoint begins with are touched, and recovery replays
+//! nothing into those. Its reading and writing is the one thing done by a thread besides the shards' own, at the lowest
+//! priority and within a budget: it would hold up the shard's blocking calls.
+//!
 //! The first failed write or sync ends the process (exit code 74); nothing after it is acknowledged. Below a reserve of free
 //! space producers are refused with a retriable error, and all else goes on; a disk that is full all the same refuses appends
 //! and tries again what it had refused, and keeps room for the checkpoint that lets retention free some.

@@ -252,6 +252,7 @@ impl Default for Config {
 }
 
 /// Kafka's default is no limit; a disk shared with producers wants one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
 fn bytes_per_second(written: &str) -> u64 {
     const MAX: f64 = 134_217_728.0;
     written.parse::<f64>().unwrap_or(MAX).clamp(1.0, MAX) as u64

@@ -382,6 +382,7 @@ pub struct TopicSettings {
 }
 
 /// Of a share from 0 to 1.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
 fn permille(text: &str) -> u32 {
     let share: f64 = text.parse().unwrap_or(1.0);
     (share.clamp(0.0, 1.0) * 1000.0) as u32

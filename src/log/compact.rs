@@ -148,7 +148,7 @@ pub fn clean_batch<'a>(
     let keep = |offset: Offset, record: &record::Record<'_>| {
         let stays = offset >= rules.keys.to()
             || record.key.is_some_and(|key| {
-                !rules.keys.is_superseded(key, offset) && !(is_past && record.value.is_none())
+                !(rules.keys.is_superseded(key, offset) || is_past && record.value.is_none())
             });
         tombstones.set(tombstones.get() || stays && record.value.is_none());
         stays
@@ -186,9 +186,12 @@ mod tests {
 
     const NOW: TimestampMs = TimestampMs(1_800_000_000_000);
 
-    /// A log of batches over few keys, and what each key's latest record is.
-    fn log(rng: &mut Rng, batches: usize) -> (Vec<Vec<u8>>, BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)>) {
-        let (mut log, mut latest, mut offset) = (Vec::new(), BTreeMap::new(), 0);
+    /// Of each key the offset and value of its latest record.
+    type Latest = BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)>;
+
+    /// A log of batches over few keys, and what must stay of it.
+    fn log(rng: &mut Rng, batches: usize) -> (Vec<Vec<u8>>, Latest) {
+        let (mut log, mut latest, mut offset) = (Vec::new(), Latest::new(), 0);
         for _ in 0..batches {
             let codec = Codec::ALL[usize::try_from(rng.below(5)).expect("small")];
             let mut builder = BatchBuilder::new(TimestampMs(NOW.0 - 1000))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::base::io::{Cleaned, IoDone, IoOp, SegmentId};
 use crate::base::keys::KeyOffsets;
 use crate::base::{MonoNanos, Now, Offset};
-use crate::log::SparseIndex;
+use crate::log::{Dirt, SparseIndex};
 
 use super::io::IoContext;
 use super::{Effect, Shard, Stop};
@@ -136,7 +136,7 @@ impl Shard {
 
     /// Looks for the partition with the largest share of what was never compacted.
     fn begin_round(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let mut best: Option<(u64, u32, Vec<(SegmentId, u64)>)> = None;
+        let mut best: Option<(u32, Dirt)> = None;
         let mut uncovered = false;
         for slot in self.partitions.slots() {
             let Some(partition) = self.partitions.get(slot) else { continue };
@@ -150,16 +150,16 @@ impl Shard {
                 continue;
             }
             if dirt.is_due(&partition.settings) {
-                if best.as_ref().is_none_or(|(ratio, ..)| dirt.ratio > *ratio) {
-                    let dirty = dirt.segments.iter().skip(dirt.clean);
-                    best = Some((dirt.ratio, slot, dirty.map(|it| (it.segment, it.size)).collect()));
+                if best.as_ref().is_none_or(|(_, best)| dirt.ratio > best.ratio) {
+                    best = Some((slot, dirt));
                 }
             } else {
                 uncovered |= look(partition.log.snapshot().segment_base).is_due(&partition.settings);
             }
         }
         self.compaction.wants_checkpoint |= uncovered && best.is_none();
-        let Some((_, slot, segments)) = best else { return };
+        let Some((slot, dirt)) = best else { return };
+        let segments = dirt.segments.iter().skip(dirt.clean).map(|it| (it.segment, it.size)).collect();
         let from = self.compaction.partitions.get(&slot).copied().unwrap_or_default().to;
         let keys = KeyOffsets::new(from, self.compaction.config.keys_max, self.compaction.seeds);
         self.compaction.round = Some(Round {

@@ -53,7 +53,7 @@ impl Model {
             let mut written = Vec::new();
             for _ in 0..1 + self.random() % 4 {
                 let key = format!("key-{}", self.random() % KEYS);
-                let value = (self.random() % 10 > 0).then(|| self.value());
+                let value = (!self.random().is_multiple_of(10)).then(|| self.value());
                 batch.append(Some(key.as_bytes()), value.as_deref().map(str::as_bytes));
                 written.push((key, value));
             }

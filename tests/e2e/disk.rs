@@ -64,7 +64,7 @@ fn fill(wire: &mut Wire, mut end: Offset) -> Offset {
 fn producers_are_refused_while_the_reserve_is_touched() {
     let mut server = Server::start();
     let topic = topic_name("reserve");
-    server.create_topic(&topic, 1, &[("retention.ms", "-1")]);
+    server.create_topic(&topic, 1, &[]);
     assert_eq!(Wire::to(&server, &topic, 0).append(batch(&["before"])), Offset(0));
     server.stop();
     server.start_again(&["--shards", "2", "--set", "ringmain.disk.reserve.bytes=4611686018427387904"]);
@@ -90,7 +90,7 @@ fn a_full_disk_is_survived() {
     let settings = ["--shards", "2", "--set", "log.retention.check.interval.ms=100"];
     let mut server = Server::start_in(&data, &settings);
     let topic = topic_name("full");
-    server.create_topic(&topic, 1, &[("retention.ms", "-1"), ("segment.bytes", "8388608")]);
+    server.create_topic(&topic, 1, &[("segment.bytes", "8388608")]);
     let mut wire = Wire::to(&server, &topic, 0);
     let end = fill(&mut wire, Offset(0));
     assert!(end > Offset(100), "only {end} records went in");

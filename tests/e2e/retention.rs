@@ -10,8 +10,6 @@ use super::server::{Server, topic_name, wait_until};
 use super::wire::{Limits, Wire, batch, headers};
 
 const SETTINGS: [&str; 4] = ["--shards", "2", "--set", "log.retention.check.interval.ms=50"];
-/// The tests' records carry timestamps of long ago.
-const FOREVER: (&str, &str) = ("retention.ms", "-1");
 const SEGMENT: (&str, &str) = ("segment.bytes", "1048576");
 
 /// Writes so many batches of 60 kB, a record each.
@@ -56,7 +54,7 @@ fn start(server: &Server, topic: &str) -> Offset {
 fn a_log_keeps_to_its_size() {
     let mut server = Server::start_with(&SETTINGS);
     let topic = topic_name("by-size");
-    server.create_topic(&topic, 1, &[SEGMENT, ("retention.bytes", "3000000"), FOREVER]);
+    server.create_topic(&topic, 1, &[SEGMENT, ("retention.bytes", "3000000")]);
     let end = fill(&server, &topic, 200);
     wait_until("the oldest segments are gone", || segments(&server).len() <= 4);
     let begin = start(&server, &topic);
@@ -98,7 +96,7 @@ fn a_log_whose_records_are_all_old_is_empty_and_its_offsets_go_on() {
 fn retention_can_be_killed_anywhere() {
     let mut server = Server::start_with(&SETTINGS);
     let topic = topic_name("killed");
-    server.create_topic(&topic, 1, &[SEGMENT, ("retention.bytes", "1000000"), FOREVER]);
+    server.create_topic(&topic, 1, &[SEGMENT, ("retention.bytes", "1000000")]);
     let mut end = Offset(0);
     for round in 0..8 {
         let written = fill(&server, &topic, 40 + round * 3);
@@ -119,7 +117,7 @@ fn retention_can_be_killed_anywhere() {
 fn deleted_records_give_their_space_back() {
     let server = Server::start_with(&SETTINGS);
     let topic = topic_name("space");
-    server.create_topic(&topic, 1, &[SEGMENT, FOREVER]);
+    server.create_topic(&topic, 1, &[SEGMENT]);
     let end = fill(&server, &topic, 100);
     let before = segments(&server).len();
     assert!(before > 4);
@@ -135,7 +133,7 @@ fn deleted_records_give_their_space_back() {
 fn what_is_to_be_kept_is_kept() {
     let server = Server::start_with(&SETTINGS);
     let (kept, compacted) = (topic_name("kept"), topic_name("compacted"));
-    server.create_topic(&kept, 1, &[SEGMENT, ("retention.ms", "-1")]);
+    server.create_topic(&kept, 1, &[SEGMENT]);
     let limits = [SEGMENT, ("cleanup.policy", "compact"), ("retention.ms", "1"), ("retention.bytes", "1")];
     server.create_topic(&compacted, 1, &limits);
     fill(&server, &kept, 40);

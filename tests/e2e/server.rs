@@ -73,6 +73,8 @@ impl Server {
             .arg(self.data_directory())
             // Small commit files: a test writes little, and many servers start at once.
             .args(["--set", "ringmain.commit.file.bytes=4194304"])
+            // The tests' records carry timestamps of long ago.
+            .args(["--set", "log.retention.ms=-1"])
             .args(args)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor is free"))
