@@ -34,7 +34,9 @@ pub use partition::{
     ToLog,
 };
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
-pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, scan_for_batch, scan_for_offset, scan_for_time};
+pub use read::{
+    DiskRead, ReadLimits, ReadPlan, Scan, end_of_empty, scan_for_batch, scan_for_offset, scan_for_time,
+};
 pub use segment::{LogOp, Purpose};
 pub use snapshot::PartitionSnapshot;
 pub use tail::Allocate;

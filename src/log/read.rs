@@ -243,6 +243,20 @@ pub fn scan_for_batch(bytes: &[u8], last_offset: Offset) -> Scan {
     scan_for(bytes, |header| header.last_offset() >= last_offset)
 }
 
+/// If these whole batches have no records at all, as compaction may leave them: where the next one would begin.
+#[must_use]
+pub fn end_of_empty(bytes: &[u8]) -> Option<Offset> {
+    let (mut at, mut end) = (0, None);
+    while let At::Batch(header) = batch_at(bytes, at) {
+        if header.records_count > 0 {
+            return None;
+        }
+        end = Some(header.last_offset().plus(1));
+        at += header.total_bytes();
+    }
+    end
+}
+
 fn scan_for(bytes: &[u8], wanted: impl Fn(&BatchHeader) -> bool) -> Scan {
     let mut at = 0;
     loop {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::base::hash::IdMap;
 use crate::base::io::{IoOp, SegmentId};
 use crate::base::{BLOCK_BYTES, ChunkSlice, MonoNanos, Now, Offset, Payload, block_ceil, block_floor};
-use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, scan_for_offset};
+use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, end_of_empty, scan_for_offset};
 
 use super::io::IoContext;
 use super::request::{
@@ -221,8 +221,11 @@ impl Shard {
         match scan_for_offset(window, state.offset, &state.limits) {
             Scan::Found { from, to } if from == to => self.cold_done(reader, Ok(Vec::new()), effects),
             Scan::Found { from, to } => {
-                let piece = bytes.slice(skip + from..skip + to);
-                self.cold_done(reader, Ok(vec![Payload::Chunk(piece)]), effects);
+                let piece = Payload::Chunk(bytes.slice(skip + from..skip + to));
+                match end_of_empty(window.get(from..to).unwrap_or(&[])) {
+                    None => self.cold_done(reader, Ok(vec![piece]), effects),
+                    Some(next) => self.read_beyond(reader, state, next, piece, effects),
+                }
             }
             Scan::More { skip: further, bytes } => self.read_further(reader, state, further, bytes, effects),
             Scan::End => self.cold_done(reader, Ok(Vec::new()), effects),
@@ -400,6 +403,36 @@ impl Shard {
         self.counters.cold_read_bytes += length as u64;
         let op = IoOp::ReadSegment { segment: at.segment, position, length: length.max(BLOCK_BYTES) };
         self.issue(IoContext::Read { reader }, op, effects);
+    }
+
+    /// All that was found has no records: some clients take an answer without any for one that was cut too short
+    /// (librdkafka asks for twice as much each time, and fails in the end). So what follows is read as well, if something
+    /// does.
+    fn read_beyond(
+        &mut self,
+        reader: u64,
+        state: Reader,
+        next: Offset,
+        empty: Payload,
+        effects: &mut Vec<Effect>,
+    ) {
+        let state = Reader { offset: next, ..state };
+        let plan = self.partitions.get(state.slot).map(|partition| partition.log.read(next, &state.limits));
+        match plan {
+            Some(ReadPlan::Disk(at)) => self.issue_read(reader, Reader { at: cap(at), ..state }, effects),
+            Some(ReadPlan::Memory(pieces)) => {
+                let pieces = pieces.into_iter().map(Payload::Chunk).collect();
+                self.cold_done(reader, Ok(pieces), effects);
+            }
+            Some(ReadPlan::Index(segment)) => {
+                let at = DiskRead { segment, position: 0, bytes: 0, end: 0 };
+                self.fetch.readers.insert(reader, Reader { at, ..state });
+                self.issue(IoContext::Read { reader }, IoOp::ReadIndex { segment }, effects);
+            }
+            Some(ReadPlan::Empty | ReadPlan::OutOfRange) | None => {
+                self.cold_done(reader, Ok(vec![empty]), effects);
+            }
+        }
     }
 
     fn read_further(
