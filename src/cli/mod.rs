@@ -4,7 +4,9 @@
 //! when it could not do what was asked. Nothing below this module sees an argument: the server gets a resolved
 //! [`Config`](crate::config::Config).
 
+mod cluster;
 mod completions;
+mod config;
 mod consume;
 pub mod exit;
 mod format;
@@ -37,6 +39,10 @@ enum Command {
     Topic(topic::TopicArgs),
     /// List and describe consumer groups, move their offsets, delete them.
     Group(group::GroupArgs),
+    /// Show and change settings of topics, show those of brokers.
+    Config(config::ConfigArgs),
+    /// Show the cluster: its brokers, and what they can do.
+    Cluster(cluster::ClusterArgs),
     /// Write records from standard input.
     Produce(produce::ProduceArgs),
     /// Write records to standard output.
@@ -51,6 +57,8 @@ impl Command {
             Command::Serve(args) => serve::run(args),
             Command::Topic(args) => topic::run(args),
             Command::Group(args) => group::run(args),
+            Command::Config(args) => config::run(args),
+            Command::Cluster(args) => cluster::run(args),
             Command::Produce(args) => produce::run(args),
             Command::Consume(args) => consume::run(args),
             Command::Completions(args) => completions::run(&args),

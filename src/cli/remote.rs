@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 
-use crate::client::{ClientError, Cluster, ConnectionOptions};
+use crate::client::{Admin, ClientError, Cluster, ConfigEntry, ConnectionOptions};
 
 use super::exit::Failure;
 
@@ -38,6 +39,26 @@ impl RemoteArgs {
 
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
+    }
+}
+
+/// How a command that asks once answers: a table for people, `--json` for programs.
+#[derive(Args, Debug)]
+pub struct OutputArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+impl OutputArgs {
+    pub fn admin(&self) -> Result<Admin, Failure> {
+        Ok(Admin::new(self.remote.connect()?, self.remote.request_timeout()))
+    }
+
+    pub fn say(&self, people: &str, programs: &Value) -> Result<(), Failure> {
+        if self.json { print(&format!("{programs}\n")) } else { print(people) }
     }
 }
 
@@ -96,6 +117,15 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A setting's value as it is printed.
+pub fn shown(config: &ConfigEntry) -> &str {
+    if config.is_sensitive { "(hidden)" } else { config.value.as_deref().unwrap_or("") }
+}
+
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// `KEY=VALUE`, as clap parses it.

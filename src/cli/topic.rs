@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::client::{Admin, ClientError, ConfigEntry, NewTopic, TopicView};
+use crate::client::{ClientError, ConfigEntry, NewTopic, TopicView};
 use crate::protocol::ErrorCode;
 
 use super::exit::Failure;
-use super::remote::{RemoteArgs, key_value, print, table};
+use super::remote::{OutputArgs, counted, key_value, shown, table};
 
 /// How long a freshly created topic may take to have leaders everywhere.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -96,25 +96,6 @@ struct DeleteArgs {
     if_exists: bool,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-#[derive(Args, Debug)]
-struct OutputArgs {
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    remote: RemoteArgs,
-}
-
-impl OutputArgs {
-    fn admin(&self) -> Result<Admin, Failure> {
-        Ok(Admin::new(self.remote.connect()?, self.remote.request_timeout()))
-    }
-
-    fn say(&self, people: &str, programs: &Value) -> Result<(), Failure> {
-        if self.json { print(&format!("{programs}\n")) } else { print(people) }
-    }
 }
 
 pub fn run(args: TopicArgs) -> Result<(), Failure> {
@@ -286,12 +267,4 @@ fn is(error: &ClientError, code: ErrorCode) -> bool {
 
 fn replication_factor(topic: &TopicView) -> usize {
     topic.partitions.first().map_or(0, |partition| partition.replicas.len())
-}
-
-fn shown(config: &ConfigEntry) -> &str {
-    if config.is_sensitive { "(hidden)" } else { config.value.as_deref().unwrap_or("") }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

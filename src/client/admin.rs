@@ -1,18 +1,21 @@
 //! Topics and their configs.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::base::TopicId;
+use crate::base::{NodeId, TopicId};
+use crate::protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey};
 use crate::protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
 use crate::protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use crate::protocol::messages::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ApiVersionsRequest, ApiVersionsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
 };
 use crate::protocol::{ApiKey, ErrorCode, Message};
 
@@ -20,8 +23,9 @@ use super::cluster::{Cluster, TopicView};
 use super::connection::Answer;
 use super::error::{ClientError, check_code};
 
-/// Kafka's resource type of a topic in config requests.
+/// Kafka's resource types in config requests.
 const RESOURCE_TOPIC: i8 = 2;
+const RESOURCE_BROKER: i8 = 4;
 /// Kafka's operations on a config.
 const OP_SET: i8 = 0;
 const OP_DELETE: i8 = 1;
@@ -52,7 +56,39 @@ pub struct CreatedTopic {
     pub replication_factor: i16,
 }
 
-/// One setting of a topic.
+/// What has settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigResource<'a> {
+    Topic(&'a str),
+    Broker(NodeId),
+}
+
+impl ConfigResource<'_> {
+    fn kind(self) -> i8 {
+        match self {
+            ConfigResource::Topic(_) => RESOURCE_TOPIC,
+            ConfigResource::Broker(_) => RESOURCE_BROKER,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            ConfigResource::Topic(name) => name.to_owned(),
+            ConfigResource::Broker(node) => node.0.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigResource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigResource::Topic(name) => write!(f, "topic {name}"),
+            ConfigResource::Broker(node) => write!(f, "broker {}", node.0),
+        }
+    }
+}
+
+/// One setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
     pub name: String,
@@ -62,6 +98,34 @@ pub struct ConfigEntry {
     /// Set for this topic, not for the broker.
     pub is_topic_override: bool,
     pub is_sensitive: bool,
+    pub is_read_only: bool,
+    /// Where the value comes from.
+    pub source: &'static str,
+    /// One that says nothing if it was not asked for.
+    pub documentation: Option<String>,
+}
+
+/// Kafka's config sources, by number.
+fn source(number: i8) -> &'static str {
+    match number {
+        1 => "topic",
+        2 => "broker",
+        3 => "cluster",
+        4 => "file",
+        SOURCE_DEFAULT => "default",
+        7 => "client-metrics",
+        8 => "group",
+        _ => "unknown",
+    }
+}
+
+/// What a cluster can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Key, lowest and highest version.
+    pub apis: Vec<(i16, i16, i16)>,
+    /// Finalized features and their levels.
+    pub features: Vec<(String, i16)>,
 }
 
 /// Administers a cluster.
@@ -156,18 +220,31 @@ impl Admin {
 
     /// A topic's settings, in order of name.
     pub fn topic_configs(&mut self, name: &str) -> Result<Vec<ConfigEntry>, ClientError> {
+        self.configs(ConfigResource::Topic(name), false)
+    }
+
+    /// All settings, in order of name.
+    pub fn configs(
+        &mut self,
+        resource: ConfigResource<'_>,
+        include_documentation: bool,
+    ) -> Result<Vec<ConfigEntry>, ClientError> {
         let request = DescribeConfigsRequest {
             resources: vec![DescribeConfigsResource {
-                resource_type: RESOURCE_TOPIC,
-                resource_name: name.into(),
+                resource_type: resource.kind(),
+                resource_name: resource.name().into(),
                 configuration_keys: None,
             }],
+            include_documentation,
             ..Default::default()
         };
-        let answer = self.cluster.ask_any(&request)?;
+        let answer = match resource {
+            ConfigResource::Topic(_) => self.cluster.ask_any(&request)?,
+            ConfigResource::Broker(node) => self.cluster.ask(node, &request)?,
+        };
         let response: DescribeConfigsResponse<'_> = answer.decode()?;
         let result = response.results.first().ok_or_else(|| missing(ApiKey::DescribeConfigs))?;
-        check_code(result.error_code, result.error_message.as_deref(), || subject(name))?;
+        check_code(result.error_code, result.error_message.as_deref(), || resource.to_string())?;
         let mut entries: Vec<ConfigEntry> = result
             .configs
             .iter()
@@ -177,6 +254,9 @@ impl Admin {
                 is_default: config.config_source == SOURCE_DEFAULT,
                 is_topic_override: config.config_source == SOURCE_TOPIC,
                 is_sensitive: config.is_sensitive,
+                is_read_only: config.read_only,
+                source: source(config.config_source),
+                documentation: config.documentation.as_deref().map(str::to_owned),
             })
             .collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -189,22 +269,50 @@ impl Admin {
         name: &str,
         changes: &[(String, Option<String>)],
     ) -> Result<(), ClientError> {
+        self.alter_configs(ConfigResource::Topic(name), changes, false)
+    }
+
+    /// Sets configs, and removes those without a value; all of them or none. With `validate_only` it is only said whether
+    /// that could be done.
+    pub fn alter_configs(
+        &mut self,
+        of: ConfigResource<'_>,
+        changes: &[(String, Option<String>)],
+        validate_only: bool,
+    ) -> Result<(), ClientError> {
         let config = |(key, value): &(String, Option<String>)| AlterableConfig {
             name: key.clone().into(),
             config_operation: if value.is_some() { OP_SET } else { OP_DELETE },
             value: value.clone().map(Into::into),
         };
         let resource = AlterConfigsResource {
-            resource_type: RESOURCE_TOPIC,
-            resource_name: name.into(),
+            resource_type: of.kind(),
+            resource_name: of.name().into(),
             configs: changes.iter().map(config).collect(),
         };
-        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
         self.at_controller(&request, |answer| {
             let response: IncrementalAlterConfigsResponse<'_> = answer.decode()?;
             let result = response.responses.first();
             let result = result.ok_or_else(|| missing(ApiKey::IncrementalAlterConfigs))?;
-            check_code(result.error_code, result.error_message.as_deref(), || subject(name))
+            check_code(result.error_code, result.error_message.as_deref(), || of.to_string())
+        })
+    }
+
+    /// The APIs the cluster serves, each with its lowest and highest version, and its features with their levels.
+    pub fn served(&mut self) -> Result<Served, ClientError> {
+        let request = ApiVersionsRequest {
+            client_software_name: "ringmain".into(),
+            client_software_version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let answer = self.cluster.ask_any(&request)?;
+        let response: ApiVersionsResponse<'_> = answer.decode()?;
+        check_code(response.error_code, None, || "the broker's APIs".to_owned())?;
+        let api = |it: &ApiVersion| (it.api_key, it.min_version, it.max_version);
+        let feature = |it: &FinalizedFeatureKey<'_>| (it.name.clone().into_owned(), it.max_version_level);
+        Ok(Served {
+            apis: response.api_keys.iter().map(api).collect(),
+            features: response.finalized_features.iter().map(feature).collect(),
         })
     }
 

@@ -20,7 +20,7 @@ mod groups;
 mod partitioner;
 mod producer;
 
-pub use admin::{Admin, ConfigEntry, CreatedTopic, NewTopic};
+pub use admin::{Admin, ConfigEntry, ConfigResource, CreatedTopic, NewTopic, Served};
 pub use cluster::{Broker, Cluster, PartitionView, TopicView};
 pub use connection::{Answer, Connection, ConnectionOptions};
 pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, FetchedBatch, OutOfRange, Position};

@@ -76,6 +76,53 @@ fn topics_are_created_listed_described_and_deleted() {
 }
 
 #[test]
+fn settings_are_shown_and_changed() {
+    let server = Server::start();
+    let topic = topic_name("settings");
+    let topic = topic.as_str();
+    output(&server, &["topic", "create", topic, "--config", "retention.ms=5000"], "");
+    fn of<'a>(topic: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        [&["config"], more, &["--topic", topic]].concat()
+    }
+    let get = output(&server, &of(topic, &["get"]), "");
+    assert!(get.lines().any(|line| line.split_whitespace().eq(["retention.ms", "5000", "topic"])), "{get}");
+    assert!(!get.contains("segment.bytes"));
+    let all = json(&output(&server, &of(topic, &["get", "--all", "--json"]), ""));
+    assert!(all.as_array().is_some_and(|all| all.len() > 20));
+    let set = ["set", "retention.ms=6000", "cleanup.policy=compact"];
+    assert!(output(&server, &of(topic, &[&set[..], &["--dry-run"]].concat()), "").contains("nothing is"));
+    let one = || output(&server, &of(topic, &["get", "retention.ms", "--json"]), "");
+    assert_eq!(json(&one())[0]["value"], "5000", "a dry run changes nothing");
+    output(&server, &of(topic, &set), "");
+    assert_eq!((&json(&one())[0]["value"], &json(&one())[0]["source"]), (&"6000".into(), &"topic".into()));
+    output(&server, &of(topic, &["set", "--delete", "retention.ms"]), "");
+    assert_ne!(json(&one())[0]["source"], "topic");
+    assert!(complaint(&server, &of(topic, &["set", "retention.ms=soon"]), 1).contains("INVALID_CONFIG"));
+    assert!(complaint(&server, &of(topic, &["get", "no.such"]), 1).contains("has no setting no.such"));
+
+    let broker = output(&server, &["config", "get", "--broker", "--explain"], "");
+    assert!(broker.contains("log.retention.ms") && broker.contains("Default of the topics'"), "{broker}");
+    assert!(complaint(&server, &["config", "get", "--broker", "77"], 1).contains("no broker 77"));
+    complaint(&server, &["config", "get"], 64);
+}
+
+#[test]
+fn the_cluster_is_described() {
+    let server = Server::start();
+    let topic = topic_name("cluster");
+    server.create_topic(&topic, 3, &[]);
+    let info = json(&output(&server, &["cluster", "info", "--json"], ""));
+    assert_eq!((&info["topics"], &info["partitions"]), (&1.into(), &3.into()));
+    assert_eq!(info["features"]["group.version"], 1);
+    let leads = info["nodes"].as_array().expect("nodes").iter().map(|node| node["leads"].as_u64());
+    assert_eq!(leads.sum::<Option<u64>>(), Some(3));
+    let fetch = info["apis"].as_array().expect("apis").iter().find(|api| api["name"] == "Fetch");
+    assert_eq!(fetch.expect("served")["max_version"], 18);
+    let shown = output(&server, &["cluster", "info", "--apis"], "");
+    assert!(shown.contains(server.address()) && shown.contains("Produce"), "{shown}");
+}
+
+#[test]
 fn lines_go_in_and_come_out() {
     let server = Server::start();
     let topic = topic_name("lines");

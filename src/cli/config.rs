@@ -1,0 +1,133 @@
+//! `ringmain config get|set`.
+
+use clap::{ArgGroup, Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::base::NodeId;
+use crate::client::{Admin, ConfigEntry, ConfigResource};
+
+use super::exit::Failure;
+use super::remote::{OutputArgs, counted, key_value, shown, table};
+
+#[derive(Args, Debug)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum ConfigCommand {
+    /// Show settings: those somebody set, or those named.
+    Get(GetArgs),
+    /// Change settings of a topic, all of them or none.
+    Set(SetArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("resource").required(true).args(["topic", "broker"])))]
+struct GetArgs {
+    /// Settings to show, by Kafka's names
+    #[arg(value_name = "KEY")]
+    keys: Vec<String>,
+    /// Of this topic
+    #[arg(long, value_name = "NAME")]
+    topic: Option<String>,
+    /// Of this broker; without a number, of any
+    #[arg(long, value_name = "NODE", num_args = 0..=1, default_missing_value = "-1", allow_negative_numbers = true)]
+    broker: Option<i32>,
+    /// Show settings that nobody set, too
+    #[arg(long)]
+    all: bool,
+    /// Say what each setting means
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+struct SetArgs {
+    /// New values, by Kafka's names
+    #[arg(value_name = "KEY=VALUE", value_parser = key_value, required_unless_present = "delete")]
+    set: Vec<(String, String)>,
+    /// A setting to go back to its default; repeat for more
+    #[arg(long, value_name = "KEY")]
+    delete: Vec<String>,
+    /// Of this topic
+    #[arg(long, value_name = "NAME")]
+    topic: String,
+    /// Only say whether it could be done: a shorter retention deletes records soon after
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub fn run(args: ConfigArgs) -> Result<(), Failure> {
+    match args.command {
+        ConfigCommand::Get(args) => get(&args),
+        ConfigCommand::Set(args) => set(&args),
+    }
+}
+
+fn get(args: &GetArgs) -> Result<(), Failure> {
+    let mut admin = args.output.admin()?;
+    let resource = match (&args.topic, args.broker) {
+        (Some(topic), _) => ConfigResource::Topic(topic),
+        (None, node) => ConfigResource::Broker(broker(&admin, node.unwrap_or(-1))?),
+    };
+    let mut configs = admin.configs(resource, args.explain)?;
+    if let Some(unknown) = args.keys.iter().find(|key| !configs.iter().any(|config| config.name == **key)) {
+        return Err(Failure::failed(format!("{resource} has no setting {unknown}")));
+    }
+    configs.retain(|config| match args.keys.is_empty() {
+        true => args.all || !config.is_default,
+        false => args.keys.contains(&config.name),
+    });
+    args.output.say(&listing(&configs, args.explain), &Value::Array(configs.iter().map(entry).collect()))
+}
+
+fn set(args: &SetArgs) -> Result<(), Failure> {
+    let mut admin = args.output.admin()?;
+    let set = args.set.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+    let changes: Vec<_> = set.chain(args.delete.iter().map(|key| (key.clone(), None))).collect();
+    admin.alter_configs(ConfigResource::Topic(&args.topic), &changes, args.dry_run)?;
+    let what = counted(changes.len(), "setting");
+    let people = match args.dry_run {
+        true => format!("{what} of topic {} could be changed; nothing is.\n", args.topic),
+        false => format!("Changed {what} of topic {}.\n", args.topic),
+    };
+    let names: Vec<&str> = changes.iter().map(|(key, _)| key.as_str()).collect();
+    args.output.say(&people, &json!({ "topic": args.topic, "changed": !args.dry_run, "settings": names }))
+}
+
+/// The broker with this number; any for -1.
+fn broker(admin: &Admin, node: i32) -> Result<NodeId, Failure> {
+    let mut brokers = admin.cluster().brokers().iter().map(|broker| broker.node);
+    let found = if node == -1 { brokers.next() } else { brokers.find(|candidate| candidate.0 == node) };
+    found.ok_or_else(|| Failure::failed(format!("the cluster has no broker {node}")))
+}
+
+fn listing(configs: &[ConfigEntry], explain: bool) -> String {
+    let row = |config: &ConfigEntry| {
+        let mut row = vec![config.name.clone(), shown(config).to_owned(), config.source.to_owned()];
+        if explain {
+            row.push(config.documentation.clone().unwrap_or_default());
+        }
+        row
+    };
+    let heading = ["SETTING", "VALUE", "FROM", "MEANING"];
+    let columns = if explain { 4 } else { 3 };
+    table(&heading[..columns], &configs.iter().map(row).collect::<Vec<_>>())
+}
+
+fn entry(config: &ConfigEntry) -> Value {
+    json!({
+        "name": config.name,
+        "value": config.value,
+        "source": config.source,
+        "read_only": config.is_read_only,
+        "sensitive": config.is_sensitive,
+        "documentation": config.documentation,
+    })
+}
