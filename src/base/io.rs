@@ -37,7 +37,7 @@ pub enum IoOp {
     /// Read the whole `.index` and `.timeindex` of a sealed segment; missing files read as empty. Answer:
     /// [`IoDone::Index`].
     ReadIndex { segment: SegmentId },
-    /// Close and remove the segment's files.
+    /// Close and remove the segment's files; in the background, in pieces that leave the disk to others.
     DeleteSegment { segment: SegmentId },
     /// Compaction: read the segments in order (each with its length) and note the keys of their records, until the map is
     /// full. In the background. Answer: [`IoDone::Keys`].

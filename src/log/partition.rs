@@ -393,6 +393,12 @@ impl PartitionLog {
         self.draining.is_empty() && self.active.size == 0 && self.unflushed.is_empty()
     }
 
+    /// The segment in which recovery would begin, were a checkpoint made now.
+    #[must_use]
+    pub fn recovery_base(&self) -> Offset {
+        self.scan_start().0
+    }
+
     /// Where recovery must begin scanning: segment, position and base offset of a batch with everything below synced.
     pub(super) fn scan_start(&self) -> (Offset, u64, Offset) {
         let segment = self.draining.front().unwrap_or(&self.active);

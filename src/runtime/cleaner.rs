@@ -1,5 +1,8 @@
-//! Compaction's reading and writing: an ordinary thread per shard on the shard's core, at the lowest priority, begun when
-//! there is first something to do.
+//! Compaction's reading and writing, and deleting segments: an ordinary thread per shard on the shard's core, at the lowest
+//! priority, begun when there is first something to do.
+//!
+//! A file is deleted in pieces: freeing many blocks at once keeps the file system's locks, and with `discard` the device,
+//! from everybody else for as long as it takes.
 //!
 //! Through the page cache, which it tells to forget what it has read and written: rounds are rare, and the data's readers
 //! go past the cache. Paced: [`STEP_BYTES`] at a time, with pauses that keep it to its budget.
@@ -19,10 +22,17 @@ use crate::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader};
 
 const STEP_BYTES: u64 = 1024 * 1024;
+/// A file that is deleted gets shorter by this much at a time, and then there is a pause: up to 1 GB/s.
+const FREE_BYTES: u64 = 2 * 1024 * 1024;
+const FREE_PAUSE: Duration = Duration::from_millis(2);
 /// Of offset index, as the topic setting's default.
 const INDEX_INTERVAL_BYTES: u64 = 4096;
 
 pub(super) enum Job {
+    /// The segment's `.log`; its other files go with it.
+    Delete {
+        path: PathBuf,
+    },
     Map {
         files: Vec<(PathBuf, u64)>,
         keys: KeyOffsets,
@@ -38,6 +48,7 @@ pub(super) enum Job {
 }
 
 pub(super) enum Answer {
+    Deleted,
     Keys(KeyOffsets),
     Cleaned(Option<Cleaned>),
 }
@@ -78,6 +89,7 @@ fn work(asked: &flume::Receiver<Asked>, bytes_per_second: u64) {
     while let Ok((job, answer)) = asked.recv() {
         let mut pace = Pace { bytes_per_second, bytes: 0, since: Instant::now() };
         let done = match job {
+            Job::Delete { path } => delete(&path).map(|()| Answer::Deleted),
             Job::Map { files, keys } => map(&files, keys, &mut pace).map(Answer::Keys),
             Job::Clean { base, path, length, keys, now, delete_retention_ms } => {
                 let rules = CleanRules { keys: &keys, now, delete_retention_ms };
@@ -87,6 +99,30 @@ fn work(asked: &flume::Receiver<Asked>, bytes_per_second: u64) {
         // The shard may have stopped.
         let _ = answer.send(done);
     }
+}
+
+/// From the first moment on, nobody takes the file for a segment any more: a crash leaves what the next start removes.
+fn delete(path: &Path) -> io::Result<()> {
+    let deleted = path.with_extension("deleted");
+    match fs::rename(path, &deleted) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed?,
+    }
+    for extension in ["index", "timeindex", "cleaned"] {
+        match fs::remove_file(path.with_extension(extension)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+    }
+    let file = File::options().write(true).open(&deleted)?;
+    let mut length = file.metadata()?.len();
+    while length > FREE_BYTES {
+        length -= FREE_BYTES;
+        file.set_len(length)?;
+        std::thread::sleep(FREE_PAUSE);
+    }
+    drop(file);
+    fs::remove_file(&deleted)
 }
 
 fn map(files: &[(PathBuf, u64)], mut keys: KeyOffsets, pace: &mut Pace) -> io::Result<KeyOffsets> {

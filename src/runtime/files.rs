@@ -131,8 +131,7 @@ impl Files {
             }
             IoOp::DeleteSegment { segment } => {
                 self.forget(|id| *id == segment);
-                let folder = partition_folder(&self.data, segment.partition);
-                blocking(move || remove_segment(&folder, segment)).await
+                self.clean(Job::Delete { path: self.log_file(segment) }).await
             }
             IoOp::MapKeys { segments, keys } => {
                 let file = |(segment, length): (SegmentId, u64)| (self.log_file(segment), length);
@@ -174,6 +173,7 @@ impl Files {
     async fn clean(&self, job: Job) -> io::Result<IoDone> {
         let answered = self.cleaner.borrow_mut().begin(job)?;
         match answered.recv_async().await {
+            Ok(Ok(Answer::Deleted)) => Ok(IoDone::Done),
             Ok(Ok(Answer::Keys(keys))) => Ok(IoDone::Keys(keys)),
             Ok(Ok(Answer::Cleaned(cleaned))) => Ok(IoDone::Cleaned(cleaned)),
             Ok(Err(error)) => Err(error),
@@ -415,13 +415,6 @@ impl From<Sendable> for IoDone {
 fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8]) -> io::Result<IoDone> {
     fs::write(segment_file(folder, segment.base, "index"), index)?;
     fs::write(segment_file(folder, segment.base, "timeindex"), time_index)?;
-    Ok(IoDone::Done)
-}
-
-fn remove_segment(folder: &Path, segment: SegmentId) -> io::Result<IoDone> {
-    for extension in ["log", "index", "timeindex", "cleaned"] {
-        absent_is_fine(fs::remove_file(segment_file(folder, segment.base, extension)))?;
-    }
     Ok(IoDone::Done)
 }
 

@@ -118,7 +118,7 @@ impl Shard {
         let slots = self.partitions.slots().into_iter();
         let compacted = slots.filter_map(|slot| {
             let partition = self.partitions.get(slot)?;
-            partition.settings.compact.then(|| (slot, partition.log.snapshot().segment_base))
+            partition.settings.compact.then(|| (slot, partition.log.recovery_base()))
         });
         self.compaction.covering = compacted.collect();
         self.compaction.wants_checkpoint = false;
@@ -154,7 +154,7 @@ impl Shard {
                     best = Some((slot, dirt));
                 }
             } else {
-                uncovered |= look(partition.log.snapshot().segment_base).is_due(&partition.settings);
+                uncovered |= look(partition.log.recovery_base()).is_due(&partition.settings);
             }
         }
         self.compaction.wants_checkpoint |= uncovered && best.is_none();
@@ -170,7 +170,7 @@ impl Shard {
             swap_at: MonoNanos(0),
             busy: true,
         });
-        self.issue(IoContext::Compact { slot }, IoOp::MapKeys { segments, keys }, effects);
+        self.issue(IoContext::Clean { slot }, IoOp::MapKeys { segments, keys }, effects);
     }
 
     /// Part of a round is done.
@@ -191,10 +191,10 @@ impl Shard {
                 self.clean_next(now, effects);
             }
             IoDone::Cleaned(Some(cleaned)) => {
+                // The next turn puts it in its place: only at its end is it sure that nobody plans to read the old one.
                 if let Some(segment) = round.todo.front().copied() {
                     round.ready = Some((segment, cleaned));
                 }
-                self.swap_if_quiet(now, effects);
             }
             IoDone::Cleaned(None) => {
                 round.todo.pop_front();
@@ -272,7 +272,7 @@ impl Shard {
             now: now.wall,
             delete_retention_ms: partition.settings.delete_retention_ms,
         };
-        self.issue(IoContext::Compact { slot }, op, effects);
+        self.issue(IoContext::Clean { slot }, op, effects);
     }
 
     fn swap_if_quiet(&mut self, now: Now, effects: &mut Vec<Effect>) {

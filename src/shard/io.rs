@@ -37,15 +37,26 @@ pub(super) enum IoContext {
     Compact {
         slot: u32,
     },
+    /// The long part of one: a stop does not wait for it.
+    Clean {
+        slot: u32,
+    },
 }
 
 impl IoContext {
     /// The partition that must not be deleted under the operation.
     fn holds(&self) -> Option<u32> {
         match self {
-            IoContext::Log { slot, .. } | IoContext::Compact { slot } => Some(*slot),
+            IoContext::Log { slot, .. } | IoContext::Compact { slot } | IoContext::Clean { slot } => {
+                Some(*slot)
+            }
             _ => None,
         }
+    }
+
+    /// Whether it may take long and be left unfinished: the next start finds nothing but a file to remove.
+    fn is_background(&self) -> bool {
+        matches!(self, IoContext::Clean { .. } | IoContext::Log { purpose: Purpose::Delete, .. })
     }
 }
 
@@ -66,8 +77,9 @@ struct Issued {
 }
 
 impl IoTable {
+    /// Whether nothing is under way that a stop must wait for.
     pub(super) fn is_empty(&self) -> bool {
-        self.under_way.is_empty() && self.refused.is_empty()
+        self.under_way.values().all(|issued| issued.context.is_background()) && self.refused.is_empty()
     }
 
     pub(super) fn next_retry(&self) -> MonoNanos {
@@ -109,7 +121,9 @@ impl Shard {
 
     fn io_succeeded(&mut self, now: Now, context: IoContext, done: IoDone, effects: &mut Vec<Effect>) {
         match (context, done) {
-            (IoContext::Compact { slot }, done) => self.compact_done(now, slot, done, effects),
+            (IoContext::Compact { slot } | IoContext::Clean { slot }, done) => {
+                self.compact_done(now, slot, done, effects)
+            }
             (IoContext::Log { slot, purpose }, _) => {
                 let moved = self.with_log(slot, effects, |log, out| log.done(purpose, out));
                 if moved == Some(true) {
@@ -137,7 +151,9 @@ impl Shard {
                 ..
             } => {}
             IoContext::Delete { slot } => self.partitions.deleted(slot),
-            IoContext::Compact { slot } => self.compact_failed(slot, &reason, effects),
+            IoContext::Compact { slot } | IoContext::Clean { slot } => {
+                self.compact_failed(slot, &reason, effects)
+            }
             IoContext::CommitFile { .. } => self.commit.create_failed(),
             IoContext::Log { .. } | IoContext::Commit | IoContext::Checkpoint { .. } => {
                 self.fail(reason, effects)
@@ -158,7 +174,7 @@ impl Shard {
             (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
-            (IoContext::Compact { .. }, _) => self.compact_refused(now),
+            (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
             (IoContext::Commit, _) => {
                 self.fail(
                     "the commit log's own space is gone: the disk lost blocks it had given".to_owned(),

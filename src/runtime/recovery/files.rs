@@ -50,14 +50,16 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<Offset>, RecoveryError> {
     numbers(folder, "log", |stem| stem.parse().ok().map(Offset))
 }
 
-/// Removes what compaction had not put in its place.
+/// Removes what compaction had not put in its place, and segments that were being deleted.
 pub(super) fn remove_leftovers(folder: &Path) -> Result<(), RecoveryError> {
     if !folder.exists() {
         return Ok(());
     }
-    for base in numbers(folder, "cleaned", |stem| stem.parse().ok().map(Offset))? {
-        let path = segment_file(folder, base, "cleaned");
-        fs::remove_file(&path).map_err(at(&path))?;
+    for extension in ["cleaned", "deleted"] {
+        for base in numbers(folder, extension, |stem| stem.parse().ok().map(Offset))? {
+            let path = segment_file(folder, base, extension);
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
     }
     Ok(())
 }
