@@ -229,10 +229,13 @@ def kcat_read(address, topic, partitions=PARTITIONS):
     return records_of(out)
 
 
+def java_command(name, installed="java"):
+    return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{HOME}/{installed}/lib/*", name]
+
+
 def java(name, *arguments, text=b""):
     """One of Kafka's own tools, by its class below org.apache.kafka.tools."""
-    command = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{HOME}/java/lib/*"]
-    return run([*command, f"org.apache.kafka.tools.{name}", *arguments], text)
+    return run([*java_command(f"org.apache.kafka.tools.{name}"), *arguments], text)
 
 
 def java_produce(address, topic, records, codec="none"):

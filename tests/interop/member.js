@@ -1,10 +1,11 @@
 // One member of a consumer group: prints `partition offset value` of each record. member.py says more.
-// usage: member.js CLIENT ADDRESS TOPIC GROUP
+// usage: member.js CLIENT ADDRESS TOPIC GROUP [SETTING=VALUE]...
 'use strict'
 
 const modules = process.env.NODE_MODULES
-const [client, address, topic, group] = process.argv.slice(2)
-const sessionTimeout = 6000
+const [client, address, topic, group, ...given] = process.argv.slice(2)
+const settings = Object.fromEntries(given.map(setting => setting.split('=')))
+const sessionTimeout = Number(settings['session.timeout.ms'] ?? 6000)
 
 async function kafkajs () {
   const { Kafka, logLevel } = require(`${modules}/kafkajs`)
@@ -21,7 +22,7 @@ async function kafkajs () {
 async function platformatic () {
   const { Consumer, stringDeserializers } = await import(`${modules}/@platformatic/kafka/dist/index.js`)
   const consumer = new Consumer({
-    clientId: 'interop', bootstrapBrokers: [address], groupId: group, deserializers: stringDeserializers,
+    clientId: 'interop', bootstrapBrokers: [address], groupId: group, groupInstanceId: settings['group.instance.id'], deserializers: stringDeserializers,
     sessionTimeout, rebalanceTimeout: sessionTimeout, heartbeatInterval: 500, maxWaitTime: 200, retries: 30
   })
   process.on('SIGTERM', () => consumer.close(true).then(() => process.exit(0)))

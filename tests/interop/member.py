@@ -47,13 +47,21 @@ def confluent(address, topic, group, settings):
         consumer.close()
 
 
-def kafka_python(address, topic, group, _settings):
+def of_python(settings):
+    """What kafka-python and aiokafka call the settings that every classic client has."""
+    return {
+        "session_timeout_ms": int(settings.get("session.timeout.ms", SESSION_MS)), "heartbeat_interval_ms": 500,
+        "group_instance_id": settings.get("group.instance.id"),
+    }  # fmt: skip
+
+
+def kafka_python(address, topic, group, settings):
     import kafka
     import kafka.errors
 
     consumer = kafka.KafkaConsumer(
         topic, bootstrap_servers=address, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
-        session_timeout_ms=SESSION_MS, heartbeat_interval_ms=500, max_poll_records=50,
+        max_poll_records=50, **of_python(settings),
     )  # fmt: skip
     try:
         while True:
@@ -68,14 +76,14 @@ def kafka_python(address, topic, group, _settings):
         consumer.close()
 
 
-def aiokafka(address, topic, group, _settings):
+def aiokafka(address, topic, group, settings):
     import aiokafka
     import aiokafka.errors
 
     async def consume():
         consumer = aiokafka.AIOKafkaConsumer(
             topic, bootstrap_servers=address, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
-            session_timeout_ms=SESSION_MS, heartbeat_interval_ms=500,
+            **of_python(settings),
         )  # fmt: skip
         stopping = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)

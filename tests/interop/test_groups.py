@@ -11,12 +11,11 @@ import time
 
 import confluent_kafka
 import pytest
-from clients import HERE, HOME, SECONDS, confluent_produce, create_topic, java, keyed_records
+from clients import HERE, HOME, SECONDS, confluent_produce, create_topic, java, java_command, keyed_records
 from confluent_kafka.admin import AdminClient
 from conftest import Server
 
 PARTITIONS = 6
-JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{HOME}/java/lib/*"]
 SESSION = "session.timeout.ms=6000"
 
 LINE = re.compile(r"(?:Partition:)?(\d+)\s+(?:Offset:)?(\d+)\s+value \d+ of \d+$")
@@ -30,28 +29,42 @@ MEMBERS = {
     "aiokafka": ("python", "aiokafka"),
     "kafkajs": ("node", "kafkajs"),
     "platformatic": ("node", "platformatic"),
+    "franz-go": ("go", "franz-go", "partition.assignment.strategy=cooperative-sticky"),
+    "franz-go-range": ("go", "franz-go", "partition.assignment.strategy=range"),
+    "sarama": ("go", "sarama"),
+    "kafka-go": ("go", "kafka-go"),
     "java": ("java", "group.protocol=classic", SESSION, "heartbeat.interval.ms=500"),
+    "java-3.9": ("java-3.9", SESSION, "heartbeat.interval.ms=500"),
     "java-consumer": ("java", "group.protocol=consumer"),
 }
+
+
+def console_consumer(installed, address, topic, group, settings):
+    property_, formatter = ("consumer-property", "property") if installed == "java-3.9" else ("command-property", "formatter-property")
+    settings = ["auto.commit.interval.ms=200", "auto.offset.reset=earliest", *settings]
+    shown = ["print.partition=true", "print.offset=true", "key.separator= "]
+    return [
+        *java_command("org.apache.kafka.tools.consumer.ConsoleConsumer", installed),
+        "--bootstrap-server", address, "--topic", topic, "--group", group,
+        *(part for it in settings for part in (f"--{property_}", it)),
+        *(part for it in shown for part in (f"--{formatter}", it)),
+    ]  # fmt: skip
 
 
 class Member:
     """A member's process and what it has processed."""
 
-    def __init__(self, kind, address, topic, group):
-        program, *settings = MEMBERS[kind]
+    def __init__(self, kind, address, topic, group, *more):
+        program, *settings = [*MEMBERS[kind], *more]
+        where = [address, topic, group]
         if program == "python":
-            command = [sys.executable, str(HERE / "member.py"), settings[0], address, topic, group, *settings[1:]]
+            command = [sys.executable, str(HERE / "member.py"), settings[0], *where, *settings[1:]]
         elif program == "node":
-            command = ["node", str(HERE / "member.js"), settings[0], address, topic, group]
+            command = ["node", str(HERE / "member.js"), settings[0], *where, *settings[1:]]
+        elif program == "go":
+            command = [str(HOME / "go" / "member"), settings[0], *where, *settings[1:]]
         else:
-            properties = ["auto.commit.interval.ms=200", "auto.offset.reset=earliest", *settings]
-            command = [
-                *JAVA, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", address, "--topic", topic,
-                "--group", group, "--formatter-property", "print.partition=true",
-                "--formatter-property", "print.offset=true", "--formatter-property", "key.separator= ",
-            ]  # fmt: skip
-            command += [part for it in properties for part in ("--command-property", it)]
+            command = console_consumer(program, *where, settings)
         environment = {**os.environ, "NODE_MODULES": f"{HOME}/node/node_modules"}
         self.errors = open(os.path.join(HOME, f"member-{os.getpid()}.log"), "ab")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, env=environment)
@@ -186,7 +199,9 @@ def test_live_group_changes_protocol_and_back(server, topic, members, kind):
     check_all_processed(server.address, topic, members)
 
 
-@pytest.mark.parametrize("kind", ["confluent", "java", "confluent-consumer"])
+@pytest.mark.parametrize("kind", [
+    "confluent", "confluent-consumer", "franz-go", "franz-go-range", "sarama", "kafka-go", "java", "java-3.9",
+])  # fmt: skip
 def test_group_goes_on_after_kills(topic, members, kind):
     # The server decides how long a member of the new protocol may be silent.
     times = {"min.session.timeout": 6000, "session.timeout": 6000, "min.heartbeat.interval": 1000, "heartbeat.interval": 1000}
