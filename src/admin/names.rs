@@ -2,7 +2,7 @@
 
 /// `None` for a key without a name here: it is labelled by its number.
 pub(super) fn api(key: usize) -> Option<&'static str> {
-    const NAMES: [(usize, &str); 47] = [
+    const NAMES: [(usize, &str); 51] = [
         (0, "produce"),
         (1, "fetch"),
         (2, "list_offsets"),
@@ -45,10 +45,14 @@ pub(super) fn api(key: usize) -> Option<&'static str> {
         (47, "offset_delete"),
         (48, "describe_client_quotas"),
         (49, "alter_client_quotas"),
+        (55, "describe_quorum"),
         (60, "describe_cluster"),
         (61, "describe_producers"),
         (68, "consumer_group_heartbeat"),
+        (69, "consumer_group_describe"),
         (71, "get_telemetry_subscriptions"),
+        (72, "push_telemetry"),
+        (74, "list_config_resources"),
         (75, "describe_topic_partitions"),
     ];
     NAMES.iter().find(|(known, _)| *known == key).map(|(_, name)| *name)

@@ -2,7 +2,7 @@
 //!
 //! Per-shard numbers carry the label `shard`. Latencies are merged over shards, because quantiles cannot be added.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write};
 
 use crate::base::ShardId;
@@ -14,7 +14,16 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 32] = [
+const COUNTERS: [Row; 35] = [
+    ("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |m| m.telemetry.pushes),
+    ("ringmain_client_telemetry_refused_total", "Sets of metrics from clients that were refused.", |m| {
+        m.telemetry.refused
+    }),
+    (
+        "ringmain_client_telemetry_values_dropped_total",
+        "Numbers from clients that were left out because there were too many.",
+        |m| m.telemetry.values_dropped,
+    ),
     ("ringmain_compactions_total", "Compaction rounds.", |m| m.log.compactions),
     (
         "ringmain_compactions_failed_total",
@@ -79,7 +88,8 @@ const COUNTERS: [Row; 32] = [
     ),
 ];
 
-const GAUGES: [Row; 11] = [
+const GAUGES: [Row; 12] = [
+    ("ringmain_client_telemetry_clients", "Clients that push metrics or may do so.", |m| m.telemetry.clients),
     ("ringmain_connections", "Open connections.", |m| m.gauges.connections),
     ("ringmain_partitions", "Partitions this shard owns.", |m| m.gauges.partitions),
     ("ringmain_fetch_waiters", "Fetches waiting for data.", |m| m.gauges.fetch_waiters),
@@ -170,6 +180,7 @@ pub(super) fn text(scraped: &[Scraped], process: &ProcessSample) -> String {
     let (name, help) = ("ringmain_stage_seconds", "Time that requests spend in each stage.");
     page.latencies(name, help, "stage", &STAGES, &shards);
     page.lag(&shards);
+    page.clients(&shards);
     page.text
 }
 
@@ -287,6 +298,27 @@ impl Page {
         }
     }
 
+    /// What clients have pushed. Their names and labels are labels here: a metric's name must not be a client's choice.
+    fn clients(&mut self, shards: &[(ShardId, &ShardMetrics)]) {
+        const CLIENT: &str = "ringmain_client_metric";
+        self.head(CLIENT, "gauge", "A metric that a client has pushed of itself (KIP-714).");
+        for it in shards.iter().flat_map(|(_, metrics)| &metrics.clients) {
+            let fixed = [
+                ("client_id", escaped(&it.client_id)),
+                ("client_instance_id", escaped(&it.instance)),
+                ("client_software", escaped(&it.software)),
+                ("name", escaped(&it.name)),
+            ];
+            let own =
+                it.labels.iter().map(|(name, value)| (format!("label_{}", label(name)), escaped(value)));
+            let own: BTreeMap<String, String> = own.collect();
+            let fixed = fixed.iter().map(|(name, value)| (*name, value as &dyn Display));
+            let own = own.iter().map(|(name, value)| (name.as_str(), value as &dyn Display));
+            let labels: Vec<(&str, &dyn Display)> = fixed.chain(own).collect();
+            self.line(CLIENT, &labels, it.value);
+        }
+    }
+
     fn process(&mut self, process: &ProcessSample) {
         let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
             self.head(name, kind, help);
@@ -297,6 +329,11 @@ impl Page {
         one("process_open_fds", "gauge", "Open file descriptors.", &process.open_fds);
         one("process_start_time_seconds", "gauge", "Unix time of the start.", &process.start_seconds);
     }
+}
+
+/// A text of a client's choice as the name of a label.
+fn label(text: &str) -> String {
+    text.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }).collect()
 }
 
 /// A text of a client's choice as a label value.
@@ -312,7 +349,7 @@ fn seconds(nanos: u64) -> f64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::base::metrics::{CommittedMetric, EndMetric};
+    use crate::base::metrics::{ClientMetric, CommittedMetric, EndMetric};
 
     use super::*;
 
@@ -324,6 +361,14 @@ mod tests {
         let (group, topic) = ("a\"b".into(), "t".into());
         metrics.committed.push(CommittedMetric { group, topic, partition: 3, offset: 5 });
         metrics.ends.push(EndMetric { topic: "t".into(), partition: 3, end: 9 });
+        metrics.clients.push(ClientMetric {
+            client_id: "c".into(),
+            instance: "i".into(),
+            software: "s".into(),
+            name: "org.a".into(),
+            labels: vec![("node.id".into(), "1\"".into())],
+            value: 2.5,
+        });
         [0, 18, 18, 99, -4].into_iter().for_each(|key| metrics.requests.note(key));
         let scraped = [Scraped { shard: ShardId(1), metrics: Some(metrics) }];
         let text = text(&scraped, &ProcessSample::default());
@@ -339,6 +384,8 @@ mod tests {
             "ringmain_request_seconds_sum{api=\"produce\"} 0.002\n",
             "ringmain_stage_seconds_count{stage=\"send\"} 0\n",
             "ringmain_group_committed_offset{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 5\n",
+            "ringmain_client_metric{client_id=\"c\",client_instance_id=\"i\",client_software=\"s\",name=\"org.a\",\
+             label_node_id=\"1\\\"\"} 2.5\n",
             "ringmain_group_lag_records{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 4\n",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");

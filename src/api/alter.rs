@@ -1,9 +1,12 @@
-//! What AlterConfigs and IncrementalAlterConfigs have in common: resources are judged one by one, topics by the
+//! What AlterConfigs and IncrementalAlterConfigs have in common: resources are judged one by one, by the
 //! controller, and answered in the order of the request.
 
 use std::collections::BTreeSet;
 
-use crate::controller::{ConfigChange, ControllerReply, ControllerRequest, TopicConfigs};
+use crate::base::NodeId;
+use crate::controller::{
+    ConfigChange, ConfigResource, ControllerReply, ControllerRequest, Resource, ResourceConfigs,
+};
 use crate::protocol::ErrorCode;
 
 use super::controller::ask;
@@ -13,8 +16,17 @@ use super::{Context, Step};
 /// Kafka's numbers for kinds of resources.
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
-pub(super) struct Resource {
+/// Why a resource is not described or altered.
+pub(super) struct Refusal {
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+pub(super) struct Asked {
     pub kind: i8,
     pub name: String,
     /// Or what is wrong with it before anybody looks at the resource.
@@ -31,29 +43,32 @@ pub(super) struct Outcome {
 
 pub(super) fn alter(
     context: &mut Context<'_>,
-    resources: Vec<Resource>,
+    asked: Vec<Asked>,
     validate_only: bool,
     then: impl FnOnce(Vec<Outcome>) -> Step + 'static,
 ) -> Step {
-    let repeated = repeated(&resources);
-    let mut topics = Vec::new();
-    let mut outcomes: Vec<(Outcome, bool)> = Vec::with_capacity(resources.len());
-    for Resource { kind, name, change } in resources {
-        let refusal = refuse(context, kind, &name, &repeated);
-        let (code, message, asked) = match (refusal, change) {
-            (Some((code, message)), _) => (code, Some(message), false),
-            (None, Err(message)) => (ErrorCode::InvalidRequest, Some(message), false),
-            (None, Ok(change)) => {
-                topics.push(TopicConfigs { name: name.clone(), change });
+    let repeated = repeated(&asked);
+    let mut resources = Vec::new();
+    let mut outcomes: Vec<(Outcome, bool)> = Vec::with_capacity(asked.len());
+    for Asked { kind, name, change } in asked {
+        let resource = match repeated.contains(&(kind, name.clone())) {
+            true => refuse("Each resource must appear at most once.".to_owned()),
+            false => resource(context, kind, &name),
+        };
+        let (code, message, is_asked) = match (resource, change) {
+            (Err(refusal), _) => (refusal.code, Some(refusal.message), false),
+            (Ok(_), Err(message)) => (ErrorCode::InvalidRequest, Some(message), false),
+            (Ok(resource), Ok(change)) => {
+                resources.push(ResourceConfigs { resource, change });
                 (ErrorCode::None, None, true)
             }
         };
-        outcomes.push((Outcome { kind, name, code, message }, asked));
+        outcomes.push((Outcome { kind, name, code, message }, is_asked));
     }
-    if topics.is_empty() {
+    if resources.is_empty() {
         return then(outcomes.into_iter().map(|(outcome, _)| outcome).collect());
     }
-    ask(ControllerRequest::AlterConfigs { topics, validate_only }, move |_, reply| {
+    ask(ControllerRequest::AlterConfigs { resources, validate_only }, move |_, reply| {
         let ControllerReply::AlterConfigs(results) = reply else {
             panic!("asked to alter configs, got {reply:?}")
         };
@@ -69,35 +84,54 @@ pub(super) fn alter(
     })
 }
 
-fn repeated(resources: &[Resource]) -> BTreeSet<(i8, String)> {
+fn repeated(resources: &[Asked]) -> BTreeSet<(i8, String)> {
     let mut seen = BTreeSet::new();
     let names = resources.iter().map(|resource| (resource.kind, resource.name.clone()));
     names.filter(|resource| !seen.insert(resource.clone())).collect()
 }
 
-/// What is wrong with a resource, whatever should become of it.
-fn refuse(
-    context: &Context<'_>,
-    kind: i8,
-    name: &str,
-    repeated: &BTreeSet<(i8, String)>,
-) -> Option<(ErrorCode, String)> {
-    if repeated.contains(&(kind, name.to_owned())) {
-        return Some((ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned()));
-    }
+/// What a request names, for altering.
+fn resource(context: &Context<'_>, kind: i8, name: &str) -> Result<ConfigResource, Refusal> {
     match kind {
-        TOPIC if context.image.topic(name).is_none() => {
-            Some((ErrorCode::UnknownTopicOrPartition, "The topic does not exist.".to_owned()))
-        }
-        TOPIC => None,
-        BROKER => {
-            let message =
-                "Cannot update broker configs dynamically: set them at start, with --set or --config.";
-            Some((ErrorCode::InvalidRequest, message.to_owned()))
-        }
-        other => {
-            let message = format!("Configs of resource type {other} cannot be altered.");
-            Some((ErrorCode::InvalidRequest, message))
-        }
+        TOPIC if context.image.topic(name).is_none() => Err(Refusal {
+            code: ErrorCode::UnknownTopicOrPartition,
+            message: "The topic does not exist.".to_owned(),
+        }),
+        TOPIC => Ok(ConfigResource::Topic(name.to_owned())),
+        BROKER_LOGGER => refuse("Log levels are set at start, with RINGMAIN_LOG.".to_owned()),
+        _ => other_resource(context, kind, name).map(ConfigResource::Other),
     }
+}
+
+/// What a request names besides topics and loggers. Any node id of the server names its one broker; the empty name means
+/// all brokers.
+pub(super) fn other_resource(context: &Context<'_>, kind: i8, name: &str) -> Result<Resource, Refusal> {
+    match kind {
+        BROKER if name.is_empty() => Ok(Resource::AllBrokers),
+        BROKER => check_node(context, name).map(|()| Resource::Broker(context.image.server)),
+        CLIENT_METRICS if name.is_empty() => {
+            refuse("Client metrics subscription name must not be empty".into())
+        }
+        CLIENT_METRICS => Ok(Resource::ClientMetrics(name.to_owned())),
+        GROUP if name.is_empty() => refuse("Group name must not be empty".into()),
+        GROUP => Ok(Resource::Group(name.to_owned())),
+        unknown => refuse(format!("Unsupported resource type: {unknown}")),
+    }
+}
+
+/// Whether `name` is a node id of this server.
+pub(super) fn check_node(context: &Context<'_>, name: &str) -> Result<(), Refusal> {
+    let Ok(node) = name.parse() else {
+        return refuse(format!("Broker id must be an integer, but it is: {name}"));
+    };
+    let server = context.image.server;
+    if NodeId(node).server() != server {
+        let own = NodeId::of_server(server);
+        return refuse(format!("Unexpected broker id, expected {own} or empty string, but received {name}"));
+    }
+    Ok(())
+}
+
+pub(super) fn refuse<T>(message: String) -> Result<T, Refusal> {
+    Err(Refusal { code: ErrorCode::InvalidRequest, message })
 }

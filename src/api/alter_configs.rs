@@ -1,7 +1,7 @@
 //! AlterConfigs (33), versions 0-2: replaces all configs of a resource. Deprecated in favour of
 //! IncrementalAlterConfigs, and still what some clients and consoles use.
 //!
-//! Not done: broker, logger, client-metrics and group resources.
+//! Topics, brokers (settings that can change while the server runs), client metrics and groups; not loggers.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::protocol::RequestHeader;
 use crate::protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
-use super::alter::{Resource, alter};
+use super::alter::{Asked, alter};
 use super::answer::{Answer, decode, error_message};
 use super::{ApiError, Context, Step};
 
@@ -21,7 +21,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         let configs = resource.configs.iter();
         let configs = configs.map(|it| (it.name.to_string(), it.value.as_ref().map(ToString::to_string)));
         let change = Ok(ConfigChange::Replace(configs.collect()));
-        Resource { kind: resource.resource_type, name: resource.resource_name.to_string(), change }
+        Asked { kind: resource.resource_type, name: resource.resource_name.to_string(), change }
     });
     Ok(alter(context, resources.collect(), request.validate_only, move |outcomes| {
         let responses = outcomes.iter().map(|outcome| AlterConfigsResourceResponse {

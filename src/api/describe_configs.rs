@@ -1,19 +1,21 @@
 //! DescribeConfigs (32), versions 1-4.
 //!
-//! Topics: every topic config Kafka has, as in force, with the places it comes from (the topic's own setting first, then
-//! the broker's under the broker's name). Brokers: every setting of this server; any node id of the server names it, and
-//! the empty name means the defaults shared by all brokers, of which there are none while brokers cannot be altered.
-//! An empty list of keys means all, as null does.
+//! Topics, client metrics and groups: every config Kafka has, as in force, with the places it comes from (the resource's own
+//! setting first, then the broker's under the broker's name). Brokers: every setting of this server; any node id of the
+//! server names it, and the empty name means what was changed for all brokers. An empty list of keys means all, as null
+//! does.
 //!
 //! - v3: types, and documentation when asked for (KIP-569). v4 is flexible.
 //!
-//! Not done: log levels (8), client metrics (16) and groups (32) are known but have no configs yet.
+//! Not done: log levels (8) are known but none are shown.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::base::NodeId;
-use crate::config::setting::{Described, Update};
-use crate::config::topic;
+use crate::config::setting::{Described, Origin, Update};
+use crate::config::{client_metrics, group, topic};
+use crate::controller::Resource;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
 use crate::protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -21,21 +23,9 @@ use crate::protocol::messages::describe_configs_response::{
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::{ErrorCode, RequestHeader};
 
+use super::alter::{BROKER, BROKER_LOGGER, Refusal, TOPIC, check_node, other_resource, refuse};
 use super::answer::{decode, error_message, respond};
 use super::{ApiError, Context, Step};
-
-/// Kafka's numbers for kinds of resources.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
-const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
-
-/// Why a resource is not described.
-struct Refusal {
-    code: ErrorCode,
-    message: String,
-}
 
 /// What each entry is to show.
 #[derive(Clone, Copy)]
@@ -78,44 +68,40 @@ fn result<'a>(
 fn describe(context: &Context<'_>, kind: i8, name: &str) -> Result<Vec<Described>, Refusal> {
     match kind {
         TOPIC => describe_topic(context, name),
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER => check_node(context, name).map(|()| context.config.describe()),
         BROKER_LOGGER if name.is_empty() => refuse("Broker id must not be empty".into()),
         BROKER_LOGGER => check_node(context, name).map(|()| Vec::new()),
-        CLIENT_METRICS if name.is_empty() => {
-            refuse("Client metrics subscription name must not be empty".into())
+        _ => Ok(describe_other(context, &other_resource(context, kind, name)?)),
+    }
+}
+
+fn describe_other(context: &Context<'_>, resource: &Resource) -> Vec<Described> {
+    let none = BTreeMap::new();
+    let own = context.image.configs(resource).map_or(&none, |found| &**found);
+    match resource {
+        Resource::AllBrokers => {
+            let mut all = context.config.describe();
+            all.retain_mut(|entry| {
+                entry.synonyms.retain(|synonym| synonym.origin == Origin::AllBrokers);
+                let Some(changed) = entry.synonyms.first() else { return false };
+                (entry.value, entry.origin) = (changed.value.clone(), changed.origin);
+                true
+            });
+            all
         }
-        GROUP if name.is_empty() => refuse("Group name must not be empty".into()),
-        CLIENT_METRICS | GROUP => Ok(Vec::new()),
-        unknown => refuse(format!("Unsupported resource type: {unknown}")),
+        Resource::Broker(_) => context.config.describe(),
+        Resource::ClientMetrics(_) => client_metrics::describe(own),
+        Resource::Group(_) => group::describe(own, context.config),
     }
 }
 
 fn describe_topic(context: &Context<'_>, name: &str) -> Result<Vec<Described>, Refusal> {
     match context.image.topic(name) {
-        Some(found) => Ok(topic::describe(&found.overrides, &context.config.topic_defaults)),
+        Some(found) => Ok(topic::describe(&found.overrides, &context.image.topic_defaults)),
         None => {
             let code = ErrorCode::UnknownTopicOrPartition;
             Err(Refusal { code, message: format!("This server has no topic '{name}'.") })
         }
     }
-}
-
-/// Whether `name` is a node id of this server.
-fn check_node(context: &Context<'_>, name: &str) -> Result<(), Refusal> {
-    let Ok(node) = name.parse() else {
-        return refuse(format!("Broker id must be an integer, but it is: {name}"));
-    };
-    let server = context.image.server;
-    if NodeId(node).server() != server {
-        let own = NodeId::of_server(server);
-        return refuse(format!("Unexpected broker id, expected {own} or empty string, but received {name}"));
-    }
-    Ok(())
-}
-
-fn refuse<T>(message: String) -> Result<T, Refusal> {
-    Err(Refusal { code: ErrorCode::InvalidRequest, message })
 }
 
 impl Shown {
@@ -124,7 +110,6 @@ impl Shown {
         DescribeConfigsResourceResult {
             name: entry.setting.name.into(),
             value: entry.value.map(Into::into),
-            // Brokers cannot be altered yet, but tools offer what Kafka lets them alter.
             read_only: resource == BROKER && entry.setting.update == Update::ReadOnly,
             config_source: entry.origin.code(),
             is_sensitive: entry.setting.is_sensitive(),
@@ -144,6 +129,7 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
+    use crate::api::alter::{CLIENT_METRICS, GROUP};
     use crate::api::create_topics;
     use crate::api::testing::{Server, read};
     use crate::protocol::messages::CreateTopicsRequest;
@@ -242,9 +228,9 @@ mod tests {
             (BROKER, "one", 42, false),
             (BROKER_LOGGER, "1000", 0, false),
             (BROKER_LOGGER, "", 42, false),
-            (CLIENT_METRICS, "m", 0, false),
+            (CLIENT_METRICS, "m", 0, true),
             (CLIENT_METRICS, "", 42, false),
-            (GROUP, "g", 0, false),
+            (GROUP, "g", 0, true),
             (GROUP, "", 42, false),
             (TOPIC, "b", 3, false),
             (77, "x", 42, false),

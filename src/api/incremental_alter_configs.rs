@@ -1,6 +1,6 @@
 //! IncrementalAlterConfigs (44), versions 0-1: sets, removes, adds to and takes from single configs (KIP-339).
 //!
-//! Not done: broker, logger, client-metrics and group resources.
+//! Topics, brokers (settings that can change while the server runs), client metrics and groups; not loggers.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::protocol::messages::incremental_alter_configs_request::AlterableConfi
 use crate::protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use super::alter::{Resource, alter};
+use super::alter::{Asked, alter};
 use super::answer::{Answer, decode, error_message};
 use super::{ApiError, Context, Step};
 
@@ -19,7 +19,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let answer = Answer::to(header)?;
     let resources = request.resources.iter().map(|resource| {
         let edits = resource.configs.iter().map(edit).collect::<Result<_, _>>();
-        Resource {
+        Asked {
             kind: resource.resource_type,
             name: resource.resource_name.to_string(),
             change: edits.map(ConfigChange::Edit),

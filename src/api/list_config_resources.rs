@@ -1,21 +1,19 @@
 //! ListConfigResources (74), versions 0-1: what has configs.
 //!
-//! - v0 is ListClientMetricsResources: there are none. v1: kinds of resources; none named means all.
+//! - v0 is ListClientMetricsResources. v1: kinds of resources; none named means all.
 
 use bytes::Bytes;
 
+use crate::controller::Resource;
 use crate::protocol::messages::list_config_resources_response::ConfigResource;
 use crate::protocol::messages::{ListConfigResourcesRequest, ListConfigResourcesResponse};
 use crate::protocol::{ErrorCode, RequestHeader};
 
-use super::alter::{BROKER, TOPIC};
+use super::alter::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use super::answer::{decode, respond};
 use super::nodes::nodes;
 use super::{ApiError, Context, Step};
 
-const BROKER_LOGGER: i8 = 8;
-const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
 const KINDS: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
@@ -50,7 +48,15 @@ fn list<'a>(context: &'a Context<'_>, resource_type: i8) -> Vec<ConfigResource<'
                 .map(|node| ConfigResource { resource_name: node.id.to_string().into(), resource_type })
                 .collect()
         }
-        _ => Vec::new(),
+        _ => {
+            let resources = context.image.configs.keys();
+            let names = resources.filter_map(|resource| match resource {
+                Resource::ClientMetrics(name) if resource_type == CLIENT_METRICS => Some(name),
+                Resource::Group(name) if resource_type == GROUP => Some(name),
+                _ => None,
+            });
+            names.map(|name| ConfigResource { resource_name: name.as_str().into(), resource_type }).collect()
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::protocol::Frame;
 use crate::shard::{ShardReply, ShardRequest};
 
 use super::fetch::FetchSessions;
+use super::telemetry::Telemetry;
 
 /// What an API may look at while it decides.
 pub struct Context<'a> {
@@ -24,6 +25,8 @@ pub struct Context<'a> {
     pub disk: DiskSpace,
     /// The shard's.
     pub sessions: &'a mut FetchSessions,
+    /// The shard's.
+    pub telemetry: &'a mut Telemetry,
     pub connection: &'a mut ConnectionState,
 }
 
@@ -43,6 +46,7 @@ pub struct ConnectionState {
     pub software_version: String,
     /// Where the peer is, as Kafka writes it: a slash and the address.
     pub client_host: String,
+    pub client_port: u16,
     pub view: View,
     /// Host and port to advertise to this peer: the configured name, or the address it reached us at.
     pub advertised_host: String,

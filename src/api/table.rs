@@ -9,10 +9,10 @@ use super::{
     alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
     consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
     describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
-    describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
-    list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, produce, sync_group,
+    describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator,
+    get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id, join_group,
+    leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata,
+    offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry, sync_group,
 };
 
 /// Begins to answer a request: header, then body without it.
@@ -29,7 +29,7 @@ pub(super) struct Api {
 }
 
 /// Ascending by key.
-pub(super) static APIS: [Api; 36] = [
+pub(super) static APIS: [Api; 38] = [
     Api { key: ApiKey::Produce, advertised_min: 0, min: 3, max: 13, start: produce::start },
     Api { key: ApiKey::Fetch, advertised_min: 4, min: 4, max: 18, start: fetch::start },
     Api { key: ApiKey::ListOffsets, advertised_min: 1, min: 1, max: 11, start: list_offsets::start },
@@ -106,6 +106,14 @@ pub(super) static APIS: [Api; 36] = [
         max: 1,
         start: consumer_group_describe::start,
     },
+    Api {
+        key: ApiKey::GetTelemetrySubscriptions,
+        advertised_min: 0,
+        min: 0,
+        max: 0,
+        start: get_telemetry_subscriptions::start,
+    },
+    Api { key: ApiKey::PushTelemetry, advertised_min: 0, min: 0, max: 0, start: push_telemetry::start },
     Api {
         key: ApiKey::ListConfigResources,
         advertised_min: 0,

@@ -21,7 +21,7 @@ use crate::shard::{
     PartitionFacts, ProducePartition, ProduceResult, ProducerFacts, ShardReply, ShardRequest,
 };
 
-use super::{ApiError, ConnectionState, Context, DiskSpace, FetchSessions, Step, dispatch};
+use super::{ApiError, ConnectionState, Context, DiskSpace, FetchSessions, Step, Telemetry, dispatch};
 
 type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 
@@ -30,6 +30,8 @@ pub(super) struct Server {
     pub config: Config,
     rng: Rng,
     pub sessions: FetchSessions,
+    pub telemetry: Telemetry,
+    pub now: MonoNanos,
     pub connection: ConnectionState,
 }
 
@@ -46,10 +48,13 @@ impl Server {
             config,
             rng: Rng::seeded(7),
             sessions: FetchSessions::new(10, 7),
+            telemetry: Telemetry::new(7),
+            now: MonoNanos(0),
             connection: ConnectionState {
                 software_name: String::new(),
                 software_version: String::new(),
                 client_host: "/127.0.0.1".into(),
+                client_port: 7,
                 view: View::Server,
                 advertised_host: "localhost".into(),
                 advertised_port: 9092,
@@ -125,12 +130,13 @@ impl Server {
     fn in_context<T>(&mut self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let image = self.controller.image();
         run(&mut Context {
-            now: Now { mono: MonoNanos(0), wall: TimestampMs(0) },
+            now: Now { mono: self.now, wall: TimestampMs(0) },
             shard: ShardId(1),
             image: &Arc::clone(&image),
             config: &self.config,
             disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
             sessions: &mut self.sessions,
+            telemetry: &mut self.telemetry,
             connection: &mut self.connection,
         })
     }

@@ -161,6 +161,31 @@ pub fn shard_of(topic_ordinal: u64, partition: PartitionIndex, shards: u16) -> S
     ShardId(u16::try_from(index).expect("a remainder of a u16 fits u16"))
 }
 
+const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// How Kafka writes a 128-bit id: in base64url without padding.
+#[must_use]
+pub fn uuid_text(bytes: &[u8; 16]) -> String {
+    let number = u128::from_be_bytes(*bytes);
+    let digit = |index: u32| {
+        // 22 digits of 6 bits hold 132: the last is shifted up by 4.
+        let six = if index < 21 { (number >> (122 - 6 * index)) & 63 } else { (number & 3) << 4 };
+        char::from(BASE64URL[usize::try_from(six).expect("six bits")])
+    };
+    (0..22).map(digit).collect()
+}
+
+/// The id that Kafka would write so.
+#[must_use]
+pub fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let mut number: u128 = 0;
+    for (index, byte) in text.bytes().enumerate() {
+        let six = u128::try_from(BASE64URL.iter().position(|known| *known == byte)?).ok()?;
+        number = if index < 21 { number << 6 | six } else { number << 2 | six >> 4 };
+    }
+    (text.len() == 22).then(|| number.to_be_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,9 @@ pub struct ShardMetrics {
     pub committed: Vec<CommittedMetric>,
     /// High watermarks of the partitions owned here, at most [`SERIES_MAX`].
     pub ends: Vec<EndMetric>,
+    pub telemetry: TelemetryCounters,
+    /// What clients have pushed of themselves, at most [`SERIES_MAX`].
+    pub clients: Vec<ClientMetric>,
 }
 
 /// Time series of one kind per shard: whatever clients call their groups, a scrape stays bounded.
@@ -42,6 +45,30 @@ pub struct EndMetric {
     pub topic: Arc<str>,
     pub partition: i32,
     pub end: i64,
+}
+
+/// A number that a client has pushed (KIP-714).
+#[derive(Clone, PartialEq, Debug)]
+pub struct ClientMetric {
+    pub client_id: Arc<str>,
+    pub instance: Arc<str>,
+    /// Its name and version.
+    pub software: Arc<str>,
+    /// OpenTelemetry's name, with dots.
+    pub name: Arc<str>,
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
+    pub value: f64,
+}
+
+/// Metrics pushed by clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TelemetryCounters {
+    /// Remembered now.
+    pub clients: u64,
+    pub pushes: u64,
+    pub refused: u64,
+    /// Numbers for which there was no room.
+    pub values_dropped: u64,
 }
 
 /// The storage side.

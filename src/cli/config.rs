@@ -19,22 +19,50 @@ pub struct ConfigArgs {
 enum ConfigCommand {
     /// Show settings: those somebody set, or those named.
     Get(GetArgs),
-    /// Change settings of a topic, all of them or none.
+    /// Change settings, all of them or none.
     Set(SetArgs),
 }
 
+/// What has the settings.
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("resource").required(true).args(["topic", "broker"])))]
-struct GetArgs {
-    /// Settings to show, by Kafka's names
-    #[arg(value_name = "KEY")]
-    keys: Vec<String>,
+#[command(group(ArgGroup::new("resource").required(true).args(["topic", "broker", "all_brokers", "group", "client_metrics"])))]
+struct ResourceArgs {
     /// Of this topic
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
     /// Of this broker; without a number, of any
     #[arg(long, value_name = "NODE", num_args = 0..=1, default_missing_value = "-1", allow_negative_numbers = true)]
     broker: Option<i32>,
+    /// Of all brokers; a broker's own win
+    #[arg(long)]
+    all_brokers: bool,
+    /// Of this consumer group
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Of this subscription to clients' metrics
+    #[arg(long, value_name = "NAME")]
+    client_metrics: Option<String>,
+}
+
+impl ResourceArgs {
+    fn resource(&self, admin: &Admin) -> Result<ConfigResource<'_>, Failure> {
+        Ok(match (&self.topic, &self.group, &self.client_metrics) {
+            (Some(topic), ..) => ConfigResource::Topic(topic),
+            (None, Some(group), _) => ConfigResource::Group(group),
+            (None, None, Some(name)) => ConfigResource::ClientMetrics(name),
+            _ if self.all_brokers => ConfigResource::AllBrokers,
+            _ => ConfigResource::Broker(broker(admin, self.broker.unwrap_or(-1))?),
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+struct GetArgs {
+    /// Settings to show, by Kafka's names
+    #[arg(value_name = "KEY")]
+    keys: Vec<String>,
+    #[command(flatten)]
+    of: ResourceArgs,
     /// Show settings that nobody set, too
     #[arg(long)]
     all: bool,
@@ -53,9 +81,8 @@ struct SetArgs {
     /// A setting to go back to its default; repeat for more
     #[arg(long, value_name = "KEY")]
     delete: Vec<String>,
-    /// Of this topic
-    #[arg(long, value_name = "NAME")]
-    topic: String,
+    #[command(flatten)]
+    of: ResourceArgs,
     /// Only say whether it could be done: a shorter retention deletes records soon after
     #[arg(long)]
     dry_run: bool,
@@ -72,10 +99,7 @@ pub fn run(args: ConfigArgs) -> Result<(), Failure> {
 
 fn get(args: &GetArgs) -> Result<(), Failure> {
     let mut admin = args.output.admin()?;
-    let resource = match (&args.topic, args.broker) {
-        (Some(topic), _) => ConfigResource::Topic(topic),
-        (None, node) => ConfigResource::Broker(broker(&admin, node.unwrap_or(-1))?),
-    };
+    let resource = args.of.resource(&admin)?;
     let mut configs = admin.configs(resource, args.explain)?;
     if let Some(unknown) = args.keys.iter().find(|key| !configs.iter().any(|config| config.name == **key)) {
         return Err(Failure::failed(format!("{resource} has no setting {unknown}")));
@@ -91,14 +115,18 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
     let mut admin = args.output.admin()?;
     let set = args.set.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
     let changes: Vec<_> = set.chain(args.delete.iter().map(|key| (key.clone(), None))).collect();
-    admin.alter_configs(ConfigResource::Topic(&args.topic), &changes, args.dry_run)?;
+    let resource = args.of.resource(&admin)?;
+    admin.alter_configs(resource, &changes, args.dry_run)?;
     let what = counted(changes.len(), "setting");
     let people = match args.dry_run {
-        true => format!("{what} of topic {} could be changed; nothing is.\n", args.topic),
-        false => format!("Changed {what} of topic {}.\n", args.topic),
+        true => format!("{what} of {resource} could be changed; nothing is.\n"),
+        false => format!("Changed {what} of {resource}.\n"),
     };
     let names: Vec<&str> = changes.iter().map(|(key, _)| key.as_str()).collect();
-    args.output.say(&people, &json!({ "topic": args.topic, "changed": !args.dry_run, "settings": names }))
+    args.output.say(
+        &people,
+        &json!({ "resource": resource.to_string(), "changed": !args.dry_run, "settings": names }),
+    )
 }
 
 /// The broker with this number; any for -1.

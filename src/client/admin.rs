@@ -26,6 +26,8 @@ use super::error::{ClientError, check_code};
 /// Kafka's resource types in config requests.
 const RESOURCE_TOPIC: i8 = 2;
 const RESOURCE_BROKER: i8 = 4;
+const RESOURCE_CLIENT_METRICS: i8 = 16;
+const RESOURCE_GROUP: i8 = 32;
 /// Kafka's operations on a config.
 const OP_SET: i8 = 0;
 const OP_DELETE: i8 = 1;
@@ -61,20 +63,28 @@ pub struct CreatedTopic {
 pub enum ConfigResource<'a> {
     Topic(&'a str),
     Broker(NodeId),
+    AllBrokers,
+    ClientMetrics(&'a str),
+    Group(&'a str),
 }
 
 impl ConfigResource<'_> {
     fn kind(self) -> i8 {
         match self {
             ConfigResource::Topic(_) => RESOURCE_TOPIC,
-            ConfigResource::Broker(_) => RESOURCE_BROKER,
+            ConfigResource::Broker(_) | ConfigResource::AllBrokers => RESOURCE_BROKER,
+            ConfigResource::ClientMetrics(_) => RESOURCE_CLIENT_METRICS,
+            ConfigResource::Group(_) => RESOURCE_GROUP,
         }
     }
 
     fn name(self) -> String {
         match self {
-            ConfigResource::Topic(name) => name.to_owned(),
+            ConfigResource::Topic(name)
+            | ConfigResource::ClientMetrics(name)
+            | ConfigResource::Group(name) => name.to_owned(),
             ConfigResource::Broker(node) => node.0.to_string(),
+            ConfigResource::AllBrokers => String::new(),
         }
     }
 }
@@ -84,6 +94,9 @@ impl fmt::Display for ConfigResource<'_> {
         match self {
             ConfigResource::Topic(name) => write!(f, "topic {name}"),
             ConfigResource::Broker(node) => write!(f, "broker {}", node.0),
+            ConfigResource::AllBrokers => f.write_str("all brokers"),
+            ConfigResource::ClientMetrics(name) => write!(f, "client metrics {name}"),
+            ConfigResource::Group(name) => write!(f, "group {name}"),
         }
     }
 }
@@ -239,7 +252,10 @@ impl Admin {
             ..Default::default()
         };
         let answer = match resource {
-            ConfigResource::Topic(_) => self.cluster.ask_any(&request)?,
+            ConfigResource::Topic(_)
+            | ConfigResource::AllBrokers
+            | ConfigResource::ClientMetrics(_)
+            | ConfigResource::Group(_) => self.cluster.ask_any(&request)?,
             ConfigResource::Broker(node) => self.cluster.ask(node, &request)?,
         };
         let response: DescribeConfigsResponse<'_> = answer.decode()?;

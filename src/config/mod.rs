@@ -4,9 +4,14 @@
 //! it against the table of [`broker`] settings and resolves it to a [`Config`]: plain values, the only form the rest of the
 //! program sees. [`topic`] is the table of topic configs and what a partition's log makes of them.
 //!
-//! Knows nothing of shards, logs or sockets; read at start, never changed while the server runs.
+//! Some settings can be changed while the server runs (AlterConfigs): [`Config::with_changes`] gives the `Config` that then
+//! counts. [`group`] and [`client_metrics`] are the tables of what groups and subscriptions to clients' metrics can be told.
+//!
+//! Knows nothing of shards, logs or sockets.
 
 pub mod broker;
+pub mod client_metrics;
+pub mod group;
 pub mod machine;
 pub mod setting;
 pub mod topic;
@@ -16,6 +21,7 @@ mod sources;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::base::ServerId;
@@ -81,6 +87,8 @@ pub struct Config {
     pub groups: GroupLimits,
     pub offsets_topic: OffsetsTopic,
     pub topic_defaults: TopicDefaults,
+    /// Largest set of metrics a client may push, as sent.
+    pub telemetry_bytes_max: i32,
     /// The settings as written, for [`Config::describe`].
     settings: BrokerSettings,
 }
@@ -125,7 +133,7 @@ pub struct CommitLimits {
 #[derive(Clone, Debug)]
 pub struct GroupLimits {
     /// `group.min.session.timeout.ms` to `group.max.session.timeout.ms`.
-    pub session_timeout_ms: std::ops::RangeInclusive<i32>,
+    pub session_timeout_ms: RangeInclusive<i32>,
     /// `group.initial.rebalance.delay.ms`.
     pub initial_rebalance_delay_ms: u64,
     /// `group.max.size`.
@@ -152,6 +160,7 @@ pub struct OffsetsTopic {
 pub struct ConsumerGroups {
     pub session_timeout_ms: u64,
     pub heartbeat_interval_ms: i32,
+    pub told: GroupTimeLimits,
     /// Most members of a group.
     pub size_max: usize,
     /// Names of the ways to assign, the default first.
@@ -160,6 +169,20 @@ pub struct ConsumerGroups {
     pub upgrade: bool,
     /// Consumer groups become classic groups when the last new-style member leaves.
     pub downgrade: bool,
+}
+
+/// Broker settings changed while the server runs, by name: those of all brokers, and this one's own, which win.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub all: BTreeMap<String, String>,
+    pub own: BTreeMap<String, String>,
+}
+
+/// The times that a group may be told to go by instead of the broker's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupTimeLimits {
+    pub session_timeouts_ms: RangeInclusive<i32>,
+    pub heartbeat_intervals_ms: RangeInclusive<i32>,
 }
 
 /// How topics come to be.
@@ -186,7 +209,7 @@ impl Config {
             .text("advertised.listeners")
             .map(|value| address::host_port("advertised.listeners", value));
         let (listener_host, advertised_port) = advertised.transpose()?.unzip();
-        Ok(Config {
+        let mut config = Config {
             server_id: ServerId(settings.number("node.id")),
             data_dir: data_dir(&settings)?,
             listen: address::socket("listeners", settings.required("listeners"))?,
@@ -212,12 +235,7 @@ impl Config {
             describe_partitions_max: settings.number("max.request.partition.size.limit"),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
             retention_check_ms: settings.number("log.retention.check.interval.ms"),
-            cleaner: CleanerLimits {
-                enabled: settings.flag("log.cleaner.enable"),
-                backoff_ms: settings.number("log.cleaner.backoff.ms"),
-                memory_bytes: settings.number("log.cleaner.dedupe.buffer.size"),
-                bytes_per_second: bytes_per_second(settings.required("log.cleaner.io.max.bytes.per.second")),
-            },
+            cleaner: cleaner_limits(&settings),
             disk_reserve_bytes: settings.limit("ringmain.disk.reserve.bytes"),
             topics: topic_creation(&settings),
             groups: group_limits(&settings),
@@ -225,9 +243,69 @@ impl Config {
                 partitions: settings.number("offsets.topic.num.partitions"),
                 segment_bytes: settings.number("offsets.topic.segment.bytes"),
             },
-            topic_defaults: TopicDefaults::from_broker(&settings.written_values()),
+            topic_defaults: TopicDefaults::default(),
+            telemetry_bytes_max: settings.number("telemetry.max.bytes"),
             settings,
-        })
+        };
+        config.check_consumer_groups()?;
+        config.read_changeable();
+        Ok(config)
+    }
+
+    /// The same with settings changed while it runs; changes this `Config` has already are forgotten.
+    ///
+    /// # Errors
+    /// For a change that [`Config::check_change`] refuses.
+    pub fn with_changes(&self, changes: &Changes) -> Result<Config, ConfigError> {
+        for (name, value) in changes.all.iter().chain(&changes.own) {
+            Config::check_change(name, value)?;
+        }
+        let mut changed = self.clone();
+        changed.settings.changes = changes.clone();
+        changed.read_changeable();
+        Ok(changed)
+    }
+
+    /// Whether a setting can be given this value while the server runs.
+    ///
+    /// # Errors
+    /// For an unknown name, one that is read at start only, a secret, or a value that is not allowed.
+    pub fn check_change(name: &str, value: &str) -> Result<(), ConfigError> {
+        let setting = changeable(name)?;
+        setting.check(value)
+    }
+
+    /// What [`Config::with_changes`] can change: the settings whose row says `dynamic` and that this version acts on.
+    fn read_changeable(&mut self) {
+        let settings = &self.settings;
+        self.connections.count_max = settings.number("max.connections");
+        self.connections.per_ip_max = settings.number("max.connections.per.ip");
+        self.cleaner = cleaner_limits(settings);
+        self.producer_id_expiration_ms = settings.number("producer.id.expiration.ms");
+        self.topic_defaults = TopicDefaults::from_broker(|name| settings.layers(name));
+    }
+
+    fn check_consumer_groups(&self) -> Result<(), ConfigError> {
+        let groups = &self.groups.consumer;
+        let session = i32::try_from(groups.session_timeout_ms).unwrap_or(i32::MAX);
+        let what = if !groups.told.session_timeouts_ms.contains(&session) {
+            "group.consumer.session.timeout.ms is not between group.consumer.min.session.timeout.ms and \
+             group.consumer.max.session.timeout.ms"
+        } else if !groups.told.heartbeat_intervals_ms.contains(&groups.heartbeat_interval_ms) {
+            "group.consumer.heartbeat.interval.ms is not between group.consumer.min.heartbeat.interval.ms and \
+             group.consumer.max.heartbeat.interval.ms"
+        } else if groups.heartbeat_interval_ms >= session {
+            "group.consumer.heartbeat.interval.ms is not below group.consumer.session.timeout.ms"
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Contradiction(what.to_owned()))
+    }
+
+    /// What was changed since the start.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.settings.changes
     }
 
     /// Shards of this server.
@@ -248,6 +326,31 @@ impl Default for Config {
     fn default() -> Config {
         let machine = Machine { cpus: vec![0], memory_bytes: 1 << 30 };
         Config::resolve(BrokerSettings::default(), &machine).expect("the table's defaults are valid")
+    }
+}
+
+/// The setting of this name, if it can change while the server runs.
+///
+/// # Errors
+/// For an unknown name, one that is read at start only, and a secret.
+pub fn changeable(name: &str) -> Result<&'static Setting, ConfigError> {
+    let unknown = || ConfigError::UnknownKey { key: name.to_owned(), nearest: broker::nearest(name) };
+    let setting = broker::find(name).ok_or_else(unknown)?;
+    if setting.update == setting::Update::ReadOnly {
+        return Err(ConfigError::ReadOnly(name.to_owned()));
+    }
+    if setting.is_sensitive() {
+        return Err(ConfigError::Secret(name.to_owned()));
+    }
+    Ok(setting)
+}
+
+fn cleaner_limits(settings: &BrokerSettings) -> CleanerLimits {
+    CleanerLimits {
+        enabled: settings.flag("log.cleaner.enable"),
+        backoff_ms: settings.number("log.cleaner.backoff.ms"),
+        memory_bytes: settings.number("log.cleaner.dedupe.buffer.size"),
+        bytes_per_second: bytes_per_second(settings.required("log.cleaner.io.max.bytes.per.second")),
     }
 }
 
@@ -320,6 +423,12 @@ fn consumer_groups(settings: &BrokerSettings) -> ConsumerGroups {
     ConsumerGroups {
         session_timeout_ms: settings.number("group.consumer.session.timeout.ms"),
         heartbeat_interval_ms: settings.number("group.consumer.heartbeat.interval.ms"),
+        told: GroupTimeLimits {
+            session_timeouts_ms: settings.number("group.consumer.min.session.timeout.ms")
+                ..=settings.number("group.consumer.max.session.timeout.ms"),
+            heartbeat_intervals_ms: settings.number("group.consumer.min.heartbeat.interval.ms")
+                ..=settings.number("group.consumer.max.heartbeat.interval.ms"),
+        },
         size_max: settings.number("group.consumer.max.size"),
         assignors: assignors.map(|name| name.trim().to_owned()).collect(),
         upgrade: matches!(migration, "bidirectional" | "upgrade"),
@@ -342,6 +451,7 @@ fn topic_creation(settings: &BrokerSettings) -> TopicCreation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerSettings {
     written: BTreeMap<&'static str, Written>,
+    changes: Changes,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -383,13 +493,21 @@ impl BrokerSettings {
         }
     }
 
-    fn written_values(&self) -> BTreeMap<&'static str, String> {
-        self.written.iter().map(|(name, written)| (*name, written.value.clone())).collect()
+    /// What somebody gave a setting, the one in force first.
+    fn layers(&self, key: &str) -> Vec<(String, Origin)> {
+        let layer = |value: Option<&String>, origin| value.map(|value| (value.trim().to_owned(), origin));
+        let layers = [
+            layer(self.changes.own.get(key), Origin::Broker),
+            layer(self.changes.all.get(key), Origin::AllBrokers),
+            layer(self.written.get(key).map(|written| &written.value), Origin::StaticBroker),
+        ];
+        layers.into_iter().flatten().collect()
     }
 
     fn text(&self, key: &str) -> Option<&str> {
-        match self.written.get(key) {
-            Some(written) => Some(&written.value),
+        let changed = self.changes.own.get(key).or_else(|| self.changes.all.get(key));
+        match changed.or_else(|| self.written.get(key).map(|written| &written.value)) {
+            Some(value) => Some(value.trim()),
             None => broker::find(key).expect("a setting of the table").default,
         }
     }
@@ -420,20 +538,18 @@ impl BrokerSettings {
     }
 
     fn describe_one(&self, setting: &'static Setting) -> Described {
-        let shown = |value: &str| (!setting.is_sensitive()).then(|| value.to_owned());
-        let written = self.written.get(setting.name).map(|written| Synonym {
-            name: setting.name,
-            value: shown(&written.value),
-            origin: Origin::StaticBroker,
-        });
-        let default = setting.default.map(|value| Synonym {
-            name: setting.name,
-            value: shown(value),
-            origin: Origin::Default,
-        });
-        let origin = if written.is_some() { Origin::StaticBroker } else { Origin::Default };
-        let value = written.as_ref().or(default.as_ref()).and_then(|synonym| synonym.value.clone());
-        Described { setting, value, origin, synonyms: written.into_iter().chain(default).collect() }
+        let shown = |value: String| (!setting.is_sensitive()).then_some(value);
+        let default = setting.default.map(|value| (value.to_owned(), Origin::Default));
+        let layers = self.layers(setting.name).into_iter().chain(default);
+        let synonyms: Vec<Synonym> = layers
+            .map(|(value, origin)| Synonym { name: setting.name, value: shown(value), origin })
+            .collect();
+        let first = synonyms.first();
+        let (value, origin) = (
+            first.and_then(|synonym| synonym.value.clone()),
+            first.map_or(Origin::Default, |synonym| synonym.origin),
+        );
+        Described { setting, value, origin, synonyms }
     }
 }
 
@@ -483,6 +599,39 @@ mod tests {
     }
 
     #[test]
+    fn changes_win_over_what_was_written_and_own_ones_over_those_of_all() {
+        let config = resolved(&[("log.retention.ms", "5"), ("max.connections", "7")]).expect("valid");
+        let one = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let mut changes = Changes { all: one("log.retention.ms", "6"), own: one("log.retention.ms", " 8") };
+        changes.own.extend(one("max.connections", "9"));
+        let changed = config.with_changes(&changes).expect("allowed");
+        assert_eq!(changed.connections.count_max, 9);
+        let topic = topic::TopicSettings::resolve(&BTreeMap::new(), &changed.topic_defaults).expect("valid");
+        assert_eq!(topic.retention_ms, Some(8));
+        let described = changed.describe();
+        let one = described.iter().find(|one| one.setting.name == "log.retention.ms").expect("listed");
+        let synonyms: Vec<_> =
+            one.synonyms.iter().map(|it| (it.value.as_deref(), it.origin.code())).collect();
+        assert_eq!((one.value.as_deref(), one.origin), (Some("8"), Origin::Broker));
+        assert_eq!(synonyms, [(Some("8"), 2), (Some("6"), 3), (Some("5"), 4)]);
+        let back = changed.with_changes(&Changes::default()).expect("nothing to refuse");
+        assert_eq!((back.connections, back.topic_defaults), (config.connections, config.topic_defaults));
+    }
+
+    #[test]
+    fn what_is_read_at_start_cannot_be_changed() {
+        for (name, value, part) in [
+            ("node.id", "3", "dynamically"),
+            ("ssl.key.password", "geheim", "secret"),
+            ("max.connections", "many", "Invalid value"),
+            ("max.conections", "3", "is max.connections meant?"),
+        ] {
+            let refused = Config::check_change(name, value).expect_err("refused").to_string();
+            assert!(refused.contains(part) && !refused.contains("geheim"), "{refused}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused_by_name() {
         let refused = |key: &str, value: &str| resolved(&[(key, value)]).expect_err("refused").to_string();
         assert_eq!(refused("num.partition", "3"), "unknown setting num.partition; is num.partitions meant?");
@@ -491,6 +640,7 @@ mod tests {
         assert!(refused("listeners", "nowhere").contains("HOST:PORT"));
         assert!(refused("log.dirs", "/a,/b").contains("one directory"));
         assert!(refused("ringmain.shards", "3").contains("2"));
+        assert!(refused("group.consumer.session.timeout.ms", "5").contains("group.consumer.min.session"));
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub enum Effect {
     Listed,
 }
 
-/// Whether Kafka lets a setting change while the server runs. Here all are read at start.
+/// Whether a setting can change while the server runs, as Kafka has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Update {
     ReadOnly,
@@ -283,10 +283,18 @@ pub fn list(value: &str) -> impl Iterator<Item = &str> {
 pub enum ConfigError {
     #[error("Unknown topic config name: {0}")]
     UnknownTopicConfig(String),
+    #[error("Unknown group config name: {0}")]
+    UnknownGroupConfig(String),
+    #[error("Unknown client metrics configuration: {0}")]
+    UnknownClientMetricsConfig(String),
     #[error("unknown setting {key}{}", Nearest(.nearest))]
     UnknownKey { key: String, nearest: Option<&'static str> },
     #[error("Invalid value {value} for configuration {key}: must be {expected}")]
     Invalid { key: String, value: String, expected: String },
+    #[error("Cannot update these configs dynamically: {0}")]
+    ReadOnly(String),
+    #[error("{0} is a secret: this version keeps secrets nowhere but in its settings at start")]
+    Secret(String),
     #[error("'{0}' is not KEY=VALUE")]
     NotAnAssignment(String),
     #[error("cannot read the settings file {path}: {reason}")]
@@ -320,9 +328,15 @@ pub enum Source {
 pub enum Origin {
     /// Set on the topic.
     Topic,
+    /// Changed for this server while it ran.
+    Broker,
+    /// Changed for all servers.
+    AllBrokers,
     /// Set for the server, by file, environment or command line.
     StaticBroker,
     Default,
+    ClientMetrics,
+    Group,
 }
 
 impl Origin {
@@ -331,8 +345,12 @@ impl Origin {
     pub fn code(self) -> i8 {
         match self {
             Origin::Topic => 1,
+            Origin::Broker => 2,
+            Origin::AllBrokers => 3,
             Origin::StaticBroker => 4,
             Origin::Default => 5,
+            Origin::ClientMetrics => 7,
+            Origin::Group => 8,
         }
     }
 }

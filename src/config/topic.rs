@@ -263,29 +263,30 @@ pub fn validate(name: &str, value: &str) -> Result<(), ConfigError> {
     find(name).ok_or_else(|| ConfigError::UnknownTopicConfig(name.to_owned()))?.check(value)
 }
 
-/// What topics inherit: the broker settings that somebody set, by their names.
+/// What topics inherit: the broker settings that somebody set, by their names, each with all places that do, the one in
+/// force first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicDefaults {
-    written: BTreeMap<&'static str, String>,
+    written: BTreeMap<&'static str, Vec<(String, Origin)>>,
 }
 
 impl TopicDefaults {
     /// Picks from checked broker settings those that topics inherit.
     #[must_use]
-    pub fn from_broker(written: &BTreeMap<&'static str, String>) -> TopicDefaults {
-        let inherited =
-            |name: &str| ROWS.iter().any(|row| row.inherits.iter().any(|(broker, _)| *broker == name));
-        let written = written.iter().filter(|(name, _)| inherited(name));
-        TopicDefaults { written: written.map(|(name, value)| (*name, value.clone())).collect() }
+    pub fn from_broker(layers: impl Fn(&str) -> Vec<(String, Origin)>) -> TopicDefaults {
+        let inherited = ROWS.iter().flat_map(|row| row.inherits.iter().map(|(name, _)| *name));
+        let written = inherited.map(|name| (name, layers(name)));
+        TopicDefaults { written: written.filter(|(_, layers)| !layers.is_empty()).collect() }
     }
 
     /// What a topic without configs of its own has: the value in the topic's units and whether the broker's settings
     /// say so.
     fn value(&self, row: &Row) -> (String, Origin) {
-        let inherited = row.inherits.iter().find_map(|(name, scale)| Some((self.written.get(name)?, *scale)));
+        let inherited =
+            row.inherits.iter().find_map(|(name, scale)| Some((self.written.get(name)?.first()?, *scale)));
         match inherited {
-            Some((value, 1)) => (value.clone(), Origin::StaticBroker),
-            Some((value, scale)) => (scaled(value, scale), Origin::StaticBroker),
+            Some(((value, origin), 1)) => (value.clone(), *origin),
+            Some(((value, origin), scale)) => (scaled(value, scale), *origin),
             None => (row.setting.default.unwrap_or_default().to_owned(), Origin::Default),
         }
     }
@@ -310,8 +311,9 @@ fn describe_row(row: &'static Row, own: Option<&String>, defaults: &TopicDefault
         value: Some(value.clone()),
         origin: Origin::Topic,
     });
-    let written = row.inherits.iter().filter_map(|(name, _)| {
-        Some(Synonym { name, value: Some(defaults.written.get(name)?.clone()), origin: Origin::StaticBroker })
+    let written = row.inherits.iter().flat_map(|(name, _)| {
+        let layers = defaults.written.get(name).into_iter().flatten();
+        layers.map(|(value, origin)| Synonym { name, value: Some(value.clone()), origin: *origin })
     });
     let fallback = row.inherits.iter().filter_map(|(name, _)| {
         let default = broker::find(name)?.default?;
@@ -509,7 +511,10 @@ mod tests {
     }
 
     fn defaults(pairs: &[(&'static str, &str)]) -> TopicDefaults {
-        TopicDefaults::from_broker(&pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+        TopicDefaults::from_broker(|name| {
+            let found = pairs.iter().filter(|(one, _)| *one == name);
+            found.map(|(_, value)| ((*value).to_owned(), Origin::StaticBroker)).collect()
+        })
     }
 
     #[test]

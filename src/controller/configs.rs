@@ -1,97 +1,189 @@
-//! What may become of a topic's configs: the whole set replaced, or single ones set, removed, added to (KIP-339).
+//! What may become of a resource's configs: the whole set replaced, or single ones set, removed, added to (KIP-339).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::setting::{Kind, list};
-use crate::config::topic::{self, TopicDefaults, TopicSettings};
+use crate::config::client_metrics::{self, Subscription};
+use crate::config::setting::{ConfigError, Kind, Setting, list};
+use crate::config::topic::{self, TopicSettings};
+use crate::config::{self, Config, group};
 
-use super::image::TopicImage;
+use super::image::{MetadataImage, Resource, TopicImage};
 use super::record::MetadataRecord;
-use super::request::{ConfigChange, ConfigOp, ControllerError};
+use super::request::{ConfigChange, ConfigOp, ConfigResource, ControllerError, ResourceConfigs};
+use super::state;
 
-/// The records that carry a change out; none when it changes nothing.
+/// Groups and subscriptions that may have configs: a client must not fill the metadata log with names.
+const RESOURCES_MAX: usize = 10_000;
+
+type Configs = BTreeMap<String, String>;
+
+/// What a change is judged by: the configs as they are, and the table of their kind.
+struct Table<'a> {
+    overrides: &'a Configs,
+    /// The config of a name, or why it cannot be set.
+    find: &'a dyn Fn(&str) -> Result<&'static Setting, ConfigError>,
+    /// The value in force of a config that has none of its own.
+    inherited: &'a dyn Fn(&Setting) -> Option<String>,
+}
+
+/// The records that carry a change out; none when it changes nothing. `settings` is the server as read at its start.
 ///
 /// # Errors
 /// Why Kafka would refuse the change, in its words.
 pub(super) fn judge(
-    image: &TopicImage,
-    change: &ConfigChange,
-    defaults: &TopicDefaults,
+    image: &MetadataImage,
+    settings: &Config,
+    wanted: &ResourceConfigs,
 ) -> Result<Vec<MetadataRecord>, ControllerError> {
-    let wanted = match change {
-        ConfigChange::Replace(configs) => replaced(configs)?,
-        ConfigChange::Edit(edits) => edited(image, edits, defaults)?,
+    match &wanted.resource {
+        ConfigResource::Topic(name) => {
+            let topic = image.topic(name).ok_or(ControllerError::UnknownTopic)?;
+            judge_topic(image, topic, &wanted.change)
+        }
+        ConfigResource::Other(resource) => judge_other(image, settings, resource, &wanted.change),
+    }
+}
+
+fn judge_topic(
+    image: &MetadataImage,
+    topic: &TopicImage,
+    change: &ConfigChange,
+) -> Result<Vec<MetadataRecord>, ControllerError> {
+    let defaults = &image.topic_defaults;
+    let table = Table {
+        overrides: &topic.overrides,
+        find: &|name| topic::find(name).ok_or_else(|| ConfigError::UnknownTopicConfig(name.to_owned())),
+        inherited: &|setting| {
+            let described = topic::describe(&BTreeMap::new(), defaults).into_iter();
+            described.into_iter().find(|entry| entry.setting.name == setting.name)?.value
+        },
     };
-    super::topics::check_overrides_size(&wanted)?;
-    for (name, value) in &wanted {
-        // What is there already was valid once: a tightened rule must not stand in the way of other changes.
-        if image.overrides.get(name) != Some(value) {
-            topic::validate(name, value)
+    let wanted = table.judge(change)?;
+    TopicSettings::resolve(&wanted, defaults).map_err(invalid)?;
+    let record = |name, value| MetadataRecord::Config { topic: topic.id, name, value };
+    Ok(records(&topic.overrides, &wanted, record))
+}
+
+fn judge_other(
+    image: &MetadataImage,
+    settings: &Config,
+    resource: &Resource,
+    change: &ConfigChange,
+) -> Result<Vec<MetadataRecord>, ControllerError> {
+    let none = Configs::new();
+    let overrides = image.configs(resource).map_or(&none, |found| &**found);
+    let changed = settings.with_changes(&image.changes()).map_err(invalid)?;
+    let find = |name: &str| match resource {
+        Resource::AllBrokers | Resource::Broker(_) => config::changeable(name),
+        Resource::ClientMetrics(_) => {
+            client_metrics::find(name).ok_or_else(|| ConfigError::UnknownClientMetricsConfig(name.to_owned()))
+        }
+        Resource::Group(_) => {
+            group::find(name).ok_or_else(|| ConfigError::UnknownGroupConfig(name.to_owned()))
+        }
+    };
+    let inherited = |setting: &Setting| match resource {
+        Resource::AllBrokers | Resource::Broker(_) => {
+            changed.describe().into_iter().find(|entry| entry.setting.name == setting.name)?.value
+        }
+        _ => setting.default.map(str::to_owned),
+    };
+    let wanted = Table { overrides, find: &find, inherited: &inherited }.judge(change)?;
+    match resource {
+        Resource::ClientMetrics(_) => drop(Subscription::resolve(&wanted).map_err(invalid)?),
+        Resource::Group(_) => group::validate(&wanted, &changed).map_err(invalid)?,
+        Resource::AllBrokers | Resource::Broker(_) => {
+            let mut tried = image.clone();
+            tried.configs.insert(resource.clone(), wanted.clone().into());
+            state::inherit(&mut tried, settings)
                 .map_err(|error| ControllerError::InvalidConfig(error.to_string()))?;
         }
     }
-    TopicSettings::resolve(&wanted, defaults)
-        .map_err(|error| ControllerError::InvalidConfig(error.to_string()))?;
-    let record = |name: &String, value: Option<&String>| MetadataRecord::Config {
-        topic: image.id,
-        name: name.clone(),
-        value: value.cloned(),
-    };
-    let set = wanted.iter().filter(|(name, value)| image.overrides.get(*name) != Some(value));
-    let removed = image.overrides.keys().filter(|name| !wanted.contains_key(*name));
-    Ok(set
-        .map(|(name, value)| record(name, Some(value)))
-        .chain(removed.map(|name| record(name, None)))
-        .collect())
+    if overrides.is_empty() && !wanted.is_empty() && image.configs.len() >= RESOURCES_MAX {
+        let message = format!("No more than {RESOURCES_MAX} groups and client metrics can have configs.");
+        return Err(ControllerError::PolicyViolation(message));
+    }
+    let record = |name, value| MetadataRecord::ResourceConfig { resource: resource.clone(), name, value };
+    Ok(records(overrides, &wanted, record))
 }
 
-fn replaced(configs: &[(String, Option<String>)]) -> Result<BTreeMap<String, String>, ControllerError> {
-    check_repeated(configs.iter().map(|(name, _)| name.as_str()))?;
-    configs.iter().map(|(name, value)| Ok((name.clone(), present(name, value.as_ref())?.clone()))).collect()
+/// One record for each config that differs.
+fn records(
+    overrides: &Configs,
+    wanted: &Configs,
+    record: impl Fn(String, Option<String>) -> MetadataRecord,
+) -> Vec<MetadataRecord> {
+    let set = wanted.iter().filter(|(name, value)| overrides.get(*name) != Some(value));
+    let removed = overrides.keys().filter(|name| !wanted.contains_key(*name));
+    let set = set.map(|(name, value)| record(name.clone(), Some(value.clone())));
+    set.chain(removed.map(|name| record(name.clone(), None))).collect()
 }
 
-fn edited(
-    image: &TopicImage,
-    edits: &[(String, ConfigOp, Option<String>)],
-    defaults: &TopicDefaults,
-) -> Result<BTreeMap<String, String>, ControllerError> {
-    check_repeated(edits.iter().map(|(name, _, _)| name.as_str()))?;
-    let mut wanted = image.overrides.clone();
-    for (name, op, value) in edits {
-        match op {
-            ConfigOp::Delete => {
-                check_known(name)?;
-                wanted.remove(name);
-            }
-            ConfigOp::Set => {
-                wanted.insert(name.clone(), present(name, value.as_ref())?.clone());
-            }
-            ConfigOp::Append | ConfigOp::Subtract => {
-                let value = present(name, value.as_ref())?;
-                let now = listed(image, name, *op, defaults)?;
-                wanted.insert(name.clone(), joined(&now, value, *op));
+impl Table<'_> {
+    /// What the configs become.
+    fn judge(&self, change: &ConfigChange) -> Result<Configs, ControllerError> {
+        let wanted = match change {
+            ConfigChange::Replace(configs) => replaced(configs)?,
+            ConfigChange::Edit(edits) => self.edited(edits)?,
+        };
+        super::topics::check_overrides_size(&wanted)?;
+        for (name, value) in &wanted {
+            // What is there already was valid once: a tightened rule must not stand in the way of other changes.
+            if self.overrides.get(name) != Some(value) {
+                (self.find)(name).map_err(invalid)?.check(value).map_err(invalid)?;
             }
         }
+        Ok(wanted)
     }
-    Ok(wanted)
+
+    fn edited(&self, edits: &[(String, ConfigOp, Option<String>)]) -> Result<Configs, ControllerError> {
+        check_repeated(edits.iter().map(|(name, _, _)| name.as_str()))?;
+        let mut wanted = self.overrides.clone();
+        for (name, op, value) in edits {
+            match op {
+                ConfigOp::Delete => {
+                    (self.find)(name).map_err(invalid)?;
+                    wanted.remove(name);
+                }
+                ConfigOp::Set => {
+                    wanted.insert(name.clone(), present(name, value.as_ref())?.clone());
+                }
+                ConfigOp::Append | ConfigOp::Subtract => {
+                    let value = present(name, value.as_ref())?;
+                    let now = self.listed(name, *op)?;
+                    wanted.insert(name.clone(), joined(&now, value, *op));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The list a config has now, its own or inherited.
+    fn listed(&self, name: &str, op: ConfigOp) -> Result<String, ControllerError> {
+        let setting = (self.find)(name).map_err(invalid)?;
+        if setting.kind != Kind::List {
+            let op = if op == ConfigOp::Append { "APPEND" } else { "SUBTRACT" };
+            let message = format!("Can't {op} to key {name} because its type is not LIST.");
+            return Err(ControllerError::InvalidConfig(message));
+        }
+        let own = self.overrides.get(name).cloned();
+        Ok(own.or_else(|| (self.inherited)(setting)).unwrap_or_default())
+    }
 }
 
-/// The list a config has now, its own or inherited.
-fn listed(
-    image: &TopicImage,
-    name: &str,
-    op: ConfigOp,
-    defaults: &TopicDefaults,
-) -> Result<String, ControllerError> {
-    let setting = check_known(name)?;
-    if setting.kind != Kind::List {
-        let op = if op == ConfigOp::Append { "APPEND" } else { "SUBTRACT" };
-        let message = format!("Can't {op} to key {name} because its type is not LIST.");
-        return Err(ControllerError::InvalidConfig(message));
+/// Kafka's code for a setting that cannot be changed is another than for one that is wrong.
+fn invalid(error: ConfigError) -> ControllerError {
+    match error {
+        ConfigError::ReadOnly(_) | ConfigError::Secret(_) => {
+            ControllerError::InvalidRequest(error.to_string())
+        }
+        _ => ControllerError::InvalidConfig(error.to_string()),
     }
-    let described = topic::describe(&image.overrides, defaults).into_iter();
-    let found = described.into_iter().find(|entry| entry.setting.name == name);
-    Ok(found.and_then(|entry| entry.value).unwrap_or_default())
+}
+
+fn replaced(configs: &[(String, Option<String>)]) -> Result<Configs, ControllerError> {
+    check_repeated(configs.iter().map(|(name, _)| name.as_str()))?;
+    configs.iter().map(|(name, value)| Ok((name.clone(), present(name, value.as_ref())?.clone()))).collect()
 }
 
 fn joined(now: &str, value: &str, op: ConfigOp) -> String {
@@ -107,11 +199,6 @@ fn joined(now: &str, value: &str, op: ConfigOp) -> String {
         }
     }
     items.join(",")
-}
-
-fn check_known(name: &str) -> Result<&'static crate::config::setting::Setting, ControllerError> {
-    topic::find(name)
-        .ok_or_else(|| ControllerError::InvalidConfig(format!("Unknown topic config name: {name}")))
 }
 
 fn check_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ControllerError> {
@@ -133,38 +220,51 @@ fn present<'a>(name: &str, value: Option<&'a String>) -> Result<&'a String, Cont
 mod tests {
     use std::sync::Arc;
 
-    use crate::base::TopicId;
+    use crate::base::{ServerId, TopicId};
 
     use super::*;
 
-    fn image(overrides: &[(&str, &str)]) -> TopicImage {
-        TopicImage {
+    fn image(overrides: &[(&str, &str)]) -> MetadataImage {
+        let topic = TopicImage {
             id: TopicId([1; 16]),
             name: Arc::from("t"),
             ordinal: 0,
             partitions: Vec::new(),
-            overrides: overrides.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            overrides: told(overrides),
             settings: TopicSettings::default(),
             internal: false,
-        }
+        };
+        let topics = BTreeMap::from([(Arc::from("t"), Arc::new(topic))]);
+        MetadataImage { topics, server: ServerId(1), ..MetadataImage::default() }
     }
 
-    /// What the change makes of these overrides.
+    fn told(configs: &[(&str, &str)]) -> Configs {
+        configs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    fn of_topic(change: &ConfigChange) -> ResourceConfigs {
+        ResourceConfigs { resource: ConfigResource::Topic("t".into()), change: change.clone() }
+    }
+
+    fn of(resource: Resource, change: ConfigChange) -> ResourceConfigs {
+        ResourceConfigs { resource: ConfigResource::Other(resource), change }
+    }
+
+    /// What the change makes of these overrides of a topic.
     fn check(before: &[(&str, &str)], change: &ConfigChange, after: &[(&str, &str)]) {
-        let image = image(before);
-        let mut overrides = image.overrides.clone();
-        for record in judge(&image, change, &TopicDefaults::default()).expect("allowed") {
+        let mut overrides = told(before);
+        for record in judge(&image(before), &Config::default(), &of_topic(change)).expect("allowed") {
             match record {
                 MetadataRecord::Config { name, value: Some(value), .. } => overrides.insert(name, value),
                 MetadataRecord::Config { name, value: None, .. } => overrides.remove(&name),
                 other => panic!("{other:?}"),
             };
         }
-        assert_eq!(overrides, super::tests::image(after).overrides, "{change:?}");
+        assert_eq!(overrides, told(after), "{change:?}");
     }
 
     fn refused(change: &ConfigChange) -> ControllerError {
-        judge(&image(&[]), change, &TopicDefaults::default()).expect_err("refused")
+        judge(&image(&[]), &Config::default(), &of_topic(change)).expect_err("refused")
     }
 
     fn edit(name: &str, op: ConfigOp, value: Option<&str>) -> ConfigChange {
@@ -211,5 +311,54 @@ mod tests {
         assert!(request(&edit("retention.ms", ConfigOp::Set, None)));
         assert!(request(&replace(&[("retention.ms", None)])));
         assert!(request(&replace(&[("retention.ms", Some("1")), ("retention.ms", Some("2"))])));
+    }
+
+    #[test]
+    fn other_resources_have_their_own_tables() {
+        let judged = |resource: Resource, name: &str, value: &str| {
+            let change = edit(name, ConfigOp::Set, Some(value));
+            judge(&image(&[]), &Config::default(), &of(resource, change)).map(|records| records.len())
+        };
+        let invalid = |result| matches!(result, Err(ControllerError::InvalidConfig(_)));
+        let request = |result| matches!(result, Err(ControllerError::InvalidRequest(_)));
+        let own = || Resource::Broker(ServerId(1));
+        assert_eq!(judged(Resource::AllBrokers, "log.retention.ms", "5"), Ok(1));
+        assert_eq!(judged(own(), "max.connections", "5"), Ok(1));
+        assert!(invalid(judged(own(), "retention.ms", "5")), "a topic's name");
+        assert!(invalid(judged(own(), "max.connections", "-5")));
+        assert!(request(judged(own(), "node.id", "5")), "read at start");
+        assert!(request(judged(own(), "ssl.key.password", "geheim")), "a secret");
+        let contradiction =
+            [("log.cleaner.min.compaction.lag.ms", "5"), ("log.cleaner.max.compaction.lag.ms", "4")];
+        let both =
+            contradiction.map(|(name, value)| (name.to_owned(), ConfigOp::Set, Some(value.to_owned())));
+        let both = of(own(), ConfigChange::Edit(both.into()));
+        assert!(judge(&image(&[]), &Config::default(), &both).is_err(), "topics could not inherit this");
+        let metrics = || Resource::ClientMetrics("m".into());
+        assert_eq!(judged(metrics(), "interval.ms", "500"), Ok(1));
+        assert!(invalid(judged(metrics(), "match", "shoe_size=4")));
+        let group = || Resource::Group("g".into());
+        assert_eq!(judged(group(), "consumer.session.timeout.ms", "50000"), Ok(1));
+        assert!(invalid(judged(group(), "consumer.session.timeout.ms", "5")));
+    }
+
+    #[test]
+    fn a_resource_is_there_as_long_as_it_has_configs() {
+        let mut image = image(&[]);
+        let metrics = Resource::ClientMetrics("m".into());
+        let configs = told(&[("interval.ms", "500"), ("metrics", "a,b")]);
+        image.configs.insert(metrics.clone(), Arc::new(configs));
+        let values = |change| {
+            let records = judge(&image, &Config::default(), &of(metrics.clone(), change)).expect("allowed");
+            let values = records.into_iter().map(|record| match record {
+                MetadataRecord::ResourceConfig { name, value, .. } => (name, value),
+                other => panic!("{other:?}"),
+            });
+            values.collect::<Vec<_>>()
+        };
+        let gone = |name: &str| (name.to_owned(), None);
+        assert_eq!(values(replace(&[])), [gone("interval.ms"), gone("metrics")]);
+        let appended = edit("metrics", ConfigOp::Append, Some("c"));
+        assert_eq!(values(appended), [("metrics".to_owned(), Some("a,b,c".to_owned()))]);
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use crate::base::rng::Rng;
 use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, ServerId, TopicId};
-use crate::config::topic::TopicDefaults;
 use crate::config::{Config, TopicCreation};
 
 use super::configs;
@@ -18,7 +17,7 @@ use super::image::MetadataImage;
 use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
 use super::request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
-    TopicConfigs, TopicName,
+    ResourceConfigs, TopicName,
 };
 use super::state::State;
 use super::topics::{self, AcceptedTopic, Judge};
@@ -39,8 +38,8 @@ pub struct ControllerConfig {
     pub cluster_id: String,
     pub server: ServerId,
     pub shards: u16,
-    /// What topics inherit from the broker's settings.
-    pub topic_defaults: TopicDefaults,
+    /// As read at the server's start.
+    pub settings: Arc<Config>,
     /// Defaults and limits of creation.
     pub topics: TopicCreation,
 }
@@ -53,7 +52,7 @@ impl ControllerConfig {
             cluster_id,
             server: config.server_id,
             shards: config.shards(),
-            topic_defaults: config.topic_defaults.clone(),
+            settings: Arc::new(config.clone()),
             topics: config.topics,
         }
     }
@@ -84,7 +83,7 @@ impl Controller {
     #[must_use]
     pub fn new(config: ControllerConfig) -> Controller {
         assert!(config.shards > 0, "a server has at least one shard");
-        let state = State::new(config.cluster_id.clone(), config.server, config.shards);
+        let state = State::new(&config);
         Controller {
             config,
             durable: state.clone(),
@@ -101,14 +100,14 @@ impl Controller {
     pub fn replay(&mut self, record_value: &[u8], offset: i64) -> Result<(), MetadataRecordError> {
         assert!(offset >= self.durable.image.version, "the log is replayed once, in order");
         let record = MetadataRecord::decode(record_value)?;
-        self.durable.apply(&record, &self.config.topic_defaults)?;
+        self.durable.apply(&record)?;
         self.durable.set_version(offset + 1);
         match self.pending.pop_front() {
             Some(decided) => {
                 assert!(record == decided, "records become durable in the order of their decisions")
             }
             None => {
-                self.decided.apply(&record, &self.config.topic_defaults)?;
+                self.decided.apply(&record)?;
                 // What an earlier process handed out of its last block is unknown: the next id is past it.
                 self.next_producer_id = self.decided.producer_ids_end;
             }
@@ -142,8 +141,8 @@ impl Controller {
                     &mut changes,
                 ))
             }
-            ControllerRequest::AlterConfigs { topics, validate_only } => {
-                ControllerReply::AlterConfigs(self.alter_configs(topics, *validate_only, &mut changes))
+            ControllerRequest::AlterConfigs { resources, validate_only } => {
+                ControllerReply::AlterConfigs(self.alter_configs(resources, *validate_only, &mut changes))
             }
             ControllerRequest::InitProducerId { current } => {
                 ControllerReply::InitProducerId(self.init_producer_id(*current, &mut changes))
@@ -251,15 +250,14 @@ impl Controller {
 
     fn alter_configs(
         &mut self,
-        topics: &[TopicConfigs],
+        resources: &[ResourceConfigs],
         validate_only: bool,
         changes: &mut Changes,
     ) -> Vec<Result<(), ControllerError>> {
-        topics
+        resources
             .iter()
             .map(|wanted| {
-                let topic = self.decided.image.topic(&wanted.name).ok_or(ControllerError::UnknownTopic)?;
-                let records = configs::judge(topic, &wanted.change, &self.config.topic_defaults)?;
+                let records = configs::judge(&self.decided.image, &self.config.settings, wanted)?;
                 if validate_only { Ok(()) } else { self.commit(&records, changes) }
             })
             .collect()
@@ -315,7 +313,7 @@ impl Controller {
     fn commit(&mut self, records: &[MetadataRecord], changes: &mut Changes) -> Result<(), ControllerError> {
         changes.add(records)?;
         for record in records {
-            self.decided.apply(record, &self.config.topic_defaults).expect("what was validated folds");
+            self.decided.apply(record).expect("what was validated folds");
             self.pending.push_back(record.clone());
         }
         Ok(())

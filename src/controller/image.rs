@@ -3,12 +3,14 @@
 //! Owned by shard 0, which folds the metadata log into it; every shard holds an `Arc` of the newest one it was given.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::base::{
     LeaderEpoch, NodeId, PartitionIndex, ServerId, ShardId, TopicId, TopicPartition, shard_of,
 };
-use crate::config::topic::TopicSettings;
+use crate::config::Changes;
+use crate::config::topic::{TopicDefaults, TopicSettings};
 
 /// State as of one metadata version.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,30 @@ pub struct MetadataImage {
     pub shards: u16,
     pub topics: BTreeMap<Arc<str>, Arc<TopicImage>>,
     pub topics_by_id: BTreeMap<TopicId, Arc<TopicImage>>,
+    /// What was set on other resources, by Kafka's names; a resource without any is not here.
+    pub configs: BTreeMap<Resource, Arc<BTreeMap<String, String>>>,
+    /// What topics inherit: this server's settings with what was changed since its start.
+    pub topic_defaults: Arc<TopicDefaults>,
+}
+
+/// What has configs besides topics.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    AllBrokers,
+    Broker(ServerId),
+    ClientMetrics(String),
+    Group(String),
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Resource::AllBrokers => f.write_str("all brokers"),
+            Resource::Broker(server) => write!(f, "broker {server}"),
+            Resource::ClientMetrics(name) => write!(f, "client metrics '{name}'"),
+            Resource::Group(name) => write!(f, "group '{name}'"),
+        }
+    }
 }
 
 /// One topic.
@@ -55,6 +81,19 @@ impl MetadataImage {
     #[must_use]
     pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<TopicImage>> {
         self.topics_by_id.get(&id)
+    }
+
+    /// What was set on a resource.
+    #[must_use]
+    pub fn configs(&self, resource: &Resource) -> Option<&Arc<BTreeMap<String, String>>> {
+        self.configs.get(resource)
+    }
+
+    /// Settings of this server that were changed since its start.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        let of = |resource| self.configs(&resource).map(|found| (**found).clone()).unwrap_or_default();
+        Changes { all: of(Resource::AllBrokers), own: of(Resource::Broker(self.server)) }
     }
 
     /// The shard of this server that owns a partition of `topic`.

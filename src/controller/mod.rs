@@ -14,10 +14,10 @@ mod state;
 mod topics;
 
 pub use decide::{Controller, ControllerConfig, Decision};
-pub use image::{MetadataImage, PartitionImage, TopicImage, View};
+pub use image::{MetadataImage, PartitionImage, Resource, TopicImage, View};
 pub use names::{is_internal_topic, is_topic_name};
 pub use record::MetadataRecordError;
 pub use request::{
-    ConfigChange, ConfigOp, ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic,
-    NewPartitions, NewTopic, TopicConfigs, TopicName,
+    ConfigChange, ConfigOp, ConfigResource, ControllerError, ControllerReply, ControllerRequest,
+    CreatedTopic, DeletedTopic, NewPartitions, NewTopic, ResourceConfigs, TopicName,
 };

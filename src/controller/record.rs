@@ -10,6 +10,7 @@ use flatbuffers::{FlatBufferBuilder, VerifierOptions, WIPOffset};
 use crate::base::{LeaderEpoch, PartitionIndex, ProducerId, ServerId, TopicId};
 
 use super::generated as wire;
+use super::image::Resource;
 
 /// What this version writes, and the newest it understands.
 const FORMAT_VERSION: u16 = 0;
@@ -31,6 +32,12 @@ pub(super) enum MetadataRecord {
     /// All ids below `end` may have been handed out.
     ProducerIds {
         end: ProducerId,
+    },
+    /// `None` removes the override.
+    ResourceConfig {
+        resource: Resource,
+        name: String,
+        value: Option<String>,
     },
 }
 
@@ -72,8 +79,10 @@ pub enum MetadataRecordError {
     TopicExists { name: String, id: TopicId },
     #[error("metadata record sets {count} partitions from {first} on a topic that has {existing}")]
     PartitionRun { first: i32, count: i32, existing: usize },
-    #[error("metadata record gives topic '{topic}' configs that do not hold: {reason}")]
-    Configs { topic: String, reason: String },
+    #[error("metadata record gives {resource} configs that do not hold: {reason}")]
+    Configs { resource: String, reason: String },
+    #[error("metadata record names a resource that cannot be: kind {kind}, '{name}'")]
+    Resource { kind: u8, name: String },
 }
 
 impl MetadataRecord {
@@ -99,6 +108,18 @@ impl MetadataRecord {
                 (
                     wire::Body::ProducerIdsRecord,
                     wire::ProducerIdsRecord::create(&mut builder, &args).as_union_value(),
+                )
+            }
+            MetadataRecord::ResourceConfig { resource, name, value } => {
+                let (kind, of) = encode_resource(resource);
+                let of = builder.create_string(&of);
+                let name = builder.create_string(name);
+                let value = value.as_ref().map(|value| builder.create_string(value));
+                let args =
+                    wire::ResourceConfigRecordArgs { kind, resource: Some(of), name: Some(name), value };
+                (
+                    wire::Body::ResourceConfigRecord,
+                    wire::ResourceConfigRecord::create(&mut builder, &args).as_union_value(),
                 )
             }
         };
@@ -138,6 +159,14 @@ impl MetadataRecord {
             wire::Body::ProducerIdsRecord => {
                 let body = root.body_as_producer_ids_record().ok_or_else(unknown)?;
                 MetadataRecord::ProducerIds { end: ProducerId(body.end()) }
+            }
+            wire::Body::ResourceConfigRecord => {
+                let body = root.body_as_resource_config_record().ok_or_else(unknown)?;
+                MetadataRecord::ResourceConfig {
+                    resource: decode_resource(body.kind(), body.resource())?,
+                    name: body.name().to_owned(),
+                    value: body.value().map(str::to_owned),
+                }
             }
             _ => return Err(unknown()),
         })
@@ -193,6 +222,29 @@ fn decode_topic(body: &wire::TopicRecord<'_>) -> TopicRecord {
     }
 }
 
+fn encode_resource(resource: &Resource) -> (wire::ResourceKind, String) {
+    match resource {
+        Resource::AllBrokers => (wire::ResourceKind::Broker, String::new()),
+        Resource::Broker(server) => (wire::ResourceKind::Broker, server.0.to_string()),
+        Resource::ClientMetrics(name) => (wire::ResourceKind::ClientMetrics, name.clone()),
+        Resource::Group(name) => (wire::ResourceKind::Group, name.clone()),
+    }
+}
+
+fn decode_resource(kind: wire::ResourceKind, name: &str) -> Result<Resource, MetadataRecordError> {
+    let refused = || MetadataRecordError::Resource { kind: kind.0, name: name.to_owned() };
+    match kind {
+        wire::ResourceKind::Broker if name.is_empty() => Ok(Resource::AllBrokers),
+        wire::ResourceKind::Broker => {
+            let server = name.parse().map_err(|_| refused())?;
+            Ok(Resource::Broker(ServerId(server)))
+        }
+        wire::ResourceKind::ClientMetrics => Ok(Resource::ClientMetrics(name.to_owned())),
+        wire::ResourceKind::Group => Ok(Resource::Group(name.to_owned())),
+        _ => Err(refused()),
+    }
+}
+
 fn encode_run(
     builder: &mut FlatBufferBuilder<'_>,
     run: &PartitionsRecord,
@@ -234,6 +286,10 @@ mod tests {
 
     use super::*;
 
+    fn resource(resource: Resource, value: Option<&str>) -> MetadataRecord {
+        MetadataRecord::ResourceConfig { resource, name: "interval.ms".into(), value: value.map(Into::into) }
+    }
+
     fn samples() -> Vec<MetadataRecord> {
         let topic = TopicId([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255]);
         vec![
@@ -258,6 +314,10 @@ mod tests {
             MetadataRecord::Config { topic, name: "segment.ms".into(), value: Some("1".into()) },
             MetadataRecord::Config { topic, name: "segment.ms".into(), value: None },
             MetadataRecord::ProducerIds { end: ProducerId(i64::MAX) },
+            resource(Resource::AllBrokers, Some("5")),
+            resource(Resource::Broker(ServerId(7)), None),
+            resource(Resource::ClientMetrics("all".into()), Some("")),
+            resource(Resource::Group("g".into()), Some("x")),
         ]
     }
 
@@ -299,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damaged_records_never_panic(which in 0usize..6, at in 0usize..200, byte: u8) {
+        fn damaged_records_never_panic(which in 0usize..10, at in 0usize..200, byte: u8) {
             let mut bytes = samples()[which].encode();
             let at = at % bytes.len();
             bytes[at] = byte;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::base::{PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 
+use super::image::Resource;
+
 /// Asked of shard 0. Answers come after the change is durable and every shard serves it.
 #[derive(Clone, Debug)]
 pub enum ControllerRequest {
@@ -19,7 +21,7 @@ pub enum ControllerRequest {
         validate_only: bool,
     },
     AlterConfigs {
-        topics: Vec<TopicConfigs>,
+        resources: Vec<ResourceConfigs>,
         validate_only: bool,
     },
     /// A fresh producer id (epoch 0), or the next epoch of one the client already has (KIP-360).
@@ -38,11 +40,17 @@ pub enum ControllerReply {
     InitProducerId(Result<(ProducerId, ProducerEpoch), ControllerError>),
 }
 
-/// What is to become of one topic's configs.
+/// What is to become of one resource's configs.
 #[derive(Clone, Debug)]
-pub struct TopicConfigs {
-    pub name: String,
+pub struct ResourceConfigs {
+    pub resource: ConfigResource,
     pub change: ConfigChange,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigResource {
+    Topic(String),
+    Other(Resource),
 }
 
 #[derive(Clone, Debug)]

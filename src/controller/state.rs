@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{ProducerId, ServerId, TopicId};
+use crate::base::{ProducerId, TopicId};
+use crate::config::Config;
 use crate::config::topic::{TopicDefaults, TopicSettings};
 
-use super::image::{MetadataImage, PartitionImage, TopicImage};
+use super::decide::ControllerConfig;
+use super::image::{MetadataImage, PartitionImage, Resource, TopicImage};
 use super::names;
 use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
 
@@ -29,12 +31,21 @@ pub(super) struct State {
     pub partitions: usize,
     /// Collision key → the name that holds it.
     collisions: BTreeMap<String, Arc<str>>,
+    /// This server's settings as read at its start.
+    settings: Arc<Config>,
 }
 
 impl State {
-    pub fn new(cluster_id: String, server: ServerId, shards: u16) -> State {
-        let image = MetadataImage { cluster_id, server, shards, ..MetadataImage::default() };
+    pub fn new(config: &ControllerConfig) -> State {
+        let image = MetadataImage {
+            cluster_id: config.cluster_id.clone(),
+            server: config.server,
+            shards: config.shards,
+            topic_defaults: Arc::new(config.settings.topic_defaults.clone()),
+            ..MetadataImage::default()
+        };
         State {
+            settings: Arc::clone(&config.settings),
             image: Arc::new(image),
             next_ordinal: 0,
             producer_ids_end: ProducerId(0),
@@ -52,17 +63,14 @@ impl State {
     ///
     /// # Errors
     /// When the record does not fit the state; the state is then unchanged.
-    pub fn apply(
-        &mut self,
-        record: &MetadataRecord,
-        defaults: &TopicDefaults,
-    ) -> Result<(), MetadataRecordError> {
+    pub fn apply(&mut self, record: &MetadataRecord) -> Result<(), MetadataRecordError> {
         match record {
-            MetadataRecord::Topic(topic) => self.add_topic(topic, defaults),
+            MetadataRecord::Topic(topic) => self.add_topic(topic),
             MetadataRecord::RemoveTopic { topic } => self.remove_topic(*topic),
             MetadataRecord::Partitions(run) => self.set_partitions(run),
-            MetadataRecord::Config { topic, name, value } => {
-                self.set_config(*topic, name, value.as_deref(), defaults)
+            MetadataRecord::Config { topic, name, value } => self.set_config(*topic, name, value.as_deref()),
+            MetadataRecord::ResourceConfig { resource, name, value } => {
+                self.set_resource_config(resource, name, value.as_deref())
             }
             MetadataRecord::ProducerIds { end } => {
                 self.producer_ids_end = self.producer_ids_end.max(*end);
@@ -76,15 +84,11 @@ impl State {
         Arc::make_mut(&mut self.image).version = version;
     }
 
-    fn add_topic(
-        &mut self,
-        record: &TopicRecord,
-        defaults: &TopicDefaults,
-    ) -> Result<(), MetadataRecordError> {
+    fn add_topic(&mut self, record: &TopicRecord) -> Result<(), MetadataRecordError> {
         if self.image.topic(&record.name).is_some() || self.image.topic_by_id(record.id).is_some() {
             return Err(MetadataRecordError::TopicExists { name: record.name.clone(), id: record.id });
         }
-        let settings = resolve(&record.name, &record.overrides, defaults)?;
+        let settings = resolve(&record.name, &record.overrides, &self.image.topic_defaults)?;
         let name: Arc<str> = record.name.as_str().into();
         self.collisions.insert(names::collision_key(&name), Arc::clone(&name));
         self.next_ordinal = self.next_ordinal.max(record.ordinal.saturating_add(1));
@@ -134,15 +138,37 @@ impl State {
         id: TopicId,
         name: &str,
         value: Option<&str>,
-        defaults: &TopicDefaults,
     ) -> Result<(), MetadataRecordError> {
         let mut topic = TopicImage::clone(&*self.topic(id)?);
         match value {
             Some(value) => topic.overrides.insert(name.to_owned(), value.to_owned()),
             None => topic.overrides.remove(name),
         };
-        topic.settings = resolve(&topic.name, &topic.overrides, defaults)?;
+        topic.settings = resolve(&topic.name, &topic.overrides, &self.image.topic_defaults)?;
         self.put(topic);
+        Ok(())
+    }
+
+    fn set_resource_config(
+        &mut self,
+        resource: &Resource,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), MetadataRecordError> {
+        let mut configs = self.image.configs(resource).map(|found| (**found).clone()).unwrap_or_default();
+        match value {
+            Some(value) => drop(configs.insert(name.to_owned(), value.to_owned())),
+            None => drop(configs.remove(name)),
+        }
+        let mut image = MetadataImage::clone(&self.image);
+        match configs.is_empty() {
+            true => drop(image.configs.remove(resource)),
+            false => drop(image.configs.insert(resource.clone(), Arc::new(configs))),
+        }
+        if matches!(resource, Resource::AllBrokers | Resource::Broker(_)) {
+            inherit(&mut image, &self.settings)?;
+        }
+        self.image = Arc::new(image);
         Ok(())
     }
 
@@ -158,18 +184,41 @@ impl State {
     }
 }
 
+/// What the server's settings, with their changes, mean for its topics.
+///
+/// # Errors
+/// When a topic's own configs do not go with them.
+pub(super) fn inherit(image: &mut MetadataImage, settings: &Config) -> Result<(), MetadataRecordError> {
+    let changed = settings.with_changes(&image.changes()).map_err(|error| MetadataRecordError::Configs {
+        resource: Resource::Broker(image.server).to_string(),
+        reason: error.to_string(),
+    })?;
+    image.topic_defaults = Arc::new(changed.topic_defaults);
+    let topics = image.topics.values().map(|topic| {
+        let settings = resolve(&topic.name, &topic.overrides, &image.topic_defaults)?;
+        Ok(Arc::new(TopicImage { settings, ..TopicImage::clone(topic) }))
+    });
+    for topic in topics.collect::<Result<Vec<_>, MetadataRecordError>>()? {
+        image.topics_by_id.insert(topic.id, Arc::clone(&topic));
+        image.topics.insert(Arc::clone(&topic.name), topic);
+    }
+    Ok(())
+}
+
 fn resolve(
     topic: &str,
     overrides: &BTreeMap<String, String>,
     defaults: &TopicDefaults,
 ) -> Result<TopicSettings, MetadataRecordError> {
-    TopicSettings::resolve(overrides, defaults)
-        .map_err(|error| MetadataRecordError::Configs { topic: topic.to_owned(), reason: error.to_string() })
+    TopicSettings::resolve(overrides, defaults).map_err(|error| MetadataRecordError::Configs {
+        resource: format!("topic '{topic}'"),
+        reason: error.to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::base::{LeaderEpoch, PartitionIndex};
+    use crate::base::{LeaderEpoch, PartitionIndex, ServerId};
 
     use super::*;
 
@@ -191,8 +240,8 @@ mod tests {
     }
 
     fn fold(records: &[MetadataRecord]) -> Result<State, MetadataRecordError> {
-        let mut state = State::new("cluster".into(), ServerId(1), 2);
-        records.iter().try_for_each(|record| state.apply(record, &TopicDefaults::default()))?;
+        let mut state = State::new(&ControllerConfig::new("cluster".into(), &Config::default()));
+        records.iter().try_for_each(|record| state.apply(record))?;
         Ok(state)
     }
 
@@ -225,6 +274,31 @@ mod tests {
         assert_eq!(state.image.topics["a.b"].overrides["retention.ms"], "5");
         let state = fold(&[topic(), set(Some("5")), set(None)]).expect("a sound log");
         assert!(state.image.topics["a.b"].overrides.is_empty());
+    }
+
+    #[test]
+    fn a_changed_broker_changes_what_topics_inherit() {
+        let set = |resource: Resource, value: Option<&str>| MetadataRecord::ResourceConfig {
+            resource,
+            name: "log.retention.ms".into(),
+            value: value.map(str::to_owned),
+        };
+        let (all, own) = (Resource::AllBrokers, Resource::Broker(ServerId(1)));
+        let retention = |records: &[MetadataRecord]| {
+            let state = fold(records).expect("a sound log");
+            let image = &state.image;
+            let same = Arc::ptr_eq(&image.topics["a.b"], &image.topics_by_id[&ID]);
+            assert!(same, "both maps hold the same topic");
+            (image.topics["a.b"].settings.retention_ms, image.configs.len())
+        };
+        let week = 7 * 24 * 3_600_000;
+        assert_eq!(retention(&[set(all.clone(), Some("5")), topic()]), (Some(5), 1));
+        assert_eq!(retention(&[topic(), set(all.clone(), Some("5"))]), (Some(5), 1));
+        let both = [topic(), set(own.clone(), Some("6")), set(all.clone(), Some("5"))];
+        assert_eq!(retention(&both), (Some(6), 2));
+        assert_eq!(retention(&[topic(), set(all.clone(), Some("5")), set(all, None)]), (Some(week), 0));
+        assert_eq!(retention(&[topic(), set(Resource::Broker(ServerId(2)), Some("5"))]), (Some(week), 1));
+        assert!(matches!(fold(&[set(own, Some("x"))]), Err(MetadataRecordError::Configs { .. })));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl<'a> Judge<'a> {
             overrides.insert(name.clone(), value.clone());
         }
         check_overrides_size(&overrides)?;
-        TopicSettings::resolve(&overrides, &self.config.topic_defaults)
+        TopicSettings::resolve(&overrides, &self.state.image.topic_defaults)
             .map_err(|error| ControllerError::InvalidConfig(error.to_string()))?;
         Ok(overrides)
     }

@@ -42,9 +42,18 @@ pub fn compress(codec: Codec, records: &[u8]) -> Result<Vec<u8>, CompressionErro
 
 /// Inflates a batch's records.
 pub fn decompress(codec: Codec, stored: &[u8]) -> Result<Vec<u8>, CompressionError> {
+    if codec == Codec::None {
+        return Ok(stored.to_vec());
+    }
     let bytes_max =
         stored.len().saturating_mul(INFLATE_RATIO_MAX).clamp(INFLATED_BYTES_ALWAYS, INFLATED_BYTES_MAX);
+    decompress_within(codec, stored, bytes_max)
+}
+
+/// Inflates anything, to `bytes_max` at most.
+pub fn decompress_within(codec: Codec, stored: &[u8], bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
     match codec {
+        Codec::None if stored.len() > bytes_max => Err(CompressionError::Bomb { bytes_max }),
         Codec::None => Ok(stored.to_vec()),
         Codec::Gzip => read_bounded(codec, flate2::read::MultiGzDecoder::new(stored), bytes_max),
         Codec::Snappy => unsnap(stored, bytes_max),

@@ -27,7 +27,7 @@ mod validate;
 
 pub use batch::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, RecordProblem, batch_crc};
 pub use builder::{BatchBuilder, Header, RecordToWrite};
-pub use compression::{CompressionError, INFLATED_BYTES_MAX, compress, decompress};
+pub use compression::{CompressionError, INFLATED_BYTES_MAX, compress, decompress, decompress_within};
 pub use patch::{stamp_header, stamp_log_append_time};
 pub use reader::{Record, first_at_or_after, records, with_max_timestamp};
 pub use rewrite::{Rewritten, rewrite};

@@ -53,7 +53,8 @@ pub(super) enum Answer {
     Cleaned(Option<Cleaned>),
 }
 
-type Asked = (Job, flume::Sender<io::Result<Answer>>);
+/// A job, its bytes a second, and where its answer goes.
+type Asked = (Job, u64, flume::Sender<io::Result<Answer>>);
 
 #[derive(Debug)]
 pub(super) struct Cleaner {
@@ -66,27 +67,32 @@ impl Cleaner {
         Cleaner { bytes_per_second: bytes_per_second.max(1), jobs: None }
     }
 
+    /// For jobs from now on.
+    pub(super) fn set_rate(&mut self, bytes_per_second: u64) {
+        self.bytes_per_second = bytes_per_second.max(1);
+    }
+
     /// Hands over a job; its answer comes by the channel.
     pub(super) fn begin(&mut self, job: Job) -> io::Result<flume::Receiver<io::Result<Answer>>> {
         let jobs = match &self.jobs {
             Some(jobs) => jobs.clone(),
             None => {
                 let (jobs, asked) = flume::unbounded::<Asked>();
-                let rate = self.bytes_per_second;
-                std::thread::Builder::new().name("cleaner".to_owned()).spawn(move || work(&asked, rate))?;
+                std::thread::Builder::new().name("cleaner".to_owned()).spawn(move || work(&asked))?;
                 self.jobs.insert(jobs).clone()
             }
         };
         let (answer, answered) = flume::bounded(1);
-        jobs.send((job, answer)).map_err(|_| io::Error::other("the cleaner has ended"))?;
+        jobs.send((job, self.bytes_per_second, answer))
+            .map_err(|_| io::Error::other("the cleaner has ended"))?;
         Ok(answered)
     }
 }
 
-fn work(asked: &flume::Receiver<Asked>, bytes_per_second: u64) {
+fn work(asked: &flume::Receiver<Asked>) {
     // SAFETY: three numbers; 0 is the calling thread. Failing leaves the priority as it is.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
-    while let Ok((job, answer)) = asked.recv() {
+    while let Ok((job, bytes_per_second, answer)) = asked.recv() {
         let mut pace = Pace { bytes_per_second, bytes: 0, since: Instant::now() };
         let done = match job {
             Job::Delete { path } => delete(&path).map(|()| Answer::Deleted),

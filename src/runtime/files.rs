@@ -80,6 +80,11 @@ impl Files {
         }
     }
 
+    /// For jobs of the cleaner from now on.
+    pub fn set_cleaner_rate(&self, bytes_per_second: u64) {
+        self.cleaner.borrow_mut().set_rate(bytes_per_second);
+    }
+
     /// Performs one operation. Never dropped before it ends: its task is detached.
     pub async fn perform(&self, op: IoOp) -> IoDone {
         // A read that fails costs only its reader, so this line is all an operator hears of it.

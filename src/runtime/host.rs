@@ -16,7 +16,8 @@ use crate::base::io::IoOp;
 use crate::base::metrics::{CrossShardCounters, Latency};
 use crate::base::{MonoNanos, ShardId};
 use crate::shard::{
-    Effect, Image, IoDone, IoId, RequestId, Shard, ShardConfig, ShardRecovery, ShardReply, ShardRequest,
+    CompactionConfig, Effect, Image, IoDone, IoId, RequestId, RetentionConfig, Shard, ShardConfig,
+    ShardRecovery, ShardReply, ShardRequest,
 };
 
 use super::Event;
@@ -110,6 +111,12 @@ impl<C: Send + 'static> Host<C> {
         let mut effects = Vec::new();
         self.shard.borrow_mut().disk_space(free_bytes, reserve_bytes, &mut effects);
         self.perform(effects);
+    }
+
+    /// Settings were changed.
+    pub fn reconfigure(&self, retention: RetentionConfig, compaction: CompactionConfig) {
+        self.files.set_cleaner_rate(compaction.bytes_per_second);
+        self.shard.borrow_mut().reconfigure(retention, compaction);
     }
 
     /// Looks at the shard.

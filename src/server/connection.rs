@@ -249,7 +249,7 @@ impl Connection {
             buffer.reserve(READ_BYTES);
             return Ok(None);
         };
-        let bytes = peer::frame_bytes(*prefix, self.server.config.connections.request_bytes_max)?;
+        let bytes = peer::frame_bytes(*prefix, self.server.config().connections.request_bytes_max)?;
         if buffer.len() < 4 + bytes {
             let missing = 4 + bytes - buffer.len();
             let step = missing.min(buffer.len().max(RESERVE_BYTES_MAX));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::ServerId;
+use crate::base::{ServerId, uuid_bytes, uuid_text};
 use crate::config::Config;
 
 /// The layout of the data directory this version reads and writes.
@@ -201,28 +201,6 @@ fn random_uuid() -> io::Result<[u8; 16]> {
             return Ok(bytes);
         }
     }
-}
-
-const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// Kafka writes 128-bit ids in base64url without padding.
-fn uuid_text(bytes: &[u8; 16]) -> String {
-    let number = u128::from_be_bytes(*bytes);
-    let digit = |index: u32| {
-        // 22 digits of 6 bits hold 132: the last is shifted up by 4.
-        let six = if index < 21 { (number >> (122 - 6 * index)) & 63 } else { (number & 3) << 4 };
-        char::from(BASE64URL[usize::try_from(six).expect("six bits")])
-    };
-    (0..22).map(digit).collect()
-}
-
-fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    let mut number: u128 = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        let six = u128::try_from(BASE64URL.iter().position(|known| *known == byte)?).ok()?;
-        number = if index < 21 { number << 6 | six } else { number << 2 | six >> 4 };
-    }
-    (text.len() == 22).then(|| number.to_be_bytes())
 }
 
 #[cfg(test)]

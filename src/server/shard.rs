@@ -15,12 +15,12 @@ use glommio::channels::channel_mesh::FullMesh;
 use glommio::net::TcpListener;
 
 use crate::admin::ScrapeRequest;
-use crate::api::{self, ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step};
+use crate::api::{self, ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step, Telemetry};
 use crate::base::hash::IdMap;
 use crate::base::keys::KEY_ENTRY_BYTES;
 use crate::base::metrics::{NetworkCounters, RequestCounters, SERIES_MAX, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
-use crate::config::{Advertise, Config};
+use crate::config::{Advertise, Changes, Config};
 use crate::controller::View;
 use crate::log::LogLimits;
 use crate::protocol::ApiKey;
@@ -66,7 +66,11 @@ pub(super) struct ShardThread {
 /// What all connections of a shard share.
 pub(super) struct ShardServer {
     pub(super) host: Rc<Host<Moving>>,
-    pub(super) config: Config,
+    /// As read at start.
+    settings: Config,
+    /// With what was changed since, as of a version of the image.
+    config: RefCell<Rc<Config>>,
+    config_version: Cell<i64>,
     connections: RefCell<HashMap<RawFd, Weak<Connection>>>,
     by_ip: RefCell<HashMap<IpAddr, u32>>,
     leaving: RefCell<HashSet<RawFd>>,
@@ -82,6 +86,7 @@ pub(super) struct ShardServer {
     last_malformed: Cell<Option<MonoNanos>>,
     disk: Cell<DiskSpace>,
     sessions: RefCell<FetchSessions>,
+    telemetry: RefCell<Telemetry>,
 }
 
 /// A request that waits for shards.
@@ -137,7 +142,9 @@ impl ShardServer {
         let sessions = config.fetch_sessions_max.div_ceil(usize::from(config.shards()));
         let server = Rc::new(ShardServer {
             host: Rc::clone(host),
-            config,
+            config: RefCell::new(Rc::new(config.clone())),
+            config_version: Cell::new(-1),
+            settings: config,
             connections: RefCell::default(),
             by_ip: RefCell::default(),
             leaving: RefCell::default(),
@@ -152,6 +159,7 @@ impl ShardServer {
             last_malformed: Cell::new(None),
             disk: Cell::new(preflight::disk_space(&config_dir)),
             sessions: RefCell::new(FetchSessions::new(sessions, entropy())),
+            telemetry: RefCell::new(Telemetry::new(entropy())),
         });
         let replies = Rc::downgrade(&server);
         host.answer_with(Box::new(move |number, from, reply| {
@@ -202,6 +210,29 @@ impl ShardServer {
         }
     }
 
+    /// The settings in force.
+    pub(super) fn config(&self) -> Rc<Config> {
+        let image = self.host.image();
+        if self.config_version.replace(image.version) != image.version {
+            self.reconfigure(&image.changes());
+        }
+        Rc::clone(&self.config.borrow())
+    }
+
+    fn reconfigure(&self, changes: &Changes) {
+        if *changes == *self.config.borrow().changes() {
+            return;
+        }
+        match self.settings.with_changes(changes) {
+            Ok(changed) => {
+                self.host.reconfigure(retention(&changed), compaction(&changed));
+                *self.config.borrow_mut() = Rc::new(changed);
+            }
+            // The controller has tried the same.
+            Err(error) => tracing::error!(%error, "changed settings are not in force"),
+        }
+    }
+
     fn nudge(self: &Rc<Self>, shard: ShardId, number: u64) {
         let id = crate::shard::RequestId { origin: self.host.here, number };
         // The nudge itself gets no answer: its number is nobody's.
@@ -236,16 +267,18 @@ impl ShardServer {
     }
 
     fn in_context<R>(&self, connection: &Connection, act: impl FnOnce(&mut Context<'_>) -> R) -> R {
-        let image = self.host.image();
+        let (image, config) = (self.host.image(), self.config());
         let mut state = connection.state.borrow_mut();
         let mut sessions = self.sessions.borrow_mut();
+        let mut telemetry = self.telemetry.borrow_mut();
         let mut context = Context {
             now: self.host.clock.now(),
             shard: self.host.here,
             image: &image,
-            config: &self.config,
+            config: &config,
             disk: self.disk.get(),
             sessions: &mut sessions,
+            telemetry: &mut telemetry,
             connection: &mut state,
         };
         act(&mut context)
@@ -345,10 +378,11 @@ impl ShardServer {
 
     /// Whether the limits allow one more connection from there. Each shard holds its share of the total.
     fn admits(&self, peer: SocketAddr) -> bool {
-        let share = self.config.connections.count_max.div_ceil(u32::from(self.config.shards()));
+        let config = self.config();
+        let share = config.connections.count_max.div_ceil(u32::from(config.shards()));
         let from_there = self.by_ip.borrow().get(&peer.ip()).copied().unwrap_or(0);
-        let admitted = self.connections.borrow().len() < share as usize
-            && from_there < self.config.connections.per_ip_max;
+        let admitted =
+            self.connections.borrow().len() < share as usize && from_there < config.connections.per_ip_max;
         if !admitted {
             let rejected = {
                 let mut network = self.network.borrow_mut();
@@ -363,7 +397,7 @@ impl ShardServer {
     }
 
     fn introduce(&self, local: SocketAddr, peer: SocketAddr) -> ConnectionState {
-        let view = match self.config.advertise {
+        let view = match self.settings.advertise {
             Advertise::Auto | Advertise::Server => View::Server,
             Advertise::Shards => View::Shards,
             Advertise::ShardPorts => View::ShardPorts,
@@ -372,9 +406,10 @@ impl ShardServer {
             software_name: String::new(),
             software_version: String::new(),
             client_host: format!("/{}", peer.ip()),
+            client_port: peer.port(),
             view,
-            advertised_host: self.config.advertised_host.clone().unwrap_or_else(|| local.ip().to_string()),
-            advertised_port: self.config.advertised_port.unwrap_or(self.config.listen.port()),
+            advertised_host: self.settings.advertised_host.clone().unwrap_or_else(|| local.ip().to_string()),
+            advertised_port: self.settings.advertised_port.unwrap_or(self.settings.listen.port()),
         }
     }
 
@@ -383,8 +418,10 @@ impl ShardServer {
         loop {
             glommio::timer::sleep(SWEEP).await;
             let now = self.host.clock.mono();
+            // Changes reach shards that nobody asks anything.
+            drop(self.config());
             for connection in self.alive() {
-                let idle = self.config.connections.idle_ms.zip(connection.idle_since());
+                let idle = self.settings.connections.idle_ms.zip(connection.idle_since());
                 let is_idle = idle.is_some_and(|(max, since)| now.since(since) / 1_000_000 > max);
                 let is_stuck =
                     connection.stuck_since().is_some_and(|since| now.since(since) / 1_000_000 > STUCK_MS_MAX);
@@ -402,10 +439,10 @@ impl ShardServer {
     /// Looks at the free space again and again, for the shard and for DescribeLogDirs.
     async fn watch_disk(self: Rc<Self>) {
         loop {
-            let disk = preflight::disk_space(&self.config.data_dir);
+            let disk = preflight::disk_space(&self.settings.data_dir);
             self.disk.set(disk);
             if let Ok(free) = u64::try_from(disk.usable_bytes) {
-                self.host.disk_space(free, reserve_bytes(&self.config, disk));
+                self.host.disk_space(free, reserve_bytes(&self.settings, disk));
             }
             glommio::timer::sleep(DISK_WATCH).await;
         }
@@ -432,6 +469,8 @@ impl ShardServer {
             log,
             network: *self.network.borrow(),
             sessions: self.sessions.borrow().counters(),
+            telemetry: self.telemetry.borrow().counters(),
+            clients: self.telemetry.borrow().values(self.host.clock.mono()).cloned().collect(),
             cross_shard: self.host.cross_shard.get(),
             requests: self.requests.borrow().clone(),
             latency: self.latencies.borrow().clone(),
@@ -502,19 +541,26 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
         },
         cache_bytes: usize::try_from(memory / CACHE_SHARE).unwrap_or(usize::MAX),
         groups: config.groups.clone(),
-        retention: RetentionConfig {
-            check_ms: config.retention_check_ms,
-            producer_expiration_ms: config.producer_id_expiration_ms,
-        },
-        compaction: CompactionConfig {
-            enabled: config.cleaner.enabled,
-            backoff_ms: config.cleaner.backoff_ms,
-            keys_max: usize::try_from(config.cleaner.memory_bytes / u64::from(config.shards()))
-                .unwrap_or(usize::MAX)
-                / KEY_ENTRY_BYTES,
-            bytes_per_second: config.cleaner.bytes_per_second,
-        },
+        retention: retention(config),
+        compaction: compaction(config),
         seed: entropy(),
+    }
+}
+
+fn retention(config: &Config) -> RetentionConfig {
+    RetentionConfig {
+        check_ms: config.retention_check_ms,
+        producer_expiration_ms: config.producer_id_expiration_ms,
+    }
+}
+
+fn compaction(config: &Config) -> CompactionConfig {
+    let memory = usize::try_from(config.cleaner.memory_bytes / u64::from(config.shards()));
+    CompactionConfig {
+        enabled: config.cleaner.enabled,
+        backoff_ms: config.cleaner.backoff_ms,
+        keys_max: memory.unwrap_or(usize::MAX) / KEY_ENTRY_BYTES,
+        bytes_per_second: config.cleaner.bytes_per_second,
     }
 }
 

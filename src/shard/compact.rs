@@ -33,7 +33,7 @@ pub struct CompactionConfig {
 
 #[derive(Debug)]
 pub(super) struct Compaction {
-    config: CompactionConfig,
+    pub(super) config: CompactionConfig,
     seeds: [u64; 2],
     partitions: BTreeMap<u32, Progress>,
     round: Option<Round>,

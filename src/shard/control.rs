@@ -161,8 +161,8 @@ fn refusal(request: &ControllerRequest, error: &ControllerError) -> ControllerRe
         ControllerRequest::CreatePartitions { topics, .. } => {
             ControllerReply::CreatePartitions(topics.iter().map(|_| Err(error.clone())).collect())
         }
-        ControllerRequest::AlterConfigs { topics, .. } => {
-            ControllerReply::AlterConfigs(topics.iter().map(|_| Err(error.clone())).collect())
+        ControllerRequest::AlterConfigs { resources, .. } => {
+            ControllerReply::AlterConfigs(resources.iter().map(|_| Err(error.clone())).collect())
         }
         ControllerRequest::InitProducerId { .. } => ControllerReply::InitProducerId(Err(error.clone())),
     }

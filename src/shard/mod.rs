@@ -167,6 +167,12 @@ impl Shard {
         shard
     }
 
+    /// Settings that were changed while the server runs.
+    pub fn reconfigure(&mut self, retention: RetentionConfig, compaction: CompactionConfig) {
+        self.retention.config = retention;
+        self.compaction.config = compaction;
+    }
+
     /// A question from a connection, here or elsewhere. Answered by [`Effect::Reply`] with the same id, once.
     pub fn request(&mut self, now: Now, id: RequestId, request: ShardRequest, effects: &mut Vec<Effect>) {
         self.mono = now.mono;

@@ -31,7 +31,7 @@ pub struct RetentionConfig {
 
 #[derive(Debug)]
 pub(super) struct Retention {
-    config: RetentionConfig,
+    pub(super) config: RetentionConfig,
     /// `None` until the first turn.
     next_check: Option<MonoNanos>,
     /// Some partition has segments below its start that no checkpoint has been asked to cover.

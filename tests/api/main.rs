@@ -35,7 +35,7 @@ use ringmain::shard::{
 };
 
 /// What Kafka 4.3 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
-const SERVED: [(i16, i16, i16, i16); 36] = [
+const SERVED: [(i16, i16, i16, i16); 38] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),
     (2, 1, 1, 11),
@@ -70,6 +70,8 @@ const SERVED: [(i16, i16, i16, i16); 36] = [
     (61, 0, 0, 0),
     (68, 0, 0, 1),
     (69, 0, 0, 1),
+    (71, 0, 0, 0),
+    (72, 0, 0, 0),
     (74, 0, 0, 1),
     (75, 0, 0, 0),
 ];

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use ringmain::api::{ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step, dispatch};
+use ringmain::api::{
+    ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step, Telemetry, dispatch,
+};
 use ringmain::base::rng::Rng;
 use ringmain::base::{MonoNanos, Now, ShardId, TimestampMs};
 use ringmain::config::Config;
@@ -25,6 +27,7 @@ pub struct Peer {
     pub asked: Vec<(ShardId, ShardRequest)>,
     controller: Controller,
     sessions: FetchSessions,
+    telemetry: Telemetry,
     rng: Rng,
 }
 
@@ -68,6 +71,7 @@ impl Peer {
                 software_name: String::new(),
                 software_version: String::new(),
                 client_host: "/127.0.0.1".into(),
+                client_port: 7,
                 view: View::Server,
                 advertised_host: "localhost".into(),
                 advertised_port: 9092,
@@ -75,6 +79,7 @@ impl Peer {
             asked: Vec::new(),
             controller: Controller::new(own),
             sessions: FetchSessions::new(10, 7),
+            telemetry: Telemetry::new(7),
             rng: Rng::seeded(7),
         };
         let topics = topics.iter().map(|(name, partitions)| NewTopic {
@@ -179,6 +184,7 @@ impl Peer {
             config: &self.config,
             disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
             sessions: &mut self.sessions,
+            telemetry: &mut self.telemetry,
             connection: &mut self.connection,
         })
     }

@@ -5,9 +5,11 @@ use std::process::{Command, Output, Stdio};
 
 use ringmain::base::{Offset, PartitionIndex};
 use ringmain::client::{CommittedOffset, Groups};
+use ringmain::protocol::ErrorCode;
 use serde_json::Value;
 
 use super::server::{PATIENCE, Server, topic_name};
+use super::wire::{Wire, batch};
 
 /// Runs `ringmain` with these arguments; `input` is its standard input.
 fn ringmain(server: &Server, args: &[&str], input: &str) -> Output {
@@ -104,6 +106,50 @@ fn settings_are_shown_and_changed() {
     assert!(broker.contains("log.retention.ms") && broker.contains("Default of the topics'"), "{broker}");
     assert!(complaint(&server, &["config", "get", "--broker", "77"], 1).contains("no broker 77"));
     complaint(&server, &["config", "get"], 64);
+    complaint(&server, &["config", "set", "a=b"], 64);
+}
+
+#[test]
+fn settings_of_brokers_groups_and_client_metrics_are_changed_for_good() {
+    let mut server = Server::start();
+    let topic = topic_name("inherits");
+    server.create_topic(&topic, 1, &[]);
+    let get = |server: &Server, of: &[&str], key: &str| {
+        let got = json(&output(server, &[&["config", "get", key, "--json"], of].concat(), ""));
+        (got[0]["value"].as_str().map(str::to_owned), got[0]["source"].as_str().map(str::to_owned))
+    };
+    let is = |value: &str, source: &str| (Some(value.to_owned()), Some(source.to_owned()));
+    let set = |server: &Server, of: &[&str], setting: &str| {
+        output(server, &[&["config", "set", setting], of].concat(), "");
+    };
+    let (all, own): (&[&str], &[&str]) = (&["--all-brokers"], &["--broker"]);
+    set(&server, all, "message.max.bytes=2000");
+    set(&server, own, "log.retention.ms=70000");
+    set(&server, &["--group", "g"], "consumer.session.timeout.ms=50000");
+    set(&server, &["--client-metrics", "m"], "interval.ms=500");
+    for round in 0..3 {
+        assert_eq!(get(&server, own, "message.max.bytes"), is("2000", "cluster"));
+        assert_eq!(get(&server, own, "log.retention.ms"), is("70000", "broker"));
+        assert_eq!(get(&server, &["--topic", &topic], "max.message.bytes"), is("2000", "cluster"));
+        assert_eq!(get(&server, &["--topic", &topic], "retention.ms"), is("70000", "broker"));
+        assert_eq!(get(&server, &["--group", "g"], "consumer.session.timeout.ms"), is("50000", "group"));
+        assert_eq!(get(&server, &["--client-metrics", "m"], "interval.ms"), is("500", "client-metrics"));
+        let mut wire = Wire::to(&server, &topic, 0);
+        assert_eq!(wire.append(batch(&["small"])).0, round);
+        assert_eq!(wire.produce(batch(&[&"x".repeat(3000)])).error, ErrorCode::MessageTooLarge);
+        match round {
+            0 => server.stop(),
+            _ => server.kill(),
+        }
+        server.start_again(&[]);
+    }
+    output(&server, &["config", "set", "--delete", "message.max.bytes", "--all-brokers"], "");
+    assert_eq!(get(&server, own, "message.max.bytes").1, Some("default".to_owned()));
+    Wire::to(&server, &topic, 0).append(batch(&[&"x".repeat(3000)]));
+    let refused = |setting: &str| complaint(&server, &["config", "set", setting, "--broker"], 1);
+    assert!(refused("node.id=7").contains("dynamically"));
+    assert!(refused("ssl.key.password=geheim").contains("secret"));
+    assert!(refused("max.connections=none").contains("INVALID_CONFIG"));
 }
 
 #[test]

@@ -37,6 +37,8 @@ MEMBERS = {
     "java-3.9": ("java-3.9", SESSION, "heartbeat.interval.ms=500"),
     "java-consumer": ("java", "group.protocol=consumer"),
 }
+# kafkajs and kafka-go cannot name an instance.
+STATIC = [kind for kind in MEMBERS if kind not in ("kafkajs", "kafka-go")]
 
 
 def console_consumer(installed, address, topic, group, settings):
@@ -116,9 +118,10 @@ def members():
 
 def wait_for(what, state):
     deadline = time.monotonic() + SECONDS
-    while not state():
+    while not (reached := state()):
         assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
         time.sleep(0.05)
+    return reached
 
 
 def ends(address, topic):
@@ -128,6 +131,13 @@ def ends(address, topic):
         return {it.partition: consumer.get_watermark_offsets(it, timeout=SECONDS)[1] for it in partitions}
     finally:
         consumer.close()
+
+
+def committed(address, group):
+    admin = AdminClient({"bootstrap.servers": address})
+    asked = [confluent_kafka.ConsumerGroupTopicPartitions(group)]
+    listed = admin.list_consumer_group_offsets(asked, request_timeout=SECONDS)
+    return {it.partition: it.offset for it in listed[group].result(SECONDS).topic_partitions}
 
 
 def check_all_processed(address, topic, members):
@@ -227,6 +237,56 @@ def test_group_goes_on_after_kills(topic, members, kind):
     assert len(members.processed()) > 2000
     survivor.stop()
     server.stop()
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_group_starts_again_from_its_commits(server, topic, members, kind):
+    create_topic(server.address, topic, PARTITIONS)
+    group = f"g-{topic}"
+    confluent_produce(server.address, topic, keyed_records(300))
+    first = members.start(kind, server.address, topic, group)
+    all_committed = {partition: end for partition, end in ends(server.address, topic).items() if end}
+    wait_for("all is committed", lambda: committed(server.address, group).items() >= all_committed.items())
+    first.stop()
+    confluent_produce(server.address, topic, keyed_records(300))
+    second = members.start(kind, server.address, topic, group)
+    check_all_processed(server.address, topic, members)
+    assert len(first.processed) == len(second.processed) == 300
+
+
+@pytest.mark.parametrize("kind", STATIC)
+def test_static_member_comes_back_to_its_partitions(server, topic, members, kind):
+    """A member with an instance id is gone for a while, and nobody else reads its partitions."""
+    create_topic(server.address, topic, PARTITIONS)
+    new_style = "-consumer" in kind
+
+    def member(instance):
+        settings = [f"group.instance.id={instance}", *([] if new_style else ["session.timeout.ms=20000"])]
+        return members.start(kind, server.address, topic, f"g-{topic}", *settings)
+
+    def read(one, after):
+        return {partition for partition, _ in one.processed[after:]}
+
+    def halves():
+        """What each reads in a while, once that is half of the partitions each."""
+        counts = [len(one.processed) for one in (stays, leaves)]
+        time.sleep(1)
+        both = read(stays, counts[0]), read(leaves, counts[1])
+        return both if [len(half) for half in both] == [PARTITIONS // 2] * 2 and not both[0] & both[1] else None
+
+    with load(server.address, topic):
+        stays, leaves = member("stays"), member("leaves")
+        _, half = wait_for("each reads half", halves)
+        count = len(stays.processed)
+        # With the new protocol an instance that crashed is taken until its session ends (UNRELEASED_INSTANCE_ID).
+        leaves.stop(signal.SIGTERM if new_style else signal.SIGKILL)
+        again = member("leaves")
+        wait_for("it reads its partitions again", lambda: read(again, 0) == half)
+        count_again = len(stays.processed)
+        wait_for("the other reads on", lambda: len(stays.processed) > count_again + 60)
+    assert read(again, 0) == half
+    assert read(stays, count) == set(range(PARTITIONS)) - half
+    check_all_processed(server.address, topic, members)
 
 
 def test_static_member_starts_again_unnoticed(server, topic):

@@ -102,7 +102,7 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::long("log.initial.task.delay.ms", "30000", 0, "Delay after start before logs are cleaned and flushed by time."),
     Setting::long("log.dir.failure.timeout.ms", "30000", 1, "How long a failed directory may go unreported to the controller."),
     Setting::int("num.recovery.threads.per.data.dir", "2", 1, "Threads that recover logs at start; here every shard recovers.").dynamic(),
-    Setting::int("producer.id.expiration.ms", "86400000", 1, "How long a silent idempotent producer is remembered.").dynamic(),
+    Setting::int("producer.id.expiration.ms", "86400000", 1, "How long a silent idempotent producer is remembered.").dynamic().acts(),
     Setting::int("producer.id.expiration.check.interval.ms", "600000", 1, "How often silent producers are looked for."),
     Setting::unset("create.topic.policy.class.name", Kind::Class, "Class that judges new topics; Java only."),
     Setting::unset("alter.config.policy.class.name", Kind::Class, "Class that judges changed configs; Java only."),

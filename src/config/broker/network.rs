@@ -11,7 +11,6 @@ pub(super) const ROWS: &[Setting] = &[
         Kind::List,
         "Address told to clients, PLAINTEXT://HOST:PORT; unset, each is told the address it connected to.",
     )
-    .dynamic()
     .acts(),
     Setting::string(
         "listener.security.protocol.map",

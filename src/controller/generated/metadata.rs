@@ -11,18 +11,107 @@ pub mod metadata {
 
 
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_BODY: u8 = 0;
+pub const ENUM_MIN_RESOURCE_KIND: u8 = 4;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_BODY: u8 = 5;
+pub const ENUM_MAX_RESOURCE_KIND: u8 = 32;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_BODY: [Body; 6] = [
+pub const ENUM_VALUES_RESOURCE_KIND: [ResourceKind; 3] = [
+  ResourceKind::Broker,
+  ResourceKind::ClientMetrics,
+  ResourceKind::Group,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct ResourceKind(pub u8);
+#[allow(non_upper_case_globals)]
+impl ResourceKind {
+  pub const Broker: Self = Self(4);
+  pub const ClientMetrics: Self = Self(16);
+  pub const Group: Self = Self(32);
+
+  pub const ENUM_MIN: u8 = 4;
+  pub const ENUM_MAX: u8 = 32;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::Broker,
+    Self::ClientMetrics,
+    Self::Group,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::Broker => Some("Broker"),
+      Self::ClientMetrics => Some("ClientMetrics"),
+      Self::Group => Some("Group"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for ResourceKind {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for ResourceKind {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for ResourceKind {
+    type Output = ResourceKind;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for ResourceKind {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for ResourceKind {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for ResourceKind {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_BODY: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_BODY: u8 = 6;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_BODY: [Body; 7] = [
   Body::NONE,
   Body::TopicRecord,
   Body::RemoveTopicRecord,
   Body::PartitionsRecord,
   Body::ConfigRecord,
   Body::ProducerIdsRecord,
+  Body::ResourceConfigRecord,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -36,9 +125,10 @@ impl Body {
   pub const PartitionsRecord: Self = Self(3);
   pub const ConfigRecord: Self = Self(4);
   pub const ProducerIdsRecord: Self = Self(5);
+  pub const ResourceConfigRecord: Self = Self(6);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 5;
+  pub const ENUM_MAX: u8 = 6;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::TopicRecord,
@@ -46,6 +136,7 @@ impl Body {
     Self::PartitionsRecord,
     Self::ConfigRecord,
     Self::ProducerIdsRecord,
+    Self::ResourceConfigRecord,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -56,6 +147,7 @@ impl Body {
       Self::PartitionsRecord => Some("PartitionsRecord"),
       Self::ConfigRecord => Some("ConfigRecord"),
       Self::ProducerIdsRecord => Some("ProducerIdsRecord"),
+      Self::ResourceConfigRecord => Some("ResourceConfigRecord"),
       _ => None,
     }
   }
@@ -1010,6 +1102,155 @@ impl ::core::fmt::Debug for ProducerIdsRecord<'_> {
       ds.finish()
   }
 }
+pub enum ResourceConfigRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ResourceConfigRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ResourceConfigRecord<'a> {
+  type Inner = ResourceConfigRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ResourceConfigRecord<'a> {
+  pub const VT_KIND: ::flatbuffers::VOffsetT = 4;
+  pub const VT_RESOURCE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 8;
+  pub const VT_VALUE: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ResourceConfigRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ResourceConfigRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ResourceConfigRecord<'bldr>> {
+    let mut builder = ResourceConfigRecordBuilder::new(_fbb);
+    if let Some(x) = args.value { builder.add_value(x); }
+    if let Some(x) = args.name { builder.add_name(x); }
+    if let Some(x) = args.resource { builder.add_resource(x); }
+    builder.add_kind(args.kind);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn kind(&self) -> ResourceKind {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<ResourceKind>(ResourceConfigRecord::VT_KIND, Some(ResourceKind::Broker)).unwrap()}
+  }
+  #[inline]
+  pub fn resource(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ResourceConfigRecord::VT_RESOURCE, None).unwrap()}
+  }
+  #[inline]
+  pub fn name(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ResourceConfigRecord::VT_NAME, None).unwrap()}
+  }
+  #[inline]
+  pub fn value(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ResourceConfigRecord::VT_VALUE, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ResourceConfigRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<ResourceKind>("kind", Self::VT_KIND, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("resource", Self::VT_RESOURCE, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("value", Self::VT_VALUE, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ResourceConfigRecordArgs<'a> {
+    pub kind: ResourceKind,
+    pub resource: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub value: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for ResourceConfigRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ResourceConfigRecordArgs {
+      kind: ResourceKind::Broker,
+      resource: None, // required field
+      name: None, // required field
+      value: None,
+    }
+  }
+}
+
+pub struct ResourceConfigRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ResourceConfigRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_kind(&mut self, kind: ResourceKind) {
+    self.fbb_.push_slot::<ResourceKind>(ResourceConfigRecord::VT_KIND, kind, ResourceKind::Broker);
+  }
+  #[inline]
+  pub fn add_resource(&mut self, resource: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ResourceConfigRecord::VT_RESOURCE, resource);
+  }
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ResourceConfigRecord::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_value(&mut self, value: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ResourceConfigRecord::VT_VALUE, value);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ResourceConfigRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ResourceConfigRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ResourceConfigRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ResourceConfigRecord::VT_RESOURCE,"resource");
+    self.fbb_.required(o, ResourceConfigRecord::VT_NAME,"name");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ResourceConfigRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ResourceConfigRecord");
+      ds.field("kind", &self.kind());
+      ds.field("resource", &self.resource());
+      ds.field("name", &self.name());
+      ds.field("value", &self.value());
+      ds.finish()
+  }
+}
 pub enum MetadataRecordOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -1138,6 +1379,20 @@ impl<'a> MetadataRecord<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_resource_config_record(&self) -> Option<ResourceConfigRecord<'a>> {
+    if self.body_type() == Body::ResourceConfigRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ResourceConfigRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for MetadataRecord<'_> {
@@ -1154,6 +1409,7 @@ impl ::flatbuffers::Verifiable for MetadataRecord<'_> {
           Body::PartitionsRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PartitionsRecord>>("Body::PartitionsRecord", pos),
           Body::ConfigRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ConfigRecord>>("Body::ConfigRecord", pos),
           Body::ProducerIdsRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ProducerIdsRecord>>("Body::ProducerIdsRecord", pos),
+          Body::ResourceConfigRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ResourceConfigRecord>>("Body::ResourceConfigRecord", pos),
           _ => Ok(()),
         }
      })?
@@ -1246,6 +1502,13 @@ impl ::core::fmt::Debug for MetadataRecord<'_> {
         },
         Body::ProducerIdsRecord => {
           if let Some(x) = self.body_as_producer_ids_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::ResourceConfigRecord => {
+          if let Some(x) = self.body_as_resource_config_record() {
             ds.field("body", &x)
           } else {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

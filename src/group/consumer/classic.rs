@@ -58,7 +58,7 @@ impl ConsumerGroup {
         let is_resubscribed = self.set_metadata(&id, metadata, &mut journal);
         self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
         self.reconcile(context, &id, Some(&subscription.owned), &mut journal);
-        self.touch(context.now, context.limits, &id);
+        self.touch(context.now, context.limits.session_timeout_ms, &id);
         self.timers.cancel(&id, Timer::Join);
         self.timers.set(&id, Timer::Sync, context.now.plus_ms(millis(request.rebalance_timeout_ms)));
         let joined = Joined {
@@ -102,7 +102,7 @@ impl ConsumerGroup {
             assignment: write_assignment(&current.assigned, &self.topics, &metadata),
         };
         self.timers.cancel(&request.member.member_id, Timer::Sync);
-        self.touch(now, limits, &request.member.member_id);
+        self.touch(now, limits.session_timeout_ms, &request.member.member_id);
         Ok(synced)
     }
 
@@ -121,7 +121,7 @@ impl ConsumerGroup {
             MemberState::UnrevokedPartitions => true,
             MemberState::UnreleasedPartitions => !self.waits(&claim.member_id, member),
         };
-        self.touch(now, limits, &claim.member_id);
+        self.touch(now, limits.session_timeout_ms, &claim.member_id);
         if has_step { Err(self.send_back(now, &claim.member_id)) } else { Ok(()) }
     }
 

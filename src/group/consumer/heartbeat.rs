@@ -47,13 +47,15 @@ impl ConsumerGroup {
         let is_resubscribed = self.update(request, &id, &mut journal);
         self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
         let is_reassigned = self.reconcile(context, &id, request.owned.as_ref(), &mut journal);
-        self.touch(context.now, context.limits, &id);
+        let times = self.times(context);
+        let limits = context.limits;
+        self.touch(context.now, times.session_timeout_ms.unwrap_or(limits.session_timeout_ms), &id);
         self.timers.leave_classic(&id);
         let current = &self.member(&id).current;
         let is_told = request.is_full() || is_reassigned || request.member_epoch != current.epoch;
         let answer = Heartbeat {
             member_epoch: current.epoch,
-            heartbeat_interval_ms: context.limits.heartbeat_interval_ms,
+            heartbeat_interval_ms: times.heartbeat_interval_ms.unwrap_or(limits.heartbeat_interval_ms),
             assignment: is_told.then(|| current.assigned.clone()),
             member_id: id,
         };

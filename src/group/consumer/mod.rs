@@ -34,8 +34,9 @@ use std::collections::BTreeMap;
 
 use crate::base::rng::Rng;
 use crate::base::{MonoNanos, TopicId};
-use crate::config::ConsumerGroups;
-use crate::controller::MetadataImage;
+use crate::config::group::{self, GroupTimes};
+use crate::config::{ConsumerGroups, GroupTimeLimits};
+use crate::controller::{MetadataImage, Resource};
 use crate::group::{GroupError, GroupRecord, Name};
 
 pub use assign::Assignor;
@@ -58,6 +59,8 @@ use topics::Matches;
 pub struct ConsumerGroupLimits {
     pub session_timeout_ms: u64,
     pub heartbeat_interval_ms: i32,
+    /// What a group may be told to go by instead.
+    pub told: GroupTimeLimits,
     pub size_max: usize,
     /// Those members can ask for; the first is for members that do not. Never empty.
     pub assignors: Vec<Assignor>,
@@ -74,6 +77,7 @@ impl ConsumerGroupLimits {
         ConsumerGroupLimits {
             session_timeout_ms: config.session_timeout_ms,
             heartbeat_interval_ms: config.heartbeat_interval_ms,
+            told: config.told.clone(),
             size_max: config.size_max,
             assignors: if named.is_empty() { vec![Assignor::Uniform] } else { named },
             upgrade: config.upgrade,
@@ -183,7 +187,7 @@ impl ConsumerGroup {
         let members: Vec<(Name, Member)> =
             self.members.iter().map(|(id, it)| (Name::clone(id), it.clone())).collect();
         for (id, member) in members {
-            self.touch(now, limits, &id);
+            self.touch(now, limits.session_timeout_ms, &id);
             if member.current.state == MemberState::UnrevokedPartitions {
                 self.timers.set(
                     &id,
@@ -230,10 +234,16 @@ impl ConsumerGroup {
         self.apply(change);
     }
 
+    /// What this group was told about times.
+    fn times(&self, context: &Context<'_>) -> GroupTimes {
+        let told = context.image.configs(&Resource::Group(self.id.to_string()));
+        told.map(|told| group::times(told, &context.limits.told)).unwrap_or_default()
+    }
+
     /// It was heard of.
-    fn touch(&mut self, now: MonoNanos, limits: &ConsumerGroupLimits, id: &Name) {
+    fn touch(&mut self, now: MonoNanos, session_timeout_ms: u64, id: &Name) {
         let classic = self.members.get(id).and_then(|it| it.metadata.classic.as_ref());
-        let session = classic.map_or(limits.session_timeout_ms, |it| millis(it.session_timeout_ms));
+        let session = classic.map_or(session_timeout_ms, |it| millis(it.session_timeout_ms));
         self.timers.set(id, Timer::Session, now.plus_ms(session));
     }
 }

@@ -1,0 +1,159 @@
+//! What a subscription to clients' metrics (KIP-714) can be told, and which clients and metrics it means.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+
+use super::setting::{ConfigError, Described, Origin, Setting, Synonym, list};
+
+/// What a client is asked to push by, when no subscription says more.
+pub const INTERVAL_MS_DEFAULT: i32 = 300_000;
+const INTERVAL_MS_MIN: i64 = 100;
+const INTERVAL_MS_MAX: i64 = 3_600_000;
+/// Bytes that a compiled pattern may take.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+static ROWS: [Setting; 3] = [
+    Setting::int("interval.ms", "300000", 0, "How often clients push their metrics.")
+        .within(INTERVAL_MS_MIN, INTERVAL_MS_MAX)
+        .acts(),
+    Setting::list(
+        "match",
+        "",
+        "Which clients are meant: KEY=PATTERN for each of client_instance_id, client_id, client_software_name, \
+         client_software_version, client_source_address, client_source_port; all when empty.",
+    )
+    .acts(),
+    Setting::list("metrics", "", "Which metrics are meant: prefixes of their names, or * for all; none when empty.")
+        .acts(),
+];
+
+/// What a subscription can tell clients apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientTrait {
+    InstanceId,
+    Id,
+    SoftwareName,
+    SoftwareVersion,
+    SourceAddress,
+    SourcePort,
+}
+
+const TRAITS: [(&str, ClientTrait); 6] = [
+    ("client_instance_id", ClientTrait::InstanceId),
+    ("client_id", ClientTrait::Id),
+    ("client_software_name", ClientTrait::SoftwareName),
+    ("client_software_version", ClientTrait::SoftwareVersion),
+    ("client_source_address", ClientTrait::SourceAddress),
+    ("client_source_port", ClientTrait::SourcePort),
+];
+
+/// A subscription as resolved.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Prefixes of names; `*` means all.
+    pub metrics: Vec<String>,
+    pub interval_ms: i32,
+    patterns: Vec<(ClientTrait, Regex)>,
+}
+
+impl Subscription {
+    /// # Errors
+    /// For an unknown name, and a value that is not allowed.
+    pub fn resolve(overrides: &BTreeMap<String, String>) -> Result<Subscription, ConfigError> {
+        for (name, value) in overrides {
+            find(name).ok_or_else(|| ConfigError::UnknownClientMetricsConfig(name.clone()))?.check(value)?;
+        }
+        let value = |name| overrides.get(name).map_or("", |value| value.trim());
+        Ok(Subscription {
+            metrics: list(value("metrics")).map(str::to_owned).collect(),
+            interval_ms: value("interval.ms").parse().unwrap_or(INTERVAL_MS_DEFAULT),
+            patterns: list(value("match")).map(pattern).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether a client is meant, whose traits `of` tells.
+    pub fn matches<'t>(&self, of: impl Fn(ClientTrait) -> &'t str) -> bool {
+        self.patterns.iter().all(|(asked, pattern)| pattern.is_match(of(*asked)))
+    }
+}
+
+/// `KEY=PATTERN`; the pattern is for the whole of the value, as in Kafka.
+fn pattern(written: &str) -> Result<(ClientTrait, Regex), ConfigError> {
+    let refuse = |reason: &str| ConfigError::Invalid {
+        key: "match".to_owned(),
+        value: written.to_owned(),
+        expected: reason.to_owned(),
+    };
+    let (key, pattern) = written.split_once('=').ok_or_else(|| refuse("KEY=PATTERN"))?;
+    let known = TRAITS.iter().find(|(name, _)| *name == key.trim());
+    let (_, asked) = known.ok_or_else(|| refuse("KEY=PATTERN with a known key"))?;
+    let compiled = regex::RegexBuilder::new(&format!("^(?:{})$", pattern.trim()))
+        .size_limit(PATTERN_BYTES_MAX)
+        .build()
+        .map_err(|_| refuse("a regular expression"))?;
+    Ok((*asked, compiled))
+}
+
+/// The config of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    ROWS.iter().find(|setting| setting.name == name)
+}
+
+/// Every config with its value and where that comes from.
+#[must_use]
+pub fn describe(overrides: &BTreeMap<String, String>) -> Vec<Described> {
+    let rows = ROWS.iter().map(|setting| {
+        let synonym =
+            |value: &str, origin| Synonym { name: setting.name, value: Some(value.to_owned()), origin };
+        let own = overrides.get(setting.name).map(|value| synonym(value, Origin::ClientMetrics));
+        let default = synonym(setting.default.unwrap_or_default(), Origin::Default);
+        let first = own.clone().unwrap_or_else(|| default.clone());
+        let synonyms = own.into_iter().chain([default]).collect();
+        Described { setting, value: first.value, origin: first.origin, synonyms }
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(pairs: &[(&str, &str)]) -> Result<Subscription, ConfigError> {
+        let told = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Subscription::resolve(&told.collect())
+    }
+
+    #[test]
+    fn patterns_tell_clients_apart() {
+        let told = [("match", "client_software_name=apache-kafka-.*, client_id=a|b"), ("metrics", "*")];
+        let subscription = resolve(&told).expect("valid");
+        let client = |name: &'static str, id: &'static str| {
+            subscription.matches(|asked| match asked {
+                ClientTrait::SoftwareName => name,
+                ClientTrait::Id => id,
+                _ => "",
+            })
+        };
+        assert!(client("apache-kafka-java", "b"));
+        assert!(!client("apache-kafka-java", "bb"), "a pattern is for the whole");
+        assert!(!client("librdkafka", "a"));
+        assert_eq!((subscription.metrics, subscription.interval_ms), (vec!["*".to_owned()], 300_000));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (name, value) in [
+            ("interval.ms", "99"),
+            ("interval.ms", "3600001"),
+            ("match", "client_id"),
+            ("match", "shoe_size=4"),
+            ("match", "client_id=("),
+            ("match", "client_id=a{1000}{1000}{1000}"),
+            ("push.interval.ms", "5"),
+        ] {
+            assert!(resolve(&[(name, value)]).is_err(), "{name} = {value}");
+        }
+    }
+}
