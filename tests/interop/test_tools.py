@@ -1,0 +1,96 @@
+"""Kafka's own tools that change settings, verify, and what Java and librdkafka say of themselves (KIP-714)."""
+
+import json
+import re
+import subprocess
+import time
+import urllib.request
+
+from clients import SECONDS, create_topic, java, java_command, run
+from confluent_kafka import Producer
+
+
+def configs_command(server, *arguments):
+    command = java_command("kafka.admin.ConfigCommand")
+    return run([*command, "--bootstrap-server", server.address, *arguments]).decode()
+
+
+def test_java_configs_command(server, topic):
+    create_topic(server.address, topic, 1)
+    named = ["--entity-type", "topics", "--entity-name", topic]
+    configs_command(server, "--alter", *named, "--add-config", "retention.ms=5000,cleanup.policy=[compact,delete]")
+    described = configs_command(server, "--describe", *named)
+    assert "retention.ms=5000" in described and "cleanup.policy=compact,delete" in described
+    configs_command(server, "--alter", *named, "--delete-config", "retention.ms")
+    assert "retention.ms=" not in configs_command(server, "--describe", *named)
+    everyone = ["--entity-type", "brokers", "--entity-default"]
+    configs_command(server, "--alter", *everyone, "--add-config", "log.cleaner.backoff.ms=14000")
+    assert "log.cleaner.backoff.ms=14000" in configs_command(server, "--describe", *everyone)
+    one = ["--entity-type", "brokers", "--entity-name", "1000"]
+    configs_command(server, "--alter", *one, "--add-config", "log.cleaner.backoff.ms=13000")
+    described = configs_command(server, "--describe", *one)
+    assert "log.cleaner.backoff.ms=13000" in described
+    assert "DYNAMIC_DEFAULT_BROKER_CONFIG:log.cleaner.backoff.ms=14000" in described
+    configs_command(server, "--alter", *one, "--delete-config", "log.cleaner.backoff.ms")
+    configs_command(server, "--alter", *everyone, "--delete-config", "log.cleaner.backoff.ms")
+    assert "14000" not in configs_command(server, "--describe", *one)
+    group = ["--entity-type", "groups", "--entity-name", f"g-{topic}"]
+    configs_command(server, "--alter", *group, "--add-config", "consumer.session.timeout.ms=50000")
+    assert "consumer.session.timeout.ms=50000" in configs_command(server, "--describe", *group)
+
+
+def test_verifiable_clients(server, topic):
+    create_topic(server.address, topic, 3)
+    bootstrap = ["--bootstrap-server", server.address, "--topic", topic]
+    told = java("VerifiableProducer", *bootstrap, "--max-messages", "5000", "--acks", "-1").decode().splitlines()
+    said = [json.loads(line) for line in told]
+    sent = sorted((one["partition"], one["offset"]) for one in said if one["name"] == "producer_send_success")
+    assert len(sent) == len(set(sent)) == 5000
+    assert said[-1]["name"] == "tool_data" and said[-1]["acked"] == 5000
+    for protocol in (["--group-protocol", "classic"], ["--group-protocol", "consumer"]):
+        group = ["--group-id", f"g-{topic}-{protocol[1]}", "--max-messages", "5000", "--reset-policy", "earliest"]
+        told = java("VerifiableConsumer", *bootstrap, *group, "--verbose", *protocol).decode().splitlines()
+        said = [json.loads(line) for line in told]
+        read = sorted((one["partition"], one["offset"]) for one in said if one["name"] == "record_data")
+        assert read == sent
+        commits = [one for one in said if one["name"] == "offsets_committed"]
+        assert commits and all(one["success"] for one in commits)
+
+
+def client_metrics(server):
+    """Client software and metric → value."""
+    with urllib.request.urlopen(f"http://{server.admin}/metrics", timeout=SECONDS) as answer:
+        lines = re.findall(r"^ringmain_client_metric\{(.*)\} (\S+)$", answer.read().decode(), re.MULTILINE)
+    labels = [(dict(re.findall(r'(\w+)="([^"]*)"', line)), float(value)) for line, value in lines]
+    return {(one["client_software"].split(" ")[0], one["client_id"], one["name"]): value for one, value in labels}
+
+
+def test_clients_push_their_metrics(server, topic):
+    create_topic(server.address, topic, 1)
+    command = ["ClientMetricsCommand", "--bootstrap-server", server.address]
+    java(*command, "--alter", "--name", topic, "--metrics", "org.apache.kafka.producer.", "--interval", "300")
+    assert topic in java(*command, "--list").decode().split()
+    described = java(*command, "--describe", "--name", topic).decode()
+    assert "interval.ms=300" in described and "metrics=org.apache.kafka.producer." in described
+    producer = Producer({"bootstrap.servers": server.address, "client.id": "rdkafka-client"})
+    size = ["--num-records", "1000000", "--record-size", "100", "--throughput", "100"]
+    props = [f"bootstrap.servers={server.address}", "client.id=java-client"]
+    perf = java_command("org.apache.kafka.tools.ProducerPerformance")
+    java_producer = subprocess.Popen([*perf, "--topic", topic, *size, "--producer-props", *props], stdout=subprocess.DEVNULL)
+    seen = {}
+    deadline = time.monotonic() + SECONDS
+    wanted = {("apache-kafka-java", "java-client"), ("confluent-kafka-python", "rdkafka-client")}
+    try:
+        # A client that ends takes its metrics along, so Java's are looked at while it runs.
+        while not wanted <= {key[:2] for key in seen}:
+            assert time.monotonic() < deadline, f"only {sorted(seen)}\n{server.read_log()}"
+            producer.produce(topic, b"value")
+            producer.poll(0.1)
+            seen = client_metrics(server)
+    finally:
+        java_producer.kill()
+        java_producer.wait()
+    assert all(name.startswith("org.apache.kafka.producer.") for _, _, name in seen)
+    producer.flush(SECONDS)
+    java(*command, "--delete", "--name", topic)
+    assert topic not in java(*command, "--list").decode().split()
