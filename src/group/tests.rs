@@ -596,34 +596,53 @@ fn no_course_of_events_leaves_a_group_stuck() {
                     members.push(Some(Client::new(&mut bench, instance)));
                 }
                 2 => kill_one(&mut rng, &mut members),
-                3 => {
-                    if let Some(client) = pick(&mut rng, &mut members) {
-                        if let Some(id) = &client.id {
-                            let request = leave(id, client.instance.as_deref());
-                            bench.ask(request);
-                        }
-                        client.gone = true;
-                    }
-                }
+                3 => leave_one(&mut bench, &mut rng, &mut members),
                 _ => bench.pass(rng.below(4000)),
             }
             members.iter_mut().flatten().for_each(|client| client.run(&mut bench));
         }
-        for _ in 0..200 {
-            bench.pass(1000);
-            members.iter_mut().flatten().for_each(|client| client.run(&mut bench));
-        }
-        let alive: Vec<_> = members.iter().flatten().filter(|client| !client.gone).collect();
-        let described = bench.describe_or_none();
-        let expected = if alive.is_empty() { "Empty" } else { "Stable" };
-        assert_eq!(described.as_ref().map_or("Empty", |it| it.state), expected, "seed {seed}");
-        let ids: BTreeSet<_> =
-            described.iter().flat_map(|it| &it.members).map(|it| it.member_id.clone()).collect();
-        let expected: BTreeSet<_> = alive.iter().filter_map(|client| client.id.clone()).collect();
-        assert_eq!(ids, expected, "seed {seed}");
-        let mut restarted = bench.restarted();
-        assert_eq!(restarted.describe_or_none().map(|it| it.members.len()).unwrap_or_default(), ids.len());
+        settle(&mut bench, &mut members, 200, &format!("seed {seed}"));
     }
+}
+
+/// One group of a thousand, of whom a tenth dies, leaves or joins between heartbeats.
+#[test]
+fn the_deaths_of_a_thousand_members_leave_no_group_stuck() {
+    let mut bench = Bench::with(|limits| limits.size_max = 2000);
+    let mut rng = Rng::seeded(11);
+    let mut members: Vec<Option<Client>> = (0..1000).map(|_| Some(Client::new(&mut bench, None))).collect();
+    for _ in 0..12 {
+        for _ in 0..100 {
+            match rng.below(3) {
+                0 => members.push(Some(Client::new(&mut bench, None))),
+                1 => kill_one(&mut rng, &mut members),
+                _ => leave_one(&mut bench, &mut rng, &mut members),
+            }
+        }
+        bench.pass(rng.below(4000));
+        members.iter_mut().flatten().for_each(|client| client.run(&mut bench));
+    }
+    settle(&mut bench, &mut members, 100, "some die");
+    members.iter_mut().flatten().for_each(|client| client.gone = true);
+    settle(&mut bench, &mut members, 100, "all die");
+}
+
+/// Time passes without further events: whoever is alive is in a stable group with nobody else.
+fn settle(bench: &mut Bench, members: &mut [Option<Client>], seconds: usize, what: &str) {
+    for _ in 0..seconds {
+        bench.pass(1000);
+        members.iter_mut().flatten().for_each(|client| client.run(bench));
+    }
+    let alive: Vec<_> = members.iter().flatten().filter(|client| !client.gone).collect();
+    let described = bench.describe_or_none();
+    let expected = if alive.is_empty() { "Empty" } else { "Stable" };
+    assert_eq!(described.as_ref().map_or("Empty", |it| it.state), expected, "{what}");
+    let ids: BTreeSet<_> =
+        described.iter().flat_map(|it| &it.members).map(|it| it.member_id.clone()).collect();
+    let expected: BTreeSet<_> = alive.iter().filter_map(|client| client.id.clone()).collect();
+    assert_eq!(ids, expected, "{what}");
+    let mut restarted = bench.restarted();
+    assert_eq!(restarted.describe_or_none().map(|it| it.members.len()).unwrap_or_default(), ids.len());
 }
 
 impl Bench {
@@ -632,6 +651,16 @@ impl Bench {
             GroupReply::Describe(result) => result.ok(),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+fn leave_one(bench: &mut Bench, rng: &mut Rng, members: &mut [Option<Client>]) {
+    if let Some(client) = pick(rng, members) {
+        if let Some(id) = &client.id {
+            let request = leave(id, client.instance.as_deref());
+            bench.ask(request);
+        }
+        client.gone = true;
     }
 }
 
