@@ -21,7 +21,7 @@ enum GroupCommand {
     /// List the groups.
     List(ListArgs),
     /// Show a group's members, committed offsets and how far they are behind.
-    #[command(alias = "lag")]
+    #[command(visible_alias = "lag")]
     Describe(NamedArgs),
     /// Move the committed offsets of a group without members.
     ResetOffsets(ResetArgs),

@@ -39,7 +39,7 @@ enum Command {
     Topic(topic::TopicArgs),
     /// List and describe consumer groups, move their offsets, delete them.
     Group(group::GroupArgs),
-    /// Show and change settings of topics, show those of brokers.
+    /// Show and change settings of topics, brokers, groups and client metrics.
     Config(config::ConfigArgs),
     /// Show the cluster: its brokers, and what they can do.
     Cluster(cluster::ClusterArgs),

@@ -17,6 +17,7 @@ from conftest import Server
 
 PARTITIONS = 6
 SESSION = "session.timeout.ms=6000"
+COOPERATIVE = "partition.assignment.strategy=org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
 
 LINE = re.compile(r"(?:Partition:)?(\d+)\s+(?:Offset:)?(\d+)\s+value \d+ of \d+$")
 
@@ -34,6 +35,7 @@ MEMBERS = {
     "sarama": ("go", "sarama"),
     "kafka-go": ("go", "kafka-go"),
     "java": ("java", "group.protocol=classic", SESSION, "heartbeat.interval.ms=500"),
+    "java-cooperative": ("java", "group.protocol=classic", SESSION, "heartbeat.interval.ms=500", COOPERATIVE),
     "java-3.9": ("java-3.9", SESSION, "heartbeat.interval.ms=500"),
     "java-consumer": ("java", "group.protocol=consumer"),
 }
@@ -209,9 +211,7 @@ def test_live_group_changes_protocol_and_back(server, topic, members, kind):
     check_all_processed(server.address, topic, members)
 
 
-@pytest.mark.parametrize("kind", [
-    "confluent", "confluent-consumer", "franz-go", "franz-go-range", "sarama", "kafka-go", "java", "java-3.9",
-])  # fmt: skip
+@pytest.mark.parametrize("kind", MEMBERS)
 def test_group_goes_on_after_kills(topic, members, kind):
     # The server decides how long a member of the new protocol may be silent.
     times = {"min.session.timeout": 6000, "session.timeout": 6000, "min.heartbeat.interval": 1000, "heartbeat.interval": 1000}
