@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::base::io::{IoOp, SegmentId};
+use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, LeaderEpoch, Now, Offset, TimestampMs, TopicPartition};
 use crate::config::topic::{TimestampType, TopicSettings};
 use crate::record::{
@@ -336,7 +336,7 @@ impl PartitionLog {
                 self.active.write(write, &mut out.ops);
             }
             self.active.want_sync(&mut out.ops);
-            self.write_index(out);
+            self.active.write_index(&mut out.ops);
         }
         let relog = self.relog_remainder(out);
         self.coverage.release = Release::Running { sync, relog };
@@ -372,7 +372,10 @@ impl PartitionLog {
                 }
             }
             Purpose::Seal { base } => self.sealed(base),
-            Purpose::Allocate { .. } | Purpose::WriteIndex | Purpose::Delete => {}
+            Purpose::Allocate { base } | Purpose::WriteIndex { base } => {
+                self.with_open(base, out, |segment, _| segment.beside_done());
+            }
+            Purpose::Delete => {}
         }
         self.drain(out);
         self.end_release();
@@ -532,10 +535,11 @@ impl PartitionLog {
         self.drain(out);
     }
 
-    /// Seals rolled segments, oldest first, as soon as their writes are done.
+    /// Seals the oldest rolled segment as soon as its writes are done. One after the other: readers find their segment by
+    /// the order of sealed ones before rolled ones.
     fn drain(&mut self, out: &mut LogEffects) {
-        for segment in &mut self.draining {
-            segment.seal(&mut out.ops);
+        if let Some(oldest) = self.draining.front_mut() {
+            oldest.seal(&mut out.ops);
         }
     }
 
@@ -561,15 +565,6 @@ impl PartitionLog {
             append: None,
         });
         true
-    }
-
-    fn write_index(&mut self, out: &mut LogEffects) {
-        if self.active.is_missing() || self.active.index.is_empty() {
-            return;
-        }
-        let (index, time_index) = self.active.index.encode();
-        let op = IoOp::WriteIndex { segment: self.active.id, index, time_index };
-        out.ops.push(LogOp { purpose: Purpose::WriteIndex, op });
     }
 
     fn end_release(&mut self) {

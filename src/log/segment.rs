@@ -41,9 +41,19 @@ pub enum Purpose {
         base: Offset,
     },
     /// Rebuildable; the outcome does not matter.
-    WriteIndex,
+    WriteIndex {
+        base: Offset,
+    },
     /// Files that are no longer part of the log.
     Delete,
+}
+
+impl Purpose {
+    /// Whether the log cannot go on without it. What fails of the rest counts as done: it only spared work.
+    #[must_use]
+    pub fn must_succeed(self) -> bool {
+        !matches!(self, Purpose::Allocate { .. } | Purpose::WriteIndex { .. } | Purpose::Delete)
+    }
 }
 
 /// An operation to be performed.
@@ -71,6 +81,8 @@ pub struct OpenSegment {
     outstanding: Vec<u64>,
     /// Plain (not durable) writes among them: a sync covers only completed ones.
     plain_outstanding: usize,
+    /// Allocations and index writes under way: ending after the seal, they would undo it.
+    beside: usize,
     issued_to: u64,
     /// Bytes recovery left in the file: readable whatever is being written over them (it begins with the same bytes).
     recovered_end: u64,
@@ -135,6 +147,7 @@ impl OpenSegment {
             held: Vec::new(),
             outstanding: Vec::new(),
             plain_outstanding: 0,
+            beside: 0,
             recovered_end: size,
             sync: SyncState::Idle,
             stable: Stable { end: size, syncing_to: 0, runs: Vec::new(), scan_from: (0, id.base) },
@@ -203,6 +216,22 @@ impl OpenSegment {
         self.sync_if_ready(out);
     }
 
+    /// An allocation or an index write has ended, well or not.
+    pub fn beside_done(&mut self) {
+        self.beside -= 1;
+    }
+
+    /// Writes the index as it is, for a start after a crash to begin with; not while another index write is under way.
+    pub fn write_index(&mut self, out: &mut Vec<LogOp>) {
+        if self.is_missing() || self.index.is_empty() || self.beside > 0 {
+            return;
+        }
+        self.beside += 1;
+        let (index, time_index) = self.index.encode();
+        let op = IoOp::WriteIndex { segment: self.id, index, time_index };
+        out.push(LogOp { purpose: Purpose::WriteIndex { base: self.id.base }, op });
+    }
+
     /// Asks for a sync of everything handed out so far. Writes to come wait until it has been issued.
     pub fn want_sync(&mut self, out: &mut Vec<LogOp>) {
         if self.sync == SyncState::Idle && matches!(self.file, FileState::Ready | FileState::Creating) {
@@ -222,11 +251,12 @@ impl OpenSegment {
     pub fn is_quiet(&self) -> bool {
         self.outstanding.is_empty()
             && self.held.is_empty()
+            && self.beside == 0
             && self.sync == SyncState::Idle
             && self.file != FileState::Creating
     }
 
-    /// Issues the sealing, once no write and no sync is under way. Returns whether it did.
+    /// Issues the sealing, once nothing else is under way. Returns whether it did.
     pub fn seal(&mut self, out: &mut Vec<LogOp>) -> bool {
         if !self.is_quiet() || self.file != FileState::Ready {
             return false;
@@ -306,6 +336,7 @@ impl OpenSegment {
         }
         self.allocated = block_ceil(end) + self.allocate_step;
         self.allocate_step = (self.allocate_step * 4).min(ALLOCATE_STEP_BYTES_MAX);
+        self.beside += 1;
         let op = IoOp::Allocate { segment: self.id, allocate_bytes: self.allocated };
         out.push(LogOp { purpose: Purpose::Allocate { base: self.id.base }, op });
     }

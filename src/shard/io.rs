@@ -146,10 +146,9 @@ impl Shard {
         match context {
             // A read that fails costs its reader; nothing acknowledged depends on it.
             IoContext::Read { reader } => self.cold_read(reader, Err(()), effects),
-            IoContext::Log {
-                purpose: Purpose::Allocate { .. } | Purpose::WriteIndex | Purpose::Delete,
-                ..
-            } => {}
+            IoContext::Log { slot, purpose } if !purpose.must_succeed() => {
+                self.with_log(slot, effects, |log, out| log.done(purpose, out));
+            }
             IoContext::Delete { slot } => self.partitions.deleted(slot),
             IoContext::Compact { slot } | IoContext::Clean { slot } => {
                 self.compact_failed(slot, &reason, effects)
@@ -169,15 +168,17 @@ impl Shard {
                 self.io.refused.push((context, op));
                 self.io.retry_at.get_or_insert(now.mono.plus_ms(RETRY_MS));
             }
-            (IoContext::Log { .. }, None) => {}
+            (IoContext::Log { slot, purpose }, None) if !purpose.must_succeed() => {
+                self.with_log(slot, effects, |log, out| log.done(purpose, out));
+            }
             (IoContext::CommitFile { .. }, _) => self.commit.create_failed(),
             (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
             (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
-            (IoContext::Commit, _) => {
+            (IoContext::Commit | IoContext::Log { .. }, _) => {
                 self.fail(
-                    "the commit log's own space is gone: the disk lost blocks it had given".to_owned(),
+                    "space that was given is gone: the disk lost blocks it had promised".to_owned(),
                     effects,
                 );
             }

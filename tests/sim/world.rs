@@ -1,0 +1,736 @@
+//! Shards, their disk, their clients and the time, all in one thread.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ringmain::base::io::{IoOp, SegmentId};
+use ringmain::base::rng::Rng;
+use ringmain::base::{
+    Chunk, LeaderEpoch, MonoNanos, Now, Offset, PartitionIndex, Payload, ProducerEpoch, ProducerId, ShardId,
+    TimestampMs, TopicPartition,
+};
+use ringmain::config::{CommitLimits, Config};
+use ringmain::controller::{
+    ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewTopic, TopicName,
+};
+use ringmain::log::LogLimits;
+use ringmain::record::{BatchBuilder, BatchHeader, records};
+use ringmain::runtime::recovery::Recovery;
+use ringmain::shard::{
+    CompactionConfig, DeleteRecordsPartition, Effect, FetchPartition, FetchRequest, IoId, Known,
+    ListOffsetsPartition, OffsetLookup, PartitionError, ProducePartition, ProduceRequest, RequestId,
+    RetentionConfig, Shard, ShardConfig, ShardReply, ShardRequest,
+};
+
+use crate::disk::{Crash, Disk, Fault};
+use crate::model::Model;
+
+const LIVES: usize = 6;
+const STEPS_MAX: u64 = 3000;
+/// Anything that takes more steps than this hangs.
+const PATIENCE: usize = 200_000;
+const WAITING_MAX: usize = 40;
+const DIRECTORY: [u8; 16] = [9; 16];
+const WALL: i64 = 1_700_000_000_000;
+const KEYS: u64 = 7;
+
+/// Where a log starts and ends, and its records: offsets and numbers.
+type Whole = (i64, i64, Vec<(i64, u64)>);
+
+/// What a client has asked and not been told.
+#[derive(Clone, Debug)]
+enum Asked {
+    Produce { partition: TopicPartition, records: Vec<u64>, is_idempotent: bool },
+    Fetch { partition: TopicPartition },
+    Ends { partition: TopicPartition },
+    Delete { partition: TopicPartition },
+    Create { is_compacted: bool },
+    Drop { partitions: Vec<TopicPartition> },
+}
+
+/// A producer that sends a batch again until it knows what became of it.
+#[derive(Clone, Debug, Default)]
+struct Producer {
+    next_sequence: i32,
+    /// Not acknowledged yet, with its sequence.
+    unknown: Option<(i32, Vec<u64>)>,
+    is_waiting: bool,
+}
+
+pub struct World {
+    rng: Rng,
+    now: Now,
+    disk: Disk,
+    config: Config,
+    shards: Vec<Shard>,
+    under_way: Vec<(ShardId, IoId, IoOp)>,
+    asked: BTreeMap<u64, Asked>,
+    next_ask: u64,
+    next_record: u64,
+    next_topic: u64,
+    producers: BTreeMap<TopicPartition, Producer>,
+    model: Model,
+    /// The answer to what only the checks ask.
+    told: Option<ShardReply>,
+    has_failed: bool,
+    trace: DefaultHasher,
+    last_events: VecDeque<String>,
+}
+
+impl World {
+    pub fn new(seed: u64) -> World {
+        World {
+            rng: Rng::seeded(seed),
+            now: Now { mono: MonoNanos(1), wall: TimestampMs(WALL) },
+            disk: Disk::default(),
+            config: Config::default(),
+            shards: Vec::new(),
+            under_way: Vec::new(),
+            asked: BTreeMap::new(),
+            next_ask: 1,
+            next_record: 1,
+            next_topic: 1,
+            producers: BTreeMap::new(),
+            model: Model::default(),
+            told: None,
+            has_failed: false,
+            trace: DefaultHasher::new(),
+            last_events: VecDeque::new(),
+        }
+    }
+
+    /// Several lives; the number stands for everything that has happened in them.
+    pub fn run(mut self) -> u64 {
+        for life in 0..LIVES {
+            self.begin_life();
+            if life == 0 {
+                (0..3).for_each(|_| self.create_topic());
+            }
+            let steps = self.rng.below(STEPS_MAX);
+            for _ in 0..steps {
+                if self.has_failed {
+                    break;
+                }
+                self.step();
+            }
+            match self.rng.below(10) {
+                0..3 if !self.has_failed => self.stop(),
+                3..5 if !self.has_failed => self.calm_down(),
+                _ => {}
+            }
+        }
+        self.begin_life();
+        self.trace.finish()
+    }
+
+    fn note(&mut self, event: impl FnOnce() -> String) {
+        let event = event();
+        if std::env::var_os("RINGMAIN_SIM_TRACE").is_some() {
+            println!("{event}");
+        }
+        event.hash(&mut self.trace);
+        if self.last_events.len() == 60 {
+            self.last_events.pop_front();
+        }
+        self.last_events.push_back(event);
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.rng.below(100) < percent
+    }
+
+    /// The last life ends as it happens to; what it leaves is recovered; everything acknowledged must be there.
+    fn begin_life(&mut self) {
+        let crash = if self.chance(30) { Crash::Kill } else { Crash::Power };
+        let directory = scratch();
+        let under_way: Vec<(ShardId, IoOp)> =
+            self.under_way.drain(..).map(|(shard, _, op)| (shard, op)).collect();
+        self.disk.crash(crash, &under_way, &mut self.rng, directory.path());
+        self.note(|| format!("{crash:?} with {} operations under way", under_way.len()));
+        self.forget_waiting();
+        self.start(directory.path());
+        self.check_everything();
+    }
+
+    /// Nobody will ever answer.
+    fn forget_waiting(&mut self) {
+        self.shards.clear();
+        self.asked.clear();
+        self.told = None;
+        self.has_failed = false;
+        self.producers.values_mut().for_each(|producer| producer.is_waiting = false);
+    }
+
+    fn start(&mut self, directory: &Path) {
+        let shards = 1 + u16::try_from(self.rng.below(3)).unwrap();
+        let commit =
+            CommitLimits { file_bytes: 2 << 20, files_max: 3 + usize::try_from(self.rng.below(3)).unwrap() };
+        let own = ControllerConfig::new("0123456789abcdefghijkl".into(), &self.config);
+        let controller = ControllerConfig { shards, ..own };
+        let recovery = Recovery { data_dir: directory, directory: DIRECTORY, commit, controller };
+        if self.chance(20) {
+            // A start that does not live to serve anything.
+            recovery.run().unwrap();
+        }
+        let recovered = recovery.run().unwrap();
+        self.disk = Disk::load(directory);
+        for (shard, recovered) in (0..).map(ShardId).zip(recovered.shards) {
+            let config = ShardConfig {
+                shard,
+                shards,
+                limits: LogLimits {
+                    direct_run_bytes: 32 << 10,
+                    chunk_bytes_max: 16 << 10,
+                    create_allocate_bytes: 64 << 10,
+                },
+                cache_bytes: 64 << 10,
+                groups: self.config.groups.clone(),
+                retention: RetentionConfig { check_ms: 400, producer_expiration_ms: u64::MAX },
+                compaction: CompactionConfig {
+                    enabled: true,
+                    backoff_ms: 300,
+                    keys_max: 1000,
+                    bytes_per_second: u64::MAX,
+                },
+                seed: self.rng.next_u64(),
+            };
+            self.shards.push(Shard::new(config, recovered, Box::new(Chunk::heap), Rc::default()));
+        }
+    }
+
+    fn image(&self) -> Arc<MetadataImage> {
+        Arc::clone(self.shards[0].current_image())
+    }
+
+    fn owner(&self, partition: TopicPartition) -> Option<ShardId> {
+        let image = self.image();
+        let topic = image.topic_by_id(partition.topic)?;
+        Some(image.shard_of(topic, partition.partition))
+    }
+
+    // Inputs and effects
+
+    fn input(&mut self, shard: ShardId, give: impl FnOnce(&mut Shard, Now, &mut Vec<Effect>)) {
+        let mut effects = Vec::new();
+        give(&mut self.shards[usize::from(shard.0)], self.now, &mut effects);
+        for effect in effects {
+            self.perform(shard, effect);
+        }
+    }
+
+    fn perform(&mut self, shard: ShardId, effect: Effect) {
+        match effect {
+            Effect::Reply { to, reply } => self.replied(to.number, reply),
+            Effect::Io(request) => self.under_way.push((shard, request.id, request.op)),
+            Effect::Swap(segment) => {
+                self.disk.swap(segment);
+                self.input(shard, |it, _, effects| it.swapped(segment, Ok(()), effects));
+            }
+            Effect::Publish(image) => {
+                for at in (0..image.shards).map(ShardId) {
+                    let (image, version) = (Arc::clone(&image), image.version);
+                    self.input(at, |it, now, effects| it.image(now, image, effects));
+                    self.input(ShardId(0), |it, now, effects| it.image_applied(now, at, version, effects));
+                }
+            }
+            Effect::Notice(_) => {}
+            Effect::Fatal { reason } => {
+                self.note(|| format!("fatal: {reason}"));
+                self.has_failed = true;
+            }
+        }
+    }
+
+    fn ask(&mut self, shard: ShardId, asked: Option<Asked>, request: ShardRequest) {
+        let number = self.next_ask;
+        self.next_ask += 1;
+        if let Some(asked) = asked {
+            self.note(|| format!("ask {number}: {asked:?}"));
+            self.asked.insert(number, asked);
+        }
+        let id = RequestId { origin: ShardId(0), number };
+        self.input(shard, |it, now, effects| it.request(now, id, request, effects));
+    }
+
+    fn replied(&mut self, number: u64, reply: ShardReply) {
+        let Some(asked) = self.asked.remove(&number) else {
+            self.told = Some(reply);
+            return;
+        };
+        match (asked, reply) {
+            (Asked::Produce { partition, records, is_idempotent }, ShardReply::Produce(results)) => {
+                let outcome = results[0].outcome.clone();
+                self.note(|| format!("{number} produced: {outcome:?}"));
+                self.produced(partition, &records, is_idempotent, outcome.map(|it| it.base_offset.0));
+            }
+            (Asked::Fetch { partition }, ShardReply::Fetch(results)) => match &results[0].outcome {
+                Ok(fetched) => {
+                    let bytes = joined(&fetched.records);
+                    let found = read_batches(&bytes);
+                    self.note(|| format!("{number} fetched {} records", found.len()));
+                    if let Some(known) = self.model.get(partition) {
+                        found.iter().for_each(|(offset, record)| known.found(*offset, *record));
+                        known.bounds(fetched.log_start.0, fetched.high_watermark.0);
+                    }
+                }
+                Err(PartitionError::OffsetOutOfRange { .. } | PartitionError::NotHere) => {}
+                // The notice of it follows.
+                Err(PartitionError::StorageFailed) => {}
+                Err(error) => panic!("a fetch: {error}"),
+            },
+            (Asked::Ends { partition }, ShardReply::ListOffsets(results)) => {
+                if let (Ok(listed), Some(known)) = (&results[0], self.model.get(partition)) {
+                    known.bounds(0, listed.offset.0);
+                }
+            }
+            (Asked::Delete { partition }, ShardReply::DeleteRecords(results)) => {
+                if let (Ok(start), Some(known)) = (&results[0], self.model.get(partition)) {
+                    known.deleted_before(start.0);
+                }
+            }
+            (
+                Asked::Create { is_compacted },
+                ShardReply::Controller(ControllerReply::CreateTopics(created)),
+            ) => {
+                if let Ok(created) = &created[0] {
+                    for index in 0..created.partitions {
+                        let partition =
+                            TopicPartition { topic: created.id, partition: PartitionIndex(index) };
+                        self.model.born(partition, is_compacted);
+                    }
+                }
+            }
+            (Asked::Drop { partitions }, ShardReply::Controller(ControllerReply::DeleteTopics(_))) => {
+                partitions.iter().for_each(|partition| self.model.gone(*partition));
+            }
+            (asked, reply) => panic!("{asked:?} was answered {reply:?}"),
+        }
+    }
+
+    fn produced(
+        &mut self,
+        partition: TopicPartition,
+        sent: &[u64],
+        is_idempotent: bool,
+        outcome: Result<i64, PartitionError>,
+    ) {
+        if let (Ok(base), Some(known)) = (&outcome, self.model.get(partition)) {
+            known.acknowledged(*base, sent);
+        }
+        if is_idempotent {
+            let producer = self.producers.get_mut(&partition).unwrap();
+            producer.is_waiting = false;
+            if outcome.is_ok() {
+                producer.unknown = None;
+            }
+        }
+        match outcome {
+            Ok(_) | Err(PartitionError::NotHere | PartitionError::DiskFull) => {}
+            Err(PartitionError::StorageFailed) => {}
+            Err(error) => panic!("a batch was refused: {error}"),
+        }
+    }
+
+    // What happens
+
+    fn step(&mut self) {
+        match self.rng.below(100) {
+            0..25 => self.produce(),
+            25..70 => self.finish_one(),
+            70..86 => self.turn(),
+            86..91 => self.pass_time(),
+            91..97 => self.look(),
+            97 => self.delete_records(),
+            98 if self.rng.below(6) == 0 => self.create_topic(),
+            99 if self.rng.below(15) == 0 => self.drop_topic(),
+            _ => {}
+        }
+    }
+
+    fn turn(&mut self) {
+        let at = self.rng.below(self.shards.len() as u64);
+        self.input(ShardId(u16::try_from(at).unwrap()), |it, now, effects| it.turn(now, effects));
+    }
+
+    fn pass_time(&mut self) {
+        let ms = self.rng.below(100);
+        self.now.mono = self.now.mono.plus_ms(ms);
+        self.now.wall = TimestampMs(self.now.wall.0 + i64::try_from(ms).unwrap());
+        for at in (0..self.shards.len()).map(|at| ShardId(u16::try_from(at).unwrap())) {
+            if self.shards[usize::from(at.0)].next_deadline() <= self.now.mono {
+                self.input(at, |it, now, effects| it.turn(now, effects));
+            }
+        }
+    }
+
+    /// Ends any one of the operations under way, well or not.
+    fn finish_one(&mut self) {
+        if self.under_way.is_empty() {
+            return;
+        }
+        let at = usize::try_from(self.rng.below(self.under_way.len() as u64)).unwrap();
+        let fault = match self.rng.below(4000) {
+            0 => Fault::Error,
+            1..16 => Fault::Full,
+            _ => Fault::None,
+        };
+        self.finish(at, fault);
+    }
+
+    fn finish(&mut self, at: usize, fault: Fault) {
+        let (shard, id, op) = self.under_way.swap_remove(at);
+        // The commit log's space was written when it was made, and reads need none.
+        let needs_space = !matches!(
+            op,
+            IoOp::WriteCommit { .. }
+                | IoOp::ReadSegment { .. }
+                | IoOp::ReadIndex { .. }
+                | IoOp::MapKeys { .. }
+        );
+        let fault = if fault == Fault::Full && !needs_space { Fault::None } else { fault };
+        self.note(|| format!("{shard} {} {fault:?}", named(&op)));
+        let done = self.disk.perform(shard, op, fault, &mut self.rng);
+        self.input(shard, |it, now, effects| it.io_done(now, id, done, effects));
+    }
+
+    fn any_partition(&mut self) -> Option<TopicPartition> {
+        let all: Vec<TopicPartition> = self.model.partitions().collect();
+        let at = self.rng.below(all.len().max(1) as u64);
+        all.get(usize::try_from(at).unwrap()).copied()
+    }
+
+    fn produce(&mut self) {
+        if self.asked.len() >= WAITING_MAX {
+            return;
+        }
+        let Some(partition) = self.any_partition() else { return };
+        let Some(owner) = self.owner(partition) else { return };
+        // The first partition of each topic belongs to an idempotent producer.
+        let is_idempotent = partition.partition == PartitionIndex(0);
+        let (sequence, numbers) = match is_idempotent {
+            true => {
+                let fresh = self.fresh_records(partition);
+                let producer = self.producers.entry(partition).or_default();
+                if producer.is_waiting {
+                    return;
+                }
+                producer.is_waiting = true;
+                let next = producer.next_sequence;
+                if producer.unknown.is_none() {
+                    producer.next_sequence += i32::try_from(fresh.len()).unwrap();
+                }
+                producer.unknown.get_or_insert((next, fresh)).clone()
+            }
+            false => (-1, self.fresh_records(partition)),
+        };
+        let batch = self.batch(partition, &numbers, sequence);
+        let request = ProduceRequest {
+            partitions: vec![ProducePartition { partition, records: batch }],
+            zstd_allowed: true,
+            answer_at_append: false,
+        };
+        let asked = Asked::Produce { partition, records: numbers, is_idempotent };
+        self.ask(owner, Some(asked), ShardRequest::Produce(request));
+    }
+
+    fn fresh_records(&mut self, partition: TopicPartition) -> Vec<u64> {
+        let count = 1 + self.rng.below(4);
+        let numbers: Vec<u64> = (self.next_record..self.next_record + count).collect();
+        self.next_record += count;
+        let known = self.model.get(partition).unwrap();
+        numbers.iter().for_each(|number| known.send(*number, number % KEYS));
+        numbers
+    }
+
+    /// A batch of these records; of the same size whenever it is made.
+    fn batch(&mut self, partition: TopicPartition, numbers: &[u64], sequence: i32) -> Bytes {
+        let mut sizes = Rng::seeded(numbers[0]);
+        let mut builder = BatchBuilder::new(self.now.wall);
+        if sequence >= 0 {
+            let id = ProducerId(1 + i64::from(partition.topic.0[0]));
+            builder = builder.producer(id, ProducerEpoch(0), sequence);
+        }
+        for number in numbers {
+            let size = match sizes.below(10) {
+                0 => 40_000 + sizes.below(60_000),
+                1..4 => sizes.below(6000),
+                _ => sizes.below(300),
+            };
+            let key = format!("k{}", number % KEYS);
+            let value = format!("{number}:{}", "x".repeat(usize::try_from(size).unwrap()));
+            builder.append(Some(key.as_bytes()), Some(value.as_bytes()));
+        }
+        builder.finish().unwrap().into()
+    }
+
+    /// Reads from somewhere, or asks for the end.
+    fn look(&mut self) {
+        let Some(partition) = self.any_partition() else { return };
+        let Some(owner) = self.owner(partition) else { return };
+        let known = self.model.get(partition).unwrap();
+        let (start, end) = (known.seen_start(), known.end());
+        if self.chance(20) {
+            let request = ShardRequest::ListOffsets(vec![lookup(partition, OffsetLookup::Latest)]);
+            return self.ask(owner, Some(Asked::Ends { partition }), request);
+        }
+        let span = u64::try_from(end - start).unwrap() + 1;
+        let offset = start + i64::try_from(self.rng.below(span)).unwrap();
+        self.ask(owner, Some(Asked::Fetch { partition }), fetch(partition, offset));
+    }
+
+    fn delete_records(&mut self) {
+        let Some(partition) = self.any_partition() else { return };
+        let Some(owner) = self.owner(partition) else { return };
+        let known = self.model.get(partition).unwrap();
+        let (start, end) = (known.seen_start(), known.end());
+        let span = u64::try_from(end - start).unwrap() / 2 + 1;
+        let before = Some(Offset(start + i64::try_from(self.rng.below(span)).unwrap()));
+        let request = ShardRequest::DeleteRecords(vec![DeleteRecordsPartition { partition, before }]);
+        self.ask(owner, Some(Asked::Delete { partition }), request);
+    }
+
+    fn create_topic(&mut self) {
+        let is_compacted = self.chance(30);
+        let mut configs =
+            vec![("segment.bytes", "1048576"), ("retention.ms", "-1"), ("index.interval.bytes", "300")];
+        let segment_ms = (100 + self.rng.below(2000)).to_string();
+        configs.push(("segment.ms", &segment_ms));
+        if is_compacted {
+            configs.extend([("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")]);
+        } else if self.chance(40) {
+            configs.push(("retention.bytes", "200000"));
+        }
+        let topic = NewTopic {
+            name: format!("t{}", self.next_topic),
+            partitions: 1 + i32::try_from(self.rng.below(4)).unwrap(),
+            replication_factor: 1,
+            assignments: Vec::new(),
+            configs: configs.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect(),
+            internal: false,
+        };
+        self.next_topic += 1;
+        let request = ControllerRequest::CreateTopics { topics: vec![topic], validate_only: false };
+        self.ask(ShardId(0), Some(Asked::Create { is_compacted }), ShardRequest::Controller(request));
+    }
+
+    fn drop_topic(&mut self) {
+        let Some(partition) = self.any_partition() else { return };
+        let of_topic = self.model.partitions().filter(|it| it.topic == partition.topic);
+        let partitions: Vec<TopicPartition> = of_topic.collect();
+        let topics = vec![TopicName::Id(partition.topic)];
+        let request = ShardRequest::Controller(ControllerRequest::DeleteTopics { topics });
+        self.ask(ShardId(0), Some(Asked::Drop { partitions }), request);
+    }
+
+    // Ends of lives
+
+    /// Without new work and faults, everything asked is answered.
+    fn calm_down(&mut self) {
+        let mut steps = 0;
+        while !self.asked.is_empty() && !self.has_failed {
+            self.go_on();
+            steps += 1;
+            assert!(steps < PATIENCE, "never answered: {:?}\n{:#?}", self.asked, self.last_events);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.note(|| "stop".to_owned());
+        for at in 0..self.shards.len() {
+            self.input(ShardId(u16::try_from(at).unwrap()), |it, now, effects| it.stop(now, effects));
+        }
+        let mut steps = 0;
+        while self.shards.iter().any(|it| !it.is_stopped()) && !self.has_failed {
+            self.go_on();
+            steps += 1;
+            assert!(steps < PATIENCE, "never stopped\n{:#?}", self.last_events);
+        }
+    }
+
+    /// One operation ends well, or time passes.
+    fn go_on(&mut self) {
+        if self.under_way.is_empty() || self.chance(20) {
+            self.turn();
+            self.pass_time();
+        } else {
+            let at = usize::try_from(self.rng.below(self.under_way.len() as u64)).unwrap();
+            self.finish(at, Fault::None);
+        }
+    }
+
+    // Checks
+
+    /// Reads every log from its start to its end.
+    fn check_everything(&mut self) {
+        let partitions: Vec<TopicPartition> = self.model.partitions().collect();
+        for partition in partitions {
+            let Some(owner) = self.owner(partition) else {
+                // Its topic's deletion was asked for and not yet answered.
+                self.model.gone(partition);
+                continue;
+            };
+            // Retention may take what is being read.
+            let (start, end, found) = loop {
+                if let Some(read) = self.read_whole(owner, partition) {
+                    break read;
+                }
+            };
+            let checked = self.model.get(partition).unwrap();
+            let context = format!("{partition:?} from {start} to {end}");
+            let whole = std::panic::AssertUnwindSafe(|| checked.whole(start, end, &found));
+            if let Err(cause) = std::panic::catch_unwind(whole) {
+                eprintln!("{context}: {:#?}", self.last_events);
+                std::panic::resume_unwind(cause);
+            }
+        }
+    }
+
+    fn ends(&mut self, owner: ShardId, partition: TopicPartition, which: OffsetLookup) -> i64 {
+        let request = ShardRequest::ListOffsets(vec![lookup(partition, which)]);
+        match self.answer(owner, request) {
+            ShardReply::ListOffsets(results) => results[0].clone().unwrap().offset.0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Start, end, and the records between; `None` when the start has moved meanwhile.
+    fn read_whole(&mut self, owner: ShardId, partition: TopicPartition) -> Option<Whole> {
+        let start = self.ends(owner, partition, OffsetLookup::Earliest);
+        let end = self.ends(owner, partition, OffsetLookup::Latest);
+        let mut found: Vec<(i64, u64)> = Vec::new();
+        let mut next = start;
+        while next < end {
+            let bytes = self.read(owner, partition, next)?;
+            found.extend(read_batches(&bytes).iter().filter(|(offset, _)| *offset >= next));
+            let last = last_offset(&bytes);
+            assert!(last >= next, "nothing is read at {next} of {partition:?}, which ends at {end}");
+            next = last + 1;
+        }
+        Some((start, end, found))
+    }
+
+    fn read(&mut self, owner: ShardId, partition: TopicPartition, offset: i64) -> Option<Vec<u8>> {
+        match self.answer(owner, fetch(partition, offset)) {
+            ShardReply::Fetch(results) => match &results[0].outcome {
+                Ok(fetched) => Some(joined(&fetched.records)),
+                Err(PartitionError::OffsetOutOfRange { log_start, .. }) if *log_start > Offset(offset) => {
+                    None
+                }
+                Err(error) => panic!("{partition:?} at {offset}: {error}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(&mut self, owner: ShardId, request: ShardRequest) -> ShardReply {
+        self.told = None;
+        self.ask(owner, None, request);
+        let mut steps = 0;
+        loop {
+            if let Some(reply) = self.told.take() {
+                return reply;
+            }
+            self.go_on();
+            steps += 1;
+            assert!(steps < PATIENCE, "never answered\n{:#?}", self.last_events);
+        }
+    }
+}
+
+fn scratch() -> tempfile::TempDir {
+    // Memory will do: what the disk under recovery does is not what is tried here.
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+    tempfile::tempdir_in(place).unwrap()
+}
+
+fn joined(pieces: &[Payload]) -> Vec<u8> {
+    pieces.iter().map(|piece| &**piece).collect::<Vec<&[u8]>>().concat()
+}
+
+fn named(op: &IoOp) -> String {
+    let of = |segment: &SegmentId| {
+        let partition = segment.partition;
+        format!("{}-{}/{}", &partition.topic.to_string()[..8], partition.partition, segment.base)
+    };
+    match op {
+        IoOp::CreateSegment { segment, allocate_bytes } => format!("create {} {allocate_bytes}", of(segment)),
+        IoOp::Allocate { segment, allocate_bytes } => format!("allocate {} {allocate_bytes}", of(segment)),
+        IoOp::WriteSegment { segment, position, data, durable } => {
+            format!("write {} at {position}, {} bytes, durable: {durable}", of(segment), data.len())
+        }
+        IoOp::SyncSegment { segment } => format!("sync {}", of(segment)),
+        IoOp::SealSegment { segment, length, .. } => format!("seal {} at {length}", of(segment)),
+        IoOp::WriteIndex { segment, .. } => format!("write index of {}", of(segment)),
+        IoOp::ReadSegment { segment, position, length } => {
+            format!("read {} at {position}, {length} bytes", of(segment))
+        }
+        IoOp::ReadIndex { segment } => format!("read index of {}", of(segment)),
+        IoOp::DeleteSegment { segment } => format!("delete {}", of(segment)),
+        IoOp::MapKeys { segments, .. } => {
+            format!("map keys of {:?}", segments.iter().map(|(segment, _)| of(segment)).collect::<Vec<_>>())
+        }
+        IoOp::CleanSegment { segment, length, .. } => format!("clean {} of {length} bytes", of(segment)),
+        IoOp::SyncCleaned { segment, .. } => format!("sync cleaned {}", of(segment)),
+        IoOp::DeletePartition { partition } => format!("delete partition {partition}"),
+        IoOp::WriteCommit { file, position, data } => {
+            format!("write commit file {file} at {position}, {} bytes", data.len())
+        }
+        IoOp::CreateCommitFile { file, .. } => format!("create commit file {file}"),
+        IoOp::WriteCheckpoint { bytes } => format!("write a checkpoint of {} bytes", bytes.len()),
+    }
+}
+
+fn lookup(partition: TopicPartition, lookup: OffsetLookup) -> ListOffsetsPartition {
+    ListOffsetsPartition { partition, current_leader_epoch: LeaderEpoch(-1), lookup, read_committed: false }
+}
+
+fn fetch(partition: TopicPartition, offset: i64) -> ShardRequest {
+    let asked = FetchPartition {
+        partition,
+        offset: Offset(offset),
+        current_leader_epoch: LeaderEpoch(-1),
+        last_fetched_epoch: LeaderEpoch(-1),
+        bytes_max: 200_000,
+        known: Known::NOTHING,
+    };
+    ShardRequest::Fetch(FetchRequest {
+        partitions: Arc::new(vec![asked]),
+        first: 0,
+        wait_ms_max: 0,
+        bytes_min: 0,
+        bytes_max: 200_000,
+        read_committed: false,
+    })
+}
+
+/// Offsets and numbers of all records in batches back to back.
+fn read_batches(mut bytes: &[u8]) -> Vec<(i64, u64)> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let header = BatchHeader::parse(bytes).unwrap();
+        records(bytes, |header, record| {
+            let value = record.value.unwrap();
+            let number = value.split(|byte| *byte == b':').next().unwrap();
+            found.push((record.offset(header).0, std::str::from_utf8(number).unwrap().parse().unwrap()));
+            true
+        })
+        .unwrap();
+        bytes = &bytes[header.total_bytes()..];
+    }
+    found
+}
+
+fn last_offset(mut bytes: &[u8]) -> i64 {
+    let mut last = -1;
+    while !bytes.is_empty() {
+        let header = BatchHeader::parse(bytes).unwrap();
+        last = header.last_offset().0;
+        bytes = &bytes[header.total_bytes()..];
+    }
+    last
+}
