@@ -79,6 +79,11 @@ impl Compaction {
         }
     }
 
+    /// Whether segments of a partition are being read or written for it.
+    pub(super) fn works_on(&self, slot: u32) -> bool {
+        self.round.as_ref().is_some_and(|round| round.slot == slot && round.busy)
+    }
+
     pub(super) fn wants_checkpoint(&self) -> bool {
         self.wants_checkpoint
     }

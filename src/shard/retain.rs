@@ -145,7 +145,8 @@ impl Shard {
             // Its topic has been deleted, with all files.
             return;
         }
-        if self.fetch.reads(segment) || self.lookups.reads(segment) {
+        let is_read = self.fetch.reads(segment) || self.lookups.reads(segment);
+        if is_read || self.compaction.works_on(slot) {
             self.retention.doomed.push_back((slot, segment));
             self.retention.next_delete = now.mono.plus_ms(DELETE_PAUSE_MS);
             return;

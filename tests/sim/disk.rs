@@ -233,9 +233,7 @@ impl Disk {
             }
             IoOp::MapKeys { segments, mut keys } => {
                 for (segment, length) in segments {
-                    // Its records may have been deleted since the round began.
-                    let Some(batches) = self.batches(segment, length) else { return absent() };
-                    for batch in batches {
+                    for batch in self.batches(segment, length) {
                         if !note_keys(&mut keys, &batch).unwrap() {
                             return IoDone::Keys(keys);
                         }
@@ -245,7 +243,7 @@ impl Disk {
             }
             IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms } => {
                 let rules = CleanRules { keys: &keys, now, delete_retention_ms };
-                let Some(batches) = self.batches(segment, length) else { return absent() };
+                let batches = self.batches(segment, length);
                 return IoDone::Cleaned(self.clean(segment, &batches, &rules));
             }
             IoOp::SyncCleaned { segment, index, time_index } => {
@@ -320,8 +318,8 @@ impl Disk {
         IoDone::Read(chunk.freeze().slice(0..bytes.len()))
     }
 
-    fn batches(&self, segment: SegmentId, length: u64) -> Option<Vec<Vec<u8>>> {
-        let file = self.files.get(&log_file(segment))?;
+    fn batches(&self, segment: SegmentId, length: u64) -> Vec<Vec<u8>> {
+        let file = &self.files[&log_file(segment)];
         let mut rest = &file.visible[..usize::try_from(length).unwrap()];
         let mut batches = Vec::new();
         while !rest.is_empty() {
@@ -333,7 +331,7 @@ impl Disk {
             batches.push(batch.to_vec());
             rest = after;
         }
-        Some(batches)
+        batches
     }
 
     fn clean(&mut self, segment: SegmentId, batches: &[Vec<u8>], rules: &CleanRules<'_>) -> Option<Cleaned> {
