@@ -41,7 +41,8 @@
 //! | [`server`] | listeners, connections, steering, start, stop | api, runtime, admin, protocol, config, base |
 //! | [`admin`] | HTTP for metrics and health, own thread | base |
 //! | [`client`] | a Kafka client | protocol, record, base |
-//! | [`cli`] | subcommands | config, server, runtime (errors), client |
+//! | [`inspect`] | verifies files, changes nothing | base, record, log, commit, controller |
+//! | [`cli`] | subcommands | config, server, runtime (errors), client, inspect |
 //!
 //! `tests/tidy.rs` holds the code to this table.
 //!
@@ -92,6 +93,7 @@ pub mod commit;
 pub mod config;
 pub mod controller;
 pub mod group;
+pub mod inspect;
 pub mod log;
 pub mod protocol;
 pub mod record;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Folder of src → folders it may name with `crate::`. The table of src/lib.rs.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("base", &[]),
     ("config", &["base"]),
     ("protocol", &["base"]),
@@ -22,7 +22,8 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("server", &["base", "config", "protocol", "log", "controller", "shard", "api", "runtime", "admin"]),
     ("admin", &["base", "protocol"]),
     ("client", &["base", "protocol", "record"]),
-    ("cli", &["base", "config", "protocol", "record", "server", "runtime", "client", "admin"]),
+    ("inspect", &["base", "record", "log", "commit", "controller"]),
+    ("cli", &["base", "config", "protocol", "record", "server", "runtime", "client", "admin", "inspect"]),
 ];
 
 /// Folders without I/O, clock or entropy.

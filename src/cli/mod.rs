@@ -11,6 +11,7 @@ mod consume;
 pub mod exit;
 mod format;
 mod group;
+mod inspect;
 mod logging;
 mod produce;
 mod remote;
@@ -47,6 +48,8 @@ enum Command {
     Produce(produce::ProduceArgs),
     /// Write records to standard output.
     Consume(consume::ConsumeArgs),
+    /// Verify files of a data directory, and show what is in them.
+    Inspect(inspect::InspectArgs),
     /// Print completions for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -61,6 +64,7 @@ impl Command {
             Command::Cluster(args) => cluster::run(args),
             Command::Produce(args) => produce::run(args),
             Command::Consume(args) => consume::run(args),
+            Command::Inspect(args) => inspect::run(&args),
             Command::Completions(args) => completions::run(&args),
         }
     }

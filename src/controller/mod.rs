@@ -16,7 +16,7 @@ mod topics;
 pub use decide::{Controller, ControllerConfig, Decision};
 pub use image::{MetadataImage, PartitionImage, Resource, TopicImage, View};
 pub use names::{is_internal_topic, is_topic_name};
-pub use record::MetadataRecordError;
+pub use record::{MetadataRecordError, describe_record};
 pub use request::{
     ConfigChange, ConfigOp, ConfigResource, ControllerError, ControllerReply, ControllerRequest,
     CreatedTopic, DeletedTopic, NewPartitions, NewTopic, ResourceConfigs, TopicName,

@@ -85,6 +85,14 @@ pub enum MetadataRecordError {
     Resource { kind: u8, name: String },
 }
 
+/// A record of the metadata log in words.
+///
+/// # Errors
+/// When the bytes are no record, or one this version does not know.
+pub fn describe_record(bytes: &[u8]) -> Result<String, MetadataRecordError> {
+    MetadataRecord::decode(bytes).map(|record| format!("{record:?}"))
+}
+
 impl MetadataRecord {
     /// The record's bytes, as the value of a record of the metadata log.
     pub fn encode(&self) -> Vec<u8> {

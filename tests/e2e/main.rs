@@ -8,6 +8,7 @@ mod commands;
 mod compaction;
 mod consume;
 mod disk;
+mod inspect;
 mod produce;
 mod restart;
 mod retention;

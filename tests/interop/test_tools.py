@@ -2,12 +2,15 @@
 
 import json
 import re
+import shutil
+import signal
 import subprocess
 import time
 import urllib.request
 
-from clients import SECONDS, create_topic, java, java_command, run
+from clients import SECONDS, Record, confluent_produce, create_topic, java, java_command, run
 from confluent_kafka import Producer
+from conftest import Server
 
 
 def configs_command(server, *arguments):
@@ -94,3 +97,28 @@ def test_clients_push_their_metrics(server, topic):
     producer.flush(SECONDS)
     java(*command, "--delete", "--name", topic)
     assert topic not in java(*command, "--list").decode().split()
+
+
+def test_java_dumps_our_segments(topic):
+    """Kafka's own reader of segment files, on ours."""
+    server = Server().wait_ready()
+    create_topic(server.address, topic, 1, {"segment.bytes": "1048576", "compression.type": "producer"})
+    records = [Record(b"k%d" % (at % 9), b"v%d " % at + b"x" * (at % 5000)) for at in range(2000)]
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        confluent_produce(server.address, topic, records, compression_type=codec, batch_num_messages=100, enable_idempotence=True)
+    data = server.directory / "data"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(SECONDS) == 0
+    logs = sorted(path for path in data.glob("topics/*/0/*.log") if "00000000-0000-0000-0000" not in str(path))
+    assert len(logs) > 1
+    files = [str(path.with_suffix(suffix)) for path in logs for suffix in (".log", ".index", ".timeindex")]
+    told = java("DumpLogSegments", "--deep-iteration", "--verify-index-only", "--files", ",".join(files)).decode()
+    for complaint in ("Mismatches", "non-consecutive", "Non-consecutive", "out of order", "invalid bytes"):
+        assert complaint not in told, told[-3000:]
+    told = java("DumpLogSegments", "--deep-iteration", "--print-data-log", "--files", ",".join(map(str, logs))).decode()
+    assert told.count("isvalid: true") == told.count("baseOffset:") > 50
+    offsets = [int(found) for found in re.findall(r"^\| offset: (\d+)", told, re.MULTILINE)]
+    assert offsets == list(range(5 * len(records)))
+    for complaint in ("isvalid: false", "Mismatches", "invalid bytes"):
+        assert complaint not in told
+    shutil.rmtree(server.directory)

@@ -1,0 +1,117 @@
+//! Commit files and checkpoints.
+
+use std::fs;
+use std::path::Path;
+
+use crate::base::BLOCK_BYTES;
+use crate::commit::{Checkpoint, Group, GroupError, GroupHeader};
+use crate::log::PartitionSnapshot;
+
+use super::{Report, Watcher};
+
+/// Looks at every block: stale groups of the file's last use lie behind the current ones.
+pub(super) fn inspect_file(path: &Path, watcher: &mut dyn Watcher) -> Report {
+    let mut report = Report::new(path, "commit file");
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return Report::unreadable(path, "commit file", &error),
+    };
+    watcher.progress(bytes.len() as u64);
+    let (mut position, mut groups, mut entries) = (0usize, 0u64, 0u64);
+    let mut sequences: Option<(u64, u64)> = None;
+    while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
+        let at = Some(position as u64);
+        position += match Group::parse(rest) {
+            Ok(group) => {
+                groups += 1;
+                let sequence = group.header.sequence;
+                let (first, last) = sequences.unwrap_or((sequence, sequence));
+                sequences = Some((first.min(sequence), last.max(sequence)));
+                if watcher.wants_details() {
+                    watcher.detail(path, &detail(&group.header, position));
+                }
+                for entry in group.entries() {
+                    match entry {
+                        Ok(entry) => {
+                            entries += 1;
+                            if watcher.wants_details() {
+                                let header = &entry.header;
+                                let line = format!(
+                                    "{:>14}{} segment {} at {}, {} bytes, flushed to {}",
+                                    "",
+                                    header.partition,
+                                    header.segment_base,
+                                    header.position,
+                                    entry.bytes.len(),
+                                    header.flushed
+                                );
+                                watcher.detail(path, &line);
+                            }
+                        }
+                        Err(error) => report.problem("not-a-group", at, error.to_string()),
+                    }
+                }
+                usize::try_from(group.header.blocks_bytes()).unwrap_or(BLOCK_BYTES)
+            }
+            // Space that was never written, the inside of an older group, or the group the last crash cut off: a start
+            // tells these apart by the sequence numbers of the whole log.
+            Err(GroupError::Magic) => BLOCK_BYTES,
+            Err(error) => {
+                let sequence = GroupHeader::parse(rest).map_or(0, |header| header.sequence);
+                let newest = sequences.map_or(0, |(_, last)| last);
+                if sequence > newest && watcher.wants_details() {
+                    watcher.detail(path, &format!("{position:>12}  group {sequence}, not whole: {error}"));
+                }
+                BLOCK_BYTES
+            }
+        };
+    }
+    report.summary = match sequences {
+        None => "no groups".to_owned(),
+        Some((first, last)) => format!("{groups} groups of {entries} entries, sequences {first} to {last}"),
+    };
+    report
+}
+
+fn detail(header: &GroupHeader, position: usize) -> String {
+    format!(
+        "{position:>12}  group {}, {} entries, {} bytes, all before {} durable",
+        header.sequence, header.entries, header.length, header.durable_end
+    )
+}
+
+pub(super) fn inspect_checkpoint(path: &Path, watcher: &mut dyn Watcher) -> Report {
+    let mut report = Report::new(path, "checkpoint");
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return Report::unreadable(path, "checkpoint", &error),
+    };
+    watcher.progress(bytes.len() as u64);
+    let checkpoint = match Checkpoint::decode(&bytes) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
+            report.problem("checksum", None, error.to_string());
+            return report;
+        }
+    };
+    for (index, bytes) in checkpoint.partitions.iter().enumerate() {
+        match PartitionSnapshot::decode(bytes) {
+            Some(known) if watcher.wants_details() => {
+                let line = format!(
+                    "{} offsets {} to {}, goes on in segment {} at {}",
+                    known.id, known.log_start, known.log_end, known.segment_base, known.position
+                );
+                watcher.detail(path, &line);
+            }
+            Some(_) => {}
+            None => report.problem("checksum", None, format!("partition {index} cannot be read")),
+        }
+    }
+    report.summary = format!(
+        "{} partitions, replay from group {}{}",
+        checkpoint.partitions.len(),
+        checkpoint.replay_from,
+        if checkpoint.clean { ", after an orderly stop" } else { "" }
+    );
+    report
+}

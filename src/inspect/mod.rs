@@ -1,0 +1,145 @@
+//! Reads and verifies what a data directory holds, changing nothing: `ringmain inspect`.
+//!
+//! Knows each file by its name and shares with the server only the formats. Memory is bounded by the largest batch or
+//! commit file, whatever the files hold. What is looked at belongs to a stopped server, or is a copy: of a running one
+//! the last batches may be half there.
+//!
+//! | problem | what it means |
+//! |---|---|
+//! | checksum | bytes differ from those that were written: bit rot, a torn or a misdirected write |
+//! | not-a-batch, not-a-group | something else lies where the next one should begin |
+//! | cut-short | the file ends before what begins in it does |
+//! | out-of-order | a batch of another place: an old block has come back, or two were swapped |
+//! | gap | records between two segments are missing |
+//! | index | an index entry that leads nowhere; the server would rebuild it |
+//! | unreadable | the file cannot be read or is of a newer version |
+//! | unknown | no file of a data directory |
+
+mod commit;
+mod index;
+mod segment;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::base::Offset;
+
+/// What was found in one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub path: PathBuf,
+    pub kind: &'static str,
+    pub bytes: u64,
+    /// One line of facts.
+    pub summary: String,
+    pub problems: Vec<Problem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One of those in the table above.
+    pub name: &'static str,
+    /// In the file, in bytes.
+    pub position: Option<u64>,
+    pub what: String,
+}
+
+/// Where the inspection tells what it sees on its way.
+pub trait Watcher {
+    /// One thing inside a file: a batch, a group, an entry. Called only if [`Watcher::wants_details`].
+    fn detail(&mut self, path: &Path, line: &str);
+    fn wants_details(&self) -> bool;
+    /// So many bytes have been read since the last call.
+    fn progress(&mut self, bytes: u64);
+}
+
+impl Report {
+    fn new(path: &Path, kind: &'static str) -> Report {
+        let bytes = fs::metadata(path).map_or(0, |it| it.len());
+        Report { path: path.to_owned(), kind, bytes, summary: String::new(), problems: Vec::new() }
+    }
+
+    fn problem(&mut self, name: &'static str, position: Option<u64>, what: String) {
+        self.problems.push(Problem { name, position, what });
+    }
+
+    /// The file cannot be read at all.
+    fn unreadable(path: &Path, kind: &'static str, reason: &dyn std::fmt::Display) -> Report {
+        let mut report = Report::new(path, kind);
+        report.problem("unreadable", None, reason.to_string());
+        report
+    }
+}
+
+/// Every file that `inspect` would look at, and their bytes, for saying how far it is.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        fs::metadata(path)?;
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    let mut entries = fs::read_dir(path)?.map(|it| it.map(|it| it.path())).collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    for entry in entries {
+        found.extend(files(&entry)?);
+    }
+    Ok(found)
+}
+
+/// Inspects files, in order of their names; neighbouring segments are held against each other.
+pub fn inspect(files: &[PathBuf], watcher: &mut dyn Watcher, mut each: impl FnMut(Report)) {
+    // The folder, the end of its last segment, and whether gaps are compaction's.
+    let mut before: Option<(PathBuf, Offset)> = None;
+    for path in files {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+        let report = match (name, extension) {
+            (_, "log") => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                let follows = before.take().filter(|(other, _)| other == folder).map(|(_, end)| end);
+                let (report, end) = segment::inspect(path, follows, watcher);
+                before = end.map(|end| (folder.to_owned(), end));
+                report
+            }
+            (_, "index") => index::inspect_offsets(path, watcher),
+            (_, "timeindex") => index::inspect_times(path, watcher),
+            (_, "commit") => commit::inspect_file(path, watcher),
+            ("checkpoint", _) => commit::inspect_checkpoint(path, watcher),
+            ("identity.toml", _) => text(path),
+            ("lock" | "checkpoint.reserve", _) => Report::new(path, "mark"),
+            (probe, _) if probe.starts_with("probe-") => Report::new(path, "mark"),
+            (_, "cleaned" | "deleted" | "new") => {
+                let report = Report::new(path, "leftover");
+                Report { summary: "of work that a crash cut off; the next start removes it".into(), ..report }
+            }
+            (_, "damaged" | "orphan") => Report {
+                summary: "kept by a start that did not trust it".into(),
+                ..Report::new(path, "set aside")
+            },
+            _ => {
+                let mut report = Report::new(path, "unknown");
+                report.problem("unknown", None, "no file of a data directory".into());
+                report
+            }
+        };
+        each(report);
+    }
+}
+
+fn text(path: &Path) -> Report {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            Report { summary: text.lines().collect::<Vec<_>>().join(", "), ..Report::new(path, "identity") }
+        }
+        Err(error) => Report::unreadable(path, "identity", &error),
+    }
+}
+
+/// The base offset that a segment's file is named after.
+fn base_of(path: &Path) -> Option<Offset> {
+    path.file_stem()?.to_str()?.parse().ok().map(Offset)
+}

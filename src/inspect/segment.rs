@@ -1,0 +1,247 @@
+//! Segment files: batches back to back, and zeros behind them where space was taken ahead.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use crate::base::{BLOCK_BYTES, Offset, TopicId};
+use crate::controller;
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc, records};
+
+use super::{Report, Watcher, base_of};
+
+const READ_BYTES: usize = 1 << 20;
+
+#[derive(Default)]
+struct Totals {
+    batches: u64,
+    records: u64,
+    first: Option<Offset>,
+    epoch: i32,
+    /// Ends with a batch that is not whole, in a file of whole blocks: its server was not stopped in order.
+    is_open: bool,
+}
+
+/// A finished segment is cut to its exact length.
+fn is_blocks(bytes: u64) -> bool {
+    bytes.is_multiple_of(BLOCK_BYTES as u64)
+}
+
+/// Reads a segment from its first byte to its last. `follows` is where the segment before it in the folder ended. Also
+/// returns where this one ends, if that is known.
+pub(super) fn inspect(
+    path: &Path,
+    follows: Option<Offset>,
+    watcher: &mut dyn Watcher,
+) -> (Report, Option<Offset>) {
+    let mut report = Report::new(path, "segment");
+    let Some(base) = base_of(path) else {
+        return (Report::unreadable(path, "segment", &"its name is no offset"), None);
+    };
+    let outcome = Batches::open(path).and_then(|batches| walk(batches, base, &mut report, watcher));
+    match outcome {
+        Ok((totals, end)) => {
+            if let Some(before) = follows.filter(|before| *before != base) {
+                // Compaction leaves the last batch of a segment, so that even then they adjoin.
+                let name = if before < base { "gap" } else { "out-of-order" };
+                let what = format!("the segment before ends at {before}, this one begins at {base}");
+                report.problem(name, None, what);
+            }
+            report.summary = match totals.first {
+                None => "empty".to_owned(),
+                Some(first) => format!(
+                    "{} records in {} batches, offsets {first} to {}",
+                    totals.records,
+                    totals.batches,
+                    Offset(end.0 - 1)
+                ),
+            };
+            if totals.is_open {
+                report.summary.push_str(", and part of another: the rest is in the commit log");
+            }
+            (report, Some(end))
+        }
+        Err(error) => (Report::unreadable(path, "segment", &error), None),
+    }
+}
+
+fn walk(
+    mut batches: Batches,
+    base: Offset,
+    report: &mut Report,
+    watcher: &mut dyn Watcher,
+) -> io::Result<(Totals, Offset)> {
+    let (mut totals, mut end) = (Totals { epoch: -1, ..Totals::default() }, base);
+    // A last batch that is not whole, in a file that was not finished: the commit log has the rest of it.
+    let mut suspect = None;
+    let is_metadata = report.path.ancestors().nth(2).and_then(Path::file_name).and_then(|it| it.to_str())
+        == Some(&TopicId::METADATA.to_string());
+    loop {
+        let position = batches.position;
+        match batches.next(watcher)? {
+            Next::Batch(header, bytes) => {
+                if let Some((position, what)) = suspect.take() {
+                    report.problem("checksum", Some(position), what);
+                }
+                if batch_crc(&bytes) != header.crc {
+                    let what = format!(
+                        "batch {} to {} was not written like this",
+                        header.base_offset,
+                        header.last_offset()
+                    );
+                    suspect = Some((position, what));
+                } else if header.base_offset < end {
+                    let what = format!("batch {} where {end} was expected", header.base_offset);
+                    report.problem("out-of-order", Some(position), what);
+                } else if header.leader_epoch.0 < totals.epoch {
+                    let what = format!("leader epoch {} after {}", header.leader_epoch, totals.epoch);
+                    report.problem("out-of-order", Some(position), what);
+                } else if let Err(error) = records(&bytes, |_, _| true) {
+                    report.problem(
+                        "checksum",
+                        Some(position),
+                        format!("batch {}: {error}", header.base_offset),
+                    );
+                } else {
+                    end = header.last_offset().plus(1);
+                }
+                totals.batches += 1;
+                totals.records += u64::try_from(header.records_count).unwrap_or(0);
+                totals.first.get_or_insert(header.base_offset);
+                totals.epoch = totals.epoch.max(header.leader_epoch.0);
+                if watcher.wants_details() {
+                    watcher.detail(&report.path, &detail(&header, position));
+                    if is_metadata {
+                        metadata_details(&report.path, &bytes, watcher);
+                    }
+                }
+            }
+            Next::Zeros => {
+                totals.is_open |= suspect.take().is_some();
+                break;
+            }
+            Next::Nothing { name: "cut-short", .. } if is_blocks(report.bytes) && suspect.is_none() => {
+                totals.is_open = true;
+                break;
+            }
+            Next::Nothing { what, name } => {
+                report.problem(name, Some(position), what);
+                break;
+            }
+            Next::End => break,
+        }
+    }
+    if let Some((position, what)) = suspect {
+        report.problem("checksum", Some(position), what);
+    }
+    Ok((totals, end))
+}
+
+fn detail(header: &BatchHeader, position: u64) -> String {
+    let mut line = format!(
+        "{position:>12}  offsets {} to {}, {} records, {} bytes, epoch {}, {}, timestamps {} to {}",
+        header.base_offset,
+        header.last_offset(),
+        header.records_count,
+        header.total_bytes(),
+        header.leader_epoch,
+        header.codec().map_or("unknown codec", |codec| codec.name()),
+        header.base_timestamp.0,
+        header.max_timestamp.0,
+    );
+    if header.producer_id.0 >= 0 {
+        let (id, epoch, sequence) = (header.producer_id, header.producer_epoch, header.base_sequence);
+        line.push_str(&format!(", producer {id} epoch {epoch} sequence {sequence}"));
+    }
+    for (is_so, what) in [(header.is_control(), "control"), (header.is_transactional(), "transactional")] {
+        if is_so {
+            line.push_str(", ");
+            line.push_str(what);
+        }
+    }
+    line
+}
+
+fn metadata_details(path: &Path, batch: &[u8], watcher: &mut dyn Watcher) {
+    // What cannot be parsed has been told already.
+    let _ = records(batch, |header, record| {
+        let said = controller::describe_record(record.value.unwrap_or(&[]));
+        let said = said.unwrap_or_else(|error| error.to_string());
+        watcher.detail(path, &format!("{:>14}{}: {said}", "", record.offset(header)));
+        true
+    });
+}
+
+/// What comes next in a segment.
+pub(super) enum Next {
+    Batch(BatchHeader, Vec<u8>),
+    /// Zeros to the end: space taken ahead.
+    Zeros,
+    Nothing {
+        name: &'static str,
+        what: String,
+    },
+    End,
+}
+
+/// The batches of a segment, one in memory at a time.
+pub(super) struct Batches {
+    reader: BufReader<File>,
+    pub position: u64,
+    length: u64,
+}
+
+impl Batches {
+    pub fn open(path: &Path) -> io::Result<Batches> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Batches { reader: BufReader::with_capacity(READ_BYTES, file), position: 0, length })
+    }
+
+    pub fn next(&mut self, watcher: &mut dyn Watcher) -> io::Result<Next> {
+        let left = self.length.saturating_sub(self.position);
+        if left == 0 {
+            return Ok(Next::End);
+        }
+        let front = usize::try_from(left).unwrap_or(usize::MAX).min(BATCH_HEADER_BYTES);
+        let mut bytes = vec![0; front];
+        self.reader.read_exact(&mut bytes)?;
+        if bytes.iter().all(|byte| *byte == 0) {
+            return self.zeros(left - front as u64);
+        }
+        if front < BATCH_HEADER_BYTES {
+            let what = format!("{front} bytes are no batch");
+            return Ok(Next::Nothing { name: "cut-short", what });
+        }
+        let header = match BatchHeader::parse(&bytes) {
+            Ok(header) => header,
+            Err(error) => return Ok(Next::Nothing { name: "not-a-batch", what: error.to_string() }),
+        };
+        let total = header.total_bytes();
+        if total as u64 > left {
+            let what = format!("batch {} has {total} bytes, the file only {left} more", header.base_offset);
+            return Ok(Next::Nothing { name: "cut-short", what });
+        }
+        bytes.resize(total, 0);
+        self.reader.read_exact(bytes.get_mut(BATCH_HEADER_BYTES..).unwrap_or_default())?;
+        self.position += total as u64;
+        watcher.progress(total as u64);
+        Ok(Next::Batch(header, bytes))
+    }
+
+    /// Whether there are only zeros left.
+    fn zeros(&mut self, mut left: u64) -> io::Result<Next> {
+        let mut piece = vec![0; READ_BYTES];
+        while left > 0 {
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+            let read = piece.get_mut(..step).unwrap_or_default();
+            self.reader.read_exact(read)?;
+            if read.iter().any(|byte| *byte != 0) {
+                let what = "zeros where a batch should begin, and more behind them".to_owned();
+                return Ok(Next::Nothing { name: "not-a-batch", what });
+            }
+            left -= step as u64;
+        }
+        Ok(Next::Zeros)
+    }
+}
