@@ -14,7 +14,7 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 35] = [
+const COUNTERS: [Row; 36] = [
     ("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |m| m.telemetry.pushes),
     ("ringmain_client_telemetry_refused_total", "Sets of metrics from clients that were refused.", |m| {
         m.telemetry.refused
@@ -54,6 +54,9 @@ const COUNTERS: [Row; 35] = [
     ("ringmain_segment_syncs_total", "Syncs of segment files.", |m| m.log.segment_syncs),
     ("ringmain_checkpoints_total", "Checkpoints taken.", |m| m.log.checkpoints),
     ("ringmain_fetches_from_memory_total", "Fetches answered from memory.", |m| m.log.fetches_from_memory),
+    ("ringmain_read_cache_hits_total", "Readers of segments for whom the disk was not asked again.", |m| {
+        m.log.read_cache_hits
+    }),
     ("ringmain_cold_reads_total", "Reads of segments from disk.", |m| m.log.cold_reads),
     ("ringmain_cold_read_bytes_total", "Bytes read from segments on disk.", |m| m.log.cold_read_bytes),
     ("ringmain_corrupt_reads_total", "Reads whose bytes did not match their checksum.", |m| {

@@ -99,6 +99,8 @@ pub struct LogCounters {
     pub compacted_bytes: u64,
     pub fetches_from_memory: u64,
     pub cold_reads: u64,
+    /// Readers that found what they wanted read already, or being read.
+    pub read_cache_hits: u64,
     pub cold_read_bytes: u64,
     /// Reads whose bytes did not match their checksum.
     pub corrupt_reads: u64,

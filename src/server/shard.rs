@@ -49,6 +49,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 const CREATE_ALLOCATE_BYTES: u64 = 4 * 1024 * 1024;
 /// A shard's tail cache is this part of its memory; frames in progress get a quarter.
 const CACHE_SHARE: u64 = 2;
+/// What was read from segments gets this part.
+const READ_CACHE_SHARE: u64 = 8;
 
 /// What a shard's thread is given.
 pub(super) struct ShardThread {
@@ -492,6 +494,7 @@ impl ShardServer {
         metrics.gauges.fetch_waiters = gauges.fetches_waiting as u64;
         metrics.gauges.requests_in_flight = self.host.in_progress.get() as u64;
         metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
+        metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
         metrics.gauges.frame_bytes = self.request_bytes.get() as u64;
         metrics
     }
@@ -540,6 +543,7 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
             create_allocate_bytes: CREATE_ALLOCATE_BYTES,
         },
         cache_bytes: usize::try_from(memory / CACHE_SHARE).unwrap_or(usize::MAX),
+        read_cache_bytes: usize::try_from(memory / READ_CACHE_SHARE).unwrap_or(usize::MAX),
         groups: config.groups.clone(),
         retention: retention(config),
         compaction: compaction(config),

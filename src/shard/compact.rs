@@ -236,6 +236,7 @@ impl Shard {
         }
         round.todo.pop_front();
         round.busy = true;
+        self.cache.forget(segment);
         let index = SparseIndex::decode(&cleaned.index, &cleaned.time_index, cleaned.length);
         if let Some(partition) = self.partitions.get_mut(slot) {
             let before = partition.log.size_bytes();
@@ -291,7 +292,7 @@ impl Shard {
         if !is_there || !self.partitions.is_serving(slot) {
             return self.end_round();
         }
-        if self.fetch.reads(segment) || self.lookups.reads(segment) {
+        if self.fetch.reads(segment) || self.lookups.reads(segment) || self.cache.reads(segment) {
             round.swap_at = now.mono.plus_ms(SWAP_RETRY_MS);
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::base::hash::IdMap;
 use crate::base::io::{IoOp, SegmentId};
-use crate::base::{BLOCK_BYTES, ChunkSlice, MonoNanos, Now, Offset, Payload, block_ceil, block_floor};
+use crate::base::{ChunkSlice, MonoNanos, Now, Offset, Payload, block_floor};
 use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, end_of_empty, scan_for_offset};
 
 use super::io::IoContext;
@@ -222,6 +222,8 @@ impl Shard {
             Scan::Found { from, to } if from == to => self.cold_done(reader, Ok(Vec::new()), effects),
             Scan::Found { from, to } => {
                 let piece = Payload::Chunk(bytes.slice(skip + from..skip + to));
+                let (begin, next) = (state.at.position + from as u64, state.at.position + to as u64);
+                self.read_ahead(state.at, begin, next, effects);
                 match end_of_empty(window.get(from..to).unwrap_or(&[])) {
                     None => self.cold_done(reader, Ok(vec![piece]), effects),
                     Some(next) => self.read_beyond(reader, state, next, piece, effects),
@@ -231,6 +233,7 @@ impl Shard {
             Scan::End => self.cold_done(reader, Ok(Vec::new()), effects),
             Scan::Corrupt { offset } => {
                 self.counters.corrupt_reads += 1;
+                self.cache.forget(state.at.segment);
                 self.cold_done(reader, Err(PartitionError::Corrupt { offset }), effects);
             }
         }
@@ -247,7 +250,7 @@ impl Shard {
         };
         partition.log.index_loaded(state.at.segment, index);
         match partition.log.read(state.offset, &state.limits) {
-            ReadPlan::Disk(at) => self.issue_read(reader, Reader { at: cap(at), ..state }, effects),
+            ReadPlan::Disk(at) => self.issue_read(reader, Reader { at: cap(at), ..state }, 1, effects),
             ReadPlan::Memory(pieces) => {
                 let pieces = pieces.into_iter().map(Payload::Chunk).collect();
                 self.cold_done(reader, Ok(pieces), effects);
@@ -378,7 +381,7 @@ impl Shard {
             match cold {
                 Cold::Read(at) => {
                     let state = Reader { fetch, index, slot, offset, limits, at: cap(at) };
-                    self.issue_read(reader, state, effects);
+                    self.issue_read(reader, state, 1, effects);
                 }
                 Cold::Index(segment) => {
                     let at = DiskRead { segment, position: 0, bytes: 0, end: 0 };
@@ -389,20 +392,9 @@ impl Shard {
         }
     }
 
-    fn issue_read(&mut self, reader: u64, state: Reader, effects: &mut Vec<Effect>) {
+    fn issue_read(&mut self, reader: u64, state: Reader, needed: usize, effects: &mut Vec<Effect>) {
         self.fetch.readers.insert(reader, state);
-        self.issue_disk_read(reader, state.at, effects);
-    }
-
-    /// Reads the whole blocks around what is wanted.
-    pub(super) fn issue_disk_read(&mut self, reader: u64, at: DiskRead, effects: &mut Vec<Effect>) {
-        let position = block_floor(at.position);
-        let wanted = (at.position + at.bytes as u64).min(at.end).max(at.position + 1);
-        let length = usize::try_from(block_ceil(wanted) - position).expect("a cold read is bounded");
-        self.counters.cold_reads += 1;
-        self.counters.cold_read_bytes += length as u64;
-        let op = IoOp::ReadSegment { segment: at.segment, position, length: length.max(BLOCK_BYTES) };
-        self.issue(IoContext::Read { reader }, op, effects);
+        self.bring(reader, state.at, needed, effects);
     }
 
     /// All that was found has no records: some clients take an answer without any for one that was cut too short
@@ -419,7 +411,7 @@ impl Shard {
         let state = Reader { offset: next, ..state };
         let plan = self.partitions.get(state.slot).map(|partition| partition.log.read(next, &state.limits));
         match plan {
-            Some(ReadPlan::Disk(at)) => self.issue_read(reader, Reader { at: cap(at), ..state }, effects),
+            Some(ReadPlan::Disk(at)) => self.issue_read(reader, Reader { at: cap(at), ..state }, 1, effects),
             Some(ReadPlan::Memory(pieces)) => {
                 let pieces = pieces.into_iter().map(Payload::Chunk).collect();
                 self.cold_done(reader, Ok(pieces), effects);
@@ -449,8 +441,8 @@ impl Shard {
             self.counters.corrupt_reads += 1;
             return self.cold_done(reader, Err(PartitionError::Corrupt { offset: state.offset }), effects);
         }
-        let at = DiskRead { position, bytes: bytes.max(state.at.bytes), ..state.at };
-        self.issue_read(reader, Reader { at, ..state }, effects);
+        let (at, needed) = (DiskRead { position, bytes: bytes.max(state.at.bytes), ..state.at }, bytes);
+        self.issue_read(reader, Reader { at, ..state }, needed, effects);
     }
 
     fn cold_done(

@@ -26,9 +26,13 @@ pub(super) enum IoContext {
     Checkpoint {
         age: Option<u64>,
     },
-    /// A cold read; the number is the reader's.
+    /// An index is read for a reader.
     Read {
         reader: u64,
+    },
+    /// A part of a segment is read, for any number of readers.
+    Window {
+        window: u64,
     },
     Delete {
         slot: u32,
@@ -133,7 +137,10 @@ impl Shard {
             (IoContext::Commit, _) => self.commit_written(effects),
             (IoContext::CommitFile { file }, _) => self.commit.created(file),
             (IoContext::Checkpoint { age }, _) => self.checkpoint_written(age, effects),
-            (IoContext::Read { reader }, IoDone::Read(bytes)) => self.cold_read(reader, Ok(bytes), effects),
+            (IoContext::Window { window }, IoDone::Read(bytes)) => {
+                self.window_read(window, Ok(bytes), effects)
+            }
+            (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
             (IoContext::Read { reader }, IoDone::Index { index, time_index }) => {
                 self.index_read(reader, SparseIndex::decode(&index, &time_index, u64::MAX), effects);
             }
@@ -146,6 +153,7 @@ impl Shard {
         match context {
             // A read that fails costs its reader; nothing acknowledged depends on it.
             IoContext::Read { reader } => self.cold_read(reader, Err(()), effects),
+            IoContext::Window { window } => self.window_read(window, Err(()), effects),
             IoContext::Log { slot, purpose } if !purpose.must_succeed() => {
                 self.with_log(slot, effects, |log, out| log.done(purpose, out));
             }
@@ -174,6 +182,7 @@ impl Shard {
             (IoContext::CommitFile { .. }, _) => self.commit.create_failed(),
             (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
+            (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
             (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
             (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
             (IoContext::Commit | IoContext::Log { .. }, _) => {

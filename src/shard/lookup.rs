@@ -199,7 +199,10 @@ impl Shard {
                 let end = partition.log.file_end(at.segment).unwrap_or(at.end);
                 let reader = self.next_reader();
                 self.lookups.readers.insert(reader, search);
-                return self.issue_disk_read(reader, DiskRead { end, ..at }, effects);
+                // All of it: a search that finds a piece too short would ask for the same again.
+                let needed =
+                    at.bytes.min(usize::try_from(end.saturating_sub(at.position)).unwrap_or(usize::MAX));
+                return self.bring(reader, DiskRead { end, ..at }, needed, effects);
             };
             if let Some(outcome) = self.search_in(&mut search, &bytes) {
                 return self.search_done(&search, outcome, effects);

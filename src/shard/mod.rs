@@ -11,6 +11,7 @@
 //! Limits: what is not durable yet is bounded by the bytes the server admits; memory for tails by `cache_bytes` beyond
 //! that; waiting fetches by the requests the server lets a connection have in progress.
 
+mod cache;
 mod compact;
 mod control;
 mod effect;
@@ -39,6 +40,7 @@ use crate::group::{Coordinator, GroupLimits};
 use crate::log::{LogEffects, LogLimits, PartitionLog, RecoveredLog};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
+use cache::ReadCache;
 use compact::Compaction;
 pub use compact::CompactionConfig;
 use control::ControllerSeat;
@@ -63,6 +65,8 @@ pub struct ShardConfig {
     pub limits: LogLimits,
     /// Memory for tails that are already in segments; beyond, the oldest are let go.
     pub cache_bytes: usize,
+    /// Memory for what was read from segments.
+    pub read_cache_bytes: usize,
     pub groups: GroupLimits,
     pub retention: RetentionConfig,
     pub compaction: CompactionConfig,
@@ -94,6 +98,7 @@ pub struct Shard {
     io: IoTable,
     produce: ProduceWaits,
     fetch: FetchWaits,
+    cache: ReadCache,
     lookups: Lookups,
     reclaim: Reclaim,
     trims: Trims,
@@ -145,6 +150,7 @@ impl Shard {
             io: IoTable::default(),
             produce: ProduceWaits::default(),
             fetch: FetchWaits::default(),
+            cache: ReadCache::new(config.read_cache_bytes),
             lookups: Lookups::default(),
             reclaim: Reclaim::default(),
             trims: Trims::default(),
@@ -288,7 +294,7 @@ impl Shard {
         &self.commit_wait
     }
 
-    /// Partitions, waiting fetches, bytes waiting for the commit log, commit files (all, free), bytes of chunk memory.
+    /// What the shard holds, as of now.
     #[must_use]
     pub fn gauges(&self) -> ShardGauges {
         let (commit_files, commit_files_free) = self.commit.file_counts();
@@ -300,6 +306,7 @@ impl Shard {
             commit_files,
             commit_files_free,
             chunk_bytes: self.memory.get(),
+            read_cache_bytes: self.cache.bytes(),
             groups,
             group_members,
         }
@@ -455,6 +462,7 @@ pub struct ShardGauges {
     pub commit_files: usize,
     pub commit_files_free: usize,
     pub chunk_bytes: usize,
+    pub read_cache_bytes: usize,
     pub groups: usize,
     pub group_members: usize,
 }

@@ -218,6 +218,7 @@ impl Shard {
                 Some(partition) if partition.ops > 0 => self.partitions.dying.push(slot),
                 Some(partition) => {
                     partition.life = Life::Deleting;
+                    self.cache.forget_partition(partition.log.id);
                     let op = IoOp::DeletePartition { partition: partition.log.id };
                     self.issue(IoContext::Delete { slot }, op, effects);
                 }

@@ -145,13 +145,14 @@ impl Shard {
             // Its topic has been deleted, with all files.
             return;
         }
-        let is_read = self.fetch.reads(segment) || self.lookups.reads(segment);
+        let is_read = self.fetch.reads(segment) || self.lookups.reads(segment) || self.cache.reads(segment);
         if is_read || self.compaction.works_on(slot) {
             self.retention.doomed.push_back((slot, segment));
             self.retention.next_delete = now.mono.plus_ms(DELETE_PAUSE_MS);
             return;
         }
         self.retention.deleting = true;
+        self.cache.forget(segment);
         self.counters.segments_deleted += 1;
         self.issue(
             IoContext::Log { slot, purpose: Purpose::Delete },

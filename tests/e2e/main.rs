@@ -14,4 +14,5 @@ mod restart;
 mod retention;
 mod server;
 mod sessions;
+mod shared_reads;
 mod wire;

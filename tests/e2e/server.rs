@@ -1,6 +1,8 @@
 //! A server under test.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,6 +26,8 @@ pub struct Server {
     /// `None` while stopped, or when the broker is not ours.
     child: Option<Child>,
     address: String,
+    /// Where its metrics are.
+    metrics: String,
     directory: PathBuf,
     data: PathBuf,
 }
@@ -37,11 +41,12 @@ impl Server {
     pub fn start_with(args: &[&str]) -> Server {
         if let Ok(address) = std::env::var("RINGMAIN_E2E_BROKER") {
             let (directory, data) = (PathBuf::new(), PathBuf::new());
-            return Server { child: None, address, directory, data };
+            return Server { child: None, address, metrics: String::new(), directory, data };
         }
         let directory = scratch();
         let data = directory.join("data");
-        let mut server = Server { child: None, address: String::new(), directory, data };
+        let mut server =
+            Server { child: None, address: String::new(), metrics: String::new(), directory, data };
         server.start_again(args);
         server
     }
@@ -49,7 +54,8 @@ impl Server {
     /// The same with its data elsewhere.
     pub fn start_in(data: &Path, args: &[&str]) -> Server {
         let (address, directory) = (String::new(), scratch());
-        let mut server = Server { child: None, address, directory, data: data.to_owned() };
+        let mut server =
+            Server { child: None, address, metrics: String::new(), directory, data: data.to_owned() };
         server.start_again(args);
         server
     }
@@ -83,6 +89,7 @@ impl Server {
             .expect("the binary was built for this test");
         self.child = Some(child);
         self.address = address;
+        self.metrics = admin;
         let deadline = Instant::now() + PATIENCE;
         while Cluster::connect(&self.address, impatient()).is_err() {
             if let Some(status) = self.exited() {
@@ -98,6 +105,18 @@ impl Server {
 
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// A metric's value, over all shards and labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let mut stream = TcpStream::connect(&self.metrics).expect("the administration listens");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("written");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let values =
+            lines.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a number"));
+        values.sum()
     }
 
     pub fn data_directory(&self) -> PathBuf {

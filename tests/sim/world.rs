@@ -188,6 +188,7 @@ impl World {
                     create_allocate_bytes: 64 << 10,
                 },
                 cache_bytes: 64 << 10,
+                read_cache_bytes: 8 << 20,
                 groups: self.config.groups.clone(),
                 retention: RetentionConfig { check_ms: 400, producer_expiration_ms: u64::MAX },
                 compaction: CompactionConfig {

@@ -1,0 +1,240 @@
+//! What was read from segments lately, for whoever reads it next: many groups that follow each other through a log cost
+//! one read of the disk. A read under way is shared, too, and a reader that goes on where one stopped finds the next
+//! piece on its way.
+//!
+//! Pieces begin where a reader needed a batch to begin, so that whoever follows the same log finds them again. Checksums
+//! are verified at each use. Bounded by `read_cache_bytes`; the piece used longest ago goes first.
+
+use std::collections::BTreeMap;
+
+use crate::base::hash::IdMap;
+use crate::base::io::{IoOp, SegmentId};
+use crate::base::{BLOCK_BYTES, ChunkSlice, TopicPartition, block_ceil, block_floor};
+use crate::log::DiskRead;
+
+use super::io::IoContext;
+use super::{Effect, Shard};
+
+/// Read ahead of a reader that goes through a segment.
+const AHEAD_BYTES: u64 = 1024 * 1024;
+/// Segments whose readers' progress is remembered.
+const TRAILS_MAX: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct ReadCache {
+    bytes_max: usize,
+    bytes: usize,
+    /// By segment and position, a whole block's.
+    pieces: BTreeMap<(SegmentId, u64), Piece>,
+    /// Last use → piece.
+    uses: BTreeMap<u64, (SegmentId, u64)>,
+    next_use: u64,
+    under_way: IdMap<u64, UnderWay>,
+    next: u64,
+    /// Where the last reader of a segment will go on.
+    trails: BTreeMap<SegmentId, u64>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    bytes: ChunkSlice,
+    /// In the file; bytes beyond are not valid.
+    end: u64,
+    last_use: u64,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    segment: SegmentId,
+    position: u64,
+    end: u64,
+    /// Readers, and where each begins.
+    waiting: Vec<(u64, u64)>,
+    /// The segment was replaced or is gone.
+    stale: bool,
+}
+
+impl ReadCache {
+    pub(super) fn new(bytes_max: usize) -> ReadCache {
+        ReadCache {
+            bytes_max,
+            bytes: 0,
+            pieces: BTreeMap::new(),
+            uses: BTreeMap::new(),
+            next_use: 0,
+            under_way: IdMap::default(),
+            next: 0,
+            trails: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the segment's file is being read.
+    pub(super) fn reads(&self, segment: SegmentId) -> bool {
+        self.under_way.values().any(|it| it.segment == segment)
+    }
+
+    /// Bytes from the block of `position` on, at least `needed` of them behind `position`.
+    fn find(&mut self, segment: SegmentId, position: u64, needed: u64) -> Option<ChunkSlice> {
+        let block = block_floor(position);
+        let (key, piece) = self.pieces.range_mut((segment, 0)..=(segment, block)).next_back()?;
+        if piece.end < position + needed {
+            return None;
+        }
+        let from = usize::try_from(block - key.1).ok()?;
+        let to = usize::try_from(piece.end - key.1).ok()?;
+        self.uses.remove(&piece.last_use);
+        self.next_use += 1;
+        piece.last_use = self.next_use;
+        self.uses.insert(self.next_use, *key);
+        Some(piece.bytes.slice(from..to))
+    }
+
+    fn insert(&mut self, segment: SegmentId, position: u64, end: u64, bytes: ChunkSlice) {
+        if bytes.len() > self.bytes_max || end <= position {
+            return;
+        }
+        self.remove((segment, position));
+        self.next_use += 1;
+        self.bytes += bytes.len();
+        self.uses.insert(self.next_use, (segment, position));
+        self.pieces.insert((segment, position), Piece { bytes, end, last_use: self.next_use });
+        while self.bytes > self.bytes_max
+            && let Some((_, key)) = self.uses.first_key_value()
+        {
+            self.remove(*key);
+        }
+    }
+
+    fn remove(&mut self, key: (SegmentId, u64)) {
+        if let Some(piece) = self.pieces.remove(&key) {
+            self.uses.remove(&piece.last_use);
+            self.bytes -= piece.bytes.len();
+        }
+    }
+
+    /// The segment's file is another now, or gone, or not to be trusted.
+    pub(super) fn forget(&mut self, segment: SegmentId) {
+        self.forget_range((segment, 0)..=(segment, u64::MAX), |it| it.segment == segment);
+        self.trails.remove(&segment);
+    }
+
+    pub(super) fn forget_partition(&mut self, partition: TopicPartition) {
+        let from = SegmentId { partition, base: crate::base::Offset(0) };
+        let to = SegmentId { partition, base: crate::base::Offset(i64::MAX) };
+        self.forget_range((from, 0)..=(to, u64::MAX), |it| it.segment.partition == partition);
+        self.trails.retain(|segment, _| segment.partition != partition);
+    }
+
+    fn forget_range(
+        &mut self,
+        range: std::ops::RangeInclusive<(SegmentId, u64)>,
+        is_meant: impl Fn(&UnderWay) -> bool,
+    ) {
+        let keys: Vec<(SegmentId, u64)> = self.pieces.range(range).map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.remove(key));
+        self.under_way.values_mut().filter(|it| is_meant(it)).for_each(|it| it.stale = true);
+    }
+}
+
+impl Shard {
+    /// Brings a reader what lies at a place of a segment: `needed` bytes behind `at.position` at least, `at.bytes` if they
+    /// must be read.
+    pub(super) fn bring(&mut self, reader: u64, at: DiskRead, needed: usize, effects: &mut Vec<Effect>) {
+        let needed = needed.max(1) as u64;
+        if let Some(bytes) = self.cache.find(at.segment, at.position, needed) {
+            self.counters.read_cache_hits += 1;
+            return self.cold_read(reader, Ok(bytes), effects);
+        }
+        let shared = self.cache.under_way.values_mut().find(|it| {
+            it.segment == at.segment
+                && !it.stale
+                && it.position <= block_floor(at.position)
+                && it.end >= at.position + needed
+        });
+        if let Some(shared) = shared {
+            self.counters.read_cache_hits += 1;
+            shared.waiting.push((reader, at.position));
+            return;
+        }
+        let wanted = (at.position + (at.bytes as u64).max(needed)).min(at.end).max(at.position + 1);
+        self.read_window(at, wanted, vec![(reader, at.position)], effects);
+    }
+
+    /// A reader has got what lies before `next`: the following may be wanted soon.
+    pub(super) fn read_ahead(&mut self, at: DiskRead, from: u64, next: u64, effects: &mut Vec<Effect>) {
+        let followed = self.cache.trails.insert(at.segment, next) == Some(from);
+        if self.cache.trails.len() > TRAILS_MAX {
+            self.cache.trails.pop_first();
+        }
+        if !followed || next >= at.end || self.cache.bytes_max < 4 * usize::try_from(AHEAD_BYTES).unwrap_or(0)
+        {
+            return;
+        }
+        // Only when what is there does not hold the next batch's header: otherwise its reader asks for the right place.
+        let is_coming = self
+            .cache
+            .under_way
+            .values()
+            .any(|it| it.segment == at.segment && it.position <= next && next < it.end);
+        if is_coming || self.cache.find(at.segment, next, AHEAD_BYTES.min(at.end - next) / 2).is_some() {
+            return;
+        }
+        self.read_window(
+            DiskRead { position: next, ..at },
+            (next + AHEAD_BYTES).min(at.end),
+            Vec::new(),
+            effects,
+        );
+    }
+
+    /// Reads the whole blocks from the one of `at.position` to `wanted`.
+    fn read_window(
+        &mut self,
+        at: DiskRead,
+        wanted: u64,
+        waiting: Vec<(u64, u64)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let position = block_floor(at.position);
+        let length = usize::try_from(block_ceil(wanted) - position).expect("a cold read is bounded");
+        let length = length.max(BLOCK_BYTES);
+        self.counters.cold_reads += 1;
+        self.counters.cold_read_bytes += length as u64;
+        let end = (position + length as u64).min(at.end);
+        self.cache.next += 1;
+        let window = self.cache.next;
+        let under_way = UnderWay { segment: at.segment, position, end, waiting, stale: false };
+        self.cache.under_way.insert(window, under_way);
+        let op = IoOp::ReadSegment { segment: at.segment, position, length };
+        self.issue(IoContext::Window { window }, op, effects);
+    }
+
+    /// A window has been read, or cannot be.
+    pub(super) fn window_read(
+        &mut self,
+        window: u64,
+        bytes: Result<ChunkSlice, ()>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(done) = self.cache.under_way.remove(&window) else { return };
+        let Ok(bytes) = bytes else {
+            for (reader, _) in done.waiting {
+                self.cold_read(reader, Err(()), effects);
+            }
+            return;
+        };
+        let end = done.end.min(done.position + bytes.len() as u64);
+        if !done.stale {
+            self.cache.insert(done.segment, done.position, end, bytes.clone());
+        }
+        for (reader, position) in done.waiting {
+            let from = usize::try_from(block_floor(position) - done.position).unwrap_or(usize::MAX);
+            let part = bytes.slice(from.min(bytes.len())..bytes.len());
+            self.cold_read(reader, Ok(part), effects);
+        }
+    }
+}
