@@ -21,7 +21,9 @@
 //! 6. The completion moves the flushed offset, which releases the answer and wakes fetches that wait for data.
 //!
 //! A fetch finds its batches in the tail's memory and sends them from there as a gather list (`sendmsg`), no byte copied
-//! in user space; older ones are read by direct I/O, verified, and sent from the buffer they were read into.
+//! in user space; older ones are read by direct I/O, verified, and sent from the buffer they were read into. What is read is
+//! kept for a while and shared: one disk read serves every group that comes for the same range, also while it is under way,
+//! and who goes through a segment finds the next window already asked for ([`shard`]'s `cache`).
 //!
 //! # Shape
 //!
@@ -46,6 +48,12 @@
 //!
 //! `tests/tidy.rs` holds the code to this table.
 //!
+//! A shard is a function of its inputs, so `tests/sim` drives it on a simulated disk: power cuts that keep any part of what was
+//! not synced, failing and full disks, recovery by the same code as at any start, and a model of what must be left.
+//!
+//! Settings changed while running are records of the metadata log; each shard resolves them anew when the image it holds has
+//! changed, and so do a topic's logs.
+//!
 //! # Durability
 //!
 //! A partition's bytes are in one of two places on stable storage: its segment file below the segment's stable end, the
@@ -63,6 +71,10 @@
 //! from it: a crash finds either. Only segments before the one the checkpoint begins with are touched, and recovery replays
 //! nothing into those. Its reading and writing is the one thing done by a thread besides the shards' own, at the lowest
 //! priority and within a budget: it would hold up the shard's blocking calls.
+//!
+//! Scrubbing ([`shard`]'s `scrub`) reads every finished segment once in a period on that thread, within a budget of its own, and
+//! names what has rotted. A batch's base offset is outside its checksum, so readers and scrubbing also demand that batches
+//! ascend within their segment's offsets.
 //!
 //! The first failed write or sync ends the process (exit code 74); nothing after it is acknowledged. Below a reserve of free
 //! space producers are refused with a retriable error, and all else goes on; a disk that is full all the same refuses appends

@@ -14,7 +14,7 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 36] = [
+const COUNTERS: [Row; 40] = [
     ("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |m| m.telemetry.pushes),
     ("ringmain_client_telemetry_refused_total", "Sets of metrics from clients that were refused.", |m| {
         m.telemetry.refused
@@ -31,6 +31,12 @@ const COUNTERS: [Row; 36] = [
         |m| m.log.compactions_failed,
     ),
     ("ringmain_compacted_bytes_total", "Bytes that compaction left out.", |m| m.log.compacted_bytes),
+    ("ringmain_scrub_passes_total", "Passes of scrubbing that have verified every finished segment.", |m| {
+        m.log.scrub_passes
+    }),
+    ("ringmain_scrub_segments_total", "Segments verified by scrubbing.", |m| m.log.scrub_segments),
+    ("ringmain_scrub_bytes_total", "Bytes verified by scrubbing.", |m| m.log.scrub_bytes),
+    ("ringmain_scrub_damaged_total", "Segments that scrubbing found damaged.", |m| m.log.scrub_damaged),
     ("ringmain_segments_deleted_total", "Segments deleted by retention and DeleteRecords.", |m| {
         m.log.segments_deleted
     }),
@@ -91,7 +97,10 @@ const COUNTERS: [Row; 36] = [
     ),
 ];
 
-const GAUGES: [Row; 12] = [
+const GAUGES: [Row; 13] = [
+    ("ringmain_scrub_segments_left", "Segments that the scrubbing pass under way has yet to verify.", |m| {
+        m.gauges.scrub_left
+    }),
     ("ringmain_client_telemetry_clients", "Clients that push metrics or may do so.", |m| m.telemetry.clients),
     ("ringmain_connections", "Open connections.", |m| m.gauges.connections),
     ("ringmain_partitions", "Partitions this shard owns.", |m| m.gauges.partitions),

@@ -1,6 +1,7 @@
 //! What a disk can be asked, as values: the vocabulary between the pure modules, which decide, and the runtime, which
 //! performs.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::keys::KeyOffsets;
@@ -51,6 +52,9 @@ pub enum IoOp {
         now: TimestampMs,
         delete_retention_ms: u64,
     },
+    /// Scrubbing: read a finished segment of `length` bytes from the batch at `position` on, `bytes` of it or a little more,
+    /// and verify each batch; all lie within `offsets`. In the background. Answer: [`IoDone::Verified`].
+    VerifySegment { segment: SegmentId, position: u64, length: u64, bytes: u64, offsets: Range<Offset> },
     /// After a segment was replaced by what stays of it: make that durable, then write its new index.
     SyncCleaned { segment: SegmentId, index: Vec<u8>, time_index: Vec<u8> },
     /// Close everything of the partition and remove its directory (and the topic's when empty).
@@ -107,6 +111,13 @@ pub enum IoDone {
         time_index: Vec<u8>,
     },
     Keys(KeyOffsets),
+    /// Everything is whole up to here, and the next batch begins at `next` or above; if that is less than was asked for,
+    /// what is wrong.
+    Verified {
+        to: u64,
+        next: Offset,
+        damage: Option<String>,
+    },
     /// How long what stays of a segment is, and its index; `None` if all of it stays.
     Cleaned(Option<Cleaned>),
     /// The disk is full; nothing was written that counts.

@@ -95,6 +95,10 @@ pub struct LogCounters {
     /// Compaction rounds, and those that ended with a segment that cannot be read.
     pub compactions: u64,
     pub compactions_failed: u64,
+    pub scrub_passes: u64,
+    pub scrub_segments: u64,
+    pub scrub_bytes: u64,
+    pub scrub_damaged: u64,
     /// What compaction left out.
     pub compacted_bytes: u64,
     pub fetches_from_memory: u64,
@@ -166,6 +170,7 @@ pub struct ShardGauges {
     pub frame_bytes: u64,
     /// Memory of blocks read from disk.
     pub read_cache_bytes: u64,
+    pub scrub_left: u64,
 }
 
 /// How many requests of each API arrived.

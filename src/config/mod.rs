@@ -83,6 +83,7 @@ pub struct Config {
     pub cleaner: CleanerLimits,
     /// Free space below which producing is refused; `None` = as the size of the disk has it.
     pub disk_reserve_bytes: Option<u64>,
+    pub scrub: ScrubLimits,
     pub topics: TopicCreation,
     pub groups: GroupLimits,
     pub offsets_topic: OffsetsTopic,
@@ -118,6 +119,14 @@ pub struct CleanerLimits {
     /// For maps of keys.
     pub memory_bytes: u64,
     /// Read and written.
+    pub bytes_per_second: u64,
+}
+
+/// Verification in the background, over all shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScrubLimits {
+    /// `None` = never.
+    pub period_ms: Option<u64>,
     pub bytes_per_second: u64,
 }
 
@@ -237,6 +246,10 @@ impl Config {
             retention_check_ms: settings.number("log.retention.check.interval.ms"),
             cleaner: cleaner_limits(&settings),
             disk_reserve_bytes: settings.limit("ringmain.disk.reserve.bytes"),
+            scrub: ScrubLimits {
+                period_ms: settings.limit("ringmain.scrub.period.ms"),
+                bytes_per_second: settings.number("ringmain.scrub.bytes.per.second"),
+            },
             topics: topic_creation(&settings),
             groups: group_limits(&settings),
             offsets_topic: OffsetsTopic {

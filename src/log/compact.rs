@@ -93,6 +93,12 @@ impl PartitionLog {
         }
     }
 
+    /// The finished segments that begin after an offset, in order.
+    pub fn finished_after(&self, after: Option<Offset>) -> impl Iterator<Item = ToCompact> + '_ {
+        let from = self.sealed.partition_point(|sealed| after.is_some_and(|after| sealed.id.base <= after));
+        self.sealed.range(from..).map(|sealed| ToCompact { segment: sealed.id, size: sealed.size })
+    }
+
     /// The finished segment as it is now.
     #[must_use]
     pub fn finished(&self, segment: SegmentId) -> Option<ToCompact> {

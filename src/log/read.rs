@@ -1,6 +1,8 @@
 //! Reading: where the batches for an offset or a timestamp are, in memory or on disk, and how much of what a disk read
 //! brought may be served.
 
+use std::ops::Range;
+
 use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, Offset, TimestampMs};
 use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
@@ -34,6 +36,8 @@ pub struct DiskRead {
     pub bytes: usize,
     /// The file's readable bytes end here.
     pub end: u64,
+    /// Above all offsets in the segment.
+    pub offsets_end: Offset,
 }
 
 /// What a reader may get.
@@ -76,7 +80,8 @@ impl PartitionLog {
         let Some(index) = at.index else { return ReadPlan::Index(at.id) };
         let position = index.position_before(at.id.base, offset);
         let bytes = limits.bytes_max.saturating_add(WALK_BYTES);
-        ReadPlan::Disk(DiskRead { segment: at.id, position, bytes, end: at.file_end })
+        let offsets_end = self.end_of(at.id.base);
+        ReadPlan::Disk(DiskRead { segment: at.id, position, bytes, end: at.file_end, offsets_end })
     }
 
     /// Plans the search for the first record at or after `timestamp`: the segments that may hold it, oldest first, each
@@ -91,6 +96,7 @@ impl PartitionLog {
                 position: at.index.map_or(0, |index| index.position_before_time(at.id.base, timestamp)),
                 bytes: 256 * 1024,
                 end: at.size,
+                offsets_end: self.end_of(at.id.base),
             })
             .collect()
     }
@@ -161,6 +167,16 @@ impl PartitionLog {
         Location::sealed(sealed.expect("the log start lies in a segment"))
     }
 
+    /// Where the segment after this one begins, or the log ends.
+    #[must_use]
+    pub fn end_of(&self, base: Offset) -> Offset {
+        let after = self.sealed.partition_point(|sealed| sealed.id.base <= base);
+        let sealed = self.sealed.get(after).map(|next| next.id.base);
+        let rolled = self.draining.iter().map(|next| next.id.base).find(|next| *next > base);
+        let active = (self.active.id.base > base).then_some(self.active.id.base);
+        sealed.or(rolled).or(active).unwrap_or(self.log_end)
+    }
+
     fn locations(&self) -> impl Iterator<Item = Location<'_>> {
         let sealed = self.sealed.iter().map(Location::sealed);
         sealed.chain(self.draining.iter().map(Location::open)).chain([Location::open(&self.active)])
@@ -216,14 +232,19 @@ fn memory<'a>(tail: &Tail, batches: impl Iterator<Item = &'a TailBatch>, limits:
 }
 
 /// Finds, in bytes that begin with a batch, the whole batches from the one that holds `offset` on, verifying the
-/// checksum of each that is to be served.
+/// checksum of each that is to be served. `within` are the segment's offsets: a batch's own offset is not covered by its
+/// checksum, so batches must also ascend between these.
 #[must_use]
-pub fn scan_for_offset(bytes: &[u8], offset: Offset, limits: &ReadLimits) -> Scan {
-    let mut at = 0;
+pub fn scan_for_offset(bytes: &[u8], offset: Offset, limits: &ReadLimits, within: Range<Offset>) -> Scan {
+    let (mut at, mut expected) = (0, within.start);
     loop {
         match batch_at(bytes, at) {
-            At::Batch(header) if header.last_offset() < offset => at += header.total_bytes(),
-            At::Batch(_) => return collect(bytes, at, limits),
+            At::Batch(header) if !follows(&header, expected, within.end) => return Scan::Corrupt { offset },
+            At::Batch(header) if header.last_offset() < offset => {
+                at += header.total_bytes();
+                expected = header.last_offset().plus(1);
+            }
+            At::Batch(_) => return collect(bytes, at, limits, expected..within.end),
             At::Partial { bytes } => return Scan::More { skip: at, bytes },
             At::End => return Scan::End,
             At::Corrupt => return Scan::Corrupt { offset },
@@ -279,12 +300,16 @@ fn scan_for(bytes: &[u8], wanted: impl Fn(&BatchHeader) -> bool) -> Scan {
     }
 }
 
-fn collect(bytes: &[u8], from: usize, limits: &ReadLimits) -> Scan {
+fn follows(header: &BatchHeader, expected: Offset, end: Offset) -> bool {
+    header.base_offset >= expected && header.last_offset() < end
+}
+
+fn collect(bytes: &[u8], from: usize, limits: &ReadLimits, mut within: Range<Offset>) -> Scan {
     let mut to = from;
     while let At::Batch(header) = batch_at(bytes, to) {
         let next = to + header.total_bytes();
         let first = to == from;
-        if header.base_offset >= limits.visible_end
+        if header.base_offset >= limits.visible_end.min(within.end)
             || !(next - from <= limits.bytes_max || first && limits.first_whole)
         {
             break;
@@ -295,7 +320,7 @@ fn collect(bytes: &[u8], from: usize, limits: &ReadLimits) -> Scan {
             }
             break;
         };
-        if record::batch_crc(batch) != header.crc {
+        if record::batch_crc(batch) != header.crc || !follows(&header, within.start, within.end) {
             return if first {
                 Scan::Corrupt { offset: header.base_offset }
             } else {
@@ -303,6 +328,7 @@ fn collect(bytes: &[u8], from: usize, limits: &ReadLimits) -> Scan {
             };
         }
         to = next;
+        within.start = header.last_offset().plus(1);
     }
     Scan::Found { from, to }
 }

@@ -9,7 +9,8 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::base::io::Cleaned;
 use crate::base::keys::KeyOffsets;
 use crate::base::{Offset, TimestampMs};
 use crate::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
-use crate::record::{BATCH_HEADER_BYTES, BatchHeader};
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 
 const STEP_BYTES: u64 = 1024 * 1024;
 /// A file that is deleted gets shorter by this much at a time, and then there is a pause: up to 1 GB/s.
@@ -37,6 +38,13 @@ pub(super) enum Job {
         files: Vec<(PathBuf, u64)>,
         keys: KeyOffsets,
     },
+    Verify {
+        path: PathBuf,
+        position: u64,
+        length: u64,
+        bytes: u64,
+        offsets: Range<Offset>,
+    },
     Clean {
         base: Offset,
         path: PathBuf,
@@ -51,6 +59,7 @@ pub(super) enum Answer {
     Deleted,
     Keys(KeyOffsets),
     Cleaned(Option<Cleaned>),
+    Verified { to: u64, next: Offset, damage: Option<String> },
 }
 
 /// A job, its bytes a second, and where its answer goes.
@@ -97,6 +106,9 @@ fn work(asked: &flume::Receiver<Asked>) {
         let done = match job {
             Job::Delete { path } => delete(&path).map(|()| Answer::Deleted),
             Job::Map { files, keys } => map(&files, keys, &mut pace).map(Answer::Keys),
+            Job::Verify { path, position, length, bytes, offsets } => {
+                verify(&path, position..length, bytes, offsets)
+            }
             Job::Clean { base, path, length, keys, now, delete_retention_ms } => {
                 let rules = CleanRules { keys: &keys, now, delete_retention_ms };
                 clean(base, &path, length, &rules, &mut pace).map(Answer::Cleaned)
@@ -129,6 +141,34 @@ fn delete(path: &Path) -> io::Result<()> {
     }
     drop(file);
     fs::remove_file(&deleted)
+}
+
+/// Looks at each batch of a part of a segment until `bytes` have been read. A batch's own offset is not covered by its
+/// checksum: batches must ascend, and lie within `offsets`.
+fn verify(path: &Path, part: Range<u64>, bytes: u64, offsets: Range<Offset>) -> io::Result<Answer> {
+    let mut batches = Batches::open_at(path, part.start, part.end)?;
+    let until = part.start.saturating_add(bytes);
+    let (mut to, mut next, mut damage) = (part.start, offsets.start, None);
+    while batches.at < part.end && batches.at < until && damage.is_none() {
+        let header = batches.next().and_then(|batch| {
+            let Some(batch) = batch else { return Ok(None) };
+            let header = BatchHeader::parse(&batch).map_err(|error| damaged(path, &error))?;
+            Ok(Some((header, batch_crc(&batch))))
+        });
+        match header {
+            Ok(Some((header, crc))) if crc != header.crc => {
+                damage = Some(format!("batch {} does not match its checksum", header.base_offset));
+            }
+            Ok(Some((header, _))) if header.base_offset < next || header.last_offset() >= offsets.end => {
+                damage = Some(format!("batch {} where {next} was expected", header.base_offset));
+            }
+            Ok(Some((header, _))) => (to, next) = (batches.at, header.last_offset().plus(1)),
+            Ok(None) => break,
+            Err(error) => damage = Some(error.to_string()),
+        }
+    }
+    forget(batches.reader.get_ref());
+    Ok(Answer::Verified { to, next, damage })
 }
 
 fn map(files: &[(PathBuf, u64)], mut keys: KeyOffsets, pace: &mut Pace) -> io::Result<KeyOffsets> {
@@ -198,7 +238,13 @@ struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     fn open(path: &'a Path, length: u64) -> io::Result<Batches<'a>> {
-        Ok(Batches { path, reader: BufReader::with_capacity(256 * 1024, File::open(path)?), at: 0, length })
+        Batches::open_at(path, 0, length)
+    }
+
+    fn open_at(path: &'a Path, at: u64, length: u64) -> io::Result<Batches<'a>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(at))?;
+        Ok(Batches { path, reader: BufReader::with_capacity(256 * 1024, file), at, length })
     }
 
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {

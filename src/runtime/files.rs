@@ -146,6 +146,10 @@ impl Files {
                 let (base, path) = (segment.base, self.log_file(segment));
                 self.clean(Job::Clean { base, path, length, keys, now, delete_retention_ms }).await
             }
+            IoOp::VerifySegment { segment, position, length, bytes, offsets } => {
+                let path = self.log_file(segment);
+                self.clean(Job::Verify { path, position, length, bytes, offsets }).await
+            }
             IoOp::SyncCleaned { segment, index, time_index } => {
                 let folder = partition_folder(&self.data, segment.partition);
                 let finish = move || {
@@ -180,6 +184,7 @@ impl Files {
         match answered.recv_async().await {
             Ok(Ok(Answer::Deleted)) => Ok(IoDone::Done),
             Ok(Ok(Answer::Keys(keys))) => Ok(IoDone::Keys(keys)),
+            Ok(Ok(Answer::Verified { to, next, damage })) => Ok(IoDone::Verified { to, next, damage }),
             Ok(Ok(Answer::Cleaned(cleaned))) => Ok(IoDone::Cleaned(cleaned)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(io::Error::other("the cleaner has ended")),

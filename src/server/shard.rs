@@ -28,7 +28,9 @@ use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
 use crate::runtime::{Broadcast, Host, files};
-use crate::shard::{CompactionConfig, RetentionConfig, ShardConfig, ShardRecovery, ShardReply, ShardRequest};
+use crate::shard::{
+    CompactionConfig, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, ShardReply, ShardRequest,
+};
 
 use super::connection::{Connection, Moving};
 use super::listener::Bound;
@@ -495,6 +497,7 @@ impl ShardServer {
         metrics.gauges.requests_in_flight = self.host.in_progress.get() as u64;
         metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
         metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
+        metrics.gauges.scrub_left = gauges.scrub_left as u64;
         metrics.gauges.frame_bytes = self.request_bytes.get() as u64;
         metrics
     }
@@ -547,6 +550,10 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
         groups: config.groups.clone(),
         retention: retention(config),
         compaction: compaction(config),
+        scrub: ScrubConfig {
+            period_ms: config.scrub.period_ms,
+            bytes_per_second: config.scrub.bytes_per_second / u64::from(config.shards()),
+        },
         seed: entropy(),
     }
 }

@@ -218,7 +218,8 @@ impl Shard {
         let visible = usize::try_from(state.at.end - block_floor(state.at.position)).unwrap_or(usize::MAX);
         let to = bytes.len().min(visible);
         let window = bytes.get(skip..to).unwrap_or(&[]);
-        match scan_for_offset(window, state.offset, &state.limits) {
+        let within = state.at.segment.base..state.at.offsets_end;
+        match scan_for_offset(window, state.offset, &state.limits, within) {
             Scan::Found { from, to } if from == to => self.cold_done(reader, Ok(Vec::new()), effects),
             Scan::Found { from, to } => {
                 let piece = Payload::Chunk(bytes.slice(skip + from..skip + to));
@@ -384,7 +385,7 @@ impl Shard {
                     self.issue_read(reader, state, 1, effects);
                 }
                 Cold::Index(segment) => {
-                    let at = DiskRead { segment, position: 0, bytes: 0, end: 0 };
+                    let at = DiskRead { segment, position: 0, bytes: 0, end: 0, offsets_end: Offset(0) };
                     self.fetch.readers.insert(reader, Reader { fetch, index, slot, offset, limits, at });
                     self.issue(IoContext::Read { reader }, IoOp::ReadIndex { segment }, effects);
                 }
@@ -417,7 +418,7 @@ impl Shard {
                 self.cold_done(reader, Ok(pieces), effects);
             }
             Some(ReadPlan::Index(segment)) => {
-                let at = DiskRead { segment, position: 0, bytes: 0, end: 0 };
+                let at = DiskRead { segment, position: 0, bytes: 0, end: 0, offsets_end: Offset(0) };
                 self.fetch.readers.insert(reader, Reader { at, ..state });
                 self.issue(IoContext::Read { reader }, IoOp::ReadIndex { segment }, effects);
             }

@@ -2,7 +2,7 @@
 
 use crate::base::hash::IdMap;
 use crate::base::io::{IoDone, IoOp};
-use crate::base::{MonoNanos, Now};
+use crate::base::{MonoNanos, Now, Offset};
 use crate::log::{Purpose, SparseIndex};
 
 use super::{Effect, IoId, IoRequest, Shard, Stop};
@@ -30,6 +30,8 @@ pub(super) enum IoContext {
     Read {
         reader: u64,
     },
+    /// A part of a segment is verified.
+    Scrub,
     /// A part of a segment is read, for any number of readers.
     Window {
         window: u64,
@@ -60,7 +62,10 @@ impl IoContext {
 
     /// Whether it may take long and be left unfinished: the next start finds nothing but a file to remove.
     fn is_background(&self) -> bool {
-        matches!(self, IoContext::Clean { .. } | IoContext::Log { purpose: Purpose::Delete, .. })
+        matches!(
+            self,
+            IoContext::Clean { .. } | IoContext::Scrub | IoContext::Log { purpose: Purpose::Delete, .. }
+        )
     }
 }
 
@@ -115,7 +120,7 @@ impl Shard {
             self.retention.deleted(now.mono);
         }
         match done {
-            IoDone::Failed(reason) => self.io_failed(issued.context, reason, effects),
+            IoDone::Failed(reason) => self.io_failed(now, issued.context, reason, effects),
             IoDone::DiskFull => self.io_refused(now, issued, effects),
             done => self.io_succeeded(now, issued.context, done, effects),
         }
@@ -137,6 +142,10 @@ impl Shard {
             (IoContext::Commit, _) => self.commit_written(effects),
             (IoContext::CommitFile { file }, _) => self.commit.created(file),
             (IoContext::Checkpoint { age }, _) => self.checkpoint_written(age, effects),
+            (IoContext::Scrub, IoDone::Verified { to, next, damage }) => {
+                self.scrubbed(now, (to, next), damage, effects)
+            }
+            (IoContext::Scrub, _) => self.scrubbed(now, (0, Offset(0)), None, effects),
             (IoContext::Window { window }, IoDone::Read(bytes)) => {
                 self.window_read(window, Ok(bytes), effects)
             }
@@ -149,11 +158,12 @@ impl Shard {
         }
     }
 
-    fn io_failed(&mut self, context: IoContext, reason: String, effects: &mut Vec<Effect>) {
+    fn io_failed(&mut self, now: Now, context: IoContext, reason: String, effects: &mut Vec<Effect>) {
         match context {
             // A read that fails costs its reader; nothing acknowledged depends on it.
             IoContext::Read { reader } => self.cold_read(reader, Err(()), effects),
             IoContext::Window { window } => self.window_read(window, Err(()), effects),
+            IoContext::Scrub => self.scrubbed(now, (0, Offset(0)), Some(reason), effects),
             IoContext::Log { slot, purpose } if !purpose.must_succeed() => {
                 self.with_log(slot, effects, |log, out| log.done(purpose, out));
             }
@@ -183,6 +193,7 @@ impl Shard {
             (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
+            (IoContext::Scrub, _) => self.scrubbed(now, (0, Offset(0)), None, effects),
             (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
             (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
             (IoContext::Commit | IoContext::Log { .. }, _) => {

@@ -24,6 +24,7 @@ mod produce;
 mod reclaim;
 mod request;
 mod retain;
+mod scrub;
 mod trim;
 
 use std::cell::Cell;
@@ -55,6 +56,8 @@ use reclaim::Reclaim;
 pub use request::*;
 use retain::Retention;
 pub use retain::RetentionConfig;
+use scrub::Scrub;
+pub use scrub::ScrubConfig;
 use trim::Trims;
 
 /// Settings of one shard.
@@ -70,6 +73,7 @@ pub struct ShardConfig {
     pub groups: GroupLimits,
     pub retention: RetentionConfig,
     pub compaction: CompactionConfig,
+    pub scrub: ScrubConfig,
     /// From the kernel's entropy, or the simulator's seed.
     pub seed: u64,
 }
@@ -104,6 +108,7 @@ pub struct Shard {
     trims: Trims,
     retention: Retention,
     compaction: Compaction,
+    scrub: Scrub,
     controller: Option<ControllerSeat>,
     groups: GroupSeats,
     /// Partitions in the order their chunks went to disk: where memory is taken back first.
@@ -156,6 +161,7 @@ impl Shard {
             trims: Trims::default(),
             retention: Retention::new(config.retention),
             compaction: Compaction::new(config.compaction, config.seed),
+            scrub: Scrub::new(config.scrub),
             controller,
             groups: GroupSeats::new(config.groups.clone(), config.seed),
             evictable: VecDeque::new(),
@@ -238,6 +244,7 @@ impl Shard {
         self.expire_fetches(now, effects);
         self.turn_groups(now, effects);
         self.turn_retention(now, effects);
+        self.turn_scrub(now, effects);
         self.write_commit_group(effects);
         self.reclaim_commit_files(effects);
         self.create_commit_file(effects);
@@ -255,6 +262,7 @@ impl Shard {
         let decides = self.stop == Stop::Running && self.failed.is_none();
         let own = self.groups.next_deadline();
         let own = own.min(self.retention.next_deadline()).min(self.compaction.next_deadline());
+        let own = own.min(self.scrub.next_deadline());
         let own = if decides { own } else { MonoNanos::NEVER };
         self.fetch.next_deadline().min(self.io.next_retry()).min(own)
     }
@@ -307,6 +315,7 @@ impl Shard {
             commit_files_free,
             chunk_bytes: self.memory.get(),
             read_cache_bytes: self.cache.bytes(),
+            scrub_left: self.scrub_left(),
             groups,
             group_members,
         }
@@ -463,6 +472,8 @@ pub struct ShardGauges {
     pub commit_files_free: usize,
     pub chunk_bytes: usize,
     pub read_cache_bytes: usize,
+    /// Segments that the scrubbing pass under way has yet to verify.
+    pub scrub_left: usize,
     pub groups: usize,
     pub group_members: usize,
 }

@@ -12,6 +12,7 @@ mod inspect;
 mod produce;
 mod restart;
 mod retention;
+mod scrub;
 mod server;
 mod sessions;
 mod shared_reads;

@@ -198,7 +198,7 @@ impl Server {
         child.try_wait().expect("our own child can be waited for")
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 

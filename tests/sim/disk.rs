@@ -12,7 +12,7 @@ use ringmain::base::io::{Cleaned, IoDone, IoOp, SegmentId, WriteData};
 use ringmain::base::rng::Rng;
 use ringmain::base::{BLOCK_BYTES, Chunk, ChunkWriter, ShardId};
 use ringmain::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
-use ringmain::record::BatchHeader;
+use ringmain::record::{BatchHeader, batch_crc};
 use ringmain::runtime::recovery::{commit_file, commit_folder, partition_folder, segment_file};
 
 const SECTOR_BYTES: usize = 512;
@@ -245,6 +245,17 @@ impl Disk {
                 let rules = CleanRules { keys: &keys, now, delete_retention_ms };
                 let batches = self.batches(segment, length);
                 return IoDone::Cleaned(self.clean(segment, &batches, &rules));
+            }
+            IoOp::VerifySegment { segment, length, offsets, .. } => {
+                // Neither retention nor compaction waits for it.
+                let file = self.files.get(&log_file(segment));
+                if file.is_none_or(|file| (file.visible.len() as u64) < length) {
+                    return absent();
+                }
+                for batch in self.batches(segment, length) {
+                    assert_eq!(BatchHeader::parse(&batch).unwrap().crc, batch_crc(&batch), "{segment:?}");
+                }
+                return IoDone::Verified { to: length, next: offsets.end, damage: None };
             }
             IoOp::SyncCleaned { segment, index, time_index } => {
                 self.files.get_mut(&log_file(segment)).unwrap().replaced = None;

@@ -23,7 +23,7 @@ use ringmain::runtime::recovery::Recovery;
 use ringmain::shard::{
     CompactionConfig, DeleteRecordsPartition, Effect, FetchPartition, FetchRequest, IoId, Known,
     ListOffsetsPartition, OffsetLookup, PartitionError, ProducePartition, ProduceRequest, RequestId,
-    RetentionConfig, Shard, ShardConfig, ShardReply, ShardRequest,
+    RetentionConfig, ScrubConfig, Shard, ShardConfig, ShardReply, ShardRequest,
 };
 
 use crate::disk::{Crash, Disk, Fault};
@@ -197,6 +197,7 @@ impl World {
                     keys_max: 1000,
                     bytes_per_second: u64::MAX,
                 },
+                scrub: ScrubConfig { period_ms: Some(3000), bytes_per_second: 100 << 20 },
                 seed: self.rng.next_u64(),
             };
             self.shards.push(Shard::new(config, recovered, Box::new(Chunk::heap), Rc::default()));
@@ -391,6 +392,7 @@ impl World {
                 | IoOp::ReadSegment { .. }
                 | IoOp::ReadIndex { .. }
                 | IoOp::MapKeys { .. }
+                | IoOp::VerifySegment { .. }
         );
         let fault = if fault == Fault::Full && !needs_space { Fault::None } else { fault };
         self.note(|| format!("{shard} {} {fault:?}", named(&op)));
@@ -676,6 +678,7 @@ fn named(op: &IoOp) -> String {
             format!("map keys of {:?}", segments.iter().map(|(segment, _)| of(segment)).collect::<Vec<_>>())
         }
         IoOp::CleanSegment { segment, length, .. } => format!("clean {} of {length} bytes", of(segment)),
+        IoOp::VerifySegment { segment, .. } => format!("verify {}", of(segment)),
         IoOp::SyncCleaned { segment, .. } => format!("sync cleaned {}", of(segment)),
         IoOp::DeletePartition { partition } => format!("delete partition {partition}"),
         IoOp::WriteCommit { file, position, data } => {

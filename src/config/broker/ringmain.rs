@@ -62,6 +62,14 @@ pub(super) const ROWS: &[Setting] = &[
         "Free space below which producing is refused, so that all else goes on; -1 takes a twentieth of the disk, at most 1 GiB.",
     )
     .acts(),
+    Setting::long(
+        "ringmain.scrub.period.ms",
+        "1209600000",
+        -1,
+        "How often every finished segment is read and verified; -1 is never.",
+    )
+    .acts(),
+    Setting::long("ringmain.scrub.bytes.per.second", "16777216", 1, "Read at most for that, over all shards.").acts(),
     Setting::int("ringmain.partitions.max", "100000", 1, "Most partitions of all topics together.").acts(),
     Setting::int("ringmain.topic.partitions.max", "10000", 1, "Most partitions of one topic.").acts(),
 ];
