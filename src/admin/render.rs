@@ -97,7 +97,10 @@ const COUNTERS: [Row; 40] = [
     ),
 ];
 
-const GAUGES: [Row; 13] = [
+const GAUGES: [Row; 14] = [
+    ("ringmain_quarantined_offsets", "Offsets refused to readers because they are damaged or gone.", |m| {
+        m.gauges.quarantined
+    }),
     ("ringmain_scrub_segments_left", "Segments that the scrubbing pass under way has yet to verify.", |m| {
         m.gauges.scrub_left
     }),

@@ -111,12 +111,11 @@ pub enum IoDone {
         time_index: Vec<u8>,
     },
     Keys(KeyOffsets),
-    /// Everything is whole up to here, and the next batch begins at `next` or above; if that is less than was asked for,
-    /// what is wrong.
+    /// Looked at up to here, where a batch begins with `next` or above; what is wrong before it.
     Verified {
         to: u64,
         next: Offset,
-        damage: Option<String>,
+        damage: Vec<Damage>,
     },
     /// How long what stays of a segment is, and its index; `None` if all of it stays.
     Cleaned(Option<Cleaned>),
@@ -124,4 +123,14 @@ pub enum IoDone {
     DiskFull,
     /// Any other failure: a sentence for the log. After a failed write or sync the shard latches.
     Failed(String),
+}
+
+/// Part of a segment that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where it begins in the file.
+    pub position: u64,
+    /// What was, or may have been, there.
+    pub offsets: Range<Offset>,
+    pub what: String,
 }

@@ -171,6 +171,7 @@ pub struct ShardGauges {
     /// Memory of blocks read from disk.
     pub read_cache_bytes: u64,
     pub scrub_left: u64,
+    pub quarantined: u64,
 }
 
 /// How many requests of each API arrived.

@@ -145,6 +145,18 @@ impl SparseIndex {
         self.max = self.times.last().copied();
     }
 
+    /// The last entry: the last offset of a batch, and the batch's position.
+    #[must_use]
+    pub fn last_entry(&self, base: Offset) -> Option<(Offset, u64)> {
+        self.offsets.last().map(|entry| (base.plus(i64::from(entry.relative)), u64::from(entry.position)))
+    }
+
+    /// Entries by offset.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty() && self.times.is_empty()

@@ -16,17 +16,20 @@
 //! `readable_end`, from memory above; the file holds durable bytes below its stable end, the commit log the rest.
 
 mod compact;
+mod damage;
 mod epochs;
 mod index;
 mod partition;
 mod producers;
 mod read;
+mod resync;
 mod retention;
 mod segment;
 mod snapshot;
 mod tail;
 
 pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
+pub use damage::DamagedRanges;
 pub use epochs::EpochCache;
 pub use index::{IndexedBatch, SparseIndex};
 pub use partition::{
@@ -37,6 +40,7 @@ pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Seq
 pub use read::{
     DiskRead, ReadLimits, ReadPlan, Scan, end_of_empty, scan_for_batch, scan_for_offset, scan_for_time,
 };
+pub use resync::{find_batch, may_begin, may_follow};
 pub use segment::{LogOp, Purpose};
 pub use snapshot::PartitionSnapshot;
 pub use tail::Allocate;

@@ -11,6 +11,7 @@ use crate::record::{
     self, BATCH_HEADER_BYTES, BatchError, BatchHeader, ProduceLimits, stamp_header, stamp_log_append_time,
 };
 
+use super::damage::DamagedRanges;
 use super::epochs::EpochCache;
 use super::index::{IndexedBatch, SparseIndex};
 use super::producers::{Admission, ProducerStates, Sequenced};
@@ -52,6 +53,7 @@ pub struct PartitionLog {
     /// Rolled, still being written out.
     pub(super) draining: VecDeque<OpenSegment>,
     pub(super) active: OpenSegment,
+    pub(super) damaged: DamagedRanges,
     /// Appends that are not durable yet, in order.
     unflushed: VecDeque<Unflushed>,
     next_append: u64,
@@ -133,6 +135,8 @@ pub struct RecoveredLog {
     pub segments: Vec<RecoveredSegment>,
     /// The active segment's bytes after its last whole block.
     pub carry: Vec<u8>,
+    /// Records that were durable and are damaged or gone.
+    pub damaged: DamagedRanges,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -182,6 +186,7 @@ impl PartitionLog {
             sealed: sealed.collect(),
             draining: VecDeque::new(),
             active,
+            damaged: found.damaged,
             unflushed: VecDeque::new(),
             next_append: 0,
             coverage: Coverage::default(),
@@ -196,6 +201,7 @@ impl PartitionLog {
     /// Records below `to` are not part of the log any more; the start never moves back, nor beyond what is durable.
     pub fn advance_start(&mut self, to: Offset) -> Offset {
         self.log_start = self.log_start.max(to.min(self.flushed));
+        self.damaged.remove(&(Offset(0)..self.log_start));
         self.log_start
     }
 

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::base::io::Cleaned;
+use super::resync::next_batch;
+use crate::base::io::{Cleaned, Damage};
 use crate::base::keys::KeyOffsets;
 use crate::base::{Offset, TimestampMs};
 use crate::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
@@ -59,7 +60,7 @@ pub(super) enum Answer {
     Deleted,
     Keys(KeyOffsets),
     Cleaned(Option<Cleaned>),
-    Verified { to: u64, next: Offset, damage: Option<String> },
+    Verified { to: u64, next: Offset, damage: Vec<Damage> },
 }
 
 /// A job, its bytes a second, and where its answer goes.
@@ -144,31 +145,52 @@ fn delete(path: &Path) -> io::Result<()> {
 }
 
 /// Looks at each batch of a part of a segment until `bytes` have been read. A batch's own offset is not covered by its
-/// checksum: batches must ascend, and lie within `offsets`.
+/// checksum: batches must ascend, and lie within `offsets`. Damage is passed over if whole batches stand behind it.
 fn verify(path: &Path, part: Range<u64>, bytes: u64, offsets: Range<Offset>) -> io::Result<Answer> {
     let mut batches = Batches::open_at(path, part.start, part.end)?;
     let until = part.start.saturating_add(bytes);
-    let (mut to, mut next, mut damage) = (part.start, offsets.start, None);
-    while batches.at < part.end && batches.at < until && damage.is_none() {
-        let header = batches.next().and_then(|batch| {
-            let Some(batch) = batch else { return Ok(None) };
-            let header = BatchHeader::parse(&batch).map_err(|error| damaged(path, &error))?;
-            Ok(Some((header, batch_crc(&batch))))
-        });
-        match header {
-            Ok(Some((header, crc))) if crc != header.crc => {
-                damage = Some(format!("batch {} does not match its checksum", header.base_offset));
+    let (mut to, mut next, mut damage) = (part.start, offsets.start, Vec::new());
+    while to < part.end && to < until {
+        let what = match batches.next().and_then(|batch| judged(path, batch, next, offsets.end)) {
+            Ok((Some(header), None)) => {
+                (to, next) = (batches.at, header.last_offset().plus(1));
+                continue;
             }
-            Ok(Some((header, _))) if header.base_offset < next || header.last_offset() >= offsets.end => {
-                damage = Some(format!("batch {} where {next} was expected", header.base_offset));
-            }
-            Ok(Some((header, _))) => (to, next) = (batches.at, header.last_offset().plus(1)),
-            Ok(None) => break,
-            Err(error) => damage = Some(error.to_string()),
-        }
+            Ok((None, _)) => break,
+            Ok((_, Some(what))) => what,
+            Err(error) => error.to_string(),
+        };
+        let found = next_batch(batches.reader.get_ref(), to..part.end, &(next..offsets.end))?;
+        let (behind, after) = found.unwrap_or((part.end, offsets.end));
+        damage.push(Damage { position: to, offsets: next..after, what });
+        (to, next) = (behind, after);
+        batches.seek(to)?;
+    }
+    if to == part.end && next < offsets.end {
+        let what = format!("its batches end at {next}, the next segment begins at {}", offsets.end);
+        damage.push(Damage { position: to, offsets: next..offsets.end, what });
     }
     forget(batches.reader.get_ref());
     Ok(Answer::Verified { to, next, damage })
+}
+
+/// A batch's header, and what is wrong with the batch.
+fn judged(
+    path: &Path,
+    batch: Option<Vec<u8>>,
+    next: Offset,
+    end: Offset,
+) -> io::Result<(Option<BatchHeader>, Option<String>)> {
+    let Some(batch) = batch else { return Ok((None, None)) };
+    let header = BatchHeader::parse(&batch).map_err(|error| damaged(path, &error))?;
+    let what = if batch_crc(&batch) != header.crc {
+        Some(format!("batch {} does not match its checksum", header.base_offset))
+    } else if header.base_offset < next || header.last_offset() >= end {
+        Some(format!("batch {} where {next} was expected", header.base_offset))
+    } else {
+        None
+    };
+    Ok((Some(header), what))
 }
 
 fn map(files: &[(PathBuf, u64)], mut keys: KeyOffsets, pace: &mut Pace) -> io::Result<KeyOffsets> {
@@ -242,9 +264,15 @@ impl<'a> Batches<'a> {
     }
 
     fn open_at(path: &'a Path, at: u64, length: u64) -> io::Result<Batches<'a>> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(at))?;
-        Ok(Batches { path, reader: BufReader::with_capacity(256 * 1024, file), at, length })
+        let reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
+        let mut batches = Batches { path, reader, at, length };
+        batches.seek(at)?;
+        Ok(batches)
+    }
+
+    fn seek(&mut self, at: u64) -> io::Result<()> {
+        self.at = at;
+        self.reader.seek(SeekFrom::Start(at)).map(|_| ())
     }
 
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {

@@ -15,7 +15,7 @@ use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
 use crate::base::io::{IoDone, IoOp, SegmentId, WriteData};
-use crate::base::{Chunk, ChunkSlice, ShardId, TopicPartition};
+use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ShardId, TopicPartition};
 
 use super::cleaner::{Answer, Cleaner, Job};
 use super::memory::{ChunkMemory, PooledBuffer, from_read};
@@ -260,7 +260,7 @@ impl Files {
         mut written: usize,
     ) -> io::Result<IoDone> {
         while written < chunk.len() {
-            let from = written - written % crate::base::BLOCK_BYTES;
+            let from = written - written % BLOCK_BYTES;
             let rest = self.gathered(&[chunk.slice(from..chunk.len())]);
             let owner =
                 rest.owner::<PooledBuffer>().ok_or_else(|| io::Error::other("not of this shard's memory"))?;
@@ -423,8 +423,18 @@ impl From<Sendable> for IoDone {
 }
 
 fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8]) -> io::Result<IoDone> {
-    fs::write(segment_file(folder, segment.base, "index"), index)?;
-    fs::write(segment_file(folder, segment.base, "timeindex"), time_index)?;
+    for (extension, bytes) in [("index", index), ("timeindex", time_index)] {
+        // Whole or not at all: a time index that was cut off would tell retention a wrong age. One block is that by itself
+        // (the length follows the data), and a name that a crash takes back costs a scan.
+        let path = segment_file(folder, segment.base, extension);
+        let temporary = path.with_extension(format!("{extension}.new"));
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        if bytes.len() > BLOCK_BYTES {
+            file.sync_data()?;
+        }
+        fs::rename(&temporary, &path)?;
+    }
     Ok(IoDone::Done)
 }
 

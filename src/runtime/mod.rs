@@ -17,6 +17,7 @@ pub mod host;
 pub mod memory;
 pub mod mesh;
 pub mod recovery;
+mod resync;
 pub mod sendv;
 
 pub use event::{Broadcast, Event};

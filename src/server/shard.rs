@@ -498,6 +498,7 @@ impl ShardServer {
         metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
         metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
         metrics.gauges.scrub_left = gauges.scrub_left as u64;
+        metrics.gauges.quarantined = gauges.quarantined;
         metrics.gauges.frame_bytes = self.request_bytes.get() as u64;
         metrics
     }

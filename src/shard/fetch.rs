@@ -257,6 +257,9 @@ impl Shard {
                 self.cold_done(reader, Ok(pieces), effects);
             }
             ReadPlan::Empty | ReadPlan::Index(_) => self.cold_done(reader, Ok(Vec::new()), effects),
+            ReadPlan::Damaged => {
+                self.cold_done(reader, Err(PartitionError::Corrupt { offset: state.offset }), effects);
+            }
             ReadPlan::OutOfRange => {
                 let error = out_of_range(&partition.log, state.offset);
                 self.cold_done(reader, Err(error), effects);
@@ -353,6 +356,7 @@ impl Shard {
             ReadPlan::Disk(read) => return Ok(Look::Cold(fetched, slot, limits, Cold::Read(read))),
             ReadPlan::Index(segment) => return Ok(Look::Cold(fetched, slot, limits, Cold::Index(segment))),
             ReadPlan::OutOfRange => return Err(out_of_range(&partition.log, part.offset)),
+            ReadPlan::Damaged => return Err(PartitionError::Corrupt { offset: part.offset }),
         }
         Ok(Look::Ready(fetched))
     }
@@ -422,7 +426,7 @@ impl Shard {
                 self.fetch.readers.insert(reader, Reader { at, ..state });
                 self.issue(IoContext::Read { reader }, IoOp::ReadIndex { segment }, effects);
             }
-            Some(ReadPlan::Empty | ReadPlan::OutOfRange) | None => {
+            Some(ReadPlan::Empty | ReadPlan::OutOfRange | ReadPlan::Damaged) | None => {
                 self.cold_done(reader, Ok(vec![empty]), effects);
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::base::hash::IdMap;
 use crate::base::io::{IoDone, IoOp};
-use crate::base::{MonoNanos, Now, Offset};
+use crate::base::{MonoNanos, Now};
 use crate::log::{Purpose, SparseIndex};
 
 use super::{Effect, IoId, IoRequest, Shard, Stop};
@@ -145,7 +145,7 @@ impl Shard {
             (IoContext::Scrub, IoDone::Verified { to, next, damage }) => {
                 self.scrubbed(now, (to, next), damage, effects)
             }
-            (IoContext::Scrub, _) => self.scrubbed(now, (0, Offset(0)), None, effects),
+            (IoContext::Scrub, _) => self.not_scrubbed(now, None, effects),
             (IoContext::Window { window }, IoDone::Read(bytes)) => {
                 self.window_read(window, Ok(bytes), effects)
             }
@@ -163,7 +163,7 @@ impl Shard {
             // A read that fails costs its reader; nothing acknowledged depends on it.
             IoContext::Read { reader } => self.cold_read(reader, Err(()), effects),
             IoContext::Window { window } => self.window_read(window, Err(()), effects),
-            IoContext::Scrub => self.scrubbed(now, (0, Offset(0)), Some(reason), effects),
+            IoContext::Scrub => self.not_scrubbed(now, Some(reason), effects),
             IoContext::Log { slot, purpose } if !purpose.must_succeed() => {
                 self.with_log(slot, effects, |log, out| log.done(purpose, out));
             }
@@ -193,7 +193,7 @@ impl Shard {
             (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
-            (IoContext::Scrub, _) => self.scrubbed(now, (0, Offset(0)), None, effects),
+            (IoContext::Scrub, _) => self.not_scrubbed(now, None, effects),
             (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
             (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
             (IoContext::Commit | IoContext::Log { .. }, _) => {

@@ -316,6 +316,7 @@ impl Shard {
             chunk_bytes: self.memory.get(),
             read_cache_bytes: self.cache.bytes(),
             scrub_left: self.scrub_left(),
+            quarantined: self.partitions.quarantined(),
             groups,
             group_members,
         }
@@ -474,6 +475,8 @@ pub struct ShardGauges {
     pub read_cache_bytes: usize,
     /// Segments that the scrubbing pass under way has yet to verify.
     pub scrub_left: usize,
+    /// Offsets refused to readers because they are damaged or gone.
+    pub quarantined: u64,
     pub groups: usize,
     pub group_members: usize,
 }

@@ -119,6 +119,12 @@ impl Partitions {
         self.slots.get_mut(slot as usize)?.as_deref_mut()
     }
 
+    /// Offsets refused to readers.
+    pub(super) fn quarantined(&self) -> u64 {
+        let damaged = self.slots.iter().flatten().flat_map(|it| it.log.damaged().iter());
+        damaged.map(|range| range.end.since(range.start).unsigned_abs()).sum()
+    }
+
     /// Slots of serving partitions, in order.
     pub(super) fn slots(&self) -> Vec<u32> {
         let serving = |(slot, it): (usize, &Option<Box<Partition>>)| {

@@ -2,10 +2,9 @@
 //! and not when the record is needed (RELIABILITY.md; latent errors: Bairavasundaram et al., FAST 2008).
 //!
 //! One piece of one segment at a time, within a budget of bytes, on the thread that also compacts. What is damaged is
-//! named in the log and counted; it stays where it is, and is refused to readers by its checksum as before. A pass begins
-//! a minute after the start, or after a period if that is shorter, and the next one a period after it began.
+//! named in the log, counted and quarantined: it stays where it is and is refused to readers. A pass begins a minute after the start, or after a period if that is shorter, and the next one a period after it began.
 
-use crate::base::io::{IoOp, SegmentId};
+use crate::base::io::{Damage, IoOp, SegmentId};
 use crate::base::{MonoNanos, Now, Offset};
 
 use super::io::IoContext;
@@ -50,6 +49,7 @@ struct Progress {
     /// The batch at `position` begins here or above.
     next: Offset,
     length: u64,
+    damaged: bool,
 }
 
 impl Scrub {
@@ -91,44 +91,72 @@ impl Shard {
         pass.segment = Some(progress);
         self.scrub.pass = Some(pass);
         self.scrub.busy = true;
-        let Progress { slot, segment, position, length, next } = progress;
+        let Progress { slot, segment, position, length, next, .. } = progress;
         let end = self.partitions.get(slot).map(|partition| partition.log.end_of(segment.base));
         let offsets = next..end.unwrap_or(next);
         let op = IoOp::VerifySegment { segment, position, length, bytes: PIECE_BYTES, offsets };
         self.issue(IoContext::Scrub, op, effects);
     }
 
-    /// A piece has been read: whole up to `to`, and then what is wrong, if anything.
+    /// A piece has been read, up to where a batch begins with `next` or above.
     pub(super) fn scrubbed(
         &mut self,
         now: Now,
         (to, next): (u64, Offset),
-        damage: Option<String>,
+        damage: Vec<Damage>,
         effects: &mut Vec<Effect>,
     ) {
-        self.scrub.busy = false;
-        let Some(pass) = &mut self.scrub.pass else { return };
-        let Some(progress) = pass.segment.take() else { return };
+        let Some(progress) = self.take_scrubbed(now) else { return };
         let read = to.saturating_sub(progress.position);
         self.counters.scrub_bytes += read;
         let pause_ms = read.saturating_mul(1000) / self.scrub.config.bytes_per_second.max(1);
         self.scrub.due = Some(now.mono.plus_ms(pause_ms.max(1)));
-        match damage {
-            None if to < progress.length && read > 0 => {
-                pass.segment = Some(Progress { position: to, next, ..progress });
-            }
-            None => self.counters.scrub_segments += 1,
+        if !self.is_as_it_was(&progress) {
             // Retention took it, or compaction wrote it anew, since the piece was asked for.
-            Some(_) if !self.is_as_it_was(&progress) => {}
-            Some(damage) => {
-                self.counters.scrub_segments += 1;
-                self.counters.scrub_damaged += 1;
-                let SegmentId { partition, base } = progress.segment;
-                let at = to.max(progress.position);
-                let line = format!("segment {base} of {partition} is damaged at byte {at}: {damage}");
-                effects.push(Effect::Notice(line));
-            }
+            return;
         }
+        let is_whole = damage.is_empty();
+        let Some(partition) = self.partitions.get_mut(progress.slot) else { return };
+        if progress.position == 0 {
+            partition.log.verified(progress.segment.base);
+        }
+        for Damage { position, offsets, what } in damage {
+            let SegmentId { partition: id, base } = progress.segment;
+            effects.push(Effect::Notice(format!(
+                "segment {base} of {id} is damaged at byte {position}: {what}; offsets {} to {} are refused to readers",
+                offsets.start,
+                offsets.end.plus(-1),
+            )));
+            partition.log.quarantine(offsets);
+        }
+        let progress = Progress { position: to, next, damaged: progress.damaged || !is_whole, ..progress };
+        if to < progress.length && read > 0 {
+            if let Some(pass) = &mut self.scrub.pass {
+                pass.segment = Some(progress);
+            }
+            return;
+        }
+        self.counters.scrub_segments += 1;
+        self.counters.scrub_damaged += u64::from(progress.damaged);
+    }
+
+    /// A piece could not be read.
+    pub(super) fn not_scrubbed(&mut self, now: Now, reason: Option<String>, effects: &mut Vec<Effect>) {
+        let Some(progress) = self.take_scrubbed(now) else { return };
+        let Some(reason) = reason.filter(|_| self.is_as_it_was(&progress)) else { return };
+        self.counters.scrub_segments += 1;
+        self.counters.scrub_damaged += 1;
+        let SegmentId { partition, base } = progress.segment;
+        let at = progress.position;
+        effects.push(Effect::Notice(format!(
+            "segment {base} of {partition} cannot be read at byte {at}: {reason}"
+        )));
+    }
+
+    fn take_scrubbed(&mut self, now: Now) -> Option<Progress> {
+        self.scrub.busy = false;
+        self.scrub.due = Some(now.mono.plus_ms(1));
+        self.scrub.pass.as_mut()?.segment.take()
     }
 
     /// Finished segments that the pass has yet to verify.
@@ -154,7 +182,8 @@ impl Shard {
             let after = at.filter(|(last, _)| *last == slot).map(|(_, base)| base);
             let found = self.partitions.get(slot)?.log.finished_after(after).next()?;
             let SegmentId { base, .. } = found.segment;
-            Some(Progress { slot, segment: found.segment, position: 0, next: base, length: found.size })
+            let segment = found.segment;
+            Some(Progress { slot, segment, position: 0, next: base, length: found.size, damaged: false })
         })
     }
 }

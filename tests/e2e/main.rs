@@ -7,6 +7,7 @@
 mod commands;
 mod compaction;
 mod consume;
+mod damage;
 mod disk;
 mod inspect;
 mod produce;

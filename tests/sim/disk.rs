@@ -255,7 +255,7 @@ impl Disk {
                 for batch in self.batches(segment, length) {
                     assert_eq!(BatchHeader::parse(&batch).unwrap().crc, batch_crc(&batch), "{segment:?}");
                 }
-                return IoDone::Verified { to: length, next: offsets.end, damage: None };
+                return IoDone::Verified { to: length, next: offsets.end, damage: Vec::new() };
             }
             IoOp::SyncCleaned { segment, index, time_index } => {
                 self.files.get_mut(&log_file(segment)).unwrap().replaced = None;

@@ -50,14 +50,14 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<Offset>, RecoveryError> {
     numbers(folder, "log", |stem| stem.parse().ok().map(Offset))
 }
 
-/// Removes what compaction had not put in its place, and segments that were being deleted.
+/// Removes what had not been put in its place yet, and segments that were being deleted.
 pub(super) fn remove_leftovers(folder: &Path) -> Result<(), RecoveryError> {
     if !folder.exists() {
         return Ok(());
     }
-    for extension in ["cleaned", "deleted"] {
-        for base in numbers(folder, extension, |stem| stem.parse().ok().map(Offset))? {
-            let path = segment_file(folder, base, extension);
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let path = entry.map_err(at(folder))?.path();
+        if path.extension().is_some_and(|it| it == "cleaned" || it == "deleted" || it == "new") {
             fs::remove_file(&path).map_err(at(&path))?;
         }
     }

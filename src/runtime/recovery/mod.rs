@@ -10,6 +10,8 @@
 
 mod files;
 mod partition;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,6 +56,11 @@ pub enum RecoveryError {
     Metadata(#[from] MetadataRecordError),
     #[error("the metadata log is damaged: {0}")]
     MetadataBatch(#[from] crate::record::BatchError),
+    #[error(
+        "records {from} to {to} of the metadata log, which were durable, are damaged or gone; \
+         restore the data directory from a copy (`ringmain inspect` shows what is left of it)"
+    )]
+    MetadataLost { from: Offset, to: Offset },
 }
 
 /// One commit folder of the last life.
@@ -76,6 +83,9 @@ impl Recovery<'_> {
             self.replay(&folders, &snapshots, &mut files, |id| id == TopicPartition::METADATA)?;
         let metadata =
             self.recover_partition(TopicPartition::METADATA, &mut snapshots, &claims, &mut files)?;
+        if let Some(lost) = metadata.damaged.iter().next() {
+            return Err(RecoveryError::MetadataLost { from: lost.start, to: lost.end.plus(-1) });
+        }
         let controller = self.fold_metadata(&metadata)?;
         let image = controller.image();
         let known = |id: TopicPartition| image.topics_by_id.contains_key(&id.topic);

@@ -1,18 +1,30 @@
 //! One partition: its segments are scanned from the checkpoint on, and the log ends where the evidence ends.
 //!
+//! Of segments before the checkpoint only the end is looked at. *Durable* is what the checkpoint or the commit log names as
+//! being on stable storage.
+//!
 //! | evidence | name | decision | how the disk got there |
 //! |---|---|---|---|
 //! | batches follow each other to the end of the file, or to zeros | whole | the log ends there | orderly, or preallocated space |
-//! | an invalid batch, and no claim that records from there on were durable | torn | cut there | the crash hit a direct run or the last commit group |
-//! | an invalid batch below an offset that was claimed durable | corrupt | keep a copy of the file, cut there, report | bit rot, a lost or misdirected write |
-//! | the next segment does not begin where this one ends | gap | set the later segments aside, report | a file is missing or damaged |
+//! | an invalid batch, and nothing durable from there on | torn | cut there | the crash hit a direct run or the last commit group |
+//! | an invalid batch below what is durable, whole ones behind it | damaged | the offsets between are quarantined, the log goes on behind them | bit rot, a lost or misdirected write |
+//! | an invalid batch below what is durable, none behind it | damaged end | quarantined up to what is durable, where a new segment begins; the file is kept as `.log.damaged` and cut | the same |
+//! | a segment ends before the next one begins, which is durable | missing | the offsets between are quarantined | a file is gone or was cut short |
+//! | a segment ends before the next one begins, which is not durable | torn | the later ones are set aside | the crash came before the first one's bytes |
+//! | a segment begins below the end of the one before it | extra | it is set aside | a file was put back |
+//! | the first segment begins above the log's start | beginning missing | the log begins there, reported | files were removed |
+//! | an index is gone, cut off, or does not lead to where its segment's batches are | index | rebuilt from the segment | a crash, bit rot |
 //! | no file, and the checkpoint's log begins where its last segment was to begin | past | an empty log that begins there | retention or DeleteRecords took everything |
-//! | no file, though the checkpoint or the commit log knows of records | missing | an empty log that begins at the old end, report | files were removed |
+//! | no file, though the checkpoint or the commit log knows of records | all missing | an empty log that begins at the old end, reported | files were removed |
+//!
+//! No offset that was acknowledged is ever given to another record. What is quarantined is refused to readers
+//! (CORRUPT_MESSAGE), who may go on behind it; `.log.damaged` and `.log.orphan` are left to whoever wants to look.
 
 use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::io::SegmentId;
 use crate::base::{Offset, TimestampMs, TopicPartition, block_floor};
@@ -21,11 +33,14 @@ use crate::log::{
     SparseIndex,
 };
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
+use crate::runtime::resync;
 
 use super::files::{self, SegmentFiles, segment_file};
 use super::{RecoveryError, at};
 
-/// Recovers a partition from its folder.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Recovers a partition from its folder. `claim` is the end of what the commit log says was durable.
 pub(super) fn recover(
     folder: &Path,
     id: TopicPartition,
@@ -36,35 +51,301 @@ pub(super) fn recover(
     files::remove_leftovers(folder)?;
     let bases = files::segments(folder)?;
     let Some(first) = bases.first().copied() else { return Ok(without_files(id, snapshot, claim)) };
+    let durable = snapshot.as_ref().map_or(claim, |known| claim.max(known.offset));
     let start = Beginning::of(&bases, snapshot);
-    let mut log = RecoveredLog {
+    if first > start.log_start {
+        tracing::error!(partition = %id, log_start = %start.log_start, %first, "the log's first segments are missing; it begins later now");
+    }
+    let log = RecoveredLog {
         log_start: start.log_start.max(first),
-        log_end: start.offset,
+        log_end: first,
         epochs: start.epochs,
         producers: start.producers,
-        segments: Vec::new(),
-        carry: Vec::new(),
+        ..RecoveredLog::default()
     };
-    for base in bases.iter().filter(|base| **base < start.segment_base) {
-        log.segments.push(sealed_segment(folder, *base)?);
-    }
-    let mut position = start.position;
-    for (at_index, base) in bases.iter().enumerate().filter(|(_, base)| **base >= start.segment_base) {
-        if *base != log.log_end && position == 0 {
-            set_aside(folder, id, &bases[at_index..], log.log_end)?;
-            break;
+    let mut recovery = PartitionRecovery { folder, id, durable, log, ends: first, written: first, files };
+    let scanned_from = bases.partition_point(|base| *base < start.segment_base);
+    for (at_index, base) in bases.iter().copied().enumerate() {
+        let next = bases.get(at_index + 1).copied();
+        if !recovery.adjoins(base, &bases[at_index..])? {
+            if base > recovery.ends {
+                break;
+            }
+            continue;
         }
-        // Compaction leaves gaps, but never in the last segment.
-        let gaps = at_index + 1 < bases.len();
-        scan_segment(folder, *base, position, gaps, &mut log, &mut |end| {
-            files.cut(SegmentId { partition: id, base: *base }, end)
+        if at_index < scanned_from {
+            recovery.finished(base, next.map_or(start.segment_base, |next| next.min(start.segment_base)))?;
+        } else if base == start.segment_base && start.position > 0 {
+            recovery.begun(base, start.position, start.offset, next)?;
+        } else {
+            recovery.scanned(base, 0, SparseIndex::default(), next)?;
+        }
+    }
+    recovery.finish()
+}
+
+/// What is being recovered.
+struct PartitionRecovery<'a> {
+    folder: &'a Path,
+    id: TopicPartition,
+    /// Records below were on stable storage.
+    durable: Offset,
+    log: RecoveredLog,
+    /// Where the log ends so far.
+    ends: Offset,
+    /// Where the last batch found ends.
+    written: Offset,
+    files: &'a mut SegmentFiles,
+}
+
+impl PartitionRecovery<'_> {
+    fn path(&self, base: Offset) -> PathBuf {
+        segment_file(self.folder, base, "log")
+    }
+
+    /// Whether a segment is the log's next one. What does not belong is set aside, with what follows it.
+    fn adjoins(&mut self, base: Offset, rest: &[Offset]) -> Result<bool, RecoveryError> {
+        if base < self.ends {
+            self.set_aside(rest.get(..1).unwrap_or(rest))?;
+            return Ok(false);
+        }
+        if base > self.ends.max(self.durable) {
+            self.set_aside(rest)?;
+            return Ok(false);
+        }
+        self.missing_to(base);
+        Ok(true)
+    }
+
+    /// Records up to `to` were durable, and are in no segment.
+    fn missing_to(&mut self, to: Offset) {
+        if self.ends < to {
+            tracing::error!(
+                partition = %self.id, from = %self.ends, %to,
+                "records are missing: a segment is gone or cut short; these offsets are refused to readers"
+            );
+            self.log.damaged.add(self.ends..to);
+            self.ends = to;
+        }
+    }
+
+    /// A segment from before the checkpoint: whole and synced, if nothing has befallen it since.
+    fn finished(&mut self, base: Offset, next: Offset) -> Result<(), RecoveryError> {
+        let path = self.path(base);
+        let length = fs::metadata(&path).map_err(at(&path))?.len();
+        let known = self.known_part(base, length, next)?;
+        self.found(known.ends);
+        self.log.segments.push(RecoveredSegment { base, size: known.size, index: known.index, begun: None });
+        Ok(())
+    }
+
+    /// The segment in which scanning begins: everything below `position`, where the batch with `offset` begins, is synced.
+    fn begun(
+        &mut self,
+        base: Offset,
+        position: u64,
+        offset: Offset,
+        next: Option<Offset>,
+    ) -> Result<(), RecoveryError> {
+        let path = self.path(base);
+        let length = fs::metadata(&path).map_err(at(&path))?.len();
+        let known = self.known_part(base, length.min(position), offset)?;
+        if known.ends == offset && known.size == position {
+            self.found(offset);
+            return self.scanned(base, position, known.index, next);
+        }
+        // Not as the checkpoint found it: only looking at all of it tells what is left.
+        self.scanned(base, 0, SparseIndex::default(), next)
+    }
+
+    /// Looks from the index's last entry on whether batches follow each other to the end of the part, where `ends` is
+    /// expected; if not, from the beginning on, and builds the index anew.
+    fn known_part(&mut self, base: Offset, to: u64, ends: Offset) -> Result<KnownPart, RecoveryError> {
+        let path = self.path(base);
+        let decoded = read_index(self.folder, base, to);
+        let lacks_times = decoded.max_timestamp(base).is_none();
+        if let Some(known) =
+            (!lacks_times).then(|| follow_index(&path, base, decoded, to, ends)).transpose()?
+            && let Some((known, changed)) = known
+        {
+            if changed {
+                write_index(self.folder, base, &known.index)?;
+            }
+            return Ok(known);
+        }
+        let mut index = SparseIndex::default();
+        let mut scan = Scan::open(&path, 0, to)?;
+        let rules = Rules { follows: Follows::Gaps, verify: false, durable: ends, limit: ends };
+        let (found, holes) = scan.walk(base, &rules, &mut |header, position, _| {
+            note(&mut index, base, header, position);
         })?;
-        position = 0;
+        self.holes(base, holes);
+        write_index(self.folder, base, &index)?;
+        Ok(KnownPart { index, size: scan.end, ends: found })
     }
-    if log.log_end < claim {
-        report_corrupt(folder, id, &log, claim)?;
+
+    /// Follows the batches of one segment from `position` on, where the log ends so far.
+    fn scanned(
+        &mut self,
+        base: Offset,
+        position: u64,
+        mut index: SparseIndex,
+        next: Option<Offset>,
+    ) -> Result<(), RecoveryError> {
+        let path = self.path(base);
+        let length = fs::metadata(&path).map_err(at(&path))?.len();
+        let mut scan = Scan::open(&path, position, length)?;
+        // Compaction leaves gaps, but never in the last segment.
+        let follows = if next.is_some() { Follows::Gaps } else { Follows::Each };
+        let limit = next.filter(|next| *next <= self.durable).unwrap_or(Offset(i64::MAX));
+        let rules = Rules { follows, verify: true, durable: self.durable, limit };
+        let RecoveredLog { epochs, producers, .. } = &mut self.log;
+        let (found, holes) = scan.walk(self.ends, &rules, &mut |header, position, _| {
+            note(&mut index, base, header, position);
+            epochs.note(header.leader_epoch, header.base_offset);
+            if let Some(sequenced) = sequenced(header) {
+                producers.note(&sequenced, header.base_offset, header.max_timestamp);
+            }
+        })?;
+        self.holes(base, holes);
+        if scan.end < length {
+            if found < self.durable.min(limit) && !scan.is_zeros_from_end()? {
+                keep_damaged(self.folder, base)?;
+            }
+            self.files.cut(SegmentId { partition: self.id, base }, scan.end)?;
+        }
+        self.found(found);
+        let begun = first_timestamp(&path)?;
+        self.log.segments.push(RecoveredSegment { base, size: scan.end, index, begun });
+        Ok(())
     }
-    finish(folder, id, log, files)
+
+    fn found(&mut self, ends: Offset) {
+        self.written = if ends > self.ends { ends } else { self.written };
+        self.ends = self.ends.max(ends);
+    }
+
+    fn holes(&mut self, base: Offset, holes: Vec<Range<Offset>>) {
+        for hole in holes {
+            tracing::error!(
+                partition = %self.id, segment = %base, from = %hole.start, to = %hole.end,
+                "records that were durable are damaged; these offsets are refused to readers"
+            );
+            self.log.damaged.add(hole);
+        }
+    }
+
+    /// Segments that are not part of the log are kept under another name.
+    fn set_aside(&self, bases: &[Offset]) -> Result<(), RecoveryError> {
+        for base in bases {
+            let (path, aside) = (self.path(*base), segment_file(self.folder, *base, "log.orphan"));
+            fs::rename(&path, &aside).map_err(at(&path))?;
+            tracing::error!(
+                partition = %self.id, log_end = %self.ends, segment = %base,
+                "a segment does not follow the log and is set aside"
+            );
+        }
+        Ok(())
+    }
+
+    /// Settles where the log ends, cuts what goes beyond off the derived state, and loads the last block of the active
+    /// segment.
+    fn finish(mut self) -> Result<RecoveredLog, RecoveryError> {
+        self.missing_to(self.durable);
+        let PartitionRecovery { folder, id, mut log, ends, written, files, .. } = self;
+        log.log_end = ends;
+        log.epochs.truncate(log.log_end);
+        log.producers.truncate(log.log_end);
+        log.log_start = log.log_start.min(log.log_end);
+        // No offset is given out twice, and an active segment has no gaps: the log goes on in a new one.
+        let goes_on = written < ends && log.segments.iter().any(|segment| segment.size > 0);
+        if let Some(last) = log.segments.pop_if(|last| last.size == 0 && !(goes_on && last.base == ends)) {
+            // Nothing of it survived: it is created again by the next append.
+            let path = segment_file(folder, last.base, "log");
+            files.cut(SegmentId { partition: id, base: last.base }, 0)?;
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        if log.segments.is_empty() {
+            log.log_start = log.log_end;
+        }
+        log.damaged.remove(&(Offset(0)..log.log_start));
+        if let Some(last) = log.segments.last().filter(|last| goes_on && last.base != ends) {
+            write_index(folder, last.base, &last.index)?;
+            files.cut(SegmentId { partition: id, base: log.log_end }, 0)?;
+            let begun = None;
+            log.segments.push(RecoveredSegment {
+                base: log.log_end,
+                size: 0,
+                index: SparseIndex::default(),
+                begun,
+            });
+        }
+        if let Some(active) = log.segments.last_mut() {
+            let path = segment_file(folder, active.base, "log");
+            let mut carry =
+                vec![0; usize::try_from(active.size - block_floor(active.size)).expect("less than a block")];
+            let file = File::open(&path).map_err(at(&path))?;
+            file.read_exact_at(&mut carry, block_floor(active.size)).map_err(at(&path))?;
+            log.carry = carry;
+            if active.begun.is_none() {
+                active.begun = first_timestamp(&path)?;
+            }
+        }
+        Ok(log)
+    }
+}
+
+/// The part of a segment that was there before.
+struct KnownPart {
+    index: SparseIndex,
+    size: u64,
+    ends: Offset,
+}
+
+/// `None` if the index does not lead to where it says; and whether it lacked entries.
+fn follow_index(
+    path: &Path,
+    base: Offset,
+    mut index: SparseIndex,
+    to: u64,
+    ends: Offset,
+) -> Result<Option<(KnownPart, bool)>, RecoveryError> {
+    let (entered, position) = index.last_entry(base).unwrap_or((base.plus(-1), 0));
+    let entries = index.len();
+    let mut scan = Scan::open(path, position, to)?;
+    let mut first = true;
+    let mut leads = true;
+    let from = if position == 0 { base } else { Offset(0) };
+    let rules = Rules { follows: Follows::Gaps, verify: false, durable: Offset(0), limit: ends };
+    let (found, _) = scan.walk(from, &rules, &mut |header, at_position, _| {
+        leads &= !first || position == 0 || header.last_offset() == entered;
+        first = false;
+        note(&mut index, base, header, at_position);
+    })?;
+    let changed = index.len() > entries;
+    let whole = leads && scan.end == to && found == ends;
+    Ok(whole.then_some((KnownPart { index, size: scan.end, ends: found }, changed)))
+}
+
+fn read_index(folder: &Path, base: Offset, to: u64) -> SparseIndex {
+    let offsets = fs::read(segment_file(folder, base, "index")).unwrap_or_default();
+    let times = fs::read(segment_file(folder, base, "timeindex")).unwrap_or_default();
+    SparseIndex::decode(&offsets, &times, to)
+}
+
+fn keep_damaged(folder: &Path, base: Offset) -> Result<(), RecoveryError> {
+    let kept = segment_file(folder, base, "log.damaged");
+    fs::copy(segment_file(folder, base, "log"), &kept).map_err(at(&kept))?;
+    Ok(())
+}
+
+fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
+    (header.producer_id.0 >= 0 && !header.is_control()).then_some(Sequenced {
+        producer: header.producer_id,
+        epoch: header.producer_epoch,
+        first_sequence: header.base_sequence,
+        records: header.records_count,
+    })
 }
 
 /// The checkpoint of a partition as recovery leaves it.
@@ -117,150 +398,23 @@ impl Beginning {
     }
 }
 
-/// `claim` is the end of what the commit log says was durable.
 fn without_files(id: TopicPartition, snapshot: Option<PartitionSnapshot>, claim: Offset) -> RecoveredLog {
-    let Some(known) = snapshot.filter(|known| known.log_end.0 > 0) else { return RecoveredLog::default() };
-    let end = known.segment_base;
-    if known.position == 0 && known.log_start >= end && claim <= end {
+    let known = snapshot.filter(|known| known.log_end.0 > 0);
+    let log_end = known.as_ref().map_or(claim, |known| known.log_end.max(claim));
+    if log_end == Offset(0) {
+        return RecoveredLog::default();
+    }
+    if let Some(known) = known.filter(|known| {
+        known.position == 0 && known.log_start >= known.segment_base && claim <= known.segment_base
+    }) {
+        let end = known.segment_base;
         let (mut epochs, mut producers) = (known.epochs, known.producers);
         epochs.truncate(end);
         producers.truncate(end);
         return RecoveredLog { log_start: end, log_end: end, epochs, producers, ..RecoveredLog::default() };
     }
-    let log_end = known.log_end.max(claim);
     tracing::error!(partition = %id, %log_end, "the segments of a partition are missing; it goes on empty");
     RecoveredLog { log_start: log_end, log_end, ..RecoveredLog::default() }
-}
-
-/// A segment that was finished before the checkpoint: only its time index is looked at, and rebuilt if it is missing.
-fn sealed_segment(folder: &Path, base: Offset) -> Result<RecoveredSegment, RecoveryError> {
-    let path = segment_file(folder, base, "log");
-    let size = fs::metadata(&path).map_err(at(&path))?.len();
-    let times = fs::read(segment_file(folder, base, "timeindex")).unwrap_or_default();
-    let offsets = fs::read(segment_file(folder, base, "index")).unwrap_or_default();
-    let mut index = SparseIndex::decode(&offsets, &times, size);
-    if index.max_timestamp(base).is_none() {
-        index = SparseIndex::default();
-        let mut scan = Scan::open(&path, 0)?;
-        while let Some((header, position, _)) = scan.next(|_| true)? {
-            note(&mut index, base, &header, position);
-        }
-        write_index(folder, base, &index)?;
-    }
-    Ok(RecoveredSegment { base, size, index, begun: None })
-}
-
-/// Follows the batches of one segment from `position`, where the batch at the log's present end begins.
-fn scan_segment(
-    folder: &Path,
-    base: Offset,
-    position: u64,
-    gaps: bool,
-    log: &mut RecoveredLog,
-    cut: &mut dyn FnMut(u64) -> Result<(), RecoveryError>,
-) -> Result<(), RecoveryError> {
-    let path = segment_file(folder, base, "log");
-    let length = fs::metadata(&path).map_err(at(&path))?.len();
-    let offsets = fs::read(segment_file(folder, base, "index")).unwrap_or_default();
-    let times = fs::read(segment_file(folder, base, "timeindex")).unwrap_or_default();
-    let mut index =
-        if position == 0 { SparseIndex::default() } else { SparseIndex::decode(&offsets, &times, position) };
-    index.truncate(base, log.log_end);
-    let mut scan = Scan::open(&path, position)?;
-    let mut expected = log.log_end;
-    let follows = |header: &BatchHeader, expected: Offset| {
-        header.base_offset == expected || gaps && header.base_offset > expected
-    };
-    while let Some((header, at_position, batch)) = scan.next(|header| follows(header, expected))? {
-        if batch_crc(&batch) != header.crc {
-            scan.end = at_position;
-            break;
-        }
-        note(&mut index, base, &header, at_position);
-        log.epochs.note(header.leader_epoch, header.base_offset);
-        if header.producer_id.0 >= 0 && !header.is_control() {
-            let sequenced = Sequenced {
-                producer: header.producer_id,
-                epoch: header.producer_epoch,
-                first_sequence: header.base_sequence,
-                records: header.records_count,
-            };
-            log.producers.note(&sequenced, header.base_offset, header.max_timestamp);
-        }
-        expected = header.last_offset().plus(1);
-    }
-    log.log_end = expected;
-    if scan.end < length {
-        cut(scan.end)?;
-    }
-    let begun = first_timestamp(&path)?;
-    log.segments.push(RecoveredSegment { base, size: scan.end, index, begun });
-    Ok(())
-}
-
-/// Cuts what goes beyond the log's end off the derived state, and loads the last block of the active segment.
-fn finish(
-    folder: &Path,
-    id: TopicPartition,
-    mut log: RecoveredLog,
-    files: &mut SegmentFiles,
-) -> Result<RecoveredLog, RecoveryError> {
-    log.epochs.truncate(log.log_end);
-    log.producers.truncate(log.log_end);
-    log.log_start = log.log_start.min(log.log_end);
-    if log.segments.last().is_some_and(|segment| segment.size == 0 && segment.base == log.log_end) {
-        // Nothing of it survived: it is created again by the next append.
-        log.segments.pop();
-        let path = segment_file(folder, log.log_end, "log");
-        files.cut(SegmentId { partition: id, base: log.log_end }, 0)?;
-        fs::remove_file(&path).map_err(at(&path))?;
-    }
-    if let Some(active) = log.segments.last_mut() {
-        let path = segment_file(folder, active.base, "log");
-        let mut carry =
-            vec![0; usize::try_from(active.size - block_floor(active.size)).expect("less than a block")];
-        let file = File::open(&path).map_err(at(&path))?;
-        file.read_exact_at(&mut carry, block_floor(active.size)).map_err(at(&path))?;
-        log.carry = carry;
-        if active.begun.is_none() {
-            active.begun = first_timestamp(&path)?;
-        }
-    }
-    Ok(log)
-}
-
-/// Segments beyond a gap are kept, under another name, for whoever wants to look.
-fn set_aside(
-    folder: &Path,
-    id: TopicPartition,
-    bases: &[Offset],
-    log_end: Offset,
-) -> Result<(), RecoveryError> {
-    for base in bases {
-        let path = segment_file(folder, *base, "log");
-        let aside = segment_file(folder, *base, "log.orphan");
-        fs::rename(&path, &aside).map_err(at(&path))?;
-        tracing::error!(partition = %id, %log_end, segment = %base, "a segment does not follow the log and is set aside");
-    }
-    Ok(())
-}
-
-fn report_corrupt(
-    folder: &Path,
-    id: TopicPartition,
-    log: &RecoveredLog,
-    claim: Offset,
-) -> Result<(), RecoveryError> {
-    tracing::error!(
-        partition = %id, log_end = %log.log_end, durable_to = %claim,
-        "records that were durable are damaged; the log is cut before them and the damaged file kept as .log.damaged"
-    );
-    if let Some(last) = log.segments.last() {
-        let path = segment_file(folder, last.base, "log");
-        let kept = segment_file(folder, last.base, "log.damaged");
-        fs::copy(&path, &kept).map_err(at(&kept))?;
-    }
-    Ok(())
 }
 
 fn note(index: &mut SparseIndex, base: Offset, header: &BatchHeader, position: u64) {
@@ -279,8 +433,37 @@ fn write_index(folder: &Path, base: Offset, index: &SparseIndex) -> Result<(), R
 }
 
 fn first_timestamp(path: &Path) -> Result<Option<TimestampMs>, RecoveryError> {
-    let mut scan = Scan::open(path, 0)?;
+    let mut scan = Scan::open(path, 0, u64::MAX)?;
     Ok(scan.header()?.map(|header| header.base_timestamp))
+}
+
+/// Which batch may follow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    /// The one with the next offset.
+    Each,
+    /// Any with a higher one: compaction took some out.
+    Gaps,
+}
+
+struct Rules {
+    follows: Follows,
+    /// Checksums as well; if not, only of what claims to go beyond the limit.
+    verify: bool,
+    /// Damage below is passed over, if something whole stands behind it; above, it is the end.
+    durable: Offset,
+    /// Where the next segment begins: only what adjoins goes beyond.
+    limit: Offset,
+}
+
+impl Rules {
+    fn allow(&self, header: &BatchHeader, expected: Offset) -> bool {
+        let follows = match self.follows {
+            Follows::Each => header.base_offset == expected,
+            Follows::Gaps => header.base_offset >= expected && header.last_offset() < self.limit,
+        };
+        (follows || header.base_offset == expected) && header.last_offset_delta >= 0
+    }
 }
 
 /// Walks over the batches of a file.
@@ -293,18 +476,60 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn open(path: &'a Path, position: u64) -> Result<Scan<'a>, RecoveryError> {
-        let mut file = File::open(path).map_err(at(path))?;
-        let length = file.metadata().map_err(at(path))?.len();
-        file.seek(SeekFrom::Start(position)).map_err(at(path))?;
-        Ok(Scan { path, reader: BufReader::with_capacity(1024 * 1024, file), end: position, length })
+    fn open(path: &'a Path, position: u64, length: u64) -> Result<Scan<'a>, RecoveryError> {
+        let file = File::open(path).map_err(at(path))?;
+        let mut scan =
+            Scan { path, reader: BufReader::with_capacity(READ_BYTES, file), end: position, length };
+        scan.seek(position)?;
+        Ok(scan)
+    }
+
+    fn seek(&mut self, position: u64) -> Result<(), RecoveryError> {
+        self.end = position;
+        self.reader.seek(SeekFrom::Start(position)).map(|_| ()).map_err(at(self.path))
+    }
+
+    /// Follows batches from `expected` on: where they end, and what was passed over.
+    fn walk(
+        &mut self,
+        mut expected: Offset,
+        rules: &Rules,
+        each: &mut dyn FnMut(&BatchHeader, u64, &[u8]),
+    ) -> Result<(Offset, Vec<Range<Offset>>), RecoveryError> {
+        let mut holes = Vec::new();
+        loop {
+            let position = self.end;
+            if let Some((header, batch)) = self.next(|header| rules.allow(header, expected))? {
+                let trusted = !rules.verify && header.last_offset() < rules.limit;
+                if trusted || batch_crc(&batch) == header.crc {
+                    each(&header, position, &batch);
+                    expected = header.last_offset().plus(1);
+                    continue;
+                }
+                self.end = position;
+            }
+            if expected >= rules.durable {
+                return Ok((expected, holes));
+            }
+            let within = expected..rules.limit;
+            let part = position..self.length;
+            let found = resync::next_batch(self.reader.get_ref(), part, &within).map_err(at(self.path))?;
+            let Some((position, base)) = found.filter(|(_, base)| *base <= rules.durable) else {
+                return Ok((expected, holes));
+            };
+            if base > expected {
+                holes.push(expected..base);
+            }
+            expected = base;
+            self.seek(position)?;
+        }
     }
 
     /// The next batch, whole, if there is one and its header is `wanted`.
     fn next(
         &mut self,
         wanted: impl Fn(&BatchHeader) -> bool,
-    ) -> Result<Option<(BatchHeader, u64, Vec<u8>)>, RecoveryError> {
+    ) -> Result<Option<(BatchHeader, Vec<u8>)>, RecoveryError> {
         let mut batch = vec![0; BATCH_HEADER_BYTES];
         let Some(header) = self.read_header(&mut batch)? else { return Ok(None) };
         let total = header.total_bytes();
@@ -313,9 +538,22 @@ impl<'a> Scan<'a> {
         }
         batch.resize(total, 0);
         self.reader.read_exact(&mut batch[BATCH_HEADER_BYTES..]).map_err(at(self.path))?;
-        let position = self.end;
         self.end += total as u64;
-        Ok(Some((header, position, batch)))
+        Ok(Some((header, batch)))
+    }
+
+    /// Whether nothing but zeros stands behind the last batch.
+    fn is_zeros_from_end(&mut self) -> Result<bool, RecoveryError> {
+        self.seek(self.end)?;
+        let mut piece = vec![0; READ_BYTES];
+        loop {
+            let read = self.reader.read(&mut piece).map_err(at(self.path))?;
+            match piece.get(..read) {
+                None | Some([]) => return Ok(true),
+                Some(bytes) if bytes.iter().any(|byte| *byte != 0) => return Ok(false),
+                Some(_) => {}
+            }
+        }
     }
 
     fn header(&mut self) -> Result<Option<BatchHeader>, RecoveryError> {

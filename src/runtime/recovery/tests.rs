@@ -1,0 +1,315 @@
+//! The table at the head of [`super::partition`], row by row: a folder as a disk may leave it, and what is made of it.
+
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::files::{SegmentFiles, partition_folder, segment_file};
+use super::partition::recover;
+use crate::base::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicPartition};
+use crate::log::{EpochCache, PartitionSnapshot, ProducerStates, RecoveredLog};
+use crate::record::{BatchBuilder, BatchHeader};
+
+const ID: TopicPartition = TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(0) };
+/// Records of a batch; offsets of batches are multiples of it.
+const RECORDS: i64 = 10;
+
+struct Folder {
+    data: TempDir,
+    path: PathBuf,
+}
+
+/// What recovery made of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    start: i64,
+    end: i64,
+    /// Base offset and bytes of each segment.
+    segments: Vec<(i64, usize)>,
+    damaged: Vec<(i64, i64)>,
+}
+
+fn batch(base: i64) -> Vec<u8> {
+    let mut batch = BatchBuilder::new(TimestampMs(1000 + base)).placed(Offset(base), LeaderEpoch(0));
+    for record in 0..RECORDS {
+        batch.append(None, Some(format!("record {} {}", base + record, "x".repeat(500)).as_bytes()));
+    }
+    batch.finish().expect("small")
+}
+
+fn batches(offsets: Range<i64>) -> Vec<u8> {
+    (offsets.start / RECORDS..offsets.end / RECORDS).flat_map(|at| batch(at * RECORDS)).collect()
+}
+
+fn checkpoint(segment_base: i64, position: usize, offset: i64) -> PartitionSnapshot {
+    PartitionSnapshot {
+        id: ID,
+        log_start: Offset(0),
+        log_end: Offset(offset),
+        segment_base: Offset(segment_base),
+        position: position as u64,
+        offset: Offset(offset),
+        epochs: EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0))]),
+        producers: ProducerStates::default(),
+    }
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let data = tempfile::tempdir().expect("a scratch directory");
+        let path = partition_folder(data.path(), ID);
+        fs::create_dir_all(&path).expect("fresh");
+        Folder { data, path }
+    }
+
+    fn file(&self, base: i64, extension: &str) -> PathBuf {
+        segment_file(&self.path, Offset(base), extension)
+    }
+
+    fn segment(self, base: i64, bytes: &[u8]) -> Folder {
+        fs::write(self.file(base, "log"), bytes).expect("writable");
+        self
+    }
+
+    fn has(&self, base: i64, extension: &str) -> bool {
+        self.file(base, extension).exists()
+    }
+
+    fn recover_whole(&self, snapshot: Option<PartitionSnapshot>, claim: i64) -> RecoveredLog {
+        let mut files = SegmentFiles::new(self.data.path());
+        let log = recover(&self.path, ID, snapshot, Offset(claim), &mut files).expect("readable");
+        files.sync().expect("writable");
+        let active = log.segments.last().map_or(0, |active| active.size);
+        assert_eq!(log.carry.len() as u64, active % 4096, "the active segment's last block");
+        log
+    }
+
+    /// Recovers; and once more with the same evidence, as after a crash during recovery, which must find the same.
+    fn recover(&self, snapshot: Option<&PartitionSnapshot>, claim: i64) -> Found {
+        let first = Found::of(&self.recover_whole(snapshot.cloned(), claim));
+        assert_eq!(Found::of(&self.recover_whole(snapshot.cloned(), claim)), first, "recovered again");
+        first
+    }
+}
+
+impl Found {
+    fn of(log: &RecoveredLog) -> Found {
+        Found {
+            start: log.log_start.0,
+            end: log.log_end.0,
+            segments: log
+                .segments
+                .iter()
+                .map(|it| (it.base.0, usize::try_from(it.size).expect("small")))
+                .collect(),
+            damaged: log.damaged.iter().map(|it| (it.start.0, it.end.0)).collect(),
+        }
+    }
+}
+
+fn found(end: i64, segments: &[(i64, usize)], damaged: &[(i64, i64)]) -> Found {
+    Found { start: 0, end, segments: segments.to_vec(), damaged: damaged.to_vec() }
+}
+
+/// Flips a bit in the `index`th batch.
+fn damage(bytes: &mut [u8], index: usize) {
+    let at = (0..index).fold(0, |at, _| at + BatchHeader::parse(&bytes[at..]).expect("whole").total_bytes());
+    bytes[at + 200] ^= 1;
+}
+
+#[test]
+fn whole_logs_end_where_their_batches_end() {
+    let bytes = batches(0..50);
+    let folder = Folder::new().segment(0, &bytes);
+    assert_eq!(folder.recover(None, 0), found(50, &[(0, bytes.len())], &[]));
+    let ahead = [&bytes[..], &[0; 8192]].concat();
+    let folder = Folder::new().segment(0, &ahead);
+    assert_eq!(folder.recover(None, 0), found(50, &[(0, bytes.len())], &[]));
+    let from = batches(0..30).len();
+    let folder = Folder::new().segment(0, &ahead);
+    assert_eq!(folder.recover(Some(&checkpoint(0, from, 30)), 50), found(50, &[(0, bytes.len())], &[]));
+    assert!(!folder.has(0, "log.damaged"));
+}
+
+#[test]
+fn a_torn_end_is_cut() {
+    let whole = batches(0..40).len();
+    let mut bytes = batches(0..60);
+    damage(&mut bytes, 4);
+    let folder = Folder::new().segment(0, &bytes);
+    // The last batch is whole, and was never acknowledged: it is behind what was torn.
+    assert_eq!(folder.recover(None, 40), found(40, &[(0, whole)], &[]));
+    assert_eq!(fs::metadata(folder.file(0, "log")).expect("there").len(), whole as u64);
+    assert!(!folder.has(0, "log.damaged"), "nothing of it was durable");
+    let folder = Folder::new().segment(0, &batches(0..60)[..whole + 100]);
+    assert_eq!(folder.recover(None, 0), found(40, &[(0, whole)], &[]));
+}
+
+#[test]
+fn what_stands_behind_damage_is_kept() {
+    let mut bytes = batches(0..60);
+    damage(&mut bytes, 2);
+    let folder = Folder::new().segment(0, &bytes);
+    assert_eq!(folder.recover(None, 60), found(60, &[(0, bytes.len())], &[(20, 30)]));
+    // A lost write leaves zeros.
+    let mut bytes = batches(0..60);
+    bytes[batches(0..20).len()..batches(0..40).len()].fill(0);
+    let folder = Folder::new().segment(0, &bytes);
+    assert_eq!(folder.recover(None, 50), found(60, &[(0, bytes.len())], &[(20, 40)]));
+    // Two blocks in each other's place.
+    let mut bytes = batches(0..60);
+    let (first, second) = bytes.split_at_mut(16384);
+    first[4096..8192].swap_with_slice(&mut second[..4096]);
+    let folder = Folder::new().segment(0, &bytes);
+    let Found { end, segments, damaged, .. } = folder.recover(None, 60);
+    assert_eq!((end, segments), (60, vec![(0, bytes.len())]));
+    assert_eq!(damaged, [(0, 20), (30, 40)]);
+}
+
+#[test]
+fn a_damaged_end_is_kept_and_its_offsets_are_not_given_out_again() {
+    let whole = batches(0..40).len();
+    let mut bytes = batches(0..60);
+    damage(&mut bytes, 4);
+    damage(&mut bytes, 5);
+    let folder = Folder::new().segment(0, &bytes);
+    assert_eq!(folder.recover(None, 60), found(60, &[(0, whole), (60, 0)], &[(40, 60)]));
+    assert_eq!(fs::read(folder.file(0, "log.damaged")).expect("kept"), bytes);
+    // The next life appends to the new segment, and its checkpoint begins there.
+    let more = batches(60..80);
+    let folder = folder.segment(60, &more);
+    let next = folder.recover(Some(&checkpoint(60, 0, 60)), 80);
+    assert_eq!(next, found(80, &[(0, whole), (60, more.len())], &[(40, 60)]));
+    // Nothing of the only segment is left.
+    let folder = Folder::new().segment(0, &vec![0xEE; 8192]);
+    assert_eq!(folder.recover(None, 60), Found { start: 60, ..found(60, &[], &[]) });
+    assert!(folder.has(0, "log.damaged"));
+}
+
+#[test]
+fn a_segment_that_was_cut_short_is_found_out() {
+    let (first, second) = (batches(0..60), batches(60..90));
+    let sizes = |cut| vec![(0, cut), (60, second.len())];
+    let (on, within) = (batches(0..40).len(), batches(0..40).len() + 77);
+    for (cut, left) in [(on, on), (within, on), (0, 0)] {
+        let folder = Folder::new().segment(0, &first[..cut]).segment(60, &second);
+        let kept = batches(0..40).len().min(left);
+        let ends = if left == 0 { 0 } else { 40 };
+        let at = checkpoint(60, second.len(), 90);
+        assert_eq!(folder.recover(Some(&at), 0), found(90, &sizes(kept), &[(ends, 60)]), "cut at {cut}");
+    }
+    // The one that scanning begins in.
+    let folder = Folder::new().segment(0, &first).segment(60, &second[..second.len() - 1]);
+    let left = batches(60..80).len();
+    let at = checkpoint(60, second.len(), 90);
+    assert_eq!(
+        folder.recover(Some(&at), 0),
+        found(90, &[(0, first.len()), (60, left), (90, 0)], &[(80, 90)])
+    );
+}
+
+#[test]
+fn a_missing_segment_is_found_out() {
+    let (first, last) = (batches(0..60), batches(90..120));
+    let segments = [(0, first.len()), (90, last.len())];
+    let folder = Folder::new().segment(0, &first).segment(90, &last);
+    let at = checkpoint(90, last.len(), 120);
+    assert_eq!(folder.recover(Some(&at), 0), found(120, &segments, &[(60, 90)]));
+    // Known to have been durable by the commit log alone.
+    assert_eq!(folder.recover(None, 120), found(120, &segments, &[(60, 90)]));
+    // The one that scanning would begin in: no offset is given out again.
+    let folder = Folder::new().segment(0, &first);
+    assert_eq!(
+        folder.recover(Some(&checkpoint(60, 4096, 90)), 0),
+        found(90, &[(0, first.len()), (90, 0)], &[(60, 90)])
+    );
+    // The first: the log begins later.
+    let folder = Folder::new().segment(90, &last);
+    let Found { start, end, damaged, .. } = folder.recover(Some(&checkpoint(90, last.len(), 120)), 0);
+    assert_eq!((start, end, damaged), (90, 120, vec![]));
+}
+
+#[test]
+fn what_was_created_before_what_it_follows_was_written_is_set_aside() {
+    let first = batches(0..60);
+    let folder = Folder::new().segment(0, &first).segment(90, &batches(90..120));
+    assert_eq!(folder.recover(None, 60), found(60, &[(0, first.len())], &[]));
+    assert!(folder.has(90, "log.orphan") && !folder.has(90, "log"));
+}
+
+#[test]
+fn an_extra_segment_is_set_aside() {
+    let (first, second) = (batches(0..60), batches(60..90));
+    let folder = Folder::new().segment(0, &first).segment(60, &second).segment(30, b"not of this log");
+    let at = checkpoint(60, second.len(), 90);
+    assert_eq!(folder.recover(Some(&at), 0), found(90, &[(0, first.len()), (60, second.len())], &[]));
+    assert!(folder.has(30, "log.orphan"));
+    // Also one that looks right.
+    let folder = Folder::new().segment(0, &first).segment(30, &batches(30..60)).segment(60, &second);
+    assert_eq!(folder.recover(None, 90), found(90, &[(0, first.len()), (60, second.len())], &[]));
+}
+
+#[test]
+fn an_index_is_made_anew_unless_it_leads_where_it_says() {
+    let (first, second) = (batches(0..200), batches(200..230));
+    let at = checkpoint(200, second.len(), 230);
+    let folder = Folder::new().segment(0, &first).segment(200, &second);
+    let built = folder.recover_whole(Some(at.clone()), 0).segments[0].index.clone();
+    assert!(built.len() > 3 && built.max_timestamp(Offset(0)).is_some());
+    let (index, times) = (folder.file(0, "index"), folder.file(0, "timeindex"));
+    let (whole, whole_times) = (fs::read(&index).expect("built"), fs::read(&times).expect("built"));
+    let mut skewed = whole.clone();
+    let end = skewed.len();
+    skewed[end - 1] ^= 1;
+    let cut = &whole[..16];
+    for (name, bytes, time_bytes) in [
+        ("missing", None, None),
+        ("cut off", Some(cut), Some(&whole_times[..])),
+        ("empty", Some(&[][..]), Some(&[][..])),
+        ("skewed", Some(&skewed[..]), Some(&whole_times[..])),
+        ("torn", Some(&whole[..end - 3]), Some(&whole_times[..])),
+    ] {
+        for (path, bytes) in [(&index, bytes), (&times, time_bytes)] {
+            match bytes {
+                Some(bytes) => fs::write(path, bytes).expect("writable"),
+                None => fs::remove_file(path).expect("there"),
+            }
+        }
+        let log = folder.recover_whole(Some(at.clone()), 0);
+        assert_eq!(log.segments[0].index.encode(), built.encode(), "{name}");
+        assert_eq!(fs::read(&index).expect("there"), whole, "{name}");
+        assert_eq!(Found::of(&log), found(230, &[(0, first.len()), (200, second.len())], &[]), "{name}");
+    }
+}
+
+#[test]
+fn without_any_file_the_log_goes_on_where_it_ended() {
+    let folder = Folder::new();
+    assert_eq!(folder.recover(None, 0), found(0, &[], &[]));
+    // Retention took everything.
+    let mut past = checkpoint(90, 0, 90);
+    past.log_start = Offset(90);
+    assert_eq!(folder.recover(Some(&past), 0), Found { start: 90, ..found(90, &[], &[]) });
+    // Somebody did.
+    assert_eq!(
+        folder.recover(Some(&checkpoint(60, 4096, 90)), 95),
+        Found { start: 95, ..found(95, &[], &[]) }
+    );
+}
+
+#[test]
+fn what_compaction_took_is_not_missed() {
+    // Gaps, also at the beginning of a segment; its last batch is always kept.
+    let first = [batch(10), batch(50)].concat();
+    let second = [batch(80)].concat();
+    let last = batches(90..120);
+    let folder = Folder::new().segment(0, &first).segment(60, &second).segment(90, &last);
+    let segments = [(0, first.len()), (60, second.len()), (90, last.len())];
+    assert_eq!(folder.recover(Some(&checkpoint(90, last.len(), 120)), 0), found(120, &segments, &[]));
+    assert_eq!(folder.recover(None, 120), found(120, &segments, &[]));
+    fs::write(folder.file(0, "cleaned"), b"half of it").expect("writable");
+    folder.recover(None, 120);
+    assert!(!folder.has(0, "cleaned"), "leftovers go");
+}

@@ -1,0 +1,48 @@
+//! Looking in a segment's file for the next batch behind damage. Cold and blocking.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use crate::base::Offset;
+use crate::log::{may_begin, may_follow};
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// The first batch that begins in `part` of the file, is whole there, matches its checksum, and has offsets `within`:
+/// where, and its base offset.
+pub(super) fn next_batch(
+    file: &File,
+    part: Range<u64>,
+    within: &Range<Offset>,
+) -> io::Result<Option<(u64, Offset)>> {
+    let mut from = part.start;
+    while from < part.end {
+        let window = read(file, from, part.end, WINDOW_BYTES + BATCH_HEADER_BYTES)?;
+        for at in 0..window.len().saturating_sub(BATCH_HEADER_BYTES - 1).min(WINDOW_BYTES) {
+            let Some(header) = may_begin(window.get(at..).unwrap_or(&[]), within) else { continue };
+            let position = from + at as u64;
+            if is_whole(file, position..part.end, &header, within)? {
+                return Ok(Some((position, header.base_offset)));
+            }
+        }
+        from += WINDOW_BYTES as u64;
+    }
+    Ok(None)
+}
+
+fn is_whole(file: &File, part: Range<u64>, header: &BatchHeader, within: &Range<Offset>) -> io::Result<bool> {
+    let total = header.total_bytes();
+    let bytes = read(file, part.start, part.end, total + BATCH_HEADER_BYTES)?;
+    let Some((batch, next)) = bytes.split_at_checked(total) else { return Ok(false) };
+    Ok(batch_crc(batch) == header.crc && may_follow(next, header, within))
+}
+
+fn read(file: &File, from: u64, end: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let bytes = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX).min(bytes);
+    let mut window = vec![0; bytes];
+    file.read_exact_at(&mut window, from)?;
+    Ok(window)
+}
