@@ -90,6 +90,7 @@ pub struct CommitLog {
     /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
     reserve: usize,
     in_flight: Option<Vec<Ticket>>,
+    in_flight_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -131,6 +132,7 @@ impl CommitLog {
             pending_bytes: 0,
             reserve: 1,
             in_flight: None,
+            in_flight_bytes: 0,
         }
     }
 
@@ -165,6 +167,12 @@ impl CommitLog {
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
+    }
+
+    /// Bytes that wait for a group or are in the one being written.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> usize {
+        self.pending_bytes + self.in_flight_bytes
     }
 
     /// Nothing waits and nothing is being written.
@@ -209,6 +217,7 @@ impl CommitLog {
         writer.advance(writer.room());
         self.next_sequence += 1;
         self.in_flight = Some(tickets);
+        self.in_flight_bytes = bytes;
         let current = self.current.as_mut().expect("rotated to a file above");
         let position = current.position;
         current.position += blocks;
@@ -224,15 +233,17 @@ impl CommitLog {
     /// The group in flight is durable: its tickets.
     pub fn written(&mut self) -> Vec<Ticket> {
         let tickets = self.in_flight.take().expect("a group was being written");
+        self.in_flight_bytes = 0;
         self.durable_end = self.next_sequence;
         assert!(self.durable_end >= 1, "sequences begin at 1 or above");
         tickets
     }
 
-    /// A file worth creating now, if the one in use is half full and only the reserve is behind it: its number and size.
-    /// Answered by [`CommitLog::created`] or [`CommitLog::create_failed`].
+    /// A file worth creating now, if only the reserve is left and there is none in use or it is half full: its number and
+    /// size. Answered by [`CommitLog::created`] or [`CommitLog::create_failed`].
     pub fn create(&mut self) -> Option<(u32, u64)> {
-        let half_full = self.current.as_ref().is_some_and(|current| current.position > self.file_bytes / 2);
+        // A reserve that has grown with the partitions may take all the files there are.
+        let half_full = self.current.as_ref().is_none_or(|current| current.position > self.file_bytes / 2);
         if self.creating || self.files >= self.files_max || self.ready.len() > self.reserve || !half_full {
             return None;
         }
@@ -393,6 +404,18 @@ mod tests {
         let bytes = second.data.all();
         let group = Group::parse(&bytes).expect("valid");
         assert_eq!((group.header.sequence, group.header.durable_end, group.header.entries), (2, 2, 2));
+    }
+
+    #[test]
+    fn a_reserve_that_outgrows_the_files_gets_more_of_them() {
+        let mut log = log(&[0, 1, 2]);
+        let mut allocate = Chunk::heap;
+        log.reserve_for(5 * usize::try_from(FILE_BYTES).expect("small") / BLOCK_BYTES);
+        log.push(entry(100, 1));
+        while log.gather(&mut allocate).is_none() {
+            let (file, _) = log.create().expect("without more files nothing goes on");
+            log.created(file);
+        }
     }
 
     #[test]
