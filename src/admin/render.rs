@@ -97,7 +97,7 @@ const COUNTERS: [Row; 40] = [
     ),
 ];
 
-const GAUGES: [Row; 14] = [
+const GAUGES: [Row; 15] = [
     ("ringmain_quarantined_offsets", "Offsets refused to readers because they are damaged or gone.", |m| {
         m.gauges.quarantined
     }),
@@ -107,6 +107,9 @@ const GAUGES: [Row; 14] = [
     ("ringmain_client_telemetry_clients", "Clients that push metrics or may do so.", |m| m.telemetry.clients),
     ("ringmain_connections", "Open connections.", |m| m.gauges.connections),
     ("ringmain_partitions", "Partitions this shard owns.", |m| m.gauges.partitions),
+    ("ringmain_producers", "Idempotent producers remembered, by all logs together, at most.", |m| {
+        m.gauges.producers
+    }),
     ("ringmain_fetch_waiters", "Fetches waiting for data.", |m| m.gauges.fetch_waiters),
     ("ringmain_fetch_sessions", "Open fetch sessions.", |m| m.sessions.sessions),
     ("ringmain_fetch_session_partitions", "Partitions in fetch sessions.", |m| m.sessions.partitions),
@@ -130,9 +133,10 @@ const CROSS_SHARD: [Labelled; 3] = [
     ("other", |m| m.cross_shard.other),
 ];
 
-const MEMORY: [Labelled; 3] = [
+const MEMORY: [Labelled; 4] = [
     ("chunks", |m| m.gauges.chunk_bytes),
     ("frames", |m| m.gauges.frame_bytes),
+    ("answers", |m| m.gauges.answer_bytes),
     ("read_cache", |m| m.gauges.read_cache_bytes),
 ];
 

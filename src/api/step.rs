@@ -23,6 +23,8 @@ pub struct Context<'a> {
     pub image: &'a Arc<MetadataImage>,
     pub config: &'a Config,
     pub disk: DiskSpace,
+    /// Memory there is for answers that sockets have not taken: what a fetch is worth bringing.
+    pub answer_bytes_max: u32,
     /// The shard's.
     pub sessions: &'a mut FetchSessions,
     /// The shard's.

@@ -156,6 +156,7 @@ pub struct CrossShardCounters {
 pub struct ShardGauges {
     pub connections: u64,
     pub partitions: u64,
+    pub producers: u64,
     pub groups: u64,
     pub group_members: u64,
     pub fetch_waiters: u64,
@@ -168,6 +169,8 @@ pub struct ShardGauges {
     pub chunk_bytes: u64,
     /// Memory of requests read and not yet answered.
     pub frame_bytes: u64,
+    /// Memory of answers that sockets have not taken.
+    pub answer_bytes: u64,
     /// Memory of blocks read from disk.
     pub read_cache_bytes: u64,
     pub scrub_left: u64,

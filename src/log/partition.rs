@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::io::SegmentId;
-use crate::base::{ChunkSlice, LeaderEpoch, Now, Offset, TimestampMs, TopicPartition};
+use crate::base::{ChunkSlice, LeaderEpoch, Now, Offset, ProducerId, TimestampMs, TopicPartition};
 use crate::config::topic::{TimestampType, TopicSettings};
 use crate::record::{
     self, BATCH_HEADER_BYTES, BatchError, BatchHeader, ProduceLimits, stamp_header, stamp_log_append_time,
@@ -239,6 +239,11 @@ impl PartitionLog {
     /// Forgets producers silent since before `oldest`.
     pub fn expire_producers(&mut self, oldest: TimestampMs) {
         self.producers.expire(oldest);
+    }
+
+    /// Forgets producers that are older than one of another log: see [`ProducerStates::expire_older`].
+    pub fn expire_older_producers(&mut self, oldest: (TimestampMs, ProducerId)) {
+        self.producers.expire_older(oldest);
     }
 
     /// Bytes in all segments.

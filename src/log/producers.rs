@@ -134,6 +134,11 @@ impl ProducerStates {
         self.producers.retain(|_, state| state.timestamp >= oldest);
     }
 
+    /// Forgets producers older than `oldest`: silent for longer, or as long with a lower id.
+    pub fn expire_older(&mut self, oldest: (TimestampMs, ProducerId)) {
+        self.producers.retain(|id, state| (state.timestamp, *id) >= oldest);
+    }
+
     /// Forgets batches at or beyond `end`: the log turned out to end there.
     pub fn truncate(&mut self, end: Offset) {
         for state in self.producers.values_mut() {

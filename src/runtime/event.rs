@@ -34,32 +34,3 @@ impl Event {
         .await;
     }
 }
-
-/// Wakes every task that waits at that moment; whoever waits checks its own condition again.
-#[derive(Debug, Default)]
-pub struct Broadcast {
-    generation: Cell<u64>,
-    wakers: RefCell<Vec<Waker>>,
-}
-
-impl Broadcast {
-    pub fn send(&self) {
-        self.generation.set(self.generation.get().wrapping_add(1));
-        for waker in self.wakers.take() {
-            waker.wake();
-        }
-    }
-
-    /// Waits for the next [`Broadcast::send`].
-    pub async fn wait(&self) {
-        let seen = self.generation.get();
-        poll_fn(|context| {
-            if self.generation.get() != seen {
-                return Poll::Ready(());
-            }
-            self.wakers.borrow_mut().push(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-}

@@ -20,7 +20,7 @@ pub mod recovery;
 mod resync;
 pub mod sendv;
 
-pub use event::{Broadcast, Event};
+pub use event::Event;
 pub use host::Host;
 
 /// Exit code of a process whose storage has failed (`EX_IOERR` of sysexits.h).

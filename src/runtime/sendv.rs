@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_lite::AsyncWrite;
 use glommio::net::TcpStream;
 
@@ -20,24 +21,32 @@ const PIECES_MAX: usize = 256;
 /// Bytes after which other tasks get their turn.
 const TURN_BYTES: usize = 1024 * 1024;
 
-/// Sends all pieces in order; returns the bytes sent.
-pub async fn send_all(stream: &RefCell<TcpStream>, pieces: &[Payload]) -> io::Result<usize> {
+/// Sends all pieces in order and lets go of each once it is sent; says of every step how many bytes it took.
+pub async fn send_all(
+    stream: &RefCell<TcpStream>,
+    mut pieces: Vec<Payload>,
+    sent_some: impl Fn(usize),
+) -> io::Result<()> {
     let mut done = Progress { piece: 0, offset: 0 };
-    let (mut total, mut turn) = (0, 0);
-    while done.skip_empty(pieces) {
-        let sent = poll_fn(|context| poll_send(stream, context, pieces, done)).await?;
+    let mut turn = 0;
+    while done.skip_empty(&pieces) {
+        let sent = poll_fn(|context| poll_send(stream, context, &pieces, done)).await?;
         if sent == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        done.advance(pieces, sent);
-        total += sent;
+        let first = done.piece;
+        done.advance(&pieces, sent);
+        if let Some(gone) = pieces.get_mut(first..done.piece) {
+            gone.fill_with(|| Payload::Bytes(Bytes::new()));
+        }
+        sent_some(sent);
         turn += sent;
         if turn >= TURN_BYTES {
             turn = 0;
             glommio::yield_if_needed().await;
         }
     }
-    Ok(total)
+    Ok(())
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,9 @@
 //! writer sends all that are ready with one call. Both end by themselves: on end of stream, on error, on
 //! [`Connection::close`].
 //!
-//! Limits: [`REQUESTS_MAX`] requests and [`BYTES_MAX`] request bytes in progress per connection, a share of memory per
-//! shard; beyond, the reader stops reading until answers have left.
+//! Limits: [`REQUESTS_MAX`] requests, [`FETCHES_MAX`] long polls and [`BYTES_MAX`] request bytes in progress per connection,
+//! and for all of a shard the pools of [`super::holdings`]; beyond, the reader stops reading until answers have left. An idle
+//! connection holds no buffer.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -18,7 +19,7 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures_lite::AsyncRead;
+use futures_lite::{AsyncRead, future};
 use glommio::net::TcpStream;
 
 use crate::api::{self, ConnectionState};
@@ -26,11 +27,16 @@ use crate::base::{MonoNanos, ShardId};
 use crate::protocol::{ApiKey, Frame};
 use crate::runtime::{Event, sendv};
 
+use super::holdings::{Holdings, SMALL_FRAME_BYTES};
+use super::overload::Standing;
 use super::peer::{self, NotKafka};
+use super::pool::Pool;
 use super::replies::Replies;
 use super::shard::ShardServer;
 
 const REQUESTS_MAX: usize = 4096;
+/// Clients have one fetch in progress per broker; each may pin as much memory as its answer is large.
+const FETCHES_MAX: usize = 4;
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Answers waiting for a socket that takes none.
 const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -61,19 +67,24 @@ pub(super) struct Connection {
     to_write: Event,
     /// For the reader: answers have left.
     to_read: Event,
-    request_bytes: Cell<usize>,
+    holdings: Holdings,
     /// The peer sends no more; answers still go out.
     half_closed: Cell<bool>,
     over: Cell<bool>,
     /// Whether the first produce or fetch has been looked at.
     steered: Cell<bool>,
     last_active: Cell<MonoNanos>,
-    sending_since: Cell<Option<MonoNanos>>,
 }
 
 enum Read {
     Bytes(usize),
     End,
+}
+
+enum Next {
+    Frame(Bytes),
+    /// More must be received, of a request of so many bytes if that is known.
+    Missing(Option<usize>),
 }
 
 impl Connection {
@@ -115,12 +126,11 @@ impl Connection {
             replies: RefCell::default(),
             to_write: Event::default(),
             to_read: Event::default(),
-            request_bytes: Cell::new(0),
+            holdings: Holdings::of(&server.pools),
             half_closed: Cell::new(false),
             over: Cell::new(false),
             steered: Cell::new(steered),
             last_active: Cell::new(server.host.clock.mono()),
-            sending_since: Cell::new(None),
         });
         server.opened(&connection);
         glommio::spawn_local(Rc::clone(&connection).write_answers()).detach();
@@ -143,18 +153,16 @@ impl Connection {
         unsafe { libc::shutdown(self.descriptor, libc::SHUT_RD) };
     }
 
-    /// Nothing in progress, nothing received since.
-    pub(super) fn idle_since(&self) -> Option<MonoNanos> {
-        self.replies.borrow().is_empty().then(|| self.last_active.get())
-    }
-
-    /// Since when the peer has taken nothing of what it was sent.
-    pub(super) fn stuck_since(&self) -> Option<MonoNanos> {
-        self.sending_since.get()
+    /// How the connection stands with its peer and with the shard's memory.
+    pub(super) fn standing(&self, now: MonoNanos) -> Standing {
+        let is_idle = self.replies.borrow().is_empty();
+        let idle_ms = is_idle.then(|| now.since(self.last_active.get()) / 1_000_000);
+        Standing { idle_ms, ..self.holdings.standing(now) }
     }
 
     /// The answer to request `number`.
     pub(super) fn send(&self, number: u64, frame: Frame) {
+        self.holdings.answer(self.server.host.clock.mono(), frame.total_len());
         self.replies.borrow_mut().send(number, frame);
         self.wake_writer();
     }
@@ -179,22 +187,32 @@ impl Connection {
     }
 
     async fn read_requests(self: Rc<Self>, mut buffer: BytesMut) {
-        loop {
+        while !self.over.get() {
             match self.next_frame(&mut buffer) {
-                Ok(Some(frame)) => {
+                Ok(Next::Frame(frame)) => {
                     if self.moves(&frame, &buffer).await {
+                        break;
+                    }
+                    self.wait_to_begin(&frame).await;
+                    if self.over.get() {
                         break;
                     }
                     self.server.handle(&self, frame);
                     self.wait_for_room().await;
-                    if self.over.get() {
-                        break;
+                }
+                Ok(Next::Missing(size)) => {
+                    if let Some(bytes) = size {
+                        self.wait_to_receive(bytes).await;
+                        reserve_for(&mut buffer, bytes);
+                    }
+                    match poll_fn(|context| self.poll_read(context, &mut buffer)).await {
+                        Ok(Read::Bytes(bytes)) => {
+                            self.server.received(bytes);
+                            self.holdings.heard(self.server.host.clock.mono());
+                        }
+                        Ok(Read::End) | Err(_) => break,
                     }
                 }
-                Ok(None) => match poll_fn(|context| self.poll_read(context, &mut buffer)).await {
-                    Ok(Read::Bytes(bytes)) => self.server.received(bytes),
-                    Ok(Read::End) | Err(_) => break,
-                },
                 Err(error) => {
                     self.server.malformed(self.peer, &error);
                     self.close();
@@ -216,27 +234,23 @@ impl Connection {
                 self.to_write.wait().await;
                 continue;
             }
-            let begun = self.server.host.clock.mono();
-            self.sending_since.set(Some(begun));
-            let sent = sendv::send_all(&self.stream, &outgoing.pieces).await;
-            self.server.sent(self.server.host.clock.mono().since(begun));
-            self.sending_since.set(None);
-            drop(outgoing.pieces);
-            self.request_bytes.set(self.request_bytes.get() - outgoing.request_bytes);
-            self.server.answered(
-                outgoing.requests,
-                outgoing.request_bytes,
-                sent.as_ref().copied().unwrap_or(0),
-            );
+            let clock = &self.server.host.clock;
+            let begun = clock.mono();
+            self.holdings.send(begun, outgoing.bytes);
+            let sent = sendv::send_all(&self.stream, outgoing.pieces, |bytes| {
+                self.holdings.sent(clock.mono(), bytes);
+            });
+            let sent = sent.await;
+            self.server.sent(clock.mono().since(begun), if sent.is_ok() { outgoing.bytes } else { 0 });
+            self.holdings.end(outgoing.request_bytes);
+            self.server.answered(outgoing.requests);
             self.to_read.set();
             if sent.is_err() || outgoing.close {
                 self.close();
             }
         }
-        // Whatever was in progress is answered into nothing; its share of memory is free.
-        let left = self.request_bytes.replace(0);
-        let requests = self.replies.borrow().len();
-        self.server.answered(requests, left, 0);
+        // Whatever was in progress is answered into nothing.
+        self.server.answered(self.replies.borrow().len());
         self.over.set(true);
         if !self.server.has_moved(self.descriptor) {
             self.close();
@@ -244,27 +258,25 @@ impl Connection {
     }
 
     /// The next whole request, or room for more of it.
-    fn next_frame(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, NotKafka> {
+    fn next_frame(&self, buffer: &mut BytesMut) -> Result<Next, NotKafka> {
         let Some(prefix) = buffer.first_chunk::<4>() else {
-            buffer.reserve(READ_BYTES);
-            return Ok(None);
+            return Ok(Next::Missing(None));
         };
         let bytes = peer::frame_bytes(*prefix, self.server.config().connections.request_bytes_max)?;
         if buffer.len() < 4 + bytes {
-            let missing = 4 + bytes - buffer.len();
-            let step = missing.min(buffer.len().max(RESERVE_BYTES_MAX));
-            // Small frames share a buffer; a large one is received into a buffer of its own size.
-            buffer.reserve(if missing < READ_BYTES { READ_BYTES } else { step });
-            return Ok(None);
+            return Ok(Next::Missing(Some(4 + bytes)));
         }
         let mut frame = buffer.split_to(4 + bytes);
         frame.advance(4);
         self.last_active.set(self.server.host.clock.mono());
-        Ok(Some(frame.freeze()))
+        Ok(Next::Frame(frame.freeze()))
     }
 
     /// Receives into the buffer's spare room; waits with our waker if nothing is there.
     fn poll_read(&self, context: &mut TaskContext<'_>, buffer: &mut BytesMut) -> Poll<io::Result<Read>> {
+        if buffer.is_empty() {
+            buffer.reserve(READ_BYTES);
+        }
         let spare = buffer.chunk_mut();
         // SAFETY: the pointer and length name the buffer's own spare room, which outlives the call.
         let received = unsafe {
@@ -284,6 +296,10 @@ impl Connection {
                 }
             }
         }
+        if buffer.is_empty() {
+            // Whoever says nothing needs no memory to be heard.
+            *buffer = BytesMut::new();
+        }
         // glommio tries once more itself before it waits: what that brings is taken over.
         let mut few = [0; 4096];
         let mut stream = self.stream.borrow_mut();
@@ -298,12 +314,42 @@ impl Connection {
         }
     }
 
+    /// Waits until there is memory for a request of which only the beginning is there.
+    async fn wait_to_receive(&self, bytes: usize) {
+        if bytes <= SMALL_FRAME_BYTES || self.holdings.is_receiving() {
+            return;
+        }
+        self.wait_for(&self.server.pools.frames).await;
+        self.holdings.receive(self.server.host.clock.mono(), bytes);
+    }
+
+    /// Waits until a request whose answer may be large can be answered without piling up.
+    async fn wait_to_begin(&self, frame: &Bytes) {
+        let api_key = api_key(frame);
+        if is_answered_briefly(api_key) {
+            return;
+        }
+        let is_fetch = api_key == Some(ApiKey::Fetch);
+        while is_fetch && !self.over.get() && self.replies.borrow().fetches() >= FETCHES_MAX {
+            self.to_read.wait().await;
+        }
+        self.wait_for(&self.server.pools.answers).await;
+    }
+
+    /// After a request has begun: waits until the next may be looked at.
     async fn wait_for_room(&self) {
         while !self.over.get() && self.is_full() {
             self.to_read.wait().await;
         }
-        while !self.over.get() && self.server.is_full() && !self.replies.borrow().is_empty() {
-            self.server.room.wait().await;
+        // Who has nothing in progress may go on: others would wait for its turn for ever.
+        if !self.replies.borrow().is_empty() {
+            self.wait_for(&self.server.pools.frames).await;
+        }
+    }
+
+    async fn wait_for(&self, pool: &Pool) {
+        while !self.over.get() && !pool.has_room() {
+            future::or(pool.room(), self.to_read.wait()).await;
         }
     }
 
@@ -311,20 +357,19 @@ impl Connection {
         let replies = self.replies.borrow();
         replies.len() >= REQUESTS_MAX
             || replies.ready_bytes() >= READY_BYTES_MAX
-            || self.request_bytes.get() >= BYTES_MAX
+            || self.holdings.request_bytes() >= BYTES_MAX
     }
 
     /// Opens the answer's place of a request of this size.
-    pub(super) fn open_answer(&self, request_bytes: usize) -> u64 {
-        self.request_bytes.set(self.request_bytes.get() + request_bytes);
-        self.replies.borrow_mut().open(request_bytes)
+    pub(super) fn open_answer(&self, api_key: i16, request_bytes: usize) -> u64 {
+        self.holdings.begin(request_bytes);
+        self.replies.borrow_mut().open(request_bytes, api_key == ApiKey::Fetch.code())
     }
 
     /// Looks at the first produce or fetch of the connection: if all it wants lives on another shard, the connection
     /// goes there, with everything unread, once. From then on its requests leave no core.
     async fn moves(&self, frame: &Bytes, unread: &BytesMut) -> bool {
-        let api_key = frame.first_chunk::<2>().map(|key| i16::from_be_bytes(*key));
-        let steers = [ApiKey::Produce.code(), ApiKey::Fetch.code()].map(Some).contains(&api_key);
+        let steers = matches!(api_key(frame), Some(ApiKey::Produce | ApiKey::Fetch));
         if self.steered.get() || !steers {
             return false;
         }
@@ -365,6 +410,38 @@ impl Connection {
         self.server.host.send_connection(target, Moving { socket, peer: self.peer, state, unread: bytes });
         Ok(())
     }
+}
+
+/// Makes room for the rest of a request of `bytes`: small ones share a buffer, a large one is received into a buffer of its
+/// own size.
+fn reserve_for(buffer: &mut BytesMut, bytes: usize) {
+    let missing = bytes.saturating_sub(buffer.len());
+    let step = missing.min(buffer.len().max(RESERVE_BYTES_MAX));
+    buffer.reserve(if missing < READ_BYTES { READ_BYTES } else { step });
+}
+
+fn api_key(frame: &Bytes) -> Option<ApiKey> {
+    frame.first_chunk::<2>().and_then(|key| ApiKey::from_code(i16::from_be_bytes(*key)))
+}
+
+/// Answers of these need no memory to speak of; members must be heard, and what was written acknowledged, however many
+/// readers are slow.
+fn is_answered_briefly(api_key: Option<ApiKey>) -> bool {
+    matches!(
+        api_key,
+        None | Some(
+            ApiKey::Produce
+                | ApiKey::ApiVersions
+                | ApiKey::FindCoordinator
+                | ApiKey::JoinGroup
+                | ApiKey::SyncGroup
+                | ApiKey::Heartbeat
+                | ApiKey::LeaveGroup
+                | ApiKey::OffsetCommit
+                | ApiKey::InitProducerId
+                | ApiKey::ConsumerGroupHeartbeat
+        )
+    )
 }
 
 impl Drop for Connection {

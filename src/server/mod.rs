@@ -4,9 +4,12 @@
 //! the shard's.
 
 mod connection;
+mod holdings;
 pub mod identity;
 mod listener;
+mod overload;
 mod peer;
+mod pool;
 pub mod preflight;
 mod replies;
 mod shard;
@@ -48,7 +51,7 @@ pub enum ServerError {
 /// Runs a server until a signal ends it. Blocks.
 pub fn run(config: Config, data: &DataDir) -> Result<(), ServerError> {
     signals::block().map_err(ServerError::Signals)?;
-    keep_large_frames_mapped();
+    keep_large_frames_mapped(config.memory_bytes);
     let shards = config.shards();
     let sockets = listener::bind(&config)?;
     let readiness = ReadinessCell::starting();
@@ -155,11 +158,14 @@ fn announce(config: &Config, data: &DataDir, admin: &admin::AdminHandle) {
 }
 
 /// Request frames come and go by the megabyte: without this each would be mapped, faulted in page by page and unmapped.
-fn keep_large_frames_mapped() {
-    const KEEP_BYTES: libc::c_int = 64 * 1024 * 1024;
+/// What the allocator keeps for the next ones is a small part of the budget.
+fn keep_large_frames_mapped(memory_bytes: u64) {
+    const KEEP_BYTES: u64 = 64 * 1024 * 1024;
+    let trim = libc::c_int::try_from((memory_bytes / 16).min(2 * KEEP_BYTES)).unwrap_or(libc::c_int::MAX);
+    let keep = libc::c_int::try_from(KEEP_BYTES).unwrap_or(libc::c_int::MAX);
     // SAFETY: mallopt only sets allocator parameters; called before other threads exist.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, KEEP_BYTES);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * KEEP_BYTES);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, keep);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, trim);
     }
 }

@@ -11,21 +11,23 @@ pub(super) struct Replies {
     /// Number of the slot at the front.
     first: u64,
     ready_bytes: usize,
+    /// Long polls among what is in progress.
+    fetches: usize,
 }
 
 #[derive(Debug)]
-enum Slot {
-    Waiting {
-        request_bytes: usize,
-    },
-    Ready {
-        pieces: Vec<Payload>,
-        request_bytes: usize,
-    },
+struct Slot {
+    request_bytes: usize,
+    is_fetch: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting,
+    Ready(Vec<Payload>),
     /// Nothing is to be sent (acks=0).
-    Silent {
-        request_bytes: usize,
-    },
+    Silent,
     /// Everything before goes out, then the connection ends.
     Close,
 }
@@ -34,6 +36,8 @@ enum Slot {
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pub(super) pieces: Vec<Payload>,
+    /// Of the answers.
+    pub(super) bytes: usize,
     /// Bytes of requests that are done with these answers.
     pub(super) request_bytes: usize,
     pub(super) requests: usize,
@@ -42,8 +46,9 @@ pub(super) struct Outgoing {
 
 impl Replies {
     /// A place for the next request's answer.
-    pub(super) fn open(&mut self, request_bytes: usize) -> u64 {
-        self.slots.push_back(Slot::Waiting { request_bytes });
+    pub(super) fn open(&mut self, request_bytes: usize, is_fetch: bool) -> u64 {
+        self.fetches += usize::from(is_fetch);
+        self.slots.push_back(Slot { request_bytes, is_fetch, state: State::Waiting });
         self.first + self.slots.len() as u64 - 1
     }
 
@@ -55,59 +60,63 @@ impl Replies {
         self.slots.is_empty()
     }
 
+    /// Fetches whose answers have not been taken.
+    pub(super) fn fetches(&self) -> usize {
+        self.fetches
+    }
+
     /// Bytes of answers that wait for the ones before them or for the socket.
     pub(super) fn ready_bytes(&self) -> usize {
         self.ready_bytes
     }
 
     pub(super) fn send(&mut self, number: u64, frame: Frame) {
-        let bytes = frame.total_len();
-        self.settle(number, |request_bytes| Slot::Ready { pieces: frame.into_pieces(), request_bytes });
-        self.ready_bytes += bytes;
+        self.ready_bytes += frame.total_len();
+        self.settle(number, State::Ready(frame.into_pieces()));
     }
 
     pub(super) fn silent(&mut self, number: u64) {
-        self.settle(number, |request_bytes| Slot::Silent { request_bytes });
+        self.settle(number, State::Silent);
     }
 
     pub(super) fn close(&mut self, number: u64) {
-        self.settle(number, |_| Slot::Close);
+        self.settle(number, State::Close);
     }
 
     /// Something can be taken.
     pub(super) fn has_ready(&self) -> bool {
-        self.slots.front().is_some_and(|slot| !matches!(slot, Slot::Waiting { .. }))
+        self.slots.front().is_some_and(|slot| !matches!(slot.state, State::Waiting))
     }
 
     /// Takes the answers at the front that are ready, about `bytes_max` of them.
     pub(super) fn take(&mut self, bytes_max: usize) -> Outgoing {
         let mut outgoing = Outgoing::default();
-        let mut bytes = 0;
-        while bytes < bytes_max && self.has_ready() && !outgoing.close {
+        while outgoing.bytes < bytes_max && self.has_ready() && !outgoing.close {
             let Some(slot) = self.slots.pop_front() else { break };
             self.first += 1;
+            self.fetches -= usize::from(slot.is_fetch);
             outgoing.requests += 1;
-            match slot {
-                Slot::Ready { pieces, request_bytes } => {
+            outgoing.request_bytes += slot.request_bytes;
+            match slot.state {
+                State::Ready(pieces) => {
                     let len: usize = pieces.iter().map(|piece| piece.len()).sum();
                     self.ready_bytes -= len;
-                    bytes += len;
-                    outgoing.request_bytes += request_bytes;
+                    outgoing.bytes += len;
                     outgoing.pieces.extend(pieces);
                 }
-                Slot::Silent { request_bytes } => outgoing.request_bytes += request_bytes,
-                Slot::Close => outgoing.close = true,
-                Slot::Waiting { .. } => unreachable!("only what is ready is taken"),
+                State::Silent => {}
+                State::Close => outgoing.close = true,
+                State::Waiting => unreachable!("only what is ready is taken"),
             }
         }
         outgoing
     }
 
-    fn settle(&mut self, number: u64, slot: impl FnOnce(usize) -> Slot) {
+    fn settle(&mut self, number: u64, state: State) {
         let at = usize::try_from(number - self.first).expect("requests in progress are few");
         let place = self.slots.get_mut(at).expect("an answer belongs to a request in progress");
-        let Slot::Waiting { request_bytes } = *place else { panic!("a request is answered once") };
-        *place = slot(request_bytes);
+        assert!(matches!(place.state, State::Waiting), "a request is answered once");
+        place.state = state;
     }
 }
 
@@ -124,16 +133,17 @@ mod tests {
     #[test]
     fn answers_leave_in_request_order() {
         let mut replies = Replies::default();
-        let numbers: Vec<u64> = (0..4).map(|bytes| replies.open(bytes)).collect();
+        let numbers: Vec<u64> = (0..4).map(|bytes| replies.open(bytes, bytes == 2)).collect();
         replies.send(numbers[2], frame(2));
         assert!(!replies.has_ready());
         replies.send(numbers[0], frame(0));
         let first = replies.take(usize::MAX);
         assert_eq!((first.requests, first.request_bytes, first.pieces.len()), (1, 0, 1));
+        assert_eq!(replies.fetches(), 1);
         replies.silent(numbers[1]);
         replies.close(numbers[3]);
         let rest = replies.take(usize::MAX);
-        assert_eq!((rest.requests, rest.request_bytes, rest.pieces.len(), rest.close), (3, 3, 1, true));
-        assert!(replies.is_empty() && replies.ready_bytes() == 0);
+        assert_eq!((rest.requests, rest.request_bytes, rest.pieces.len(), rest.close), (3, 6, 1, true));
+        assert!(replies.is_empty() && replies.ready_bytes() == 0 && replies.fetches() == 0);
     }
 }

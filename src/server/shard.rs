@@ -27,32 +27,43 @@ use crate::protocol::ApiKey;
 use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
-use crate::runtime::{Broadcast, Host, files};
+use crate::runtime::{Host, files};
 use crate::shard::{
-    CompactionConfig, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, ShardReply, ShardRequest,
+    CompactionConfig, PRODUCER_BYTES, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, ShardReply,
+    ShardRequest,
 };
 
 use super::connection::{Connection, Moving};
+use super::holdings::Pools;
 use super::listener::Bound;
+use super::overload::{Shortage, Standing, Verdict};
 use super::peer::NotKafka;
+use super::pool::Pool;
 use super::preflight;
 
 /// How often connections are looked over for idle and stuck ones.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(1);
 /// How often the free space is looked at: a fast disk takes less than the reserve in between.
 const DISK_WATCH: Duration = Duration::from_millis(250);
 /// Kept free of a large disk.
 const RESERVE_BYTES_MAX: u64 = 1 << 30;
-/// A peer that takes nothing of its answers for this long is let go.
-const STUCK_MS_MAX: u64 = 30_000;
 /// How long an orderly stop waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Allocated when a segment begins with a direct run.
 const CREATE_ALLOCATE_BYTES: u64 = 4 * 1024 * 1024;
 /// A shard's tail cache is this part of its memory; frames in progress get a quarter.
 const CACHE_SHARE: u64 = 2;
-/// What was read from segments gets this part.
+/// What is read from segments, and kept for the next reader, gets this part.
 const READ_CACHE_SHARE: u64 = 8;
+/// Idempotent producers are remembered in this part.
+const PRODUCERS_SHARE: u64 = 32;
+/// On its way to the disk without anybody waiting for it: this part, and at most some milliseconds' worth of a fast disk.
+const UNFLUSHED_SHARE: u64 = 8;
+const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Answers that sockets have not taken get this part.
+const ANSWERS_SHARE: u64 = 8;
+/// A fetch is answered with at least this much if there is as much, however many answers wait.
+const ANSWER_BYTES_MIN: usize = 64 * 1024;
 
 /// What a shard's thread is given.
 pub(super) struct ShardThread {
@@ -80,10 +91,7 @@ pub(super) struct ShardServer {
     leaving: RefCell<HashSet<RawFd>>,
     asking: RefCell<IdMap<u64, Asking>>,
     next_ask: Cell<u64>,
-    request_bytes: Cell<usize>,
-    request_bytes_max: usize,
-    /// Answers have left: readers that wait for memory look again.
-    pub(super) room: Broadcast,
+    pub(super) pools: Pools,
     network: RefCell<NetworkCounters>,
     requests: RefCell<RequestCounters>,
     latencies: RefCell<crate::base::metrics::Latencies>,
@@ -141,7 +149,11 @@ impl ShardThread {
 
 impl ShardServer {
     fn new(host: &Rc<Host<Moving>>, config: Config) -> Rc<ShardServer> {
-        let (request_bytes, shards) = (config.connections.queued_request_bytes, u64::from(config.shards()));
+        let pool = |bytes: u64| Rc::new(Pool::new(share(bytes, &config)));
+        let pools = Pools {
+            frames: pool(config.connections.queued_request_bytes),
+            answers: pool(config.memory_bytes / ANSWERS_SHARE),
+        };
         let config_dir = config.data_dir.clone();
         let sessions = config.fetch_sessions_max.div_ceil(usize::from(config.shards()));
         let server = Rc::new(ShardServer {
@@ -154,9 +166,7 @@ impl ShardServer {
             leaving: RefCell::default(),
             asking: RefCell::default(),
             next_ask: Cell::new(0),
-            request_bytes: Cell::new(0),
-            request_bytes_max: usize::try_from(request_bytes / shards).unwrap_or(usize::MAX),
-            room: Broadcast::default(),
+            pools,
             network: RefCell::default(),
             requests: RefCell::default(),
             latencies: RefCell::default(),
@@ -178,9 +188,8 @@ impl ShardServer {
     pub(super) fn handle(self: &Rc<Self>, connection: &Rc<Connection>, frame: Bytes) {
         let api_key = frame.first_chunk::<2>().map_or(-1, |key| i16::from_be_bytes(*key));
         self.requests.borrow_mut().note(api_key);
-        self.request_bytes.set(self.request_bytes.get() + frame.len());
         self.host.in_progress.set(self.host.in_progress.get() + 1);
-        let number = connection.open_answer(frame.len());
+        let number = connection.open_answer(api_key, frame.len());
         let begun = self.host.clock.mono();
         let step = self.in_context(connection, |context| api::dispatch(context, &frame));
         let nanos = self.host.clock.mono().since(begun);
@@ -281,6 +290,8 @@ impl ShardServer {
             image: &image,
             config: &config,
             disk: self.disk.get(),
+            answer_bytes_max: u32::try_from(self.pools.answers.left().max(ANSWER_BYTES_MIN))
+                .unwrap_or(u32::MAX),
             sessions: &mut sessions,
             telemetry: &mut telemetry,
             connection: &mut state,
@@ -303,23 +314,17 @@ impl ShardServer {
     }
 
     /// Answers have been taken by a socket.
-    pub(super) fn sent(&self, nanos: u64) {
+    pub(super) fn sent(&self, nanos: u64, bytes: usize) {
         self.latencies.borrow_mut().send.record(nanos);
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.request_bytes.get() >= self.request_bytes_max
+        self.network.borrow_mut().bytes_sent += bytes as u64;
     }
 
     pub(super) fn received(&self, bytes: usize) {
         self.network.borrow_mut().bytes_received += bytes as u64;
     }
 
-    pub(super) fn answered(&self, requests: usize, request_bytes: usize, sent: usize) {
-        self.request_bytes.set(self.request_bytes.get() - request_bytes);
+    pub(super) fn answered(&self, requests: usize) {
         self.host.in_progress.set(self.host.in_progress.get() - requests);
-        self.network.borrow_mut().bytes_sent += sent as u64;
-        self.room.send();
     }
 
     /// One line for what is no Kafka client, at most one a second for all of them.
@@ -417,25 +422,30 @@ impl ShardServer {
         }
     }
 
-    /// Closes connections that have been silent for too long, or whose peer takes nothing.
+    /// Closes connections that have been silent for too long, or that hold memory and do not move.
     async fn sweep(self: Rc<Self>) {
         loop {
             glommio::timer::sleep(SWEEP).await;
             let now = self.host.clock.mono();
             // Changes reach shards that nobody asks anything.
             drop(self.config());
+            let Pools { frames, answers } = &self.pools;
+            let shortage = Shortage {
+                idle_ms_max: self.settings.connections.idle_ms,
+                memory: !frames.has_room() || !answers.has_room(),
+            };
             for connection in self.alive() {
-                let idle = self.settings.connections.idle_ms.zip(connection.idle_since());
-                let is_idle = idle.is_some_and(|(max, since)| now.since(since) / 1_000_000 > max);
-                let is_stuck =
-                    connection.stuck_since().is_some_and(|since| now.since(since) / 1_000_000 > STUCK_MS_MAX);
-                if is_stuck {
-                    tracing::warn!(peer = %connection.peer, "the peer has taken nothing for 30 s; connection closed");
+                let standing = connection.standing(now);
+                let verdict = shortage.judge(&standing);
+                if verdict == Verdict::Stays {
+                    continue;
                 }
-                if is_idle || is_stuck {
-                    self.network.borrow_mut().connections_idle_closed += 1;
-                    connection.close();
+                if verdict == Verdict::Stuck {
+                    let Standing { held_bytes, .. } = standing;
+                    tracing::warn!(peer = %connection.peer, held_bytes, "the peer does not take its answers, or send the rest of its request; connection closed");
                 }
+                self.network.borrow_mut().connections_idle_closed += 1;
+                connection.close();
             }
         }
     }
@@ -491,6 +501,7 @@ impl ShardServer {
         metrics.gauges.commit_files_free = gauges.commit_files_free as u64;
         metrics.gauges.connections = self.connections.borrow().len() as u64;
         metrics.gauges.partitions = gauges.partitions as u64;
+        metrics.gauges.producers = gauges.producers as u64;
         metrics.gauges.groups = gauges.groups as u64;
         metrics.gauges.group_members = gauges.group_members as u64;
         metrics.gauges.fetch_waiters = gauges.fetches_waiting as u64;
@@ -499,7 +510,8 @@ impl ShardServer {
         metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
         metrics.gauges.scrub_left = gauges.scrub_left as u64;
         metrics.gauges.quarantined = gauges.quarantined;
-        metrics.gauges.frame_bytes = self.request_bytes.get() as u64;
+        metrics.gauges.frame_bytes = self.pools.frames.used() as u64;
+        metrics.gauges.answer_bytes = self.pools.answers.used() as u64;
         metrics
     }
 
@@ -537,7 +549,6 @@ fn reserve_bytes(config: &Config, disk: DiskSpace) -> u64 {
 }
 
 fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
-    let memory = config.memory_bytes / u64::from(config.shards());
     ShardConfig {
         shard: here,
         shards: config.shards(),
@@ -546,8 +557,10 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
             chunk_bytes_max: config.chunk_bytes,
             create_allocate_bytes: CREATE_ALLOCATE_BYTES,
         },
-        cache_bytes: usize::try_from(memory / CACHE_SHARE).unwrap_or(usize::MAX),
-        read_cache_bytes: usize::try_from(memory / READ_CACHE_SHARE).unwrap_or(usize::MAX),
+        cache_bytes: share(config.memory_bytes / CACHE_SHARE, config),
+        read_cache_bytes: share(config.memory_bytes / READ_CACHE_SHARE, config),
+        producers_max: share(config.memory_bytes / PRODUCERS_SHARE, config) / PRODUCER_BYTES,
+        unflushed_bytes_max: share(config.memory_bytes / UNFLUSHED_SHARE, config).min(UNFLUSHED_BYTES_MAX),
         groups: config.groups.clone(),
         retention: retention(config),
         compaction: compaction(config),
@@ -557,6 +570,11 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
         },
         seed: entropy(),
     }
+}
+
+/// One shard's part of what the whole server may take.
+fn share(bytes: u64, config: &Config) -> usize {
+    usize::try_from(bytes / u64::from(config.shards())).unwrap_or(usize::MAX)
 }
 
 fn retention(config: &Config) -> RetentionConfig {

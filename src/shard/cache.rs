@@ -3,9 +3,10 @@
 //! piece on its way.
 //!
 //! Pieces begin where a reader needed a batch to begin, so that whoever follows the same log finds them again. Checksums
-//! are verified at each use. Bounded by `read_cache_bytes`; the piece used longest ago goes first.
+//! are verified at each use. What is kept and what is being read is bounded by `read_cache_bytes`: the piece used longest ago
+//! goes first, and a read that finds no room waits for the ones before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::hash::IdMap;
 use crate::base::io::{IoOp, SegmentId};
@@ -30,6 +31,12 @@ pub(super) struct ReadCache {
     uses: BTreeMap<u64, (SegmentId, u64)>,
     next_use: u64,
     under_way: IdMap<u64, UnderWay>,
+    /// The same by segment, position and number.
+    places: BTreeSet<(SegmentId, u64, u64)>,
+    /// Of those, what has been asked of the disk.
+    reading_bytes: usize,
+    /// The others, in order.
+    queued: VecDeque<u64>,
     next: u64,
     /// Where the last reader of a segment will go on.
     trails: BTreeMap<SegmentId, u64>,
@@ -48,6 +55,8 @@ struct UnderWay {
     segment: SegmentId,
     position: u64,
     end: u64,
+    /// Whole blocks.
+    length: usize,
     /// Readers, and where each begins.
     waiting: Vec<(u64, u64)>,
     /// The segment was replaced or is gone.
@@ -63,6 +72,9 @@ impl ReadCache {
             uses: BTreeMap::new(),
             next_use: 0,
             under_way: IdMap::default(),
+            places: BTreeSet::new(),
+            reading_bytes: 0,
+            queued: VecDeque::new(),
             next: 0,
             trails: BTreeMap::new(),
         }
@@ -74,7 +86,15 @@ impl ReadCache {
 
     /// Whether the segment's file is being read.
     pub(super) fn reads(&self, segment: SegmentId) -> bool {
-        self.under_way.values().any(|it| it.segment == segment)
+        self.places.range((segment, 0, 0)..=(segment, u64::MAX, u64::MAX)).next().is_some()
+    }
+
+    /// The read under way that brings the block of `position`, the one that begins nearest before it.
+    fn coming(&self, segment: SegmentId, position: u64) -> Option<u64> {
+        let to = (segment, block_floor(position), u64::MAX);
+        let (.., window) = self.places.range((segment, 0, 0)..=to).next_back()?;
+        let coming = self.under_way.get(window).expect("places are of reads under way");
+        (!coming.stale && position < coming.end).then_some(*window)
     }
 
     /// Bytes from the block of `position` on, at least `needed` of them behind `position`.
@@ -102,11 +122,30 @@ impl ReadCache {
         self.bytes += bytes.len();
         self.uses.insert(self.next_use, (segment, position));
         self.pieces.insert((segment, position), Piece { bytes, end, last_use: self.next_use });
-        while self.bytes > self.bytes_max
+        self.make_room();
+    }
+
+    fn make_room(&mut self) {
+        while self.bytes + self.reading_bytes > self.bytes_max
             && let Some((_, key)) = self.uses.first_key_value()
         {
             self.remove(*key);
         }
+    }
+
+    /// The next read that may begin now: one at a time at least, whatever its size.
+    fn begin_next(&mut self) -> Option<(u64, IoOp)> {
+        let window = *self.queued.front()?;
+        let wanted = self.under_way.get(&window).expect("what is queued is under way");
+        if self.reading_bytes > 0 && self.reading_bytes + wanted.length > self.bytes_max {
+            return None;
+        }
+        let op =
+            IoOp::ReadSegment { segment: wanted.segment, position: wanted.position, length: wanted.length };
+        self.reading_bytes += wanted.length;
+        self.queued.pop_front();
+        self.make_room();
+        Some((window, op))
     }
 
     fn remove(&mut self, key: (SegmentId, u64)) {
@@ -149,13 +188,10 @@ impl Shard {
             self.counters.read_cache_hits += 1;
             return self.cold_read(reader, Ok(bytes), effects);
         }
-        let shared = self.cache.under_way.values_mut().find(|it| {
-            it.segment == at.segment
-                && !it.stale
-                && it.position <= block_floor(at.position)
-                && it.end >= at.position + needed
-        });
-        if let Some(shared) = shared {
+        let shared = self.cache.coming(at.segment, at.position);
+        if let Some(shared) = shared.and_then(|window| self.cache.under_way.get_mut(&window))
+            && shared.end >= at.position + needed
+        {
             self.counters.read_cache_hits += 1;
             shared.waiting.push((reader, at.position));
             return;
@@ -170,16 +206,16 @@ impl Shard {
         if self.cache.trails.len() > TRAILS_MAX {
             self.cache.trails.pop_first();
         }
-        if !followed || next >= at.end || self.cache.bytes_max < 4 * usize::try_from(AHEAD_BYTES).unwrap_or(0)
+        let is_crowded = !self.cache.queued.is_empty();
+        if !followed
+            || is_crowded
+            || next >= at.end
+            || self.cache.bytes_max < 4 * usize::try_from(AHEAD_BYTES).unwrap_or(0)
         {
             return;
         }
         // Only when what is there does not hold the next batch's header: otherwise its reader asks for the right place.
-        let is_coming = self
-            .cache
-            .under_way
-            .values()
-            .any(|it| it.segment == at.segment && it.position <= next && next < it.end);
+        let is_coming = self.cache.coming(at.segment, next).is_some();
         if is_coming || self.cache.find(at.segment, next, AHEAD_BYTES.min(at.end - next) / 2).is_some() {
             return;
         }
@@ -207,10 +243,17 @@ impl Shard {
         let end = (position + length as u64).min(at.end);
         self.cache.next += 1;
         let window = self.cache.next;
-        let under_way = UnderWay { segment: at.segment, position, end, waiting, stale: false };
+        let under_way = UnderWay { segment: at.segment, position, end, length, waiting, stale: false };
         self.cache.under_way.insert(window, under_way);
-        let op = IoOp::ReadSegment { segment: at.segment, position, length };
-        self.issue(IoContext::Window { window }, op, effects);
+        self.cache.places.insert((at.segment, position, window));
+        self.cache.queued.push_back(window);
+        self.begin_reads(effects);
+    }
+
+    fn begin_reads(&mut self, effects: &mut Vec<Effect>) {
+        while let Some((window, op)) = self.cache.begin_next() {
+            self.issue(IoContext::Window { window }, op, effects);
+        }
     }
 
     /// A window has been read, or cannot be.
@@ -221,6 +264,9 @@ impl Shard {
         effects: &mut Vec<Effect>,
     ) {
         let Some(done) = self.cache.under_way.remove(&window) else { return };
+        self.cache.places.remove(&(done.segment, done.position, window));
+        self.cache.reading_bytes -= done.length;
+        self.begin_reads(effects);
         let Ok(bytes) = bytes else {
             for (reader, _) in done.waiting {
                 self.cold_read(reader, Err(()), effects);

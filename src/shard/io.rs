@@ -73,6 +73,8 @@ impl IoContext {
 pub(super) struct IoTable {
     under_way: IdMap<u64, Issued>,
     next: u64,
+    /// In direct runs that are being written.
+    direct_bytes: usize,
     /// Refused by a full disk, to be tried again.
     refused: Vec<(IoContext, IoOp)>,
     retry_at: Option<MonoNanos>,
@@ -83,9 +85,14 @@ struct Issued {
     context: IoContext,
     /// Kept for operations that a full disk may refuse and that must be done all the same.
     again: Option<IoOp>,
+    direct_bytes: usize,
 }
 
 impl IoTable {
+    pub(super) fn direct_bytes(&self) -> usize {
+        self.direct_bytes
+    }
+
     /// Whether nothing is under way that a stop must wait for.
     pub(super) fn is_empty(&self) -> bool {
         self.under_way.values().all(|issued| issued.context.is_background()) && self.refused.is_empty()
@@ -105,7 +112,12 @@ impl Shard {
             matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
         let id = IoId(self.io.next);
         self.io.next += 1;
-        self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()) });
+        let direct_bytes = match &op {
+            IoOp::WriteSegment { data, durable: true, .. } => data.len(),
+            _ => 0,
+        };
+        self.io.direct_bytes += direct_bytes;
+        self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()), direct_bytes });
         effects.push(Effect::Io(IoRequest { id, op }));
     }
 
@@ -113,6 +125,7 @@ impl Shard {
     pub fn io_done(&mut self, now: Now, id: IoId, done: IoDone, effects: &mut Vec<Effect>) {
         self.mono = now.mono;
         let issued = self.io.under_way.remove(&id.0).expect("a completion belongs to an operation under way");
+        self.io.direct_bytes -= issued.direct_bytes;
         if let Some(slot) = issued.context.holds() {
             self.partitions.op_done(slot);
         }

@@ -8,8 +8,9 @@
 //! Inputs only queue what wants the disk; [`Shard::turn`], called once after a batch of inputs, gathers the commit group:
 //! that is where batching comes from.
 //!
-//! Limits: what is not durable yet is bounded by the bytes the server admits; memory for tails by `cache_bytes` beyond
-//! that; waiting fetches by the requests the server lets a connection have in progress.
+//! Limits: what is not durable yet is bounded by the bytes the server admits, for answers that do not wait for it by
+//! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`; waiting
+//! fetches by the requests the server lets a connection have in progress.
 
 mod cache;
 mod compact;
@@ -21,6 +22,7 @@ mod io;
 mod lookup;
 mod partitions;
 mod produce;
+mod producers;
 mod reclaim;
 mod request;
 mod retain;
@@ -52,6 +54,7 @@ use io::{IoContext, IoTable};
 use lookup::Lookups;
 use partitions::Partitions;
 use produce::ProduceWaits;
+pub use producers::PRODUCER_BYTES;
 use reclaim::Reclaim;
 pub use request::*;
 use retain::Retention;
@@ -68,8 +71,12 @@ pub struct ShardConfig {
     pub limits: LogLimits,
     /// Memory for tails that are already in segments; beyond, the oldest are let go.
     pub cache_bytes: usize,
-    /// Memory for what was read from segments.
+    /// Memory for what was read from segments, and for what is being read.
     pub read_cache_bytes: usize,
+    /// Idempotent producers that the logs remember, all together.
+    pub producers_max: usize,
+    /// With more than this on its way to the disk, nobody is answered before it is there.
+    pub unflushed_bytes_max: usize,
     pub groups: GroupLimits,
     pub retention: RetentionConfig,
     pub compaction: CompactionConfig,
@@ -101,6 +108,8 @@ pub struct Shard {
     commit: CommitLog,
     io: IoTable,
     produce: ProduceWaits,
+    /// Remembered by the logs, at most.
+    producers: usize,
     fetch: FetchWaits,
     cache: ReadCache,
     lookups: Lookups,
@@ -154,6 +163,7 @@ impl Shard {
             image: recovered.image,
             io: IoTable::default(),
             produce: ProduceWaits::default(),
+            producers: 0,
             fetch: FetchWaits::default(),
             cache: ReadCache::new(config.read_cache_bytes),
             lookups: Lookups::default(),
@@ -176,6 +186,7 @@ impl Shard {
             config,
         };
         shard.place_partitions(&mut Vec::new());
+        shard.count_producers();
         shard
     }
 
@@ -309,6 +320,7 @@ impl Shard {
         let (groups, group_members) = self.groups.counts();
         ShardGauges {
             partitions: self.partitions.len(),
+            producers: self.producers,
             fetches_waiting: self.fetch.len(),
             commit_pending_bytes: self.commit.pending_bytes(),
             commit_files,
@@ -467,6 +479,8 @@ impl Shard {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShardGauges {
     pub partitions: usize,
+    /// Idempotent producers remembered, at most.
+    pub producers: usize,
     pub fetches_waiting: usize,
     pub commit_pending_bytes: usize,
     pub commit_files: usize,

@@ -1,7 +1,8 @@
 //! Produce: append at once, answer when durable.
 //!
 //! One path for every ack level and topic: the topic's `flush.messages` only decides at which watermark the answer is
-//! released, acks=0 only that it is released at append (so that an error can still close the connection).
+//! released, acks=0 only that it is released at append (so that an error can still close the connection). Both wait all the
+//! same while too much is on its way to the disk: nothing queues without a bound.
 
 use crate::base::hash::IdMap;
 use crate::base::{Now, ProducerEpoch, ProducerId};
@@ -15,10 +16,6 @@ use super::request::{
     Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply,
 };
 use super::{Effect, Shard, Stop};
-
-/// With this much waiting for the commit log, topics that are acknowledged from memory wait for it too: nothing queues
-/// without a bound.
-const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Produce requests whose batches are appended but not all durable.
 #[derive(Debug, Default)]
@@ -47,8 +44,7 @@ impl Shard {
         let mut results = Vec::with_capacity(request.partitions.len());
         let mut remaining = 0;
         for (index, part) in request.partitions.iter().enumerate() {
-            let ack_of = (!request.answer_at_append).then_some((wait, index));
-            let (outcome, waits) = match self.append(now, part, request.zstd_allowed, ack_of, effects) {
+            let (outcome, waits) = match self.append(now, part, &request, (wait, index), effects) {
                 Ok((appended, waits)) => (Ok(appended), waits),
                 Err(error) => (Err(error), false),
             };
@@ -68,8 +64,8 @@ impl Shard {
         &mut self,
         now: Now,
         part: &ProducePartition,
-        zstd_allowed: bool,
-        ack_of: Option<(u64, usize)>,
+        request: &ProduceRequest,
+        (wait, index): (u64, usize),
         effects: &mut Vec<Effect>,
     ) -> Result<(Appended, bool), PartitionError> {
         if self.failed.is_some() {
@@ -82,15 +78,14 @@ impl Shard {
             return Err(PartitionError::NotHere);
         }
         let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
-        let accepted = self.append_to(now, slot, &part.records, zstd_allowed, effects)?;
-        let from_memory = self.commit.pending_bytes() < UNFLUSHED_BYTES_MAX;
+        let accepted = self.append_to(now, slot, &part.records, request.zstd_allowed, effects)?;
+        let is_behind = self.unflushed_bytes() > self.config.unflushed_bytes_max;
         let partition = self.partitions.get_mut(slot).expect("found above");
         let relaxed = partition.acknowledges_from_memory();
         let durable = accepted.end <= partition.log.flushed_offset();
-        let waits = !(durable || relaxed && from_memory);
-        if let Some((wait, index)) = ack_of
-            && waits
-        {
+        let early = relaxed || request.answer_at_append;
+        let waits = !durable && (is_behind || !early);
+        if waits {
             partition.acks.push_back(Ack { end: accepted.end, wait, index });
         }
         if relaxed {
@@ -102,7 +97,12 @@ impl Shard {
             log_append_time: accepted.log_append_time,
             log_start,
         };
-        Ok((appended, waits && ack_of.is_some()))
+        Ok((appended, waits))
+    }
+
+    /// Bytes on their way to stable storage.
+    fn unflushed_bytes(&self) -> usize {
+        self.commit.unwritten_bytes() + self.io.direct_bytes()
     }
 
     /// Appends to a slot, keeping count.
@@ -115,13 +115,17 @@ impl Shard {
         effects: &mut Vec<Effect>,
     ) -> Result<Accepted, PartitionError> {
         let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
-        let before = partition.log.log_end();
+        let (before, producers) = (partition.log.log_end(), partition.log.producers().len());
         let mut out = LogEffects::default();
         let rules =
             AppendRules { now, settings: &partition.settings, limits: &self.config.limits, zstd_allowed };
         let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
         let after = partition.log.log_end();
+        let is_new = partition.log.producers().len() > producers;
         self.absorb(slot, out, effects);
+        if is_new {
+            self.producer_noted();
+        }
         let counters = &mut self.counters;
         match &result {
             Ok(_) if after == before => counters.batches_duplicate += 1,

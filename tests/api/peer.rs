@@ -183,6 +183,7 @@ impl Peer {
             image: &image,
             config: &self.config,
             disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
+            answer_bytes_max: u32::MAX,
             sessions: &mut self.sessions,
             telemetry: &mut self.telemetry,
             connection: &mut self.connection,

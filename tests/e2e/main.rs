@@ -10,6 +10,7 @@ mod consume;
 mod damage;
 mod disk;
 mod inspect;
+mod memory;
 mod produce;
 mod restart;
 mod retention;

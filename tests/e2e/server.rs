@@ -119,6 +119,14 @@ impl Server {
         values.sum()
     }
 
+    /// Resident memory.
+    pub fn resident_bytes(&self) -> usize {
+        let id = self.child.as_ref().expect("the server runs").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("Linux has it");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("in every status");
+        line.split_whitespace().nth(1).expect("a number").parse::<usize>().expect("a number") * 1024
+    }
+
     pub fn data_directory(&self) -> PathBuf {
         self.data.clone()
     }

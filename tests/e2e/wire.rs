@@ -21,7 +21,7 @@ pub struct Wire {
     pub connection: Connection,
     topic: String,
     topic_id: TopicId,
-    partition: PartitionIndex,
+    pub partition: PartitionIndex,
 }
 
 /// What the broker says of one produced batch.
@@ -65,19 +65,46 @@ impl Wire {
         Wire { connection, topic: topic.to_owned(), topic_id: view.id, partition }
     }
 
+    /// Another connection to the same place, for another partition there.
+    pub fn beside(&self, partition: i32) -> Wire {
+        let options = ConnectionOptions { request_timeout: PATIENCE, ..Default::default() };
+        let connection = Connection::connect(self.connection.address(), &options).expect("it answers");
+        Wire {
+            connection,
+            topic: self.topic.clone(),
+            topic_id: self.topic_id,
+            partition: PartitionIndex(partition),
+        }
+    }
+
     pub fn send_produce(&mut self, partition: PartitionIndex, batch: Vec<u8>) {
+        self.connection.send(&self.produce_request(partition, batch, -1)).expect("the broker reads");
+    }
+
+    /// Produces with acks=0: nobody says what became of it.
+    pub fn send_unanswered(&mut self, batch: Vec<u8>) {
+        let request = self.produce_request(self.partition, batch, 0);
+        let version = self.connection.version_up_to::<ProduceRequest<'_>>(i16::MAX).expect("served");
+        self.connection.send_unanswered(&request, version).expect("the broker reads");
+    }
+
+    fn produce_request(
+        &self,
+        partition: PartitionIndex,
+        batch: Vec<u8>,
+        acks: i16,
+    ) -> ProduceRequest<'static> {
         let records = Records::Gather(vec![Payload::from(bytes::Bytes::from(batch))]);
-        let request = ProduceRequest {
+        ProduceRequest {
             transactional_id: None,
-            acks: -1,
+            acks,
             timeout_ms: 30_000,
             topic_data: vec![TopicProduceData {
-                name: self.topic.as_str().into(),
+                name: self.topic.clone().into(),
                 topic_id: self.topic_id,
                 partition_data: vec![PartitionProduceData { index: partition.0, records }],
             }],
-        };
-        self.connection.send(&request).expect("the broker reads");
+        }
     }
 
     pub fn receive_produced(&mut self) -> Produced {

@@ -178,6 +178,8 @@ impl World {
         }
         let recovered = recovery.run().unwrap();
         self.disk = Disk::load(directory);
+        // Room for reading ahead, or so little that readers wait for each other.
+        let read_cache_bytes = if self.chance(50) { 8 << 20 } else { 32 << 10 };
         for (shard, recovered) in (0..).map(ShardId).zip(recovered.shards) {
             let config = ShardConfig {
                 shard,
@@ -188,7 +190,9 @@ impl World {
                     create_allocate_bytes: 64 << 10,
                 },
                 cache_bytes: 64 << 10,
-                read_cache_bytes: 8 << 20,
+                read_cache_bytes,
+                producers_max: 1000,
+                unflushed_bytes_max: 64 << 10,
                 groups: self.config.groups.clone(),
                 retention: RetentionConfig { check_ms: 400, producer_expiration_ms: u64::MAX },
                 compaction: CompactionConfig {

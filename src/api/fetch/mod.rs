@@ -55,7 +55,9 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     };
     let merge = Merge {
         answer: Answer::to(header)?,
-        bytes_left: at_least_0(request.max_bytes).min(context.config.fetch_bytes_max),
+        bytes_left: at_least_0(request.max_bytes)
+            .min(context.config.fetch_bytes_max)
+            .min(context.answer_bytes_max),
         read_committed: request.isolation_level == 1,
         any: false,
     };

@@ -1,0 +1,93 @@
+//! Which connections are let go: silent ones, ones that do not move, and, while memory is short, those that hold most of
+//! it without moving.
+//!
+//! A peer that takes its answers or sends its request slowly keeps memory of the shard's pools; as long as there is
+//! enough, it may. Decides only; [`super::shard`] closes.
+
+/// A peer that takes nothing of its answers, or sends nothing of a request it has begun, for this long is let go.
+const STUCK_MS_MAX: u64 = 30_000;
+/// The same while others wait for the memory it holds.
+const STUCK_SHORT_MS_MAX: u64 = 2_000;
+/// Whoever holds less is no help to others by leaving.
+const BURDEN_BYTES_MIN: usize = 64 * 1024;
+
+/// One connection as the sweep sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// Since it was last heard of, if nothing is in progress.
+    pub(super) idle_ms: Option<u64>,
+    /// Since its peer last took a part of the answers that wait for it, or since it should have sent the rest of a request.
+    pub(super) stuck_ms: Option<u64>,
+    /// Since answers are ready that an earlier one, of a request that waits, keeps from going out.
+    pub(super) queued_ms: Option<u64>,
+    /// Of the shard's pools.
+    pub(super) held_bytes: usize,
+}
+
+/// What the pools lack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shortage {
+    pub(super) idle_ms_max: Option<u64>,
+    /// Others wait for memory.
+    pub(super) memory: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    Stays,
+    /// Nothing in progress, nothing received for `connections.max.idle.ms`.
+    Idle,
+    /// Holds up itself, or others.
+    Stuck,
+}
+
+impl Shortage {
+    pub(super) fn judge(&self, standing: &Standing) -> Verdict {
+        let is_over = |since: Option<u64>, max: Option<u64>| since.zip(max).is_some_and(|(ms, max)| ms > max);
+        let is_burden = self.memory && standing.held_bytes >= BURDEN_BYTES_MIN;
+        let burdens = is_burden.then_some(standing.stuck_ms.max(standing.queued_ms)).flatten();
+        if is_over(standing.stuck_ms, Some(STUCK_MS_MAX)) || is_over(burdens, Some(STUCK_SHORT_MS_MAX)) {
+            Verdict::Stuck
+        } else if is_over(standing.idle_ms, self.idle_ms_max) {
+            Verdict::Idle
+        } else {
+            Verdict::Stays
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_move_goes_sooner_when_others_wait_for_its_memory() {
+        let (calm, short) = (
+            Shortage { idle_ms_max: Some(600_000), memory: false },
+            Shortage { idle_ms_max: None, memory: true },
+        );
+        let stuck = |ms, held_bytes| Standing { stuck_ms: Some(ms), held_bytes, ..Standing::default() };
+        for (shortage, standing, verdict) in [
+            (calm, Standing::default(), Verdict::Stays),
+            (calm, stuck(29_000, 1 << 20), Verdict::Stays),
+            (calm, stuck(31_000, 1 << 20), Verdict::Stuck),
+            (short, stuck(1_900, 1 << 20), Verdict::Stays),
+            (short, stuck(2_100, 1 << 20), Verdict::Stuck),
+            (short, stuck(2_100, 0), Verdict::Stays),
+            (
+                short,
+                Standing { queued_ms: Some(2_100), held_bytes: 1 << 20, ..Standing::default() },
+                Verdict::Stuck,
+            ),
+            (
+                calm,
+                Standing { queued_ms: Some(300_000), held_bytes: 1 << 20, ..Standing::default() },
+                Verdict::Stays,
+            ),
+            (calm, Standing { idle_ms: Some(600_001), ..Standing::default() }, Verdict::Idle),
+            (short, Standing { idle_ms: Some(u64::MAX), ..Standing::default() }, Verdict::Stays),
+        ] {
+            assert_eq!(shortage.judge(&standing), verdict, "{shortage:?} {standing:?}");
+        }
+    }
+}
