@@ -14,7 +14,7 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 40] = [
+const COUNTERS: [Row; 41] = [
     ("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |m| m.telemetry.pushes),
     ("ringmain_client_telemetry_refused_total", "Sets of metrics from clients that were refused.", |m| {
         m.telemetry.refused
@@ -58,6 +58,9 @@ const COUNTERS: [Row; 40] = [
     ("ringmain_direct_bytes_total", "Bytes written straight to their segment.", |m| m.log.direct_bytes),
     ("ringmain_segment_writes_total", "Writes to segment files.", |m| m.log.segment_writes),
     ("ringmain_segment_syncs_total", "Syncs of segment files.", |m| m.log.segment_syncs),
+    ("ringmain_syncs_of_all_total", "Syncs of the whole data directory, for many segments.", |m| {
+        m.log.syncs_of_all
+    }),
     ("ringmain_checkpoints_total", "Checkpoints taken.", |m| m.log.checkpoints),
     ("ringmain_fetches_from_memory_total", "Fetches answered from memory.", |m| m.log.fetches_from_memory),
     ("ringmain_read_cache_hits_total", "Readers of segments for whom the disk was not asked again.", |m| {

@@ -19,17 +19,21 @@ pub struct SegmentId {
 #[derive(Clone, Debug)]
 pub enum IoOp {
     /// Create the partition's directory (and its topic's) and the empty `.log` file if missing, allocate
-    /// `allocate_bytes` ahead, make the names durable (directory sync). Keep the file open.
-    CreateSegment { segment: SegmentId, allocate_bytes: u64 },
+    /// `allocate_bytes` ahead; with `names`, make the names durable (directory sync). Keep the file open.
+    CreateSegment { segment: SegmentId, allocate_bytes: u64, names: bool },
     /// Extend the allocation to `allocate_bytes` in all. Failure other than a full disk may be ignored by the runtime.
     Allocate { segment: SegmentId, allocate_bytes: u64 },
     /// Write at `position`. With `durable`, done means it is on stable storage (O_DSYNC).
     WriteSegment { segment: SegmentId, position: u64, data: WriteData, durable: bool },
-    /// Make every completed write of the segment durable.
-    SyncSegment { segment: SegmentId },
-    /// Cut the file to exactly `length` bytes (not a whole block in general) and sync; write `index` and `time_index`
-    /// beside it (`.index`, `.timeindex`), durably or not: they can be rebuilt.
-    SealSegment { segment: SegmentId, length: u64, index: Vec<u8>, time_index: Vec<u8> },
+    /// Make every completed write of the segment durable; with `names`, those of its file and directories as well.
+    SyncSegment { segment: SegmentId, names: bool },
+    /// The same for everything completed in the data directory, whatever it belongs to. Costs little more than one
+    /// [`IoOp::SyncSegment`].
+    SyncAll,
+    /// Cut the file to exactly `length` bytes (not a whole block in general) and, unless [`IoOp::SyncAll`] follows, sync it
+    /// as [`IoOp::SyncSegment`] does; write `index` and `time_index` beside it (`.index`, `.timeindex`), durably or not: they
+    /// can be rebuilt.
+    SealSegment { segment: SegmentId, length: u64, index: Vec<u8>, time_index: Vec<u8>, sync: Sealing },
     /// Replace `.index` and `.timeindex` of a segment that is still being appended to; not synced: they can be rebuilt,
     /// and recovery only believes what agrees with the log.
     WriteIndex { segment: SegmentId, index: Vec<u8>, time_index: Vec<u8> },
@@ -67,6 +71,15 @@ pub enum IoOp {
     CreateCommitFile { file: u32, bytes: u64 },
     /// Replace `commit/<shard>/checkpoint` atomically: temporary file, sync, rename, directory sync.
     WriteCheckpoint { bytes: Vec<u8> },
+}
+
+/// What sealing a segment makes durable by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sealing {
+    /// Nothing: a sync of everything follows.
+    Later,
+    Data,
+    DataAndNames,
 }
 
 #[derive(Clone, Debug)]

@@ -89,6 +89,8 @@ pub struct LogCounters {
     pub direct_bytes: u64,
     pub segment_writes: u64,
     pub segment_syncs: u64,
+    /// Syncs that many segments shared.
+    pub syncs_of_all: u64,
     pub checkpoints: u64,
     /// By retention and DeleteRecords.
     pub segments_deleted: u64,

@@ -59,6 +59,8 @@ pub struct PartitionLog {
     next_append: u64,
     /// Segment bytes that the commit log must hold until a sync: see [`PartitionLog::release`].
     coverage: Coverage,
+    /// Segments are sealed without a sync each: the log ends, and one for all follows.
+    sync_follows: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +192,7 @@ impl PartitionLog {
             unflushed: VecDeque::new(),
             next_append: 0,
             coverage: Coverage::default(),
+            sync_follows: false,
         }
     }
 
@@ -366,7 +369,9 @@ impl PartitionLog {
     pub fn done(&mut self, purpose: Purpose, out: &mut LogEffects) -> bool {
         let mut moved = false;
         match purpose {
-            Purpose::Create { base } => self.with_open(base, out, |segment, ops| segment.created(ops)),
+            Purpose::Create { base, names } => {
+                self.with_open(base, out, |segment, ops| segment.created(names, ops));
+            }
             Purpose::Write { base, position } => {
                 self.with_open(base, out, |segment, ops| segment.write_done(position, ops));
             }
@@ -393,8 +398,9 @@ impl PartitionLog {
         moved
     }
 
-    /// Rolls what is active, so that everything can be sealed: orderly stop.
+    /// Rolls what is active, so that everything can be sealed: orderly stop. The caller syncs everything when all is sealed.
     pub fn finish(&mut self, out: &mut LogEffects) {
+        self.sync_follows = true;
         if self.active.size > 0 {
             self.roll(out);
         }
@@ -550,7 +556,7 @@ impl PartitionLog {
     /// the order of sealed ones before rolled ones.
     fn drain(&mut self, out: &mut LogEffects) {
         if let Some(oldest) = self.draining.front_mut() {
-            oldest.seal(&mut out.ops);
+            oldest.seal(self.sync_follows, &mut out.ops);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
 use super::index::SparseIndex;
 use super::partition::PartitionLog;
 use super::resync::find_batch;
+use super::tail::Allocate;
 use super::tail::{Tail, TailBatch};
 
 /// A cold read fetches this much beyond what was asked for: one index interval to walk over, and a header.
@@ -149,7 +150,7 @@ impl PartitionLog {
     }
 
     /// Frees the oldest chunk of memory that the segment files make dispensable; returns its bytes, 0 if there is none.
-    pub fn evict(&mut self) -> usize {
+    pub fn evict(&mut self, allocate: Allocate<'_>) -> usize {
         let sealed = self.sealed.iter_mut().map(|segment| (u64::MAX, &mut segment.tail));
         let open = self.draining.iter_mut().map(|segment| (segment.readable_end(), &mut segment.tail));
         for (readable_end, tail) in sealed.chain(open) {
@@ -158,7 +159,18 @@ impl PartitionLog {
             }
         }
         let readable_end = self.active.readable_end();
-        self.active.tail.evict_front(readable_end)
+        match self.active.tail.evict_front(readable_end) {
+            0 if self.active.tail.shrink(allocate) => self.active.tail.evict_front(readable_end),
+            freed => freed,
+        }
+    }
+
+    /// Whether there is memory that [`PartitionLog::evict`] may free now or later.
+    #[must_use]
+    pub fn is_evictable(&self) -> bool {
+        let sealed = self.sealed.iter().map(|segment| &segment.tail);
+        let open = self.draining.iter().map(|segment| &segment.tail);
+        self.active.tail.is_evictable() || sealed.chain(open).any(|tail| tail.start().is_some())
     }
 
     fn segment_of(&self, offset: Offset) -> Location<'_> {

@@ -3,7 +3,7 @@
 //! A sealed segment is another type ([`SealedSegment`]): its file is complete, synced, cut to its exact length and never
 //! written again.
 
-use crate::base::io::{IoOp, SegmentId, WriteData};
+use crate::base::io::{IoOp, Sealing, SegmentId, WriteData};
 use crate::base::{Offset, TimestampMs, block_ceil};
 
 use super::index::SparseIndex;
@@ -12,12 +12,16 @@ use super::tail::{Tail, ToWrite};
 /// Allocation ahead of the first direct run, and of each following step up to [`ALLOCATE_STEP_BYTES_MAX`].
 const ALLOCATE_STEP_BYTES_MIN: u64 = 1024 * 1024;
 const ALLOCATE_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The index of an unfinished segment is written again after this much more of the log: a start after a crash walks over
+/// less than this without one.
+const INDEX_STEP_BYTES: u64 = 1024 * 1024;
 
 /// The log's own name for an operation it waits for; comes back with its completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Create {
         base: Offset,
+        names: bool,
     },
     Allocate {
         base: Offset,
@@ -73,6 +77,7 @@ pub struct OpenSegment {
     pub tail: Tail,
     pub index: SparseIndex,
     file: FileState,
+    names: Names,
     allocated: u64,
     allocate_step: u64,
     /// Operations that wait for the file to exist, or for a sync to be issued.
@@ -83,6 +88,8 @@ pub struct OpenSegment {
     plain_outstanding: usize,
     /// Allocations and index writes under way: ending after the seal, they would undo it.
     beside: usize,
+    /// The segment's size when its index was last written.
+    index_written_at: u64,
     issued_to: u64,
     /// Bytes recovery left in the file: readable whatever is being written over them (it begins with the same bytes).
     recovered_end: u64,
@@ -111,6 +118,16 @@ enum FileState {
     Sealing,
 }
 
+/// Whether the names of the file and its directories are on stable storage. What the commit log covers does not need them
+/// before it is released, but a direct run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    Unsynced,
+    /// As [`Names::Unsynced`], and what is held needs them.
+    Wanted,
+    Durable,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SyncState {
     Idle,
@@ -129,6 +146,7 @@ impl OpenSegment {
     #[must_use]
     pub fn resumed(id: SegmentId, size: u64, end: Offset, tail: Tail, index: SparseIndex) -> OpenSegment {
         let mut segment = OpenSegment::with(id, FileState::Ready, size, tail, index);
+        segment.names = Names::Durable;
         segment.stable.scan_from = (size, end);
         segment
     }
@@ -142,12 +160,14 @@ impl OpenSegment {
             tail,
             index,
             file,
+            names: Names::Unsynced,
             allocated: block_ceil(size),
             allocate_step: ALLOCATE_STEP_BYTES_MIN,
             held: Vec::new(),
             outstanding: Vec::new(),
             plain_outstanding: 0,
             beside: 0,
+            index_written_at: size,
             recovered_end: size,
             sync: SyncState::Idle,
             stable: Stable { end: size, syncing_to: 0, runs: Vec::new(), scan_from: (0, id.base) },
@@ -184,21 +204,36 @@ impl OpenSegment {
         self.issue(LogOp { purpose, op }, false, out);
     }
 
-    /// Makes the file exist. Nothing happens if it does.
+    /// Makes the file exist; allocated ahead and with a durable name if it is for a direct run.
     pub fn create(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
-        if self.file == FileState::Missing {
-            self.file = FileState::Creating;
-            self.allocated = allocate_bytes;
-            let op = IoOp::CreateSegment { segment: self.id, allocate_bytes };
-            out.push(LogOp { purpose: Purpose::Create { base: self.id.base }, op });
+        if allocate_bytes > 0 && self.names == Names::Unsynced {
+            self.names = Names::Wanted;
+        }
+        let lacks_names = self.file == FileState::Ready && self.names == Names::Wanted;
+        if self.file == FileState::Missing || lacks_names {
+            self.allocated = self.allocated.max(allocate_bytes);
+            self.issue_create(allocate_bytes, out);
         }
     }
 
-    pub fn created(&mut self, out: &mut Vec<LogOp>) {
-        assert_eq!(self.file, FileState::Creating, "created once");
+    pub fn created(&mut self, names: bool, out: &mut Vec<LogOp>) {
+        assert_eq!(self.file, FileState::Creating, "one creation at a time");
         self.file = FileState::Ready;
+        if names {
+            self.names = Names::Durable;
+        } else if self.names == Names::Wanted {
+            // A direct run has come in between.
+            return self.issue_create(0, out);
+        }
         out.append(&mut self.held);
         self.sync_if_ready(out);
+    }
+
+    fn issue_create(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
+        self.file = FileState::Creating;
+        let names = self.names == Names::Wanted;
+        let op = IoOp::CreateSegment { segment: self.id, allocate_bytes, names };
+        out.push(LogOp { purpose: Purpose::Create { base: self.id.base, names }, op });
     }
 
     /// A write that the commit log covers has completed.
@@ -221,12 +256,15 @@ impl OpenSegment {
         self.beside -= 1;
     }
 
-    /// Writes the index as it is, for a start after a crash to begin with; not while another index write is under way.
+    /// Writes the index as it is, for a start after a crash to begin with; not while another index write is under way, nor
+    /// for little.
     pub fn write_index(&mut self, out: &mut Vec<LogOp>) {
-        if self.is_missing() || self.index.is_empty() || self.beside > 0 {
+        let is_new = self.size >= self.index_written_at + INDEX_STEP_BYTES;
+        if self.is_missing() || !is_new || self.index.is_empty() || self.beside > 0 {
             return;
         }
         self.beside += 1;
+        self.index_written_at = self.size;
         let (index, time_index) = self.index.encode();
         let op = IoOp::WriteIndex { segment: self.id, index, time_index };
         out.push(LogOp { purpose: Purpose::WriteIndex { base: self.id.base }, op });
@@ -243,6 +281,7 @@ impl OpenSegment {
     pub fn synced(&mut self) {
         assert_eq!(self.sync, SyncState::Syncing, "a sync was under way");
         self.sync = SyncState::Idle;
+        self.names = Names::Durable;
         self.stable_to(self.stable.syncing_to);
     }
 
@@ -256,14 +295,20 @@ impl OpenSegment {
             && self.file != FileState::Creating
     }
 
-    /// Issues the sealing, once nothing else is under way. Returns whether it did.
-    pub fn seal(&mut self, out: &mut Vec<LogOp>) -> bool {
+    /// Issues the sealing, once nothing else is under way. Returns whether it did. With `sync_follows` it leaves the sync to
+    /// the caller.
+    pub fn seal(&mut self, sync_follows: bool, out: &mut Vec<LogOp>) -> bool {
         if !self.is_quiet() || self.file != FileState::Ready {
             return false;
         }
         self.file = FileState::Sealing;
         let (index, time_index) = self.index.encode();
-        let op = IoOp::SealSegment { segment: self.id, length: self.size, index, time_index };
+        let sync = match self.names {
+            _ if sync_follows => Sealing::Later,
+            Names::Durable => Sealing::Data,
+            Names::Unsynced | Names::Wanted => Sealing::DataAndNames,
+        };
+        let op = IoOp::SealSegment { segment: self.id, length: self.size, index, time_index, sync };
         out.push(LogOp { purpose: Purpose::Seal { base: self.id.base }, op });
         true
     }
@@ -324,7 +369,7 @@ impl OpenSegment {
             self.stable.syncing_to = self.readable_end();
             out.push(LogOp {
                 purpose: Purpose::Sync { base: self.id.base },
-                op: IoOp::SyncSegment { segment: self.id },
+                op: IoOp::SyncSegment { segment: self.id, names: self.names != Names::Durable },
             });
             out.append(&mut self.held);
         }

@@ -287,6 +287,35 @@ impl Tail {
         freed
     }
 
+    /// Whether [`Tail::evict_front`] may find something, now or when more is written.
+    #[must_use]
+    pub fn is_evictable(&self) -> bool {
+        !self.chunks.is_empty()
+            || self.writer.as_ref().is_some_and(|writer| writer.memory.capacity() > CHUNK_BYTES_FIRST)
+    }
+
+    /// Ends the unfinished chunk early if all its whole blocks have been handed out for writing: what follows the last of
+    /// them moves to the smallest chunk, so that a partition that was busy once costs no more than any other. Returns
+    /// whether it did.
+    pub fn shrink(&mut self, allocate: Allocate<'_>) -> bool {
+        let Some(writer) = &self.writer else { return false };
+        let whole = block_floor(writer.memory.filled() as u64);
+        if writer.memory.capacity() <= CHUNK_BYTES_FIRST || whole == 0 || writer.written < whole {
+            return false;
+        }
+        let Some(TailWriter { start, memory, .. }) = self.writer.take() else { return false };
+        let rest = memory.slice(index(whole)..memory.filled());
+        self.chunk_bytes_next = CHUNK_BYTES_FIRST;
+        if !rest.is_empty() {
+            let mut small = ChunkWriter::new(allocate(self.next_chunk_bytes(rest.len(), CHUNK_BYTES_FIRST)));
+            small.append(&rest);
+            self.writer = Some(TailWriter { start: start + whole, memory: small, written: 0 });
+        }
+        drop(rest);
+        self.chunks.push_back(TailChunk { start, len: whole, chunk: memory.freeze() });
+        true
+    }
+
     fn next_chunk_bytes(&mut self, at_least: usize, chunk_bytes_max: usize) -> usize {
         let doubled = self.chunk_bytes_next.max(CHUNK_BYTES_FIRST);
         self.chunk_bytes_next = (doubled * 2).min(chunk_bytes_max.max(CHUNK_BYTES_FIRST));

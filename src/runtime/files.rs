@@ -1,10 +1,10 @@
 //! Performs disk operations: segment files, commit files, checkpoints.
 //!
 //! Direct I/O throughout for data; names, indexes and checkpoints go through ordinary calls on glommio's blocking thread.
-//! Lives on every shard; open handles are bounded by [`HANDLES_MAX`].
+//! Lives on every shard; open handles are bounded by the caller's `handles_max`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -14,16 +14,13 @@ use std::rc::Rc;
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
-use crate::base::io::{IoDone, IoOp, SegmentId, WriteData};
+use crate::base::io::{IoDone, IoOp, Sealing, SegmentId, WriteData};
 use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ShardId, TopicPartition};
 
 use super::cleaner::{Answer, Cleaner, Job};
 use super::memory::{ChunkMemory, PooledBuffer, from_read};
 use super::recovery::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
 
-/// Segments with open files, per shard. The hard limit on descriptors is 20,000 on the machines we know; connections
-/// need them too.
-const HANDLES_MAX: usize = 1024;
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
 const PREWRITE_PIECE_BYTES: usize = 1024 * 1024;
 
@@ -36,6 +33,11 @@ pub struct Files {
     shard: ShardId,
     memory: ChunkMemory,
     segments: RefCell<HashMap<SegmentId, Rc<Handles>>>,
+    /// Last use → segment.
+    used: RefCell<BTreeMap<u64, SegmentId>>,
+    /// Descriptors of segments.
+    open: Cell<usize>,
+    handles_max: usize,
     commit: RefCell<HashMap<u32, Rc<DmaFile>>>,
     uses: Cell<u64>,
     cleaner: RefCell<Cleaner>,
@@ -60,20 +62,45 @@ enum Mode {
 /// empty file it decides wrongly and later reads fail. So the first file is this one, and each shard has its own: writing
 /// it makes it empty for a moment.
 pub async fn probe(data: &Path, shard: ShardId) -> io::Result<()> {
-    let path = data.join(format!("meta/probe-{shard}"));
+    let path = probe_file(data, shard);
     fs::write(&path, vec![0; 4096]).and_then(|()| fs::File::open(&path)?.sync_all())?;
     let file = DmaFile::open(&path).await.map_err(plain_error)?;
     file.close().await.map_err(plain_error)
 }
 
+fn probe_file(data: &Path, shard: ShardId) -> PathBuf {
+    data.join(format!("meta/probe-{shard}"))
+}
+
+/// Segment files that each shard may keep open: half of the descriptors are for them, half for connections.
+#[must_use]
+pub fn handles_max(shards: u16) -> usize {
+    const HANDLES_MIN: u64 = 128;
+    const HANDLES_MAX: u64 = 64 * 1024;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a limit that outlives the call; a failure leaves it as it is.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let each = limit.rlim_cur / 2 / u64::from(shards);
+    usize::try_from(each.clamp(HANDLES_MIN, HANDLES_MAX)).unwrap_or(usize::MAX)
+}
+
 impl Files {
     #[must_use]
-    pub fn new(data: &Path, shard: ShardId, memory: ChunkMemory, cleaner_bytes_per_second: u64) -> Files {
+    pub fn new(
+        data: &Path,
+        shard: ShardId,
+        memory: ChunkMemory,
+        handles_max: usize,
+        cleaner_bytes_per_second: u64,
+    ) -> Files {
         Files {
             data: data.to_owned(),
             shard,
             memory,
             segments: RefCell::default(),
+            used: RefCell::default(),
+            open: Cell::new(0),
+            handles_max,
             commit: RefCell::default(),
             uses: Cell::new(0),
             cleaner: RefCell::new(Cleaner::new(cleaner_bytes_per_second)),
@@ -106,18 +133,26 @@ impl Files {
 
     async fn try_perform(&self, op: IoOp) -> io::Result<IoDone> {
         match op {
-            IoOp::CreateSegment { segment, allocate_bytes } => self.create(segment, allocate_bytes).await,
+            IoOp::CreateSegment { segment, allocate_bytes, names } => {
+                self.create(segment, allocate_bytes, names).await
+            }
             IoOp::Allocate { segment, allocate_bytes } => self.allocate(segment, allocate_bytes).await,
             IoOp::WriteSegment { segment, position, data, durable } => {
                 let file = self.segment(segment, if durable { Mode::Durable } else { Mode::Plain }).await?;
                 self.write(&file, data, position).await
             }
-            IoOp::SyncSegment { segment } => {
-                let file = self.segment(segment, Mode::Plain).await?;
-                file.fdatasync().await.map(|()| IoDone::Done).map_err(plain_error)
+            IoOp::SyncSegment { segment, names } => {
+                self.sync(segment).await?;
+                let data = self.data.clone();
+                let sync_names = move || sync_names(&data, segment).map(|()| IoDone::Done);
+                if names { blocking(sync_names).await } else { Ok(IoDone::Done) }
             }
-            IoOp::SealSegment { segment, length, index, time_index } => {
-                self.seal(segment, length, index, time_index).await
+            IoOp::SyncAll => {
+                let (data, probe) = (self.data.clone(), probe_file(&self.data, self.shard));
+                blocking(move || sync_file_system(&data, &probe).map(|()| IoDone::Done)).await
+            }
+            IoOp::SealSegment { segment, length, index, time_index, sync } => {
+                self.seal(segment, length, (index, time_index), sync).await
             }
             IoOp::WriteIndex { segment, index, time_index } => {
                 let folder = partition_folder(&self.data, segment.partition);
@@ -135,7 +170,7 @@ impl Files {
                 blocking(read).await
             }
             IoOp::DeleteSegment { segment } => {
-                self.forget(|id| *id == segment);
+                self.forget_segment(segment);
                 self.clean(Job::Delete { path: self.log_file(segment) }).await
             }
             IoOp::MapKeys { segments, keys } => {
@@ -159,7 +194,7 @@ impl Files {
                 blocking(finish).await
             }
             IoOp::DeletePartition { partition } => {
-                self.forget(|id| id.partition == partition);
+                self.forget_partition(partition);
                 let data = self.data.clone();
                 blocking(move || remove_partition(&data, partition)).await
             }
@@ -199,11 +234,11 @@ impl Files {
             absent_is_fine(fs::remove_file(path.with_extension(extension)))?;
         }
         fs::rename(path.with_extension("cleaned"), &path)?;
-        self.forget(|id| *id == segment);
+        self.forget_segment(segment);
         Ok(())
     }
 
-    async fn create(&self, segment: SegmentId, allocate_bytes: u64) -> io::Result<IoDone> {
+    async fn create(&self, segment: SegmentId, allocate_bytes: u64, names: bool) -> io::Result<IoDone> {
         let data = self.data.clone();
         let make = move || {
             let folder = partition_folder(&data, segment.partition);
@@ -214,8 +249,8 @@ impl Files {
                 segment.base,
                 "log",
             ))?;
-            for level in folder.ancestors().take_while(|level| level.starts_with(&data)) {
-                fs::File::open(level)?.sync_all()?;
+            if names {
+                sync_names(&data, segment)?;
             }
             Ok(IoDone::Done)
         };
@@ -224,6 +259,11 @@ impl Files {
             self.allocate(segment, allocate_bytes).await?;
         }
         Ok(IoDone::Done)
+    }
+
+    async fn sync(&self, segment: SegmentId) -> io::Result<()> {
+        let file = self.segment(segment, Mode::Plain).await?;
+        file.fdatasync().await.map_err(plain_error)
     }
 
     async fn allocate(&self, segment: SegmentId, allocate_bytes: u64) -> io::Result<IoDone> {
@@ -292,16 +332,22 @@ impl Files {
         &self,
         segment: SegmentId,
         length: u64,
-        index: Vec<u8>,
-        time_index: Vec<u8>,
+        (index, time_index): (Vec<u8>, Vec<u8>),
+        sync: Sealing,
     ) -> io::Result<IoDone> {
-        self.forget(|id| *id == segment);
-        let folder = partition_folder(&self.data, segment.partition);
+        self.forget_segment(segment);
+        let data = self.data.clone();
         let seal = move || {
+            let folder = partition_folder(&data, segment.partition);
             let path = segment_file(&folder, segment.base, "log");
             let file = fs::OpenOptions::new().write(true).open(path)?;
             file.set_len(length)?;
-            file.sync_all()?;
+            if sync != Sealing::Later {
+                sync_once(&file)?;
+            }
+            if sync == Sealing::DataAndNames {
+                sync_names(&data, segment)?;
+            }
             write_index(&folder, segment, &index, &time_index)
         };
         blocking(seal).await
@@ -348,9 +394,7 @@ impl Files {
     }
 
     async fn segment(&self, segment: SegmentId, mode: Mode) -> io::Result<Rc<DmaFile>> {
-        let handles = Rc::clone(self.segments.borrow_mut().entry(segment).or_default());
-        self.uses.set(self.uses.get() + 1);
-        handles.last_use.set(self.uses.get());
+        let handles = self.handles(segment);
         let place = match mode {
             Mode::Plain => &handles.plain,
             Mode::Durable => &handles.durable,
@@ -361,26 +405,77 @@ impl Files {
         }
         let path = segment_file(&partition_folder(&self.data, segment.partition), segment.base, "log");
         let file = Rc::new(open(&path, mode).await?);
-        *place.borrow_mut() = Some(Rc::clone(&file));
+        // Another operation may have opened it meanwhile.
+        if place.replace(Some(Rc::clone(&file))).is_none() {
+            self.open.set(self.open.get() + 1);
+        }
         self.close_unused();
         Ok(file)
     }
 
+    fn handles(&self, segment: SegmentId) -> Rc<Handles> {
+        let handles = Rc::clone(self.segments.borrow_mut().entry(segment).or_default());
+        self.uses.set(self.uses.get() + 1);
+        let before = handles.last_use.replace(self.uses.get());
+        let mut used = self.used.borrow_mut();
+        used.remove(&before);
+        used.insert(self.uses.get(), segment);
+        handles
+    }
+
     /// Closes the file used longest ago when too many are open. Operations under way keep theirs open.
     fn close_unused(&self) {
-        let mut segments = self.segments.borrow_mut();
-        while segments.len() > HANDLES_MAX {
-            let Some(oldest) = segments.iter().min_by_key(|(_, it)| it.last_use.get()).map(|(id, _)| *id)
-            else {
-                break;
-            };
-            segments.remove(&oldest);
+        while self.open.get() > self.handles_max {
+            let Some(oldest) = self.used.borrow().values().next().copied() else { break };
+            self.forget_segment(oldest);
         }
     }
 
-    fn forget(&self, which: impl Fn(&SegmentId) -> bool) {
-        self.segments.borrow_mut().retain(|id, _| !which(id));
+    fn forget_segment(&self, segment: SegmentId) {
+        if let Some(handles) = self.segments.borrow_mut().remove(&segment) {
+            self.used.borrow_mut().remove(&handles.last_use.get());
+            self.open.set(self.open.get() - handles.count());
+        }
     }
+
+    fn forget_partition(&self, partition: TopicPartition) {
+        let all: Vec<SegmentId> =
+            self.segments.borrow().keys().filter(|id| id.partition == partition).copied().collect();
+        all.into_iter().for_each(|segment| self.forget_segment(segment));
+    }
+}
+
+impl Handles {
+    fn count(&self) -> usize {
+        usize::from(self.plain.borrow().is_some()) + usize::from(self.durable.borrow().is_some())
+    }
+}
+
+/// Makes the names of a segment's file and of the directories above it durable.
+fn sync_names(data: &Path, segment: SegmentId) -> io::Result<()> {
+    let folder = partition_folder(data, segment.partition);
+    for level in folder.ancestors().take_while(|level| level.starts_with(data)) {
+        sync_once(&fs::File::open(level)?)?;
+    }
+    Ok(())
+}
+
+/// Syncs, and takes no failure for a full disk: those operations are tried again, and a sync must never be. The kernel may
+/// have dropped what it could not write, and says so once only.
+fn sync_once(file: &fs::File) -> io::Result<()> {
+    file.sync_all().map_err(|error| io::Error::other(format!("a sync failed: {error}")))
+}
+
+/// Commits everything completed on the file system of the data directory, and flushes its device: where there was nothing
+/// to commit, `syncfs` alone may not have. A file's sync does, and fails if the file system has given up.
+fn sync_file_system(data: &Path, probe: &Path) -> io::Result<()> {
+    let folder = fs::File::open(data)?;
+    // SAFETY: the descriptor is open for as long as `folder` lives.
+    if unsafe { libc::syncfs(folder.as_raw_fd()) } != 0 {
+        let error = io::Error::last_os_error();
+        return Err(io::Error::other(format!("a sync failed: {error}")));
+    }
+    sync_once(&fs::OpenOptions::new().write(true).create(true).truncate(false).open(probe)?)
 }
 
 async fn open(path: &Path, mode: Mode) -> io::Result<DmaFile> {

@@ -58,17 +58,19 @@ pub struct Host<C: Send + 'static> {
 }
 
 impl<C: Send + 'static> Host<C> {
+    /// At most `handles_max` segments are kept open.
     #[must_use]
     pub fn new(
         config: ShardConfig,
         recovered: ShardRecovery,
         data: &Path,
+        handles_max: usize,
         clock: Clock,
         mesh: Mesh<C>,
     ) -> Rc<Host<C>> {
         let memory = ChunkMemory::default();
         let here = config.shard;
-        let files = Files::new(data, here, memory.clone(), config.compaction.bytes_per_second);
+        let files = Files::new(data, here, memory.clone(), handles_max, config.compaction.bytes_per_second);
         let live = memory.live();
         let shard = Shard::new(config, recovered, Box::new(move |len| memory.allocate(len)), live);
         Rc::new(Host {

@@ -122,7 +122,8 @@ impl ShardThread {
         }
         let (mesh, incoming) = Mesh::join(self.mesh, self.here, self.config.shards()).await;
         let config = shard_config(self.here, &self.config);
-        let host = Host::new(config, self.recovered, &self.data, Clock::start(), mesh);
+        let handles = files::handles_max(self.config.shards());
+        let host = Host::new(config, self.recovered, &self.data, handles, Clock::start(), mesh);
         let server = ShardServer::new(&host, self.config);
         host.run();
         drop(awake);

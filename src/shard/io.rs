@@ -18,6 +18,8 @@ pub(super) enum IoContext {
         purpose: Purpose,
     },
     Commit,
+    /// The sync that many segments share.
+    SyncAll,
     CommitFile {
         file: u32,
     },
@@ -153,6 +155,7 @@ impl Shard {
                 }
             }
             (IoContext::Commit, _) => self.commit_written(effects),
+            (IoContext::SyncAll, _) => self.all_synced(effects),
             (IoContext::CommitFile { file }, _) => self.commit.created(file),
             (IoContext::Checkpoint { age }, _) => self.checkpoint_written(age, effects),
             (IoContext::Scrub, IoDone::Verified { to, next, damage }) => {
@@ -167,7 +170,10 @@ impl Shard {
                 self.index_read(reader, SparseIndex::decode(&index, &time_index, u64::MAX), effects);
             }
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
-            (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
+            (IoContext::Delete { slot }, _) => {
+                self.partitions.deleted(slot);
+                self.touch(slot);
+            }
         }
     }
 
@@ -180,12 +186,15 @@ impl Shard {
             IoContext::Log { slot, purpose } if !purpose.must_succeed() => {
                 self.with_log(slot, effects, |log, out| log.done(purpose, out));
             }
-            IoContext::Delete { slot } => self.partitions.deleted(slot),
+            IoContext::Delete { slot } => {
+                self.partitions.deleted(slot);
+                self.touch(slot);
+            }
             IoContext::Compact { slot } | IoContext::Clean { slot } => {
                 self.compact_failed(slot, &reason, effects)
             }
             IoContext::CommitFile { .. } => self.commit.create_failed(),
-            IoContext::Log { .. } | IoContext::Commit | IoContext::Checkpoint { .. } => {
+            IoContext::Log { .. } | IoContext::Commit | IoContext::SyncAll | IoContext::Checkpoint { .. } => {
                 self.fail(reason, effects)
             }
         }
@@ -207,9 +216,12 @@ impl Shard {
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
             (IoContext::Scrub, _) => self.not_scrubbed(now, None, effects),
-            (IoContext::Delete { slot }, _) => self.partitions.deleted(slot),
+            (IoContext::Delete { slot }, _) => {
+                self.partitions.deleted(slot);
+                self.touch(slot);
+            }
             (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
-            (IoContext::Commit | IoContext::Log { .. }, _) => {
+            (IoContext::Commit | IoContext::SyncAll | IoContext::Log { .. }, _) => {
                 self.fail(
                     "space that was given is gone: the disk lost blocks it had promised".to_owned(),
                     effects,

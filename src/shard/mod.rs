@@ -120,7 +120,10 @@ pub struct Shard {
     scrub: Scrub,
     controller: Option<ControllerSeat>,
     groups: GroupSeats,
-    /// Partitions in the order their chunks went to disk: where memory is taken back first.
+    /// The configured ones, narrowed to the number of partitions.
+    limits: LogLimits,
+    /// Partitions that hold memory in chunks, those that wrote to their segments first in front: they give some back in
+    /// turn.
     evictable: VecDeque<u32>,
     /// Set by the first failed write or sync: nothing is acknowledged any more.
     failed: Option<String>,
@@ -141,6 +144,8 @@ pub struct Shard {
 enum Stop {
     Running,
     Draining,
+    /// Everything is sealed, and made durable at once.
+    Syncing,
     Checkpointing,
     Stopped,
 }
@@ -174,6 +179,7 @@ impl Shard {
             scrub: Scrub::new(config.scrub),
             controller,
             groups: GroupSeats::new(config.groups.clone(), config.seed),
+            limits: config.limits,
             evictable: VecDeque::new(),
             failed: None,
             disk_full: false,
@@ -258,6 +264,7 @@ impl Shard {
         self.turn_scrub(now, effects);
         self.write_commit_group(effects);
         self.reclaim_commit_files(effects);
+        self.sync_segments(effects);
         self.create_commit_file(effects);
         self.free_memory();
         self.retry_full_disk(now, effects);
@@ -366,11 +373,16 @@ impl Shard {
         let mut out = LogEffects::default();
         let result = change(&mut partition.log, &mut out);
         self.absorb(slot, out, effects);
+        self.touch(slot);
         Some(result)
     }
 
     fn absorb(&mut self, slot: u32, out: LogEffects, effects: &mut Vec<Effect>) {
         for op in out.ops {
+            if matches!(op.op, IoOp::SyncSegment { .. }) {
+                self.want_sync(slot, op);
+                continue;
+            }
             self.count_op(slot, &op.op);
             self.issue(IoContext::Log { slot, purpose: op.purpose }, op.op, effects);
         }
@@ -415,6 +427,7 @@ impl Shard {
                 if let Some(partition) = self.partitions.get_mut(ticket.slot) {
                     partition.log.relogged();
                 }
+                self.touch(ticket.slot);
             } else if self.partitions.get_mut(ticket.slot).is_some_and(|it| it.log.durable(ticket.number)) {
                 self.flushed(ticket.slot, effects);
             }
@@ -428,22 +441,30 @@ impl Shard {
     }
 
     fn free_memory(&mut self) {
-        let mut attempts = self.evictable.len();
+        // What is not in segments yet cannot go, and may be all there is: the rest is tried at the next turn.
+        let mut attempts = self.evictable.len().min(EVICTIONS_TRIED_MAX);
         while self.memory.get() > self.config.cache_bytes && attempts > 0 {
             attempts -= 1;
             let Some(slot) = self.evictable.pop_front() else { break };
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
-            let freed = partition.log.evict();
-            self.counters.evicted_bytes += freed as u64;
-            if freed == 0 {
+            self.counters.evicted_bytes += partition.log.evict(&mut *self.allocate) as u64;
+            partition.is_evictable = partition.log.is_evictable();
+            if partition.is_evictable {
                 self.evictable.push_back(slot);
             }
         }
     }
 
     fn advance_stop(&mut self, effects: &mut Vec<Effect>) {
-        let drained = self.commit.is_idle() && self.io.is_empty() && self.partitions.all_finished();
+        let drained = self.commit.is_idle()
+            && self.io.is_empty()
+            && self.reclaim.syncs.is_empty()
+            && self.partitions.all_finished();
         if self.stop == Stop::Draining && drained && self.failed.is_none() {
+            self.stop = Stop::Syncing;
+            // Segments were sealed without a sync each.
+            self.issue(IoContext::SyncAll, IoOp::SyncAll, effects);
+        } else if self.stop == Stop::Syncing && self.io.is_empty() && self.failed.is_none() {
             self.stop = Stop::Checkpointing;
             let bytes = self.checkpoint(self.commit.next_sequence(), true);
             self.issue(IoContext::Checkpoint { age: None }, IoOp::WriteCheckpoint { bytes }, effects);
@@ -451,18 +472,17 @@ impl Shard {
     }
 
     fn count_op(&mut self, slot: u32, op: &IoOp) {
-        match op {
-            IoOp::WriteSegment { data, durable, .. } => {
-                self.counters.segment_writes += 1;
-                self.evictable.push_back(slot);
-                if *durable {
-                    self.counters.direct_runs += 1;
-                    self.counters.direct_bytes += data.len() as u64;
-                    self.reclaim.direct_bytes += data.len() as u64;
-                }
-            }
-            IoOp::SyncSegment { .. } => self.counters.segment_syncs += 1,
-            _ => {}
+        let IoOp::WriteSegment { data, durable, .. } = op else { return };
+        self.counters.segment_writes += 1;
+        if *durable {
+            self.counters.direct_runs += 1;
+            self.counters.direct_bytes += data.len() as u64;
+            self.reclaim.direct_bytes += data.len() as u64;
+        }
+        if let Some(partition) = self.partitions.get_mut(slot)
+            && !std::mem::replace(&mut partition.is_evictable, true)
+        {
+            self.evictable.push_back(slot);
         }
     }
 
@@ -494,6 +514,9 @@ pub struct ShardGauges {
     pub groups: usize,
     pub group_members: usize,
 }
+
+/// Partitions looked at for memory to free in one turn.
+const EVICTIONS_TRIED_MAX: usize = 256;
 
 /// The ticket number of a tail that was logged again; appends count from 0 and never get here.
 const RELOGGED: u64 = u64::MAX;

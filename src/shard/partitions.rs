@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::hash::IdMap;
 use crate::base::io::IoOp;
-use crate::base::{Chunk, LeaderEpoch, Offset, PartitionIndex, TopicPartition};
+use crate::base::{BLOCK_BYTES, Chunk, LeaderEpoch, Offset, PartitionIndex, TopicPartition};
 use crate::config::topic::TopicSettings;
 use crate::log::{PartitionLog, RecoveredLog};
 
@@ -21,6 +21,8 @@ pub(super) struct Partition {
     pub(super) acks: VecDeque<Ack>,
     /// Fetches parked on this partition.
     pub(super) fetches: Vec<u64>,
+    /// Among those whose memory is freed in turn.
+    pub(super) is_evictable: bool,
     ops: u32,
     life: Life,
 }
@@ -57,6 +59,7 @@ impl Partition {
             settings: TopicSettings::default(),
             acks: VecDeque::new(),
             fetches: Vec::new(),
+            is_evictable: false,
             ops: 0,
             life: Life::Serving,
         }
@@ -186,6 +189,14 @@ impl Shard {
         self.drop_partitions(effects);
         self.seat_coordinators(effects);
         self.commit.reserve_for(self.partitions.len());
+        self.limit_chunks();
+    }
+
+    /// Unfinished chunks of all partitions together take a quarter of the tails' memory at most.
+    fn limit_chunks(&mut self) {
+        let each = self.config.cache_bytes / 4 / self.partitions.len().max(1);
+        let each = each.checked_ilog2().map_or(0, |log| 1 << log);
+        self.limits.chunk_bytes_max = each.clamp(BLOCK_BYTES, self.config.limits.chunk_bytes_max);
     }
 
     /// Drops partitions whose topic is gone.

@@ -117,8 +117,7 @@ impl Shard {
         let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
         let (before, producers) = (partition.log.log_end(), partition.log.producers().len());
         let mut out = LogEffects::default();
-        let rules =
-            AppendRules { now, settings: &partition.settings, limits: &self.config.limits, zstd_allowed };
+        let rules = AppendRules { now, settings: &partition.settings, limits: &self.limits, zstd_allowed };
         let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
         let after = partition.log.log_end();
         let is_new = partition.log.producers().len() > producers;

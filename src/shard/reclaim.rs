@@ -1,16 +1,26 @@
 //! Freeing commit files: what they cover is brought into synced segments, tails are logged again, a checkpoint is
 //! written; then the file may be filled anew. A few partitions at a time, so that the disk stays with the foreground.
+//!
+//! A sync of one file costs a commit of the file system's journal, whatever else waits for one. So partitions that have
+//! written what they had wait for each other, and one sync of everything serves them all: thousands of partitions cost
+//! what a few do.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::base::io::IoOp;
 use crate::commit::{Checkpoint, FileAge};
+use crate::log::{LogOp, Purpose};
 
 use super::io::IoContext;
 use super::{Effect, Shard, Stop};
 
-/// Partitions being brought into their segments at once.
-const RELEASES_MAX: usize = 32;
+/// Partitions whose blocks are on their way to their segments at once.
+const WRITING_MAX: usize = 32;
+/// Partitions that wait for the next sync at most.
+const WAITING_MAX: usize = 4096;
+/// From this many on, one sync of everything costs less than one of each, even if others have written to the same file
+/// system meanwhile and their pages must go first.
+const TOGETHER_MIN: usize = 64;
 /// Direct runs bypass the commit log; after this many of their bytes a checkpoint is written all the same, so that
 /// recovery's scans stay bounded: a gibibyte is verified in well under a second.
 const DIRECT_BYTES_PER_CHECKPOINT: u64 = 1024 * 1024 * 1024;
@@ -18,6 +28,9 @@ const DIRECT_BYTES_PER_CHECKPOINT: u64 = 1024 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Reclaim {
     state: State,
+    pub(super) syncs: Syncs,
+    /// Partitions that something has happened to since the last turn: their release may have ended.
+    touched: Vec<u32>,
     /// Since the last checkpoint.
     pub(super) direct_bytes: u64,
 }
@@ -30,9 +43,34 @@ enum State {
     Releasing {
         age: u64,
         todo: VecDeque<u32>,
-        running: Vec<u32>,
+        running: BTreeSet<u32>,
     },
     Checkpointing,
+}
+
+/// Syncs of segments, gathered.
+#[derive(Debug, Default)]
+pub(super) struct Syncs {
+    waiting: Vec<Wanted>,
+    /// Served by the one under way.
+    under_way: Vec<Wanted>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    slot: u32,
+    purpose: Purpose,
+    op: IoOp,
+}
+
+impl Syncs {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.len() + self.under_way.len()
+    }
 }
 
 impl Shard {
@@ -54,13 +92,17 @@ impl Shard {
             let oldest = shard.partitions.get(slot).and_then(|partition| partition.log.needs_commit_file());
             oldest.is_some_and(|oldest| oldest <= age)
         };
-        running.retain(|slot| needs(self, *slot));
-        while running.len() < RELEASES_MAX
+        for slot in std::mem::take(&mut self.reclaim.touched) {
+            if !needs(self, slot) {
+                running.remove(&slot);
+            }
+        }
+        while running.len() < WRITING_MAX + self.reclaim.syncs.len().min(WAITING_MAX)
             && let Some(slot) = todo.pop_front()
         {
             if needs(self, slot) {
+                running.insert(slot);
                 self.with_log(slot, effects, |log, out| log.release(out));
-                running.push(slot);
             }
         }
         if running.is_empty() && todo.is_empty() {
@@ -71,6 +113,57 @@ impl Shard {
             self.reclaim.state = State::Releasing { age, todo, running };
             // What was logged again waits for the next group.
             self.write_commit_group(effects);
+        }
+    }
+
+    /// Something has happened to a partition that may end its release.
+    pub(super) fn touch(&mut self, slot: u32) {
+        if matches!(self.reclaim.state, State::Releasing { .. }) {
+            self.reclaim.touched.push(slot);
+        }
+    }
+
+    /// A log wants a segment synced: it shares the next sync.
+    pub(super) fn want_sync(&mut self, slot: u32, op: LogOp) {
+        assert!(matches!(op.op, IoOp::SyncSegment { .. }), "only syncs are gathered");
+        self.partitions.op_issued(slot);
+        self.reclaim.syncs.waiting.push(Wanted { slot, purpose: op.purpose, op: op.op });
+    }
+
+    /// Syncs what has been written, when nothing more is about to join.
+    pub(super) fn sync_segments(&mut self, effects: &mut Vec<Effect>) {
+        if self.reclaim.syncs.waiting.is_empty() || self.failed.is_some() {
+            return;
+        }
+        let is_joined = match &self.reclaim.state {
+            State::Releasing { todo, running, .. } if self.stop == Stop::Running => {
+                let writing = running.len().saturating_sub(self.reclaim.syncs.len());
+                self.reclaim.syncs.len() < WAITING_MAX && (writing > 0 || !todo.is_empty())
+            }
+            _ => false,
+        };
+        if is_joined || !self.reclaim.syncs.under_way.is_empty() {
+            return;
+        }
+        let together = std::mem::take(&mut self.reclaim.syncs.waiting);
+        if together.len() >= TOGETHER_MIN {
+            self.counters.syncs_of_all += 1;
+            self.issue(IoContext::SyncAll, IoOp::SyncAll, effects);
+            self.reclaim.syncs.under_way = together;
+            return;
+        }
+        for Wanted { slot, purpose, op } in together {
+            self.partitions.op_done(slot);
+            self.counters.segment_syncs += 1;
+            self.issue(IoContext::Log { slot, purpose }, op, effects);
+        }
+    }
+
+    /// Everything that was written when the sync began is on stable storage.
+    pub(super) fn all_synced(&mut self, effects: &mut Vec<Effect>) {
+        for Wanted { slot, purpose, .. } in std::mem::take(&mut self.reclaim.syncs.under_way) {
+            self.partitions.op_done(slot);
+            self.with_log(slot, effects, |log, out| log.done(purpose, out));
         }
     }
 
@@ -100,7 +193,8 @@ impl Shard {
     fn begin_reclaim(&mut self, effects: &mut Vec<Effect>) {
         if let Some(age) = self.commit.reclaim() {
             let todo = self.partitions.slots().into();
-            self.reclaim.state = State::Releasing { age: age.0, todo, running: Vec::new() };
+            self.reclaim.touched.clear();
+            self.reclaim.state = State::Releasing { age: age.0, todo, running: BTreeSet::new() };
         } else if self.trims.want_checkpoint()
             || self.retention.wants_checkpoint()
             || self.compaction.wants_checkpoint()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringmain::base::io::{Cleaned, IoDone, IoOp, SegmentId, WriteData};
+use ringmain::base::io::{Cleaned, IoDone, IoOp, Sealing, SegmentId, WriteData};
 use ringmain::base::rng::Rng;
 use ringmain::base::{BLOCK_BYTES, Chunk, ChunkWriter, ShardId};
 use ringmain::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
@@ -36,6 +36,8 @@ struct File {
     unsynced: Vec<(usize, Vec<u8>)>,
     /// The file that a rename has put in this one's place, if the rename is not durable yet: the old contents.
     replaced: Option<Vec<u8>>,
+    /// Its name is not on stable storage.
+    unnamed: bool,
 }
 
 /// Files by their path below the data directory.
@@ -147,6 +149,7 @@ impl Disk {
         for (path, file) in &self.files {
             let bytes = match crash {
                 Crash::Kill => file.visible.clone(),
+                Crash::Power if file.unnamed && rng.below(2) == 0 => continue,
                 Crash::Power => file.after_power_cut(rng),
             };
             left.insert(path.clone(), bytes);
@@ -179,28 +182,48 @@ impl Disk {
             }
         }
         match op {
-            IoOp::CreateSegment { segment, allocate_bytes } => {
-                let folder = partition_folder(Path::new(""), segment.partition);
-                self.ghosts.retain(|path, _| path.parent() != Some(&*folder));
-                let file = self.files.entry(log_file(segment)).or_default();
+            IoOp::CreateSegment { segment, allocate_bytes, names } => {
+                let fresh = || File { unnamed: true, ..File::default() };
+                let file = self.files.entry(log_file(segment)).or_insert_with(fresh);
                 allocate(file, allocate_bytes);
+                if names {
+                    self.sync_names(segment);
+                }
             }
             IoOp::Allocate { segment, allocate_bytes } => {
                 allocate(self.files.entry(log_file(segment)).or_default(), allocate_bytes);
             }
             IoOp::WriteSegment { segment, position, data, durable } => {
+                let is_named = self.files.get(&log_file(segment)).is_some_and(|file| !file.unnamed);
+                assert!(is_named || !durable, "a direct run into a file whose name may be lost");
                 self.write(log_file(segment), position, bytes_of(&data), durable);
             }
             IoOp::WriteCommit { file, position, data } => {
                 self.write(commit_path(shard, file), position, data.all().to_vec(), true);
             }
-            IoOp::SyncSegment { segment } => {
+            IoOp::SyncSegment { segment, names } => {
                 self.files.get_mut(&log_file(segment)).unwrap().sync();
+                if names {
+                    self.sync_names(segment);
+                }
             }
-            IoOp::SealSegment { segment, length, index, time_index } => {
+            IoOp::SyncAll => {
+                self.ghosts.clear();
+                for file in self.files.values_mut() {
+                    file.sync();
+                    file.replaced = None;
+                    file.unnamed = false;
+                }
+            }
+            IoOp::SealSegment { segment, length, index, time_index, sync } => {
                 let file = self.files.get_mut(&log_file(segment)).unwrap();
                 file.visible.resize(usize::try_from(length).unwrap(), 0);
-                file.sync();
+                if sync != Sealing::Later {
+                    file.sync();
+                }
+                if sync == Sealing::DataAndNames {
+                    self.sync_names(segment);
+                }
                 self.write_index(segment, index, time_index);
             }
             IoOp::WriteIndex { segment, index, time_index } => self.write_index(segment, index, time_index),
@@ -274,6 +297,16 @@ impl Disk {
         let cleaned = self.files.remove(&path.with_extension("cleaned")).unwrap();
         let old = self.files.insert(path.clone(), cleaned).unwrap();
         self.files.get_mut(&path).unwrap().replaced = Some(old.durable);
+    }
+
+    fn sync_names(&mut self, segment: SegmentId) {
+        let folder = partition_folder(Path::new(""), segment.partition);
+        self.ghosts.retain(|path, _| path.parent() != Some(&*folder));
+        for (path, file) in &mut self.files {
+            if path.parent() == Some(&*folder) {
+                file.unnamed = false;
+            }
+        }
     }
 
     fn write(&mut self, path: PathBuf, position: u64, bytes: Vec<u8>, durable: bool) {

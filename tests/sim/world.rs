@@ -665,12 +665,17 @@ fn named(op: &IoOp) -> String {
         format!("{}-{}/{}", &partition.topic.to_string()[..8], partition.partition, segment.base)
     };
     match op {
-        IoOp::CreateSegment { segment, allocate_bytes } => format!("create {} {allocate_bytes}", of(segment)),
+        IoOp::CreateSegment { segment, allocate_bytes, names } => {
+            format!("create {} {allocate_bytes}{}", of(segment), if *names { " with its name" } else { "" })
+        }
         IoOp::Allocate { segment, allocate_bytes } => format!("allocate {} {allocate_bytes}", of(segment)),
         IoOp::WriteSegment { segment, position, data, durable } => {
             format!("write {} at {position}, {} bytes, durable: {durable}", of(segment), data.len())
         }
-        IoOp::SyncSegment { segment } => format!("sync {}", of(segment)),
+        IoOp::SyncSegment { segment, names } => {
+            format!("sync {}{}", of(segment), if *names { " and its name" } else { "" })
+        }
+        IoOp::SyncAll => "sync all".to_owned(),
         IoOp::SealSegment { segment, length, .. } => format!("seal {} at {length}", of(segment)),
         IoOp::WriteIndex { segment, .. } => format!("write index of {}", of(segment)),
         IoOp::ReadSegment { segment, position, length } => {
