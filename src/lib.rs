@@ -64,6 +64,10 @@
 //! segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is in
 //! segments, which is why a changed number of shards costs nothing.
 //!
+//! A sync of one file costs a commit of the file system's journal, so thousands of partitions do not get one each: those that
+//! have written what they had wait for each other, and one `syncfs` serves them all. What the commit log covers needs no
+//! durable name before that either; only direct runs, which are durable by themselves, sync the directories first.
+//!
 //! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
 //! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on.
 //!
@@ -80,6 +84,15 @@
 //! space producers are refused with a retriable error, and all else goes on; a disk that is full all the same refuses appends
 //! and tries again what it had refused, and keeps room for the checkpoint that lets retention free some.
 //!
+//! # Memory
+//!
+//! `ringmain.memory.bytes` is shared out to the shards, and in each to tails (a half), requests (a quarter), answers (an eighth)
+//! and what is read from segments (an eighth). A request is counted from the moment its size is known until it is answered,
+//! an answer from the moment it is ready until the socket has taken it: whoever comes when there is no room waits, in order,
+//! and who holds room that others wait for and does not move is let go. Tails give memory back as soon as the segments
+//! have the bytes; a partition that is idle keeps its last block. Cold reads wait for each other. What is answered before it is
+//! durable (acks=0, `flush.messages`) waits once too much is on its way.
+//!
 //! # Where this differs from the first design
 //!
 //! - A group coordinator applies its decisions at once and holds back its answers until their records are durable; if the log
@@ -94,6 +107,8 @@
 //! - The direct path is chosen per batch at append, not per waiting run at gather time: memory is laid out for it then.
 //! - Topics that acknowledge from memory (`flush.messages` above 1) are nevertheless committed at the next group: the
 //!   commit log makes that cheap, so their bounds are always kept.
+//! - Segment files are not recycled. A direct run is found after a crash by its content alone, and a file that once was another
+//!   log's holds batches that look as right as the ones that should be there: their checksums do not say whose they are.
 //! - The client is blocking (std sockets): command line, bench and tests need no executor.
 
 pub mod admin;

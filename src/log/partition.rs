@@ -345,7 +345,7 @@ impl PartitionLog {
         }
         let sync = self.active.size > 0;
         if sync {
-            self.active.create(0, &mut out.ops);
+            self.active.create(&mut out.ops);
             if let Some(write) = self.active.tail.early_write() {
                 self.active.write(write, &mut out.ops);
             }
@@ -495,9 +495,10 @@ impl PartitionLog {
         let logged = placed.log.iter().any(Option::is_some);
         let parts = u8::from(placed.direct.is_some()) + u8::from(logged);
         self.unflushed.push_back(Unflushed { end, parts });
-        if placed.direct.is_some() || !placed.writes.is_empty() {
-            let ahead = if placed.direct.is_some() { limits.create_allocate_bytes } else { 0 };
-            self.active.create(ahead, &mut out.ops);
+        if placed.direct.is_some() {
+            self.active.create_for_direct(limits.create_allocate_bytes, &mut out.ops);
+        } else if !placed.writes.is_empty() {
+            self.active.create(&mut out.ops);
         }
         for write in placed.writes {
             self.active.write(write, &mut out.ops);
@@ -540,7 +541,7 @@ impl PartitionLog {
     pub(super) fn roll(&mut self, out: &mut LogEffects) {
         let fresh = OpenSegment::fresh(SegmentId { partition: self.id, base: self.log_end });
         let mut rolled = std::mem::replace(&mut self.active, fresh);
-        rolled.create(0, &mut out.ops);
+        rolled.create(&mut out.ops);
         if let Some(write) = rolled.tail.seal() {
             rolled.write(write, &mut out.ops);
         }

@@ -12,6 +12,7 @@ use super::tail::{Tail, ToWrite};
 /// Allocation ahead of the first direct run, and of each following step up to [`ALLOCATE_STEP_BYTES_MAX`].
 const ALLOCATE_STEP_BYTES_MIN: u64 = 1024 * 1024;
 const ALLOCATE_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const ALLOCATE_LITTLE_BYTES_MIN: u64 = 16 * 1024;
 /// The index of an unfinished segment is written again after this much more of the log: a start after a crash walks over
 /// less than this without one.
 const INDEX_STEP_BYTES: u64 = 1024 * 1024;
@@ -189,6 +190,8 @@ impl OpenSegment {
     /// Hands out a write that the commit log covers.
     pub fn write(&mut self, write: ToWrite, out: &mut Vec<LogOp>) {
         let position = write.position;
+        let ahead = self.ahead_of_little();
+        self.allocate_ahead(position + write.bytes() as u64, ahead, out);
         let op = self.write_op(write, false);
         self.plain_outstanding += 1;
         let held = self.sync == SyncState::Wanted;
@@ -197,22 +200,32 @@ impl OpenSegment {
 
     /// Hands out a direct run.
     pub fn write_direct(&mut self, write: ToWrite, number: u64, out: &mut Vec<LogOp>) {
-        self.allocate_ahead(write.position + write.chunk.len() as u64, out);
+        if self.allocate_ahead(write.position + write.chunk.len() as u64, self.allocate_step, out) {
+            self.allocate_step = (self.allocate_step * 4).min(ALLOCATE_STEP_BYTES_MAX);
+        }
         let (position, bytes) = (write.position, write.chunk.len() as u64);
         let op = self.write_op(write, true);
         let purpose = Purpose::Direct { base: self.id.base, position, bytes, number };
         self.issue(LogOp { purpose, op }, false, out);
     }
 
-    /// Makes the file exist; allocated ahead and with a durable name if it is for a direct run.
-    pub fn create(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
-        if allocate_bytes > 0 && self.names == Names::Unsynced {
+    /// Makes the file exist, for what the commit log covers.
+    pub fn create(&mut self, out: &mut Vec<LogOp>) {
+        if self.file == FileState::Missing {
+            self.allocated = self.ahead_of_little() * 2;
+            self.issue_create(self.allocated, out);
+        }
+    }
+
+    /// Makes the file exist with a durable name, for a direct run.
+    pub fn create_for_direct(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
+        if self.names == Names::Unsynced {
             self.names = Names::Wanted;
         }
         let lacks_names = self.file == FileState::Ready && self.names == Names::Wanted;
         if self.file == FileState::Missing || lacks_names {
             self.allocated = self.allocated.max(allocate_bytes);
-            self.issue_create(allocate_bytes, out);
+            self.issue_create(self.allocated, out);
         }
     }
 
@@ -375,15 +388,22 @@ impl OpenSegment {
         }
     }
 
-    fn allocate_ahead(&mut self, end: u64, out: &mut Vec<LogOp>) {
-        if end + self.allocate_step / 2 <= self.allocated || self.file != FileState::Ready {
-            return;
+    /// Allocates `step` beyond `end` before what there is runs out: a write that makes a file longer holds a kernel thread
+    /// until it is done, and changes metadata each time.
+    fn allocate_ahead(&mut self, end: u64, step: u64, out: &mut Vec<LogOp>) -> bool {
+        if end + step / 2 <= self.allocated || self.file != FileState::Ready {
+            return false;
         }
-        self.allocated = block_ceil(end) + self.allocate_step;
-        self.allocate_step = (self.allocate_step * 4).min(ALLOCATE_STEP_BYTES_MAX);
+        self.allocated = block_ceil(end) + step;
         self.beside += 1;
         let op = IoOp::Allocate { segment: self.id, allocate_bytes: self.allocated };
         out.push(LogOp { purpose: Purpose::Allocate { base: self.id.base }, op });
+        true
+    }
+
+    /// What a segment that grows in small pieces gets ahead: as much as it has, so that thousands of small ones stay small.
+    fn ahead_of_little(&self) -> u64 {
+        block_ceil(self.size).clamp(ALLOCATE_LITTLE_BYTES_MIN, ALLOCATE_STEP_BYTES_MAX)
     }
 }
 

@@ -68,6 +68,14 @@ pub struct ToWrite {
     pub part: Option<(usize, usize)>,
 }
 
+impl ToWrite {
+    /// Whole blocks.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.part.map_or(self.chunk.len(), |(from, to)| to - from)
+    }
+}
+
 /// What an append put where.
 #[derive(Debug)]
 pub struct Placed {

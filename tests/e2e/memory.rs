@@ -183,6 +183,30 @@ fn ten_thousand_idle_connections_and_partitions() {
 }
 
 #[test]
+fn partitions_that_were_busy_once() {
+    const PARTITIONS: i32 = 2000;
+    let server = server();
+    let topic = topic_name("busy-once");
+    server.create_topic(&topic, PARTITIONS, &[]);
+    let mut wire = Wire::to(&server, &topic, 0);
+    let most = peak(&server, || {
+        for round in 0..8 {
+            for number in 0..PARTITIONS {
+                wire.send_produce(PartitionIndex(number), large_batch(9_000 + round * 100));
+            }
+            for _ in 0..PARTITIONS {
+                assert_eq!(wire.receive_produced().error, ErrorCode::None);
+            }
+        }
+    });
+    assert_within_budget("partitions that were busy once", most);
+    // All of it has been in its segments at some time, and is there for readers.
+    let mut last = wire.beside(PARTITIONS - 1);
+    assert!(!last.fetch(Offset(0), Limits::NOW).bytes.is_empty());
+    assert!(server.metric("ringmain_segment_writes_total") > 0);
+}
+
+#[test]
 fn producers_beyond_number() {
     // A thirty-second part of it for producers.
     let server = Server::start_with(&["--shards", "1", "--set", "ringmain.memory.bytes=16777216"]);
