@@ -327,6 +327,11 @@ impl Config {
         u16::try_from(self.shard_cpus.len()).expect("shard counts are checked")
     }
 
+    /// The number in force of a setting that has a default.
+    fn whole_number(&self, name: &str) -> i64 {
+        self.settings.number(name)
+    }
+
     /// Every broker setting as DescribeConfigs shows it.
     #[must_use]
     pub fn describe(&self) -> Vec<Described> {
