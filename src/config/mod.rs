@@ -147,8 +147,8 @@ pub struct GroupLimits {
     pub initial_rebalance_delay_ms: u64,
     /// `group.max.size`.
     pub size_max: usize,
-    /// `offset.metadata.max.bytes`.
-    pub metadata_bytes_max: usize,
+    /// `offset.metadata.max.bytes`, which Kafka counts in UTF-16 units.
+    pub metadata_max: usize,
     /// `offsets.retention.minutes`: how long an empty group's offsets are kept.
     pub retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
@@ -428,7 +428,7 @@ fn group_limits(settings: &BrokerSettings) -> GroupLimits {
             ..=settings.number("group.max.session.timeout.ms"),
         initial_rebalance_delay_ms: settings.number("group.initial.rebalance.delay.ms"),
         size_max: settings.number("group.max.size"),
-        metadata_bytes_max: settings.number("offset.metadata.max.bytes"),
+        metadata_max: settings.number("offset.metadata.max.bytes"),
         retention_ms: minutes.saturating_mul(60_000),
         retention_check_ms: settings.number("offsets.retention.check.interval.ms"),
         consumer: consumer_groups(settings),

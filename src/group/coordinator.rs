@@ -351,13 +351,13 @@ impl Coordinator {
         out: &mut Outcome,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         self.check_commit(now, image, request)?;
-        let metadata_bytes_max = self.limits.metadata_bytes_max;
+        let metadata_max = self.limits.metadata_max;
         let mut committed = Vec::with_capacity(request.partitions.len());
         let results = request
             .partitions
             .iter()
             .map(|asked| {
-                if asked.metadata.len() > metadata_bytes_max {
+                if !fits(&asked.metadata, metadata_max) {
                     return Err(GroupError::OffsetMetadataTooLarge);
                 }
                 committed.push((asked, Committed::of(asked, now.wall, request.retention_ms)));
@@ -499,6 +499,12 @@ impl Coordinator {
             self.deadlines.insert((deadline, Arc::clone(id)));
         }
     }
+}
+
+/// Whether a commit may carry this text: as long as Java counts it, in UTF-16 units, and no longer than a record's string.
+fn fits(metadata: &str, units_max: usize) -> bool {
+    let is_short = metadata.len() <= units_max || metadata.encode_utf16().count() <= units_max;
+    is_short && metadata.len() <= i16::MAX as usize
 }
 
 fn metadata_bytes(join: &JoinRequest) -> usize {
