@@ -268,7 +268,7 @@ impl Coordinator {
         })
     }
 
-    /// What no group could answer.
+    /// What no group could answer. The nameless group can be committed to and deleted: consumers of long ago had no other.
     fn refusal(&self, request: &GroupRequest) -> Option<GroupError> {
         let nameless = request.group().is_empty();
         match request {
@@ -276,7 +276,8 @@ impl Coordinator {
             | GroupRequest::Sync(_)
             | GroupRequest::Heartbeat { .. }
             | GroupRequest::Leave { .. }
-            | GroupRequest::Delete { .. }
+            | GroupRequest::DescribeConsumers { .. }
+            | GroupRequest::DeleteOffsets { .. }
                 if nameless =>
             {
                 Some(GroupError::InvalidGroupId)

@@ -75,7 +75,6 @@ fn requests_that_make_no_sense_are_refused() {
         with(&|it| it.instance_id = Some(name(""))),
         with(&|it| it.rack_id = Some(name(""))),
         with(&|it| it.rebalance_timeout_ms = None),
-        with(&|it| it.rebalance_timeout_ms = Some(0)),
         with(&|it| it.owned = None),
         with(&|it| it.owned = Some([(TopicId([1; 16]), 0)].into_iter().collect())),
         with(&|it| it.topics = None),
