@@ -13,8 +13,8 @@ use super::members::Members;
 use super::offsets::{Committed, Offsets};
 use super::record::{self, GroupRecord, Parsed, RecordError};
 use super::request::{
-    CommitRequest, DescribedGroup, GroupError, GroupReply, GroupRequest, JoinRefused, JoinRequest,
-    LeavingMember, ListedGroup, MemberRef, Ticket,
+    CommitPartition, CommitRequest, DescribedGroup, GroupError, GroupReply, GroupRequest, JoinRefused,
+    JoinRequest, LeavingMember, ListedGroup, MemberRef, Ticket,
 };
 use super::{GroupLimits, Name, Outcome};
 
@@ -177,15 +177,18 @@ impl Coordinator {
             GroupRequest::Leave { members, .. } => {
                 Some(GroupReply::Leave(Ok(self.leave(&id, now, &members, out))))
             }
+            // These bring no deadline nearer: no look at all members for every commit.
             GroupRequest::CommitOffsets(request) => {
-                Some(GroupReply::CommitOffsets(self.commit(now, image, &request, out)))
+                let committed = self.commit(now, image, request, out);
+                return out.reply(ticket, GroupReply::CommitOffsets(committed));
             }
             GroupRequest::FetchOffsets(request) => {
                 let partitions = request.partitions.as_deref();
                 let nothing = Offsets::default();
                 let offsets = self.groups.get(&id).map_or(&nothing, |group| &group.offsets);
                 let allowed = self.check_fetch(&id, request.member.as_ref());
-                Some(GroupReply::FetchOffsets(allowed.map(|()| offsets.fetch(partitions))))
+                let fetched = allowed.map(|()| offsets.fetch(partitions));
+                return out.reply(ticket, GroupReply::FetchOffsets(fetched));
             }
             GroupRequest::ConsumerHeartbeat(request) => {
                 Some(GroupReply::ConsumerHeartbeat(self.consumer_heartbeat(now, image, &request, out)))
@@ -348,36 +351,29 @@ impl Coordinator {
         &mut self,
         now: Now,
         image: &MetadataImage,
-        request: &CommitRequest,
+        request: CommitRequest,
         out: &mut Outcome,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        self.check_commit(now, image, request)?;
+        self.check_commit(now, image, &request)?;
         let metadata_max = self.limits.metadata_max;
-        let mut committed = Vec::with_capacity(request.partitions.len());
-        let results = request
-            .partitions
-            .iter()
-            .map(|asked| {
-                if !fits(&asked.metadata, metadata_max) {
-                    return Err(GroupError::OffsetMetadataTooLarge);
-                }
-                committed.push((asked, Committed::of(asked, now.wall, request.retention_ms)));
-                Ok(())
-            })
-            .collect();
-        if committed.is_empty() {
+        let fits = |asked: &CommitPartition| fits(&asked.metadata, metadata_max);
+        let result = |it| if fits(it) { Ok(()) } else { Err(GroupError::OffsetMetadataTooLarge) };
+        let results: Vec<_> = request.partitions.iter().map(result).collect();
+        if !results.iter().any(Result::is_ok) {
             return Ok(results);
         }
-        for (asked, _) in &committed {
+        for asked in request.partitions.iter().filter(|it| fits(it)) {
             let id = image.topic(&asked.topic).map_or(asked.topic_id, |topic| topic.id);
             if self.topics.get(&asked.topic) != Some(&id) {
                 self.topics.insert(Arc::clone(&asked.topic), id);
             }
         }
         let group = self.group_or_new(&request.group, now);
-        for (asked, it) in committed {
-            out.records.push(it.record(&request.group, &asked.topic, asked.partition));
-            group.offsets.set(Arc::clone(&asked.topic), asked.partition, it);
+        for asked in request.partitions.into_iter().filter(fits) {
+            let (topic, partition) = (Arc::clone(&asked.topic), asked.partition);
+            let committed = Committed::of(asked, now.wall, request.retention_ms);
+            out.records.push(committed.record(&request.group, &topic, partition));
+            group.offsets.set(topic, partition, committed);
         }
         Ok(results)
     }

@@ -47,8 +47,8 @@ pub(super) struct GroupSeats {
 struct Seat {
     coordinator: Coordinator,
     state: SeatState,
-    /// Answers, and the end of what must be durable before they leave.
-    unreleased: VecDeque<(Offset, Vec<(Ticket, GroupReply)>)>,
+    /// Answers, each with the end of what must be durable before it leaves.
+    unreleased: VecDeque<(Offset, (Ticket, GroupReply))>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -218,7 +218,7 @@ impl Shard {
         while let Some((end, _)) = seat.unreleased.front()
             && *end <= flushed
         {
-            ready.extend(seat.unreleased.pop_front().map(|(_, replies)| replies).unwrap_or_default());
+            ready.extend(seat.unreleased.pop_front().map(|(_, reply)| reply));
         }
         self.release(ready, None, effects);
     }
@@ -318,10 +318,8 @@ impl Shard {
         if end <= flushed {
             return self.release(out.replies, None, effects);
         }
-        if !out.replies.is_empty()
-            && let Some(seat) = self.groups.seats.get_mut(&slot)
-        {
-            seat.unreleased.push_back((end, out.replies));
+        if let Some(seat) = self.groups.seats.get_mut(&slot) {
+            seat.unreleased.extend(out.replies.into_iter().map(|reply| (end, reply)));
         }
     }
 
@@ -351,9 +349,9 @@ impl Shard {
         let Some(mut seat) = self.groups.seats.remove(&slot) else { return };
         let mut out = Outcome::default();
         seat.coordinator.resign(&mut out);
-        let unreleased = seat.unreleased.into_iter().flat_map(|(_, replies)| replies);
+        let unreleased = seat.unreleased.into_iter();
         let unreleased =
-            unreleased.map(|(ticket, reply)| (ticket, reply.refused(GroupError::NotCoordinator)));
+            unreleased.map(|(_, (ticket, reply))| (ticket, reply.refused(GroupError::NotCoordinator)));
         out.replies.extend(unreleased);
         self.release(out.replies, None, effects);
     }
