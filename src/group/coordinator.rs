@@ -250,6 +250,16 @@ impl Coordinator {
         }
     }
 
+    #[must_use]
+    pub fn knows(&self, group: &str) -> bool {
+        self.groups.contains_key(group)
+    }
+
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
     pub fn list(&self) -> impl Iterator<Item = ListedGroup> + '_ {
         self.groups.iter().map(|(id, group)| group.members.listed(id))
     }

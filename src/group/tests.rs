@@ -38,6 +38,7 @@ impl Bench {
             consumer: crate::config::Config::default().groups.consumer,
             session_timeout_ms: 6000..=1_800_000,
             initial_rebalance_delay_ms: 0,
+            count_max: 1000,
             size_max: 100,
             metadata_max: 64,
             retention_ms: 1_000_000,

@@ -96,6 +96,12 @@ impl GroupSeats {
         counts.fold((0, 0), |sum, (groups, members)| (sum.0 + groups, sum.1 + members))
     }
 
+    /// A client must not fill the memory with names of groups.
+    fn is_full(&self) -> bool {
+        let count: usize = self.seats.values().map(|seat| seat.coordinator.group_count()).sum();
+        count >= self.limits.count_max
+    }
+
     pub(super) fn coordinators(&self) -> impl Iterator<Item = &Coordinator> {
         self.seats.values().filter(|seat| seat.state == SeatState::Active).map(|seat| &seat.coordinator)
     }
@@ -279,6 +285,9 @@ impl Shard {
             SeatState::Failed => Some(GroupError::CoordinatorNotAvailable),
             SeatState::Active if self.failed.is_some() => Some(GroupError::CoordinatorNotAvailable),
             SeatState::Active if self.disk_full && !reads => Some(GroupError::CoordinatorNotAvailable),
+            SeatState::Active if request.makes_group() && !seat.coordinator.knows(request.group()) => {
+                self.groups.is_full().then_some(GroupError::TooManyGroups)
+            }
             SeatState::Active => None,
         }
     }

@@ -172,3 +172,25 @@ fn groups_are_the_same_after_any_end_on_any_number_of_shards() {
     }
     server.stop();
 }
+
+#[test]
+fn there_are_only_so_many_groups() {
+    let server = Server::start_with(&["--shards", "1", "--set", "ringmain.groups.max=3"]);
+    let topic = topic_name("few");
+    server.create_topic(&topic, 1, &[]);
+    let name = |number: usize| format!("{topic}-{number}");
+    let mut groups = Groups::new(server.cluster(), PATIENCE);
+    let mut commit =
+        |number: usize, offset: i64| groups.commit(&name(number), &[committed(&topic, 0, offset)]);
+    for number in 0..3 {
+        commit(number, 1).expect("there is room");
+    }
+    for number in 3..6 {
+        let refused = commit(number, 1).expect_err("no room");
+        assert_eq!(refused.code(), Some(ErrorCode::PolicyViolation));
+    }
+    commit(0, 2).expect("a group that is there goes on");
+    groups.delete(&name(1)).expect("deleted");
+    Member::join(&mut connect(&server), name(3), &topic, true);
+    assert_eq!(groups.committed(&name(0)).expect("it is there")[0].offset, Offset(2));
+}
