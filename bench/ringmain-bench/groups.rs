@@ -1,10 +1,9 @@
-//! Load for group coordinators: many groups whose members report on schedule, and offset commits one after another.
+//! Load for group coordinators: many groups whose members report on schedule, and offset commits.
 //!
-//! Each connection plays one member of every group, as a client library with many consumers would, so that answers of
+//! In the first each connection plays one member of every group, as a client library with many consumers would, so that answers of
 //! different groups wait for each other only where the broker makes them.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -12,28 +11,28 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use ringmain::client::{Connection, ConnectionOptions};
-use ringmain::protocol::ErrorCode;
 use ringmain::protocol::messages::find_coordinator_response::Coordinator;
 use ringmain::protocol::messages::join_group_request::JoinGroupRequestProtocol;
-use ringmain::protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
 use ringmain::protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use ringmain::protocol::messages::{
     FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
-    JoinGroupResponse, OffsetCommitRequest, OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
+    JoinGroupResponse, SyncGroupRequest, SyncGroupResponse,
 };
+use ringmain::protocol::{ApiKey, ErrorCode};
 
 use crate::args::{CommitArgs, GroupsArgs};
+use crate::broker::Broker;
+use crate::commit::{COMMIT_VERSION, Commits, Line};
+use crate::engine;
 use crate::error::BenchError;
 use crate::report::{Figure, percentiles, to_f64};
-use crate::stats::{histogram, nanos};
+use crate::socket::Socket;
+use crate::stats::{Window, histogram, nanos};
 
 /// Old enough that no member has to join twice for an id.
 const JOIN_VERSION: i16 = 3;
 const SYNC_VERSION: i16 = 2;
 const HEARTBEAT_VERSION: i16 = 2;
-const COMMIT_VERSION: i16 = 7;
 const SESSION_MS: i32 = 30_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 const PROTOCOL: &str = "range";
@@ -223,75 +222,25 @@ fn beat<'a>(name: &'a str, member: &'a Member) -> HeartbeatRequest<'a> {
 
 /// Offset commits, many in progress on each connection.
 pub fn commits(args: &CommitArgs) -> Result<Vec<Figure>, BenchError> {
-    let connections: Vec<Connection> =
-        (0..args.connections).map(|_| connect(&args.bootstrap_server)).collect::<Result<_, _>>()?;
-    let threads: Vec<_> = connections
-        .into_iter()
-        .enumerate()
-        .map(|(number, connection)| {
-            let args = args.clone();
-            thread::spawn(move || commit(connection, &args, number))
-        })
-        .collect();
-    let mut latency = histogram();
-    for thread in threads {
-        let part = thread.join().map_err(|_| BenchError::Thread)??;
-        latency.add(&part).expect("all histograms have one shape");
+    let group = |number: usize| format!("{}-{number}", args.group);
+    let mut asking = connect(&args.bootstrap_server)?;
+    let (mut sockets, mut lines) = (Vec::new(), Vec::new());
+    for number in 0..args.connections {
+        find(&mut asking, &group(number))?;
+        let broker = Broker::connect(&args.bootstrap_server)?;
+        broker.versions().common(ApiKey::OffsetCommit, COMMIT_VERSION)?;
+        sockets.push(Socket::new(broker.into_stream())?);
+        lines.push(Line::new(&group(number), &args.topic)?);
     }
-    let mut figures = vec![Figure::new("commits", to_f64(latency.len()) / args.seconds, "1/s")];
-    figures.extend(percentiles("commit", &latency));
+    let (warmup, seconds) = (Duration::from_secs_f64(args.warmup), Duration::from_secs_f64(args.seconds));
+    let mut load = Commits::new(lines, args.depth, Window::new(warmup, seconds));
+    match engine::run(sockets, &mut load)? {
+        0 => {}
+        unanswered => return Err(BenchError::Unanswered(unanswered)),
+    }
+    let mut figures = vec![Figure::new("commits", to_f64(load.answered) / args.seconds, "1/s")];
+    figures.extend(percentiles("commit", &load.latency));
     Ok(figures)
-}
-
-fn commit(
-    mut connection: Connection,
-    args: &CommitArgs,
-    number: usize,
-) -> Result<Histogram<u64>, BenchError> {
-    let group = format!("{}-{number}", args.group);
-    find(&mut connection, &group)?;
-    let mut latency = histogram();
-    let mut asked = VecDeque::new();
-    let mut offset = 0;
-    let (start, end) = (
-        Instant::now() + Duration::from_secs_f64(args.warmup),
-        Instant::now() + Duration::from_secs_f64(args.warmup + args.seconds),
-    );
-    loop {
-        while asked.len() < args.depth && Instant::now() < end {
-            offset += 1;
-            asked.push_back(Instant::now());
-            let partition = OffsetCommitRequestPartition {
-                partition_index: 0,
-                committed_offset: offset,
-                committed_metadata: Some("".into()),
-                ..OffsetCommitRequestPartition::default()
-            };
-            let topic = OffsetCommitRequestTopic {
-                name: args.topic.as_str().into(),
-                partitions: vec![partition],
-                ..OffsetCommitRequestTopic::default()
-            };
-            let request = OffsetCommitRequest {
-                group_id: group.as_str().into(),
-                generation_id_or_member_epoch: -1,
-                group_instance_id: None,
-                topics: vec![topic],
-                ..OffsetCommitRequest::default()
-            };
-            connection.send_version(&request, COMMIT_VERSION)?;
-        }
-        let Some(begun) = asked.pop_front() else { return Ok(latency) };
-        let answer = connection.receive_within(PATIENCE)?;
-        let answer: OffsetCommitResponse<'_> = answer.decode()?;
-        let codes = answer.topics.iter().flat_map(|topic| &topic.partitions).map(|it| it.error_code);
-        if let Some(code) = codes.into_iter().find(|code| *code != 0) {
-            return Err(BenchError::Broker { what: "OffsetCommit", code });
-        }
-        if begun >= start {
-            latency.saturating_record(nanos(begun.elapsed()));
-        }
-    }
 }
 
 fn connect(address: &str) -> Result<Connection, BenchError> {

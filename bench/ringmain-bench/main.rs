@@ -5,6 +5,7 @@
 
 mod args;
 mod broker;
+mod commit;
 mod engine;
 mod error;
 mod fetch;

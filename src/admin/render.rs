@@ -297,10 +297,10 @@ impl Page {
     fn lag(&mut self, shards: &[(ShardId, &ShardMetrics)]) {
         const COMMITTED: &str = "ringmain_group_committed_offset";
         const LAG: &str = "ringmain_group_lag_records";
-        let ends: HashMap<(&str, i32), i64> = shards
+        let logs: HashMap<(&str, i32), (i64, i64)> = shards
             .iter()
             .flat_map(|(_, metrics)| &metrics.ends)
-            .map(|it| ((&*it.topic, it.partition), it.end))
+            .map(|it| ((&*it.topic, it.partition), (it.start, it.end)))
             .collect();
         let committed: Vec<_> = shards.iter().flat_map(|(_, metrics)| &metrics.committed).collect();
         self.head(COMMITTED, "gauge", "The offset a group has committed: the next record it wants.");
@@ -310,13 +310,14 @@ impl Page {
                 [("group", &group), ("topic", &topic), ("partition", &it.partition)];
             self.line(COMMITTED, &labels, it.offset);
         }
-        self.head(LAG, "gauge", "Records between what a group has committed and the end of the partition.");
+        let help = "Records between what a group has committed, or the first one there is, and the end of the partition.";
+        self.head(LAG, "gauge", help);
         for it in &committed {
-            let Some(end) = ends.get(&(&*it.topic, it.partition)) else { continue };
+            let Some((start, end)) = logs.get(&(&*it.topic, it.partition)) else { continue };
             let (group, topic) = (escaped(&it.group), escaped(&it.topic));
             let labels: [(&str, &dyn Display); 3] =
                 [("group", &group), ("topic", &topic), ("partition", &it.partition)];
-            self.line(LAG, &labels, (end - it.offset).max(0));
+            self.line(LAG, &labels, (end - it.offset.max(*start)).max(0));
         }
     }
 
@@ -382,7 +383,14 @@ mod tests {
         metrics.latency.produce.record(2_000_000);
         let (group, topic) = ("a\"b".into(), "t".into());
         metrics.committed.push(CommittedMetric { group, topic, partition: 3, offset: 5 });
-        metrics.ends.push(EndMetric { topic: "t".into(), partition: 3, end: 9 });
+        metrics.committed.push(CommittedMetric {
+            group: "a".into(),
+            topic: "t".into(),
+            partition: 4,
+            offset: 5,
+        });
+        metrics.ends.push(EndMetric { topic: "t".into(), partition: 3, start: 0, end: 9 });
+        metrics.ends.push(EndMetric { topic: "t".into(), partition: 4, start: 8, end: 9 });
         metrics.clients.push(ClientMetric {
             client_id: "c".into(),
             instance: "i".into(),
@@ -409,6 +417,7 @@ mod tests {
             "ringmain_client_metric{client_id=\"c\",client_instance_id=\"i\",client_software=\"s\",name=\"org.a\",\
              label_node_id=\"1\\\"\"} 2.5\n",
             "ringmain_group_lag_records{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 4\n",
+            "ringmain_group_lag_records{group=\"a\",topic=\"t\",partition=\"4\"} 1\n",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }

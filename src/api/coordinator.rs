@@ -85,9 +85,16 @@ pub(super) fn ask_coordinator(
     request: GroupRequest,
     then: impl FnOnce(&mut Context<'_>, GroupReply) -> Step + 'static,
 ) -> Step {
-    ask_coordinators(context, vec![request], move |context, mut replies| {
-        then(context, replies.pop().expect("one question, one reply"))
-    })
+    let Some((shard, partition)) = coordinator_of(context, request.group()) else {
+        let refused = request.refused(GroupError::CoordinatorNotAvailable);
+        return then(context, refused);
+    };
+    let calls = vec![(shard, ShardRequest::Groups(vec![GroupCall { partition, request }]))];
+    let only = move |context: &mut Context<'_>, mut replies: Vec<ShardReply>| {
+        let reply = replies.pop().map(group_replies).and_then(|mut replies| replies.pop());
+        then(context, reply.expect("one question, one reply"))
+    };
+    Step::Ask(Ask { calls, wait: Wait::All, then: Box::new(only) })
 }
 
 fn group_replies(reply: ShardReply) -> Vec<GroupReply> {
@@ -137,6 +144,7 @@ pub(super) fn group_error(error: GroupError) -> ErrorCode {
         GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
         GroupError::GroupIdNotFound => ErrorCode::GroupIdNotFound,
         GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+        GroupError::TooManyGroups => ErrorCode::PolicyViolation,
         GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
         GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,
         GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,

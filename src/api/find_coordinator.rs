@@ -94,9 +94,6 @@ fn find<'a>(
         let message = format!("Coordinators of type {key_type} are not served: only groups have one.");
         return failure(ErrorCode::InvalidRequest, message);
     }
-    if key.is_empty() {
-        return failure(ErrorCode::InvalidGroupId, "The group id is empty.".to_owned());
-    }
     let Some((shard, _)) = coordinator_of(context, key) else {
         let reason = refused.map_or_else(|| "it is being created".to_owned(), ToString::to_string);
         return failure(

@@ -44,6 +44,8 @@ pub struct CommittedMetric {
 pub struct EndMetric {
     pub topic: Arc<str>,
     pub partition: i32,
+    /// Nothing before it is left to read.
+    pub start: i64,
     pub end: i64,
 }
 

@@ -5,7 +5,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::base::{Offset, TimestampMs};
-use crate::client::{CommittedOffset, Consumer, ConsumerOptions, GroupView, Groups, Position};
+use crate::client::{CommittedOffset, Consumer, ConsumerOptions, GroupView, Groups, MemberView, Position};
 
 use super::exit::Failure;
 use super::remote::{RemoteArgs, print, table};
@@ -55,7 +55,7 @@ struct NamedArgs {
 #[command(group(ArgGroup::new("where").required(true).multiple(false)))]
 struct ResetArgs {
     group: String,
-    /// Only this topic [default: all the group has committed offsets of]
+    /// Only this topic, and all its partitions [default: all the group has committed offsets of]
     #[arg(long)]
     topic: Option<String>,
     /// The first record there is
@@ -122,15 +122,17 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
     args.output.say(&table(&["GROUP", "TYPE", "PROTOCOL", "STATE"], &rows), &programs.collect())
 }
 
-/// A committed offset beside the end of its log.
+/// A committed offset beside its log.
 struct Behind {
     committed: CommittedOffset,
+    start: Offset,
     end: Offset,
 }
 
 impl Behind {
+    /// Records that are there and have not been read: what is before the log's start nobody can read any more.
     fn lag(&self) -> i64 {
-        (self.end.0 - self.committed.offset.0).max(0)
+        (self.end.0 - self.committed.offset.max(self.start).0).max(0)
     }
 }
 
@@ -139,8 +141,9 @@ fn behind(output: &OutputArgs, committed: Vec<CommittedOffset>) -> Result<Vec<Be
     committed
         .into_iter()
         .map(|committed| {
-            let end = find(output, &mut consumer, &committed, Position::Latest)?;
-            Ok(Behind { committed, end })
+            let mut at = |position| find(output, &mut consumer, &committed, position);
+            let (start, end) = (at(Position::Earliest)?, at(Position::Latest)?);
+            Ok(Behind { committed, start, end })
         })
         .collect()
 }
@@ -199,24 +202,43 @@ fn description(view: &GroupView, offsets: &[Behind]) -> String {
             .iter()
             .map(|it| {
                 let instance = it.instance_id.clone().unwrap_or_else(|| "-".to_owned());
-                vec![it.member_id.clone(), instance, it.client_id.clone(), it.host.clone()]
+                vec![it.member_id.clone(), instance, it.client_id.clone(), it.host.clone(), assigned(it)]
             })
             .collect();
         text.push('\n');
-        text.push_str(&table(&["MEMBER", "INSTANCE", "CLIENT", "HOST"], &rows));
+        text.push_str(&table(&["MEMBER", "INSTANCE", "CLIENT", "HOST", "ASSIGNED"], &rows));
     }
     text
 }
 
+/// `flights:0,2 orders:1`
+fn assigned(member: &MemberView) -> String {
+    let topics = member.assigned.iter().map(|(topic, partitions)| {
+        let partitions: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+        format!("{topic}:{}", partitions.join(","))
+    });
+    let topics: Vec<String> = topics.collect();
+    if topics.is_empty() { "-".to_owned() } else { topics.join(" ") }
+}
+
 fn description_json(view: &GroupView, offsets: &[Behind]) -> Value {
     let members = view.members.iter().map(|it| {
-        json!({ "member": it.member_id, "instance": it.instance_id, "client": it.client_id, "host": it.host })
+        let assigned = it.assigned.iter().map(|(topic, partitions)| (topic.clone(), json!(partitions)));
+        let assigned: serde_json::Map<String, Value> = assigned.collect();
+        json!({
+            "member": it.member_id,
+            "instance": it.instance_id,
+            "client": it.client_id,
+            "host": it.host,
+            "assigned": assigned,
+        })
     });
     let offsets = offsets.iter().map(|it| {
         json!({
             "topic": it.committed.topic,
             "partition": it.committed.partition.0,
             "committed": it.committed.offset.0,
+            "start": it.start.0,
             "end": it.end.0,
             "lag": it.lag(),
         })
@@ -234,17 +256,16 @@ fn description_json(view: &GroupView, offsets: &[Behind]) -> Value {
 fn reset(args: &ResetArgs) -> Result<(), Failure> {
     let mut groups = args.output.groups()?;
     let mut consumer = args.output.consumer()?;
-    let committed = groups.committed(&args.group)?.into_iter();
-    let committed = committed.filter(|it| args.topic.as_ref().is_none_or(|topic| *topic == it.topic));
     let mut moved = Vec::new();
-    for old in committed {
-        let position = match (args.to_offset, args.to_timestamp) {
-            (Some(offset), _) => Position::Offset(Offset(offset)),
-            (None, Some(ms)) => Position::Timestamp(TimestampMs(ms)),
-            (None, None) if args.to_earliest => Position::Earliest,
-            (None, None) => Position::Latest,
+    for old in to_move(args, &mut groups)? {
+        let mut at = |position| find(&args.output, &mut consumer, &old, position);
+        let offset = match (args.to_offset, args.to_timestamp) {
+            // Beyond either end a consumer would only be sent back to where it begins without an offset.
+            (Some(offset), _) => Offset(offset).min(at(Position::Latest)?).max(at(Position::Earliest)?),
+            (None, Some(ms)) => at(Position::Timestamp(TimestampMs(ms)))?,
+            (None, None) if args.to_earliest => at(Position::Earliest)?,
+            (None, None) => at(Position::Latest)?,
         };
-        let offset = find(&args.output, &mut consumer, &old, position)?;
         moved.push((old.offset, CommittedOffset { offset, ..old }));
     }
     if args.execute {
@@ -266,6 +287,25 @@ fn reset(args: &ResetArgs) -> Result<(), Failure> {
     });
     let offsets: Vec<Value> = offsets.collect();
     args.output.say(&people, &json!({ "group": args.group, "executed": args.execute, "offsets": offsets }))
+}
+
+/// What the group has committed; of a topic that is named all partitions, committed (else -1) or not.
+fn to_move(args: &ResetArgs, groups: &mut Groups) -> Result<Vec<CommittedOffset>, Failure> {
+    let committed = groups.committed(&args.group)?;
+    let Some(name) = &args.topic else { return Ok(committed) };
+    let topic = groups.cluster().ready_topic(name, false, args.output.remote.request_timeout())?;
+    let mut offsets: Vec<CommittedOffset> = topic
+        .partitions
+        .iter()
+        .map(|partition| partition.index)
+        .map(|partition| {
+            let known = committed.iter().find(|it| it.topic == *name && it.partition == partition);
+            let offset = known.map_or(Offset(-1), |it| it.offset);
+            CommittedOffset { topic: name.clone(), partition, offset }
+        })
+        .collect();
+    offsets.sort_by_key(|it| it.partition.0);
+    Ok(offsets)
 }
 
 fn delete(args: &DeleteArgs) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! Consumer groups, as an administrator sees them.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::base::{NodeId, Offset, PartitionIndex};
@@ -7,19 +8,21 @@ use crate::protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use crate::protocol::messages::{
+    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerProtocolAssignment,
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
     FindCoordinatorRequest, FindCoordinatorResponse, ListGroupsRequest, ListGroupsResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
-use crate::protocol::{ApiKey, ErrorCode};
+use crate::protocol::{ApiKey, ErrorCode, Message, Reader};
 
 use super::cluster::Cluster;
+use super::connection::Connection;
 use super::error::{ClientError, check_code};
 
 /// The newest versions whose layout asks for one group, one coordinator.
 const FIND_VERSION: i16 = 3;
 const OFFSETS_VERSION: i16 = 7;
-/// Up to here an unknown group is "Dead" and no error, and members of both protocols are shown alike.
+/// Up to here an unknown group is "Dead" and no error.
 const DESCRIBE_VERSION: i16 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,6 +50,8 @@ pub struct MemberView {
     pub instance_id: Option<String>,
     pub client_id: String,
     pub host: String,
+    /// What it has been assigned, in order; nothing where the assignment is not that of consumers.
+    pub assigned: Vec<(String, Vec<i32>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,30 +108,14 @@ impl Groups {
     /// One group and its members; a group nobody knows is an error.
     pub fn describe(&mut self, group: &str) -> Result<GroupView, ClientError> {
         self.at_coordinator(group, |groups, node| {
-            let request = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
             let connection = groups.cluster.connection(node)?;
-            let version = connection.version_up_to::<DescribeGroupsRequest<'_>>(DESCRIBE_VERSION)?;
-            connection.send_version(&request, version)?;
-            let answer = connection.receive()?;
-            let response: DescribeGroupsResponse<'_> = answer.decode()?;
-            let found = response.groups.into_iter().next().ok_or_else(|| missing(ApiKey::DescribeGroups))?;
-            check_code(found.error_code, None, || subject(group))?;
-            if found.group_state == "Dead" {
-                check_code(ErrorCode::GroupIdNotFound.code(), None, || subject(group))?;
+            // Groups of the new protocol are answered by an API of their own, which knows no others.
+            if connection.served(ApiKey::ConsumerGroupDescribe).is_some()
+                && let Some(found) = describe_consumers(connection, group)?
+            {
+                return Ok(found);
             }
-            let members = found.members.into_iter().map(|member| MemberView {
-                member_id: member.member_id.into_owned(),
-                instance_id: member.group_instance_id.map(std::borrow::Cow::into_owned),
-                client_id: member.client_id.into_owned(),
-                host: member.client_host.trim_start_matches('/').to_owned(),
-            });
-            Ok(GroupView {
-                group: group.to_owned(),
-                state: found.group_state.into_owned(),
-                protocol_type: found.protocol_type.into_owned(),
-                protocol: found.protocol_data.into_owned(),
-                members: members.collect(),
-            })
+            describe_classic(connection, group)
         })
     }
 
@@ -249,6 +238,81 @@ impl Groups {
             }
         }
     }
+}
+
+/// `None` = no group of the new protocol.
+fn describe_consumers(connection: &mut Connection, group: &str) -> Result<Option<GroupView>, ClientError> {
+    let request = ConsumerGroupDescribeRequest { group_ids: vec![group.into()], ..Default::default() };
+    connection.send(&request)?;
+    let answer = connection.receive()?;
+    let response: ConsumerGroupDescribeResponse<'_> = answer.decode()?;
+    let found = response.groups.into_iter().next().ok_or_else(|| missing(ApiKey::ConsumerGroupDescribe))?;
+    if found.error_code == ErrorCode::GroupIdNotFound.code() {
+        return Ok(None);
+    }
+    check_code(found.error_code, found.error_message.as_deref(), || subject(group))?;
+    let members = found.members.into_iter().map(|member| {
+        let topics = member.assignment.topic_partitions.into_iter();
+        MemberView {
+            member_id: member.member_id.into_owned(),
+            instance_id: member.instance_id.map(Cow::into_owned),
+            client_id: member.client_id.into_owned(),
+            host: member.client_host.trim_start_matches('/').to_owned(),
+            assigned: in_order(topics.map(|it| (it.topic_name.into_owned(), it.partitions)).collect()),
+        }
+    });
+    Ok(Some(GroupView {
+        group: group.to_owned(),
+        state: found.group_state.into_owned(),
+        protocol_type: "consumer".to_owned(),
+        protocol: found.assignor_name.into_owned(),
+        members: members.collect(),
+    }))
+}
+
+fn describe_classic(connection: &mut Connection, group: &str) -> Result<GroupView, ClientError> {
+    let request = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
+    let version = connection.version_up_to::<DescribeGroupsRequest<'_>>(DESCRIBE_VERSION)?;
+    connection.send_version(&request, version)?;
+    let answer = connection.receive()?;
+    let response: DescribeGroupsResponse<'_> = answer.decode()?;
+    let found = response.groups.into_iter().next().ok_or_else(|| missing(ApiKey::DescribeGroups))?;
+    check_code(found.error_code, None, || subject(group))?;
+    if found.group_state == "Dead" {
+        check_code(ErrorCode::GroupIdNotFound.code(), None, || subject(group))?;
+    }
+    let is_consumers = found.protocol_type == "consumer";
+    let members = found.members.into_iter().map(|member| MemberView {
+        assigned: if is_consumers { consumers_assignment(&member.member_assignment) } else { Vec::new() },
+        member_id: member.member_id.into_owned(),
+        instance_id: member.group_instance_id.map(Cow::into_owned),
+        client_id: member.client_id.into_owned(),
+        host: member.client_host.trim_start_matches('/').to_owned(),
+    });
+    Ok(GroupView {
+        group: group.to_owned(),
+        state: found.group_state.into_owned(),
+        protocol_type: found.protocol_type.into_owned(),
+        protocol: found.protocol_data.into_owned(),
+        members: members.collect(),
+    })
+}
+
+/// What the group's leader gave a member. Whatever it is not, it is shown as nothing.
+fn consumers_assignment(bytes: &[u8]) -> Vec<(String, Vec<i32>)> {
+    let read = || {
+        let (version, rest) = bytes.split_first_chunk::<2>()?;
+        let version = i16::from_be_bytes(*version).min(*ConsumerProtocolAssignment::VERSIONS.end());
+        ConsumerProtocolAssignment::decode(&mut Reader::new(rest), version).ok()
+    };
+    let topics = read().map(|it| it.assigned_partitions).unwrap_or_default().into_iter();
+    in_order(topics.map(|it| (it.topic.into_owned(), it.partitions)).collect())
+}
+
+fn in_order(mut topics: Vec<(String, Vec<i32>)>) -> Vec<(String, Vec<i32>)> {
+    topics.sort();
+    topics.iter_mut().for_each(|(_, partitions)| partitions.sort_unstable());
+    topics
 }
 
 fn is_coordinator_trouble(error: &ClientError) -> bool {

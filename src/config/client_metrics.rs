@@ -95,6 +95,11 @@ fn pattern(written: &str) -> Result<(ClientTrait, Regex), ConfigError> {
     Ok((*asked, compiled))
 }
 
+/// Every group config, by name.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    ROWS.iter()
+}
+
 /// The config of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Setting> {

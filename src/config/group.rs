@@ -7,96 +7,206 @@ use std::ops::RangeInclusive;
 use super::setting::{ConfigError, Described, Kind, Origin, Setting, Synonym};
 use super::{Config, GroupTimeLimits};
 
-/// A group's config and the broker setting it inherits from.
-type Row = (Setting, Option<&'static str>);
+/// A group's config.
+struct Row {
+    setting: Setting,
+    /// The broker setting it inherits from.
+    inherits: Option<&'static str>,
+    /// Broker settings that bound what a group may be told.
+    min: Option<&'static str>,
+    max: Option<&'static str>,
+}
 
-static ROWS: [Row; 10] = [
-    (
-        Setting::int(
+/// Every group config of Kafka 4.3, by name.
+static ROWS: [Row; 17] = [
+    Row {
+        setting: Setting::int(
+            "consumer.assignment.interval.ms",
+            "1000",
+            0,
+            "Least time between two assignments of the consumer group.",
+        ),
+        inherits: Some("group.consumer.assignment.interval.ms"),
+        min: Some("group.consumer.min.assignment.interval.ms"),
+        max: Some("group.consumer.max.assignment.interval.ms"),
+    },
+    Row {
+        setting: Setting::int(
             "consumer.heartbeat.interval.ms",
             "5000",
             1,
             "How often members of the consumer group report.",
         )
         .acts(),
-        Some("group.consumer.heartbeat.interval.ms"),
-    ),
-    (
-        Setting::int(
+        inherits: Some("group.consumer.heartbeat.interval.ms"),
+        min: Some("group.consumer.min.heartbeat.interval.ms"),
+        max: Some("group.consumer.max.heartbeat.interval.ms"),
+    },
+    Row {
+        setting: Setting::int(
             "consumer.session.timeout.ms",
             "45000",
             1,
             "Silence after which a member of the consumer group is taken for dead.",
         )
         .acts(),
-        Some("group.consumer.session.timeout.ms"),
-    ),
-    (
-        Setting::string(
+        inherits: Some("group.consumer.session.timeout.ms"),
+        min: Some("group.consumer.min.session.timeout.ms"),
+        max: Some("group.consumer.max.session.timeout.ms"),
+    },
+    Row {
+        setting: Setting::int(
+            "share.assignment.interval.ms",
+            "1000",
+            0,
+            "Least time between two assignments of the share group.",
+        ),
+        inherits: Some("group.share.assignment.interval.ms"),
+        min: Some("group.share.min.assignment.interval.ms"),
+        max: Some("group.share.max.assignment.interval.ms"),
+    },
+    Row {
+        setting: Setting::string(
             "share.auto.offset.reset",
             "latest",
             "Where a share group begins without a position.",
+        )
+        .offset_reset(),
+        inherits: None,
+        min: None,
+        max: None,
+    },
+    Row {
+        setting: Setting::int(
+            "share.delivery.count.limit",
+            "5",
+            2,
+            "How often a record is delivered before it is given up.",
         ),
-        None,
-    ),
-    (
-        Setting::int(
+        inherits: Some("group.share.delivery.count.limit"),
+        min: Some("group.share.min.delivery.count.limit"),
+        max: Some("group.share.max.delivery.count.limit"),
+    },
+    Row {
+        setting: Setting::int(
             "share.heartbeat.interval.ms",
             "5000",
             1,
             "How often members of the share group report.",
         ),
-        Some("group.share.heartbeat.interval.ms"),
-    ),
-    (
-        Setting::string(
+        inherits: Some("group.share.heartbeat.interval.ms"),
+        min: Some("group.share.min.heartbeat.interval.ms"),
+        max: Some("group.share.max.heartbeat.interval.ms"),
+    },
+    Row {
+        setting: Setting::string(
             "share.isolation.level",
             "read_uncommitted",
             "What share consumers see of transactions.",
         )
         .one_of(&["read_committed", "read_uncommitted"]),
-        None,
-    ),
-    (
-        Setting::int(
+        inherits: None,
+        min: None,
+        max: None,
+    },
+    Row {
+        setting: Setting::int(
+            "share.partition.max.record.locks",
+            "2000",
+            100,
+            "Most records of a partition in delivery at a time.",
+        ),
+        inherits: Some("group.share.partition.max.record.locks"),
+        min: Some("group.share.min.partition.max.record.locks"),
+        max: Some("group.share.max.partition.max.record.locks"),
+    },
+    Row {
+        setting: Setting::int(
             "share.record.lock.duration.ms",
             "30000",
             1000,
             "How long a delivered record stays its consumer's.",
         ),
-        Some("group.share.record.lock.duration.ms"),
-    ),
-    (
-        Setting::int(
+        inherits: Some("group.share.record.lock.duration.ms"),
+        min: Some("group.share.min.record.lock.duration.ms"),
+        max: Some("group.share.max.record.lock.duration.ms"),
+    },
+    Row {
+        setting: Setting::boolean(
+            "share.renew.acknowledge.enable",
+            "true",
+            "Whether consumers may hold a record for longer.",
+        ),
+        inherits: None,
+        min: None,
+        max: None,
+    },
+    Row {
+        setting: Setting::int(
             "share.session.timeout.ms",
             "45000",
             1,
             "Silence after which a member of the share group is taken for dead.",
         ),
-        Some("group.share.session.timeout.ms"),
-    ),
-    (
-        Setting::int(
+        inherits: Some("group.share.session.timeout.ms"),
+        min: Some("group.share.min.session.timeout.ms"),
+        max: Some("group.share.max.session.timeout.ms"),
+    },
+    Row {
+        setting: Setting::int(
+            "streams.assignment.interval.ms",
+            "1000",
+            0,
+            "Least time between two assignments of the streams group.",
+        ),
+        inherits: Some("group.streams.assignment.interval.ms"),
+        min: Some("group.streams.min.assignment.interval.ms"),
+        max: Some("group.streams.max.assignment.interval.ms"),
+    },
+    Row {
+        setting: Setting::int(
             "streams.heartbeat.interval.ms",
             "5000",
             1,
             "How often members of the streams group report.",
         ),
-        Some("group.streams.heartbeat.interval.ms"),
-    ),
-    (
-        Setting::int("streams.num.standby.replicas", "0", 0, "Standby copies of the streams group's tasks."),
-        Some("group.streams.num.standby.replicas"),
-    ),
-    (
-        Setting::int(
+        inherits: Some("group.streams.heartbeat.interval.ms"),
+        min: Some("group.streams.min.heartbeat.interval.ms"),
+        max: Some("group.streams.max.heartbeat.interval.ms"),
+    },
+    Row {
+        setting: Setting::int(
+            "streams.initial.rebalance.delay.ms",
+            "3000",
+            0,
+            "How long the new streams group waits for more members.",
+        ),
+        inherits: Some("group.streams.initial.rebalance.delay.ms"),
+        min: None,
+        max: None,
+    },
+    Row {
+        setting: Setting::int(
+            "streams.num.standby.replicas",
+            "0",
+            0,
+            "Standby copies of the streams group's tasks.",
+        ),
+        inherits: Some("group.streams.num.standby.replicas"),
+        min: None,
+        max: Some("group.streams.max.standby.replicas"),
+    },
+    Row {
+        setting: Setting::int(
             "streams.session.timeout.ms",
             "45000",
             1,
             "Silence after which a member of the streams group is taken for dead.",
         ),
-        Some("group.streams.session.timeout.ms"),
-    ),
+        inherits: Some("group.streams.session.timeout.ms"),
+        min: Some("group.streams.min.session.timeout.ms"),
+        max: Some("group.streams.max.session.timeout.ms"),
+    },
 ];
 
 /// A consumer group's times, where it was told any.
@@ -106,10 +216,15 @@ pub struct GroupTimes {
     pub heartbeat_interval_ms: Option<i32>,
 }
 
+/// Every group config, by name.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    ROWS.iter().map(|row| &row.setting)
+}
+
 /// The group config of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Setting> {
-    ROWS.iter().map(|(setting, _)| setting).find(|setting| setting.name == name)
+    ROWS.iter().map(|row| &row.setting).find(|setting| setting.name == name)
 }
 
 /// Checks all that a group is told, together.
@@ -121,30 +236,43 @@ pub fn validate(overrides: &BTreeMap<String, String>, config: &Config) -> Result
         let setting = find(name).ok_or_else(|| ConfigError::UnknownGroupConfig(name.clone()))?;
         setting.check(value)?;
     }
-    let limits = &config.groups.consumer;
-    let session = number(overrides, "consumer.session.timeout.ms");
-    let heartbeat = number(overrides, "consumer.heartbeat.interval.ms");
-    let beyond =
-        |value: Option<i32>, range: &RangeInclusive<i32>| value.is_some_and(|value| !range.contains(&value));
-    let session_ms = session.unwrap_or_else(|| i32::try_from(limits.session_timeout_ms).unwrap_or(i32::MAX));
-    let contradiction = if beyond(session, &limits.told.session_timeouts_ms) {
-        let (min, max) = limits.told.session_timeouts_ms.clone().into_inner();
-        format!(
-            "consumer.session.timeout.ms must be from group.consumer.min.session.timeout.ms ({min}) to \
-             group.consumer.max.session.timeout.ms ({max})"
-        )
-    } else if beyond(heartbeat, &limits.told.heartbeat_intervals_ms) {
-        let (min, max) = limits.told.heartbeat_intervals_ms.clone().into_inner();
-        format!(
-            "consumer.heartbeat.interval.ms must be from group.consumer.min.heartbeat.interval.ms ({min}) to \
-             group.consumer.max.heartbeat.interval.ms ({max})"
-        )
-    } else if heartbeat.unwrap_or(limits.heartbeat_interval_ms) >= session_ms {
-        "consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms".to_owned()
-    } else {
-        return Ok(());
+    for row in &ROWS {
+        if let Some(value) = number(overrides, row.setting.name) {
+            check_bounds(row, value.into(), config)?;
+        }
+    }
+    for kind in ["consumer", "share", "streams"] {
+        let (session, heartbeat) =
+            (format!("{kind}.session.timeout.ms"), format!("{kind}.heartbeat.interval.ms"));
+        if in_force(overrides, &session, config) <= in_force(overrides, &heartbeat, config) {
+            return Err(ConfigError::Contradiction(format!("{session} must be greater than {heartbeat}")));
+        }
+    }
+    Ok(())
+}
+
+fn check_bounds(row: &Row, value: i64, config: &Config) -> Result<(), ConfigError> {
+    let bound = |name: Option<&'static str>| name.map(|name| (name, config.whole_number(name)));
+    let name = row.setting.name;
+    let contradiction = match (bound(row.min), bound(row.max)) {
+        (Some((least, min)), _) if value < min => {
+            format!("{name} must be greater than or equal to {least} ({min})")
+        }
+        (_, Some((most, max))) if value > max => {
+            format!("{name} must be less than or equal to {most} ({max})")
+        }
+        _ => return Ok(()),
     };
     Err(ConfigError::Contradiction(contradiction))
+}
+
+/// The number a group goes by that was told this.
+fn in_force(overrides: &BTreeMap<String, String>, name: &str, config: &Config) -> i64 {
+    let inherited = || {
+        let row = ROWS.iter().find(|row| row.setting.name == name);
+        config.whole_number(row.and_then(|row| row.inherits).expect("a config that inherits"))
+    };
+    number(overrides, name).map_or_else(inherited, i64::from)
 }
 
 /// What a group's members go by. A broker whose limits have become tighter since the group was told holds to its limits.
@@ -164,7 +292,7 @@ pub fn times(overrides: &BTreeMap<String, String>, limits: &GroupTimeLimits) -> 
 #[must_use]
 pub fn describe(overrides: &BTreeMap<String, String>, config: &Config) -> Vec<Described> {
     let broker = config.describe();
-    let rows = ROWS.iter().map(|(setting, inherits)| {
+    let rows = ROWS.iter().map(|Row { setting, inherits, .. }| {
         let own = overrides.get(setting.name).map(|value| Synonym {
             name: setting.name,
             value: Some(value.clone()),
@@ -184,9 +312,9 @@ pub fn describe(overrides: &BTreeMap<String, String>, config: &Config) -> Vec<De
     rows.collect()
 }
 
-/// The value of a config of kind [`Kind::Int`] that was told and checked.
+/// The value of a config that was told and checked, if it is a number.
 fn number(overrides: &BTreeMap<String, String>, name: &str) -> Option<i32> {
-    debug_assert!(find(name).is_some_and(|setting| setting.kind == Kind::Int));
+    find(name).filter(|setting| setting.kind == Kind::Int)?;
     overrides.get(name)?.trim().parse().ok()
 }
 
@@ -207,6 +335,12 @@ mod tests {
         assert!(refused(&[("consumer.heartbeat.interval.ms", "15001")]).contains("15000"));
         assert!(refused(&[("consumer.heartbeat.interval.ms", "soon")]).contains("soon"));
         assert!(refused(&[("no.such", "1")]).contains("Unknown group config"));
+        assert!(refused(&[("share.record.lock.duration.ms", "60001")]).contains("(60000)"));
+        assert!(
+            refused(&[("share.delivery.count.limit", "11")]).contains("group.share.max.delivery.count.limit")
+        );
+        assert!(refused(&[("streams.num.standby.replicas", "3")]).contains("(2)"));
+        assert!(refused(&[("share.auto.offset.reset", "by_duration:-PT1H")]).contains("by_duration"));
         let fine =
             told(&[("consumer.session.timeout.ms", "50000"), ("consumer.heartbeat.interval.ms", "6000")]);
         assert_eq!(validate(&fine, &config), Ok(()));

@@ -145,10 +145,12 @@ pub struct GroupLimits {
     pub session_timeout_ms: RangeInclusive<i32>,
     /// `group.initial.rebalance.delay.ms`.
     pub initial_rebalance_delay_ms: u64,
+    /// Groups of one shard's coordinators: its part of `ringmain.groups.max`.
+    pub count_max: usize,
     /// `group.max.size`.
     pub size_max: usize,
-    /// `offset.metadata.max.bytes`.
-    pub metadata_bytes_max: usize,
+    /// `offset.metadata.max.bytes`, which Kafka counts in UTF-16 units.
+    pub metadata_max: usize,
     /// `offsets.retention.minutes`: how long an empty group's offsets are kept.
     pub retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
@@ -218,6 +220,7 @@ impl Config {
             .text("advertised.listeners")
             .map(|value| address::host_port("advertised.listeners", value));
         let (listener_host, advertised_port) = advertised.transpose()?.unzip();
+        let shard_cpus = machine.shard_cpus(settings.required("ringmain.shards"))?;
         let mut config = Config {
             server_id: ServerId(settings.number("node.id")),
             data_dir: data_dir(&settings)?,
@@ -228,7 +231,7 @@ impl Config {
             advertised_port,
             advertise_nodes_max: settings.number("ringmain.advertise.nodes.max"),
             rack: settings.text("broker.rack").map(str::to_owned),
-            shard_cpus: machine.shard_cpus(settings.required("ringmain.shards"))?,
+            shard_cpus: shard_cpus.clone(),
             memory_bytes,
             connections: connection_limits(&settings, memory_bytes),
             commit: CommitLimits {
@@ -251,7 +254,7 @@ impl Config {
                 bytes_per_second: settings.number("ringmain.scrub.bytes.per.second"),
             },
             topics: topic_creation(&settings),
-            groups: group_limits(&settings),
+            groups: group_limits(&settings, shard_cpus.len()),
             offsets_topic: OffsetsTopic {
                 partitions: settings.number("offsets.topic.num.partitions"),
                 segment_bytes: settings.number("offsets.topic.segment.bytes"),
@@ -325,6 +328,11 @@ impl Config {
     #[must_use]
     pub fn shards(&self) -> u16 {
         u16::try_from(self.shard_cpus.len()).expect("shard counts are checked")
+    }
+
+    /// The number in force of a setting that has a default.
+    fn whole_number(&self, name: &str) -> i64 {
+        self.settings.number(name)
     }
 
     /// Every broker setting as DescribeConfigs shows it.
@@ -416,14 +424,15 @@ fn connection_limits(settings: &BrokerSettings, memory_bytes: u64) -> Connection
     }
 }
 
-fn group_limits(settings: &BrokerSettings) -> GroupLimits {
+fn group_limits(settings: &BrokerSettings, shards: usize) -> GroupLimits {
     let minutes: i64 = settings.number("offsets.retention.minutes");
     GroupLimits {
         session_timeout_ms: settings.number("group.min.session.timeout.ms")
             ..=settings.number("group.max.session.timeout.ms"),
         initial_rebalance_delay_ms: settings.number("group.initial.rebalance.delay.ms"),
+        count_max: settings.number::<usize>("ringmain.groups.max").div_ceil(shards),
         size_max: settings.number("group.max.size"),
-        metadata_bytes_max: settings.number("offset.metadata.max.bytes"),
+        metadata_max: settings.number("offset.metadata.max.bytes"),
         retention_ms: minutes.saturating_mul(60_000),
         retention_check_ms: settings.number("offsets.retention.check.interval.ms"),
         consumer: consumer_groups(settings),

@@ -54,6 +54,10 @@ pub enum Allowed {
     OneOf(&'static [&'static str]),
     /// A list, each element one of these, none twice.
     EachOf(&'static [&'static str]),
+    /// Where reading begins without a position: `earliest`, `latest`, or `by_duration:` and a duration of ISO 8601.
+    OffsetReset,
+    /// `*`, or a list of PARTITION:BROKER.
+    ThrottledReplicas,
 }
 
 /// Whether this version does what the setting says.
@@ -166,6 +170,16 @@ impl Setting {
         self
     }
 
+    pub const fn offset_reset(mut self) -> Setting {
+        self.allowed = Allowed::OffsetReset;
+        self
+    }
+
+    pub const fn throttled_replicas(mut self) -> Setting {
+        self.allowed = Allowed::ThrottledReplicas;
+        self
+    }
+
     pub const fn dynamic(mut self) -> Setting {
         self.update = Update::Dynamic;
         self
@@ -235,6 +249,11 @@ impl Setting {
                 elements.dedup();
                 elements.len() == count && elements.iter().all(|element| values.contains(element))
             }
+            Allowed::OffsetReset => {
+                let duration = value.strip_prefix("by_duration:");
+                matches!(value, "earliest" | "latest") || duration.is_some_and(is_duration)
+            }
+            Allowed::ThrottledReplicas => value == "*" || list(value).all(is_replica),
         }
     }
 
@@ -252,6 +271,10 @@ impl Setting {
             (_, Allowed::Real { min, max }) => format!("a number from {min} to {max}"),
             (_, Allowed::OneOf(values)) => format!("one of {}", values.join(", ")),
             (_, Allowed::EachOf(values)) => format!("a list, each once, of {}", values.join(", ")),
+            (_, Allowed::OffsetReset) => "latest, earliest or by_duration:PnDTnHnMn.nS".to_owned(),
+            (_, Allowed::ThrottledReplicas) => {
+                "* or a list of [partitionId]:[brokerId],[partitionId]:[brokerId],...".to_owned()
+            }
             (Kind::Boolean, Allowed::Any) => "true or false".to_owned(),
             (Kind::Int | Kind::Short | Kind::Long, Allowed::Any) => "a whole number".to_owned(),
             (Kind::Double, Allowed::Any) => "a number".to_owned(),
@@ -271,6 +294,44 @@ impl Setting {
             _ => "",
         }
     }
+}
+
+/// PARTITION:BROKER.
+fn is_replica(text: &str) -> bool {
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once(':').is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+}
+
+/// A duration of ISO 8601 as far as Java's reads it, not negative: days, then hours, minutes and seconds after a T.
+fn is_duration(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let Some(rest) = upper.strip_prefix('P') else { return false };
+    let (days, time) = match rest.split_once('T') {
+        Some((_, "")) => return false,
+        Some((days, time)) => (days, time),
+        None => (rest, ""),
+    };
+    !(days.is_empty() && time.is_empty()) && are_amounts(days, "D") && are_amounts(time, "HMS")
+}
+
+/// Numbers, each with one of these units, in their order; a fraction only of the last unit, seconds.
+fn are_amounts(text: &str, units: &str) -> bool {
+    let (mut rest, mut units) = (text, units.chars());
+    while !rest.is_empty() {
+        let Some(end) = rest.find(|it: char| it.is_ascii_alphabetic()) else { return false };
+        let (number, unit) = (&rest[..end], rest[end..].chars().next());
+        if !units.any(|it| Some(it) == unit) {
+            return false;
+        }
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        let is_digits = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = !whole.is_empty() && is_digits(whole) && fraction.len() <= 9 && is_digits(fraction);
+        if !is_number || (number.contains('.') && unit != Some('S')) {
+            return false;
+        }
+        rest = &rest[end + 1..];
+    }
+    true
 }
 
 /// The elements of a comma-separated list; an empty text is an empty list.
@@ -407,6 +468,22 @@ mod tests {
         );
         let policy = Setting::list("p", "delete", "").each_of(&["compact", "delete"]);
         check(&policy, &["delete", "compact, delete", ""], &["remove", "delete,delete"]);
+        let throttled = Setting::list("r", "", "").throttled_replicas();
+        check(&throttled, &["", "*", "0:1", "0:1, 12:1002"], &["x", "*,0:1", "0", "0:", "-1:2"]);
+        let reset = Setting::string("o", "latest", "").offset_reset();
+        check(
+            &reset,
+            &["latest", "earliest", "by_duration:PT1H", "by_duration:P2DT3H4M5.5S", "by_duration:p1d"],
+            &[
+                "",
+                "never",
+                "by_duration:",
+                "by_duration:P",
+                "by_duration:PT",
+                "by_duration:P1H",
+                "by_duration:-PT1H",
+            ],
+        );
     }
 
     #[test]

@@ -91,7 +91,8 @@ static ROWS: [Row; 33] = [
             "follower.replication.throttled.replicas",
             "",
             "Replicas whose catching up is throttled on the follower, as partition:broker pairs, or *.",
-        ),
+        )
+        .throttled_replicas(),
     ),
     row(
         &[("log.index.interval.bytes", 1)],
@@ -103,7 +104,8 @@ static ROWS: [Row; 33] = [
             "leader.replication.throttled.replicas",
             "",
             "Replicas whose catching up is throttled on the leader, as partition:broker pairs, or *.",
-        ),
+        )
+        .throttled_replicas(),
     ),
     row(
         &[("log.local.retention.bytes", 1)],

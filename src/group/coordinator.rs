@@ -13,8 +13,8 @@ use super::members::Members;
 use super::offsets::{Committed, Offsets};
 use super::record::{self, GroupRecord, Parsed, RecordError};
 use super::request::{
-    CommitRequest, DescribedGroup, GroupError, GroupReply, GroupRequest, JoinRefused, JoinRequest,
-    LeavingMember, ListedGroup, MemberRef, Ticket,
+    CommitPartition, CommitRequest, DescribedGroup, GroupError, GroupReply, GroupRequest, JoinRefused,
+    JoinRequest, LeavingMember, ListedGroup, MemberRef, Ticket,
 };
 use super::{GroupLimits, Name, Outcome};
 
@@ -177,15 +177,18 @@ impl Coordinator {
             GroupRequest::Leave { members, .. } => {
                 Some(GroupReply::Leave(Ok(self.leave(&id, now, &members, out))))
             }
+            // These bring no deadline nearer: no look at all members for every commit.
             GroupRequest::CommitOffsets(request) => {
-                Some(GroupReply::CommitOffsets(self.commit(now, image, &request, out)))
+                let committed = self.commit(now, image, request, out);
+                return out.reply(ticket, GroupReply::CommitOffsets(committed));
             }
             GroupRequest::FetchOffsets(request) => {
                 let partitions = request.partitions.as_deref();
                 let nothing = Offsets::default();
                 let offsets = self.groups.get(&id).map_or(&nothing, |group| &group.offsets);
                 let allowed = self.check_fetch(&id, request.member.as_ref());
-                Some(GroupReply::FetchOffsets(allowed.map(|()| offsets.fetch(partitions))))
+                let fetched = allowed.map(|()| offsets.fetch(partitions));
+                return out.reply(ticket, GroupReply::FetchOffsets(fetched));
             }
             GroupRequest::ConsumerHeartbeat(request) => {
                 Some(GroupReply::ConsumerHeartbeat(self.consumer_heartbeat(now, image, &request, out)))
@@ -247,6 +250,16 @@ impl Coordinator {
         }
     }
 
+    #[must_use]
+    pub fn knows(&self, group: &str) -> bool {
+        self.groups.contains_key(group)
+    }
+
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
     pub fn list(&self) -> impl Iterator<Item = ListedGroup> + '_ {
         self.groups.iter().map(|(id, group)| group.members.listed(id))
     }
@@ -268,7 +281,7 @@ impl Coordinator {
         })
     }
 
-    /// What no group could answer.
+    /// What no group could answer. The nameless group can be committed to and deleted: consumers of long ago had no other.
     fn refusal(&self, request: &GroupRequest) -> Option<GroupError> {
         let nameless = request.group().is_empty();
         match request {
@@ -276,7 +289,8 @@ impl Coordinator {
             | GroupRequest::Sync(_)
             | GroupRequest::Heartbeat { .. }
             | GroupRequest::Leave { .. }
-            | GroupRequest::Delete { .. }
+            | GroupRequest::DescribeConsumers { .. }
+            | GroupRequest::DeleteOffsets { .. }
                 if nameless =>
             {
                 Some(GroupError::InvalidGroupId)
@@ -347,36 +361,29 @@ impl Coordinator {
         &mut self,
         now: Now,
         image: &MetadataImage,
-        request: &CommitRequest,
+        request: CommitRequest,
         out: &mut Outcome,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        self.check_commit(now, image, request)?;
-        let metadata_bytes_max = self.limits.metadata_bytes_max;
-        let mut committed = Vec::with_capacity(request.partitions.len());
-        let results = request
-            .partitions
-            .iter()
-            .map(|asked| {
-                if asked.metadata.len() > metadata_bytes_max {
-                    return Err(GroupError::OffsetMetadataTooLarge);
-                }
-                committed.push((asked, Committed::of(asked, now.wall, request.retention_ms)));
-                Ok(())
-            })
-            .collect();
-        if committed.is_empty() {
+        self.check_commit(now, image, &request)?;
+        let metadata_max = self.limits.metadata_max;
+        let fits = |asked: &CommitPartition| fits(&asked.metadata, metadata_max);
+        let result = |it| if fits(it) { Ok(()) } else { Err(GroupError::OffsetMetadataTooLarge) };
+        let results: Vec<_> = request.partitions.iter().map(result).collect();
+        if !results.iter().any(Result::is_ok) {
             return Ok(results);
         }
-        for (asked, _) in &committed {
+        for asked in request.partitions.iter().filter(|it| fits(it)) {
             let id = image.topic(&asked.topic).map_or(asked.topic_id, |topic| topic.id);
             if self.topics.get(&asked.topic) != Some(&id) {
                 self.topics.insert(Arc::clone(&asked.topic), id);
             }
         }
         let group = self.group_or_new(&request.group, now);
-        for (asked, it) in committed {
-            out.records.push(it.record(&request.group, &asked.topic, asked.partition));
-            group.offsets.set(Arc::clone(&asked.topic), asked.partition, it);
+        for asked in request.partitions.into_iter().filter(fits) {
+            let (topic, partition) = (Arc::clone(&asked.topic), asked.partition);
+            let committed = Committed::of(asked, now.wall, request.retention_ms);
+            out.records.push(committed.record(&request.group, &topic, partition));
+            group.offsets.set(topic, partition, committed);
         }
         Ok(results)
     }
@@ -499,6 +506,12 @@ impl Coordinator {
             self.deadlines.insert((deadline, Arc::clone(id)));
         }
     }
+}
+
+/// Whether a commit may carry this text: as long as Java counts it, in UTF-16 units, and no longer than a record's string.
+fn fits(metadata: &str, units_max: usize) -> bool {
+    let is_short = metadata.len() <= units_max || metadata.encode_utf16().count() <= units_max;
+    is_short && metadata.len() <= i16::MAX as usize
 }
 
 fn metadata_bytes(join: &JoinRequest) -> usize {

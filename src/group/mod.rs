@@ -40,6 +40,10 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn reply(&mut self, ticket: Ticket, reply: GroupReply) {
+        if self.replies.is_empty() {
+            // Most steps answer one question, and an answer's place is large: no room for four.
+            self.replies.reserve_exact(1);
+        }
         self.replies.push((ticket, reply));
     }
 

@@ -27,11 +27,11 @@ pub struct Offsets {
 
 impl Committed {
     #[must_use]
-    pub fn of(asked: &CommitPartition, now: TimestampMs, retention_ms: Option<i64>) -> Committed {
+    pub fn of(asked: CommitPartition, now: TimestampMs, retention_ms: Option<i64>) -> Committed {
         Committed {
             offset: asked.offset,
             leader_epoch: asked.leader_epoch,
-            metadata: Arc::clone(&asked.metadata),
+            metadata: asked.metadata,
             commit_time: now,
             expire_time: retention_ms.map(|ms| TimestampMs(now.0.saturating_add(ms))),
         }

@@ -14,6 +14,9 @@ const GROUP_KEY: i16 = 2;
 const OFFSET_VALUE: i16 = 3;
 const GROUP_VALUE: i16 = 3;
 
+/// Most keys and values are no longer.
+const RECORD_BYTES: usize = 128;
+
 /// One record to append; no value deletes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupRecord {
@@ -103,10 +106,12 @@ pub(super) fn message<'a, M: Message<'a>>(bytes: &'a [u8], version: i16) -> Resu
 
 pub(super) fn versioned<'a, M: Message<'a>>(message: &M, version: i16) -> Vec<u8> {
     let encode = || -> Result<Vec<u8>, EncodeError> {
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(RECORD_BYTES);
         writer.i16(version);
         message.encode(&mut writer, version)?;
-        Ok(writer.into_pieces().iter().flat_map(|piece| piece.iter().copied()).collect())
+        let mut bytes = Vec::with_capacity(writer.total_len());
+        writer.into_pieces().iter().for_each(|piece| bytes.extend_from_slice(piece));
+        Ok(bytes)
     };
     encode().expect("the api layer lets no string in that a record cannot hold")
 }

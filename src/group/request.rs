@@ -47,6 +47,17 @@ pub enum GroupReply {
 }
 
 impl GroupRequest {
+    /// It makes the group, if there is none.
+    #[must_use]
+    pub fn makes_group(&self) -> bool {
+        match self {
+            GroupRequest::Join(request) => request.member_id.is_empty(),
+            GroupRequest::CommitOffsets(request) => request.member.generation < 0,
+            GroupRequest::ConsumerHeartbeat(request) => request.joins(),
+            _ => false,
+        }
+    }
+
     #[must_use]
     pub fn group(&self) -> &Arc<str> {
         match self {
@@ -123,6 +134,8 @@ pub enum GroupError {
     GroupIdNotFound,
     #[error("the group has members")]
     NonEmptyGroup,
+    #[error("the server coordinates as many groups as ringmain.groups.max allows")]
+    TooManyGroups,
     #[error("the group has as many members as it may")]
     GroupMaxSizeReached,
     #[error("the group has no such member")]

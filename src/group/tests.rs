@@ -38,8 +38,9 @@ impl Bench {
             consumer: crate::config::Config::default().groups.consumer,
             session_timeout_ms: 6000..=1_800_000,
             initial_rebalance_delay_ms: 0,
+            count_max: 1000,
             size_max: 100,
-            metadata_bytes_max: 64,
+            metadata_max: 64,
             retention_ms: 1_000_000,
             retention_check_ms: 10_000,
         };
@@ -497,6 +498,29 @@ fn only_members_of_the_generation_commit_and_strangers_only_while_it_is_empty() 
         bench.commit(member(2, &leader.member_id, None), "t", 9),
         Err(GroupError::RebalanceInProgress)
     );
+}
+
+#[test]
+fn a_commits_text_is_as_long_as_java_counts_it_and_fits_a_record() {
+    let check = |metadata_max: usize, text: String, result: Result<(), GroupError>| {
+        let mut bench = Bench::with(|limits| limits.metadata_max = metadata_max);
+        let request = CommitRequest {
+            group: "g".into(),
+            member: member(-1, "", None),
+            retention_ms: None,
+            knows_group_id_not_found: false,
+            partitions: vec![commit("t", 8, &text)],
+        };
+        let reply = bench.answer(GroupRequest::CommitOffsets(request));
+        assert_eq!(reply, GroupReply::CommitOffsets(Ok(vec![result])), "{} of {metadata_max}", text.len());
+    };
+    let too_large = Err(GroupError::OffsetMetadataTooLarge);
+    check(4, "é".repeat(4), Ok(()));
+    check(4, "é".repeat(5), too_large);
+    check(4, "🚌🚌".to_owned(), Ok(()));
+    check(4, "🚌🚌🚌".to_owned(), too_large);
+    check(1 << 20, "x".repeat(32_767), Ok(()));
+    check(1 << 20, "x".repeat(32_768), too_large);
 }
 
 #[test]

@@ -114,6 +114,7 @@ impl BatchBuilder {
                 .iter()
                 .map(|h| optional_len(Some(h.key.as_bytes())) + optional_len(h.value))
                 .sum::<usize>();
+        self.records.reserve(varint::len_i64(signed(body_bytes)) + body_bytes);
         varint::write_i64(&mut self.records, signed(body_bytes));
         self.records.push(0);
         varint::write_i64(&mut self.records, timestamp_delta);

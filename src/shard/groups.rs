@@ -47,8 +47,8 @@ pub(super) struct GroupSeats {
 struct Seat {
     coordinator: Coordinator,
     state: SeatState,
-    /// Answers, and the end of what must be durable before they leave.
-    unreleased: VecDeque<(Offset, Vec<(Ticket, GroupReply)>)>,
+    /// Answers, each with the end of what must be durable before it leaves.
+    unreleased: VecDeque<(Offset, (Ticket, GroupReply))>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +94,12 @@ impl GroupSeats {
     pub(super) fn counts(&self) -> (usize, usize) {
         let counts = self.seats.values().map(|seat| seat.coordinator.counts());
         counts.fold((0, 0), |sum, (groups, members)| (sum.0 + groups, sum.1 + members))
+    }
+
+    /// A client must not fill the memory with names of groups.
+    fn is_full(&self) -> bool {
+        let count: usize = self.seats.values().map(|seat| seat.coordinator.group_count()).sum();
+        count >= self.limits.count_max
     }
 
     pub(super) fn coordinators(&self) -> impl Iterator<Item = &Coordinator> {
@@ -218,7 +224,7 @@ impl Shard {
         while let Some((end, _)) = seat.unreleased.front()
             && *end <= flushed
         {
-            ready.extend(seat.unreleased.pop_front().map(|(_, replies)| replies).unwrap_or_default());
+            ready.extend(seat.unreleased.pop_front().map(|(_, reply)| reply));
         }
         self.release(ready, None, effects);
     }
@@ -279,6 +285,9 @@ impl Shard {
             SeatState::Failed => Some(GroupError::CoordinatorNotAvailable),
             SeatState::Active if self.failed.is_some() => Some(GroupError::CoordinatorNotAvailable),
             SeatState::Active if self.disk_full && !reads => Some(GroupError::CoordinatorNotAvailable),
+            SeatState::Active if request.makes_group() && !seat.coordinator.knows(request.group()) => {
+                self.groups.is_full().then_some(GroupError::TooManyGroups)
+            }
             SeatState::Active => None,
         }
     }
@@ -318,10 +327,8 @@ impl Shard {
         if end <= flushed {
             return self.release(out.replies, None, effects);
         }
-        if !out.replies.is_empty()
-            && let Some(seat) = self.groups.seats.get_mut(&slot)
-        {
-            seat.unreleased.push_back((end, out.replies));
+        if let Some(seat) = self.groups.seats.get_mut(&slot) {
+            seat.unreleased.extend(out.replies.into_iter().map(|reply| (end, reply)));
         }
     }
 
@@ -351,9 +358,9 @@ impl Shard {
         let Some(mut seat) = self.groups.seats.remove(&slot) else { return };
         let mut out = Outcome::default();
         seat.coordinator.resign(&mut out);
-        let unreleased = seat.unreleased.into_iter().flat_map(|(_, replies)| replies);
+        let unreleased = seat.unreleased.into_iter();
         let unreleased =
-            unreleased.map(|(ticket, reply)| (ticket, reply.refused(GroupError::NotCoordinator)));
+            unreleased.map(|(_, (ticket, reply))| (ticket, reply.refused(GroupError::NotCoordinator)));
         out.replies.extend(unreleased);
         self.release(out.replies, None, effects);
     }

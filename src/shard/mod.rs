@@ -351,13 +351,13 @@ impl Shard {
         })
     }
 
-    /// High watermarks of the topics' partitions here.
+    /// Log starts and high watermarks of the topics' partitions here.
     pub fn ends(&self) -> impl Iterator<Item = EndMetric> + '_ {
         self.image.topics.values().flat_map(|topic| {
             topic.partition_ids().filter_map(|id| {
                 let partition = self.partitions.get(self.partitions.find(id)?)?;
-                let end = partition.high_watermark().0;
-                Some(EndMetric { topic: Arc::clone(&topic.name), partition: id.partition.0, end })
+                let (start, end) = (partition.log.log_start().0, partition.high_watermark().0);
+                Some(EndMetric { topic: Arc::clone(&topic.name), partition: id.partition.0, start, end })
             })
         })
     }

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use ringmain::base::{Offset, PartitionIndex};
 use ringmain::client::{CommittedOffset, Groups};
 use ringmain::protocol::ErrorCode;
+use ringmain::protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use serde_json::Value;
 
 use super::server::{PATIENCE, Server, topic_name};
@@ -239,7 +240,8 @@ fn groups_are_listed_described_moved_and_deleted() {
     assert_eq!(ours.expect("it has committed")["state"], "Empty");
     let describe =
         || json(&output(&server, &["group", "describe", group, "--json"], ""))["offsets"][0].clone();
-    let wanted = serde_json::json!({"topic": topic, "partition": 1, "committed": 1, "end": 3, "lag": 2});
+    let wanted =
+        serde_json::json!({"topic": topic, "partition": 1, "committed": 1, "start": 0, "end": 3, "lag": 2});
     assert_eq!(describe(), wanted);
     assert!(output(&server, &["group", "lag", group], "").contains("2 records behind"));
 
@@ -251,8 +253,44 @@ fn groups_are_listed_described_moved_and_deleted() {
     output(&server, &["group", "reset-offsets", group, "--to-latest", "--topic", topic, "--execute"], "");
     assert_eq!(describe()["lag"], 0);
     complaint(&server, &["group", "reset-offsets", group], 64);
+    let all = ["group", "reset-offsets", group, "--to-offset", "99", "--topic", topic, "--json"];
+    let moved = json(&output(&server, &all, ""));
+    let wanted = serde_json::json!([
+        {"topic": topic, "partition": 0, "committed": 0, "new": 0},
+        {"topic": topic, "partition": 1, "committed": 3, "new": 3},
+    ]);
+    assert_eq!(moved["offsets"], wanted, "all partitions of the topic, none beyond its end");
 
     assert!(output(&server, &["group", "delete", group], "").contains("--execute"));
     output(&server, &["group", "delete", group, "--execute"], "");
     assert!(complaint(&server, &["group", "describe", group], 1).contains("GROUP_ID_NOT_FOUND"));
+}
+
+/// Groups of the new protocol are shown like those of the old one, with what each member has.
+#[test]
+fn a_consumer_group_is_described_with_its_members() {
+    let server = Server::start();
+    let (topic, group) = (topic_name("members"), topic_name("members-group"));
+    output(&server, &["topic", "create", &topic, "--partitions", "2"], "");
+    let heartbeat = ConsumerGroupHeartbeatRequest {
+        group_id: group.as_str().into(),
+        member_id: "me".into(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec![topic.as_str().into()]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    let mut groups = Groups::new(server.cluster(), PATIENCE);
+    // Whoever asks first makes the coordinators' topic.
+    groups.committed(&group).expect("nothing committed");
+    let node = groups.cluster().brokers()[0].node;
+    let answer = groups.cluster().ask(node, &heartbeat).expect("answered");
+    let answer: ConsumerGroupHeartbeatResponse<'_> = answer.decode().expect("well formed");
+    assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
+    let described = json(&output(&server, &["group", "describe", &group, "--json"], ""));
+    assert_eq!((&described["state"], &described["protocol"]), (&"Stable".into(), &"uniform".into()));
+    let member = &described["members"][0];
+    assert_eq!((&member["member"], &member["assigned"][&topic]), (&"me".into(), &serde_json::json!([0, 1])));
+    assert!(output(&server, &["group", "describe", &group], "").contains(&format!("{topic}:0,1")));
+    assert!(output(&server, &["group", "delete", &group], "").contains("1 members"));
 }

@@ -9,6 +9,7 @@ mod compaction;
 mod consume;
 mod damage;
 mod disk;
+mod groups;
 mod inspect;
 mod memory;
 mod produce;

@@ -1,4 +1,4 @@
-//! Bytes from Kafka's own codec, in both directions.
+//! Bytes from Kafka's own codec, in both directions, and Kafka's own tables of settings.
 //!
 //! `messages.tsv` (message, version, JSON, hex of the body) and `batches.jsonl` are read from the folder that the
 //! environment variable RINGMAIN_VECTORS names; by default from `vectors` beside this file.
@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod batches;
+mod configs;
 mod messages;
 
 use std::path::PathBuf;

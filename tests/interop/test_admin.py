@@ -99,7 +99,11 @@ def test_java_tools_for_one_topic(server, topic, tmp_path):
     order = tmp_path / "order.json"
     order.write_text('{"version": 1, "partitions": [{"topic": "%s", "partition": 0, "offset": 3}]}' % topic)
     assert "low_watermark: 3" in java("DeleteRecordsCommand", *bootstrap, "--offset-json-file", str(order)).decode()
-    assert offsets("earliest") == {0: 3, 1: 0}
+    assert offsets("earliest") == offsets("earliest-local") == {0: 3, 1: 0}
+    newest = offsets("max-timestamp")
+    assert all(0 <= offset < ends[partition] for partition, offset in newest.items()) and len(newest) == 2
+    # Nothing is in remote storage: there is none.
+    assert offsets("latest-tiered") == {}
     described = java("LogDirsCommand", *bootstrap, "--describe", "--topic-list", topic).decode()
     assert f'"partition":"{topic}-1","size":' in described
     assert java("LeaderElectionCommand", *bootstrap, "--election-type", "preferred", "--topic", topic, "--partition", "0")

@@ -26,6 +26,8 @@ MEMBERS = {
     "confluent": ("python", "confluent"),
     "confluent-cooperative": ("python", "confluent", "partition.assignment.strategy=cooperative-sticky"),
     "confluent-consumer": ("python", "confluent", "group.protocol=consumer"),
+    "rdkafka": ("rust",),
+    "rdkafka-consumer": ("rust", "group.protocol=consumer"),
     "kafka-python": ("python", "kafka-python"),
     "aiokafka": ("python", "aiokafka"),
     "kafkajs": ("node", "kafkajs"),
@@ -65,6 +67,8 @@ class Member:
             command = [sys.executable, str(HERE / "member.py"), settings[0], *where, *settings[1:]]
         elif program == "node":
             command = ["node", str(HERE / "member.js"), settings[0], *where, *settings[1:]]
+        elif program == "rust":
+            command = [str(HOME / "rust" / "release" / "member"), *where, *settings]
         elif program == "go":
             command = [str(HOME / "go" / "member"), settings[0], *where, *settings[1:]]
         else:

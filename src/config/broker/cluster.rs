@@ -60,8 +60,20 @@ pub(super) const ROWS: &[Setting] = &[
         0,
         "Pause before a failed request to a controller is tried again.",
     ),
-    Setting::list("controller.listener.names", "CONTROLLER", "Listeners for controllers."),
     Setting::int(
+        "controller.quorum.fetch.max.bytes",
+        "1048576",
+        1,
+        "Most bytes of metadata log a controller takes at a time.",
+    ),
+    Setting::int(
+        "controller.quorum.fetch.snapshot.max.bytes",
+        "1048576",
+        1,
+        "Most bytes of a metadata snapshot a controller takes at a time.",
+    ),
+    Setting::list("controller.listener.names", "CONTROLLER", "Listeners for controllers."),
+    Setting::long(
         "controller.performance.sample.period.ms",
         "60000",
         100,
@@ -92,13 +104,13 @@ pub(super) const ROWS: &[Setting] = &[
         1,
         "Silence after which the controller takes a server for dead.",
     ),
-    Setting::int("server.max.startup.time.ms", "2147483647", 0, "Longest time a start may take."),
-    Setting::string(
+    Setting::long("server.max.startup.time.ms", NEVER, 0, "Longest time a start may take."),
+    Setting::unset(
         "metadata.log.dir",
-        "",
+        Kind::String,
         "Directory of the metadata log; here always in the data directory.",
     ),
-    Setting::int("metadata.log.segment.bytes", "1073741824", 1 << 20, "Segment size of the metadata log."),
+    Setting::int("metadata.log.segment.bytes", "1073741824", 8 << 20, "Segment size of the metadata log."),
     Setting::long(
         "metadata.log.segment.ms",
         "604800000",
@@ -130,12 +142,6 @@ pub(super) const ROWS: &[Setting] = &[
         "300",
         1,
         "How often the balance of leaderships is checked.",
-    ),
-    Setting::int(
-        "leader.imbalance.per.broker.percentage",
-        "10",
-        0,
-        "Share of misplaced leaderships a server may have.",
     ),
     Setting::boolean(
         "controlled.shutdown.enable",
@@ -178,9 +184,15 @@ pub(super) const ROWS: &[Setting] = &[
         -1,
         "Kernel receive buffer of a follower's connection.",
     ),
+    Setting::boolean(
+        "follower.fetch.last.tiered.offset.enable",
+        "false",
+        "Whether a new follower begins where remote storage ends.",
+    )
+    .dynamic(),
     Setting::unset(
         "replica.selector.class",
-        Kind::Class,
+        Kind::String,
         "Class that picks the replica a consumer reads; Java only.",
     ),
     Setting::int("replication.quota.window.num", "11", 1, "Windows kept for replication quotas."),

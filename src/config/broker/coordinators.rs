@@ -1,4 +1,4 @@
-//! Consumer groups, share groups, transactions.
+//! Consumer groups, committed offsets, transactions, delegation tokens.
 
 use crate::config::setting::{Kind, Setting};
 
@@ -34,6 +34,19 @@ pub(super) const ROWS: &[Setting] = &[
         1,
         "Threads of group coordinators; here shards coordinate.",
     ),
+    Setting::int(
+        "group.coordinator.background.threads",
+        "2",
+        1,
+        "Threads for long work of group coordinators; here shards coordinate.",
+    ),
+    Setting::int(
+        "group.coordinator.cached.buffer.max.bytes",
+        "1048588",
+        524_288,
+        "Largest buffer a coordinator keeps for its next batch.",
+    )
+    .dynamic(),
     Setting::int(
         "group.coordinator.append.linger.ms",
         "-1",
@@ -89,100 +102,29 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .one_of(&["bidirectional", "upgrade", "downgrade", "disabled"]).acts(),
     Setting::int(
+        "group.consumer.assignment.interval.ms",
+        "1000",
+        0,
+        "Least time between two assignments of a consumer group; here each is made when it is needed.",
+    )
+    .dynamic(),
+    Setting::int(
+        "group.consumer.min.assignment.interval.ms",
+        "0",
+        0,
+        "Least assignment interval a consumer group can be given.",
+    ),
+    Setting::int(
+        "group.consumer.max.assignment.interval.ms",
+        "15000",
+        0,
+        "Greatest assignment interval a consumer group can be given.",
+    ),
+    Setting::int(
         "group.consumer.regex.refresh.interval.ms",
         "600000",
         10_000,
         "How often subscriptions by pattern are matched anew.",
-    ),
-    Setting::int("group.share.session.timeout.ms", "45000", 1, "Session timeout of a share group's members."),
-    Setting::int(
-        "group.share.min.session.timeout.ms",
-        "45000",
-        1,
-        "Least session timeout a share group can be given.",
-    ),
-    Setting::int(
-        "group.share.max.session.timeout.ms",
-        "60000",
-        1,
-        "Greatest session timeout a share group can be given.",
-    ),
-    Setting::int("group.share.heartbeat.interval.ms", "5000", 1, "How often a share group's members report."),
-    Setting::int(
-        "group.share.min.heartbeat.interval.ms",
-        "5000",
-        1,
-        "Least heartbeat interval a share group can be given.",
-    ),
-    Setting::int(
-        "group.share.max.heartbeat.interval.ms",
-        "15000",
-        1,
-        "Greatest heartbeat interval a share group can be given.",
-    ),
-    Setting::int("group.share.max.size", "200", 1, "Most members of a share group."),
-    Setting::int(
-        "group.share.record.lock.duration.ms",
-        "30000",
-        1000,
-        "How long a delivered record stays its consumer's.",
-    ),
-    Setting::int(
-        "group.share.min.record.lock.duration.ms",
-        "15000",
-        1000,
-        "Least record lock a share group can be given.",
-    ),
-    Setting::int(
-        "group.share.max.record.lock.duration.ms",
-        "60000",
-        1000,
-        "Greatest record lock a share group can be given.",
-    ),
-    Setting::int(
-        "group.share.delivery.count.limit",
-        "5",
-        2,
-        "How often a record is delivered before it is given up.",
-    ),
-    Setting::int(
-        "group.share.partition.max.record.locks",
-        "2000",
-        100,
-        "Most records of a partition in delivery at a time.",
-    ),
-    Setting::int("group.share.max.share.sessions", "2000", 1, "Most share sessions of a server."),
-    Setting::int(
-        "group.streams.session.timeout.ms",
-        "45000",
-        1,
-        "Session timeout of a streams group's members.",
-    ),
-    Setting::int(
-        "group.streams.heartbeat.interval.ms",
-        "5000",
-        1,
-        "How often a streams group's members report.",
-    ),
-    Setting::int("group.streams.max.size", "2147483647", 1, "Most members of a streams group."),
-    Setting::int("group.streams.num.standby.replicas", "0", 0, "Standby copies of a streams group's tasks."),
-    Setting::int(
-        "share.coordinator.state.topic.num.partitions",
-        "50",
-        1,
-        "Partitions of the share groups' state topic.",
-    ),
-    Setting::short(
-        "share.coordinator.state.topic.replication.factor",
-        "3",
-        1,
-        "Replicas of the share groups' state topic.",
-    ),
-    Setting::short(
-        "share.coordinator.state.topic.min.isr",
-        "2",
-        1,
-        "Least in-sync replicas of the share groups' state topic.",
     ),
     Setting::int("offsets.topic.num.partitions", "50", 1, "Partitions of the committed offsets' topic.").acts(),
     Setting::short("offsets.topic.replication.factor", "3", 1, "Replicas of the committed offsets' topic."),
@@ -268,6 +210,18 @@ pub(super) const ROWS: &[Setting] = &[
         "transaction.two.phase.commit.enable",
         "false",
         "Whether producers may leave a transaction's end to an outer coordinator.",
+    ),
+    Setting::int(
+        "add.partitions.to.txn.retry.backoff.ms",
+        "20",
+        1,
+        "Pause before a partition is added to a transaction again.",
+    ),
+    Setting::int(
+        "add.partitions.to.txn.retry.backoff.max.ms",
+        "100",
+        0,
+        "Longest time a partition is tried to be added to a transaction.",
     ),
     Setting::unset("delegation.token.secret.key", Kind::Password, "Key that signs delegation tokens."),
     Setting::long("delegation.token.max.lifetime.ms", "604800000", 1, "Longest life of a delegation token."),

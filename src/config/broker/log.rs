@@ -8,7 +8,9 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::boolean("auto.create.topics.enable", "true", "Whether asking for an unknown topic's metadata creates it.").acts(),
     Setting::boolean("delete.topic.enable", "true", "Whether topics can be deleted.").acts(),
     Setting::int("num.partitions", "1", 1, "Partitions of a topic that does not say how many.").acts(),
-    Setting::short("default.replication.factor", "1", 1, "Replicas of a topic that does not say how many.").acts(),
+    Setting::int("default.replication.factor", "1", 1, "Replicas of a topic that does not say how many.")
+        .within(1, i16::MAX as i64)
+        .acts(),
     Setting::int("min.insync.replicas", "1", 1, "Default of the topics' min.insync.replicas.").dynamic(),
     Setting::boolean("unclean.leader.election.enable", "false", "Default of the topics' setting of this name.").dynamic(),
     Setting::int("message.max.bytes", "1048588", 0, "Largest record batch accepted, as sent (compressed).").dynamic().acts(),
@@ -22,8 +24,8 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("compression.zstd.level", "3", -131_072, "Default of the topics' compression.zstd.level.")
         .within(-131_072, 22)
         .dynamic(),
-    Setting::string("log.dir", "./ringmain-data", "Data directory, when log.dirs does not name it.").acts(),
-    Setting::unset("log.dirs", Kind::String, "Data directory (one; Kafka allows a list).").acts(),
+    Setting::list("log.dir", "./ringmain-data", "Data directory, when log.dirs does not name it.").acts(),
+    Setting::unset("log.dirs", Kind::List, "Data directory (one; Kafka allows a list).").acts(),
     Setting::int("log.segment.bytes", "1073741824", 1 << 20, "Default of the topics' segment.bytes.").dynamic().acts(),
     Setting::unset("log.roll.ms", Kind::Long, "Default of the topics' segment.ms; unset, log.roll.hours counts.")
         .within(1, i64::MAX)
@@ -99,6 +101,7 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::long("log.message.timestamp.after.max.ms", "3600000", 0, "Default of message.timestamp.after.max.ms.")
         .dynamic()
         .acts(),
+    Setting::list("cordoned.log.dirs", "", "Directories that get no new partitions; here there is one directory.").dynamic(),
     Setting::long("log.initial.task.delay.ms", "30000", 0, "Delay after start before logs are cleaned and flushed by time."),
     Setting::long("log.dir.failure.timeout.ms", "30000", 1, "How long a failed directory may go unreported to the controller."),
     Setting::int("num.recovery.threads.per.data.dir", "2", 1, "Threads that recover logs at start; here every shard recovers.").dynamic(),
@@ -106,12 +109,4 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("producer.id.expiration.check.interval.ms", "600000", 1, "How often silent producers are looked for."),
     Setting::unset("create.topic.policy.class.name", Kind::Class, "Class that judges new topics; Java only."),
     Setting::unset("alter.config.policy.class.name", Kind::Class, "Class that judges changed configs; Java only."),
-    Setting::boolean("remote.log.storage.system.enable", "false", "Whether old segments can move to remote storage."),
-    Setting::int("remote.log.reader.threads", "10", 1, "Threads that read remote storage.").dynamic(),
-    Setting::int("remote.log.reader.max.pending.tasks", "100", 1, "Reads of remote storage that may wait."),
-    Setting::long("remote.log.manager.task.interval.ms", "30000", 1, "How often segments are moved to remote storage."),
-    Setting::long("remote.log.index.file.cache.total.size.bytes", "1073741824", 1, "Disk space for remote segments' indexes.").dynamic(),
-    Setting::long("remote.log.manager.copy.max.bytes.per.second", NEVER, 1, "Bytes a second copied to remote storage.").dynamic(),
-    Setting::long("remote.log.manager.fetch.max.bytes.per.second", NEVER, 1, "Bytes a second read from remote storage.").dynamic(),
-    Setting::int("remote.fetch.max.wait.ms", "500", 1, "Longest wait of a fetch for remote storage.").dynamic(),
 ];

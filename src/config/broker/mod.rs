@@ -7,13 +7,23 @@ mod cluster;
 mod coordinators;
 mod log;
 mod network;
+mod remote;
 mod ringmain;
 mod security;
+mod share;
 
 use super::setting::Setting;
 
-const TABLES: [&[Setting]; 6] =
-    [cluster::ROWS, coordinators::ROWS, log::ROWS, network::ROWS, ringmain::ROWS, security::ROWS];
+const TABLES: [&[Setting]; 8] = [
+    cluster::ROWS,
+    coordinators::ROWS,
+    log::ROWS,
+    network::ROWS,
+    remote::ROWS,
+    ringmain::ROWS,
+    security::ROWS,
+    share::ROWS,
+];
 
 /// Every broker setting, table by table.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {

@@ -14,15 +14,14 @@ pub(super) const ROWS: &[Setting] = &[
     .acts(),
     Setting::string(
         "listener.security.protocol.map",
-        "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+        "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         "Which security protocol each listener name stands for.",
     )
     .dynamic(),
     Setting::unset("inter.broker.listener.name", Kind::String, "Listener that servers use among themselves."),
     Setting::string("security.inter.broker.protocol", "PLAINTEXT", "Security protocol among servers.")
         .one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
-    Setting::unset("control.plane.listener.name", Kind::String, "Listener for the controller's traffic."),
-    Setting::unset("early.start.listeners", Kind::String, "Listeners that open before authorization is ready."),
+    Setting::unset("early.start.listeners", Kind::List, "Listeners that open before authorization is ready."),
     Setting::int("max.connections", "10000", 0, "Most connections at a time; further ones are closed at once.").dynamic().acts(),
     Setting::int("max.connections.per.ip", ANY, 0, "Most connections at a time from one address.").dynamic().acts(),
     Setting::string("max.connections.per.ip.overrides", "", "Limits for single addresses, as host:number pairs.").dynamic(),
@@ -49,6 +48,10 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("fetch.max.bytes", "57671680", 1024, "Most bytes one fetch returns, whatever it asks for.").acts(),
     Setting::int("max.incremental.fetch.session.cache.slots", "1000", 0, "Fetch sessions kept, over all shards; 0 declines them.").acts(),
     Setting::int("max.request.partition.size.limit", "2000", 1, "Most partitions one DescribeTopicPartitions returns.").acts(),
+    Setting::long("socket.connection.setup.timeout.ms", "10000", 0, "How long another server may take to accept a connection."),
+    Setting::long("socket.connection.setup.timeout.max.ms", "30000", 0, "Longest of these times, which grow as tries fail."),
+    Setting::list("config.providers", "", "Classes that fill in values of settings; Java only.").dynamic(),
+    Setting::int("share.fetch.purgatory.purge.interval.requests", "1000", 0, "How often finished waiting share fetches are swept; not needed here."),
     Setting::int("fetch.purgatory.purge.interval.requests", "1000", 0, "How often finished waiting fetches are swept; not needed here."),
     Setting::int("producer.purgatory.purge.interval.requests", "1000", 0, "How often finished waiting produces are swept; not needed here."),
     Setting::int("delete.records.purgatory.purge.interval.requests", "1", 0, "How often finished waiting deletions are swept; not needed here."),

@@ -70,6 +70,7 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .acts(),
     Setting::long("ringmain.scrub.bytes.per.second", "16777216", 1, "Read at most for that, over all shards.").acts(),
+    Setting::int("ringmain.groups.max", "100000", 1, "Most groups the server coordinates, over all shards.").acts(),
     Setting::int("ringmain.partitions.max", "100000", 1, "Most partitions of all topics together.").acts(),
     Setting::int("ringmain.topic.partitions.max", "10000", 1, "Most partitions of one topic.").acts(),
 ];

@@ -16,9 +16,9 @@ pub struct Claim {
 }
 
 impl ConsumerGroup {
-    /// A commit under the member's epoch stands. One under an older epoch stands as well while all its partitions are
-    /// still the member's: nobody else can have moved on from there, and clients learn of a new epoch at their own pace
-    /// (KIP-848 as Kafka first had it makes them fail). Outside membership, offsets of an empty group can be set.
+    /// A commit under the member's epoch stands. One under an older epoch stands as well if the member has had all its
+    /// partitions since then: nobody else can have moved on from there, and clients learn of a new epoch at their own pace
+    /// (KIP-1251; KIP-848 as Kafka first had it makes them fail). Outside membership, offsets of an empty group can be set.
     ///
     /// # Errors
     /// The claim is not a member's, or not its epoch.
@@ -32,15 +32,12 @@ impl ConsumerGroup {
         }
         let member = self.claimed(claim)?;
         let mut partitions = partitions.into_iter();
-        let has = |(topic, partition)| {
-            member.current.assigned.contains(topic, partition)
-                || member.current.revoking.contains(topic, partition)
-        };
-        let stale = stale(member);
+        let given = &member.current.given;
+        let since = |epoch| move |partition| given.get(&partition).is_some_and(|given| *given <= epoch);
         match claim.member_epoch {
             epoch if epoch == member.current.epoch => Ok(()),
-            epoch if (0..member.current.epoch).contains(&epoch) && partitions.all(has) => Ok(()),
-            _ => Err(stale),
+            epoch if epoch < member.current.epoch && partitions.all(since(epoch)) => Ok(()),
+            _ => Err(stale(member)),
         }
     }
 

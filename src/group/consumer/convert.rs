@@ -35,6 +35,7 @@ impl ConsumerGroup {
                 state: MemberState::Stable,
                 assigned: assigned.clone(),
                 revoking: Assignment::default(),
+                given: assigned.iter().map(|partition| (partition, generation)).collect(),
             };
             group.write(&mut journal, Change::Member(Name::clone(&member.id), Some(metadata)));
             group.write(&mut journal, Change::Target(Name::clone(&member.id), Some(assigned)));

@@ -136,7 +136,8 @@ impl ConsumerGroup {
         if target.is_some() {
             self.write(journal, Change::Target(Name::clone(new), target));
         }
-        let current = Current { assigned: current.assigned, ..Current::default() };
+        let given = current.given_of(&current.assigned);
+        let current = Current { assigned: current.assigned, given, ..Current::default() };
         self.write(journal, Change::Current(Name::clone(new), Some(current)));
     }
 

@@ -43,6 +43,7 @@ impl ConsumerGroup {
             state: MemberState::Stable,
             assigned: current.assigned.clone(),
             revoking: Assignment::default(),
+            given: current.given_of(&current.assigned),
         };
         self.timers.cancel(id, Timer::Revoke);
         self.write(journal, Change::Current(Name::clone(id), Some(paused)));

@@ -1,9 +1,10 @@
 //! A member: what it has told of itself, and where it is on its way to its target assignment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use crate::base::TopicId;
 use crate::group::Name;
 
 use super::Assignment;
@@ -63,7 +64,13 @@ pub struct Current {
     pub assigned: Assignment,
     /// What it has been told to give up and has not said it has.
     pub revoking: Assignment,
+    /// The epoch in which it was given each of those (KIP-1251): what it commits under an older one is from before it lost
+    /// the partition and got it back.
+    pub given: Given,
 }
+
+/// Partitions, each with the epoch in which the member was given it.
+pub type Given = BTreeMap<(TopicId, i32), i32>;
 
 /// Numbers as in Kafka's records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,8 +114,16 @@ impl Current {
         self.state == MemberState::Stable && self.epoch == target_epoch
     }
 
+    /// When it was given these, as far as it was.
+    #[must_use]
+    pub fn given_of(&self, partitions: &Assignment) -> Given {
+        let given =
+            self.given.iter().filter(|((topic, partition), _)| partitions.contains(*topic, *partition));
+        given.map(|(partition, epoch)| (*partition, *epoch)).collect()
+    }
+
     /// Everything nobody else may be given.
-    pub fn held(&self) -> impl Iterator<Item = (crate::base::TopicId, i32)> + '_ {
+    pub fn held(&self) -> impl Iterator<Item = (TopicId, i32)> + '_ {
         self.assigned.iter().chain(self.revoking.iter())
     }
 
@@ -119,7 +134,7 @@ impl Current {
         &self,
         goal: Goal<'_>,
         owned: Option<&Assignment>,
-        is_free: impl Fn(crate::base::TopicId, i32) -> bool,
+        is_free: impl Fn(TopicId, i32) -> bool,
     ) -> Current {
         let still_has = |partitions: &Assignment| owned.is_none_or(|owned| owned.intersects(partitions));
         match self.state {
@@ -131,18 +146,23 @@ impl Current {
             self.assigned.split(|topic, partition| goal.assignment.contains(topic, partition));
         if !surplus.is_empty() && still_has(&surplus) {
             let state = MemberState::UnrevokedPartitions;
-            return Current { state, assigned: kept, revoking: surplus, ..self.clone() };
+            let given = self.given_of(&self.assigned);
+            return Current { state, assigned: kept, revoking: surplus, given, ..self.clone() };
         }
         let mut state = MemberState::Stable;
+        let mut given = self.given_of(&kept);
         for (topic, partition) in goal.assignment.iter() {
             if is_free(topic, partition) {
-                kept.insert(topic, partition);
+                if kept.insert(topic, partition) {
+                    given.insert((topic, partition), goal.epoch);
+                }
             } else if !kept.contains(topic, partition) {
                 state = MemberState::UnreleasedPartitions;
             }
         }
         let previous_epoch = if goal.epoch == self.epoch { self.previous_epoch } else { self.epoch };
-        Current { epoch: goal.epoch, previous_epoch, state, assigned: kept, revoking: Assignment::default() }
+        let revoking = Assignment::default();
+        Current { epoch: goal.epoch, previous_epoch, state, assigned: kept, revoking, given }
     }
 }
 
@@ -162,13 +182,31 @@ mod tests {
         assigned: &[i32],
         revoking: &[i32],
     ) -> Current {
-        Current { epoch, previous_epoch, state, assigned: set(assigned), revoking: set(revoking) }
+        let (assigned, revoking) = (set(assigned), set(revoking));
+        Current { epoch, previous_epoch, state, assigned, revoking, given: Given::new() }
     }
 
     fn check(from: &Current, goal: &[i32], owned: Option<&[i32]>, taken: &[i32], to: &Current) {
         let (target, owned) = (set(goal), owned.map(set));
         let goal = Goal { epoch: 5, assignment: &target };
-        assert_eq!(&from.towards(goal, owned.as_ref(), |_, it| !taken.contains(&it)), to);
+        let next = from.towards(goal, owned.as_ref(), |_, it| !taken.contains(&it));
+        assert_eq!(&Current { given: Given::new(), ..next }, to);
+    }
+
+    #[test]
+    fn what_is_kept_was_given_earlier_than_what_comes() {
+        let step = |from: &Current, epoch, target: &[i32], owned: &[i32]| {
+            from.towards(Goal { epoch, assignment: &set(target) }, Some(&set(owned)), |_, _| true)
+        };
+        let epochs = |it: &Current| it.given.iter().map(|((_, at), epoch)| (*at, *epoch)).collect::<Vec<_>>();
+        let first = step(&Current::default(), 3, &[0, 1], &[]);
+        assert_eq!(epochs(&first), [(0, 3), (1, 3)]);
+        let gives_up = step(&first, 4, &[0, 2], &[0, 1]);
+        assert_eq!((epochs(&gives_up), gives_up.epoch), (vec![(0, 3), (1, 3)], 3));
+        let moved = step(&gives_up, 4, &[0, 2], &[0]);
+        assert_eq!(epochs(&moved), [(0, 3), (2, 4)]);
+        let back = step(&moved, 6, &[0, 1, 2], &[0, 2]);
+        assert_eq!(epochs(&back), [(0, 3), (1, 6), (2, 4)]);
     }
 
     #[test]

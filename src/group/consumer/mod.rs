@@ -10,8 +10,9 @@
 //! once, so that a coordinator that starts again knows what the last one told its members. Deadlines, compiled patterns and
 //! the version of the image last looked at are soft state.
 //!
-//! Knows no clock, no log and no other group. Not done: topics a member may not describe are not hidden from its pattern,
-//! and racks are kept but no assignor goes by them.
+//! Racks are kept and shown, and no assignor goes by them: neither do those of Kafka 4.3.
+//!
+//! Knows no clock, no log and no other group. Not done: topics a member may not describe are not hidden from its pattern.
 
 pub mod assign;
 mod assignment;

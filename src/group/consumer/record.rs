@@ -223,9 +223,14 @@ fn current_value(it: &Current) -> ConsumerGroupCurrentMemberAssignmentValue {
     let list = |assignment: &Assignment| {
         let topics = assignment.topics();
         topics
-            .map(|(topic_id, partitions)| current::TopicPartitions {
-                topic_id,
-                partitions: partitions.iter().copied().collect(),
+            .map(|(topic_id, partitions)| {
+                let given =
+                    |partition: &i32| it.given.get(&(topic_id, *partition)).copied().unwrap_or(it.epoch);
+                current::TopicPartitions {
+                    topic_id,
+                    partitions: partitions.iter().copied().collect(),
+                    assignment_epochs: Some(partitions.iter().map(given).collect()),
+                }
             })
             .collect()
     };
@@ -242,12 +247,20 @@ fn read_current(value: &ConsumerGroupCurrentMemberAssignmentValue) -> Result<Cur
     let set = |list: &[current::TopicPartitions]| {
         list.iter().flat_map(|it| it.partitions.iter().map(|partition| (it.topic_id, *partition))).collect()
     };
+    let lists = value.assigned_partitions.iter().chain(&value.partitions_pending_revocation);
+    let given = lists.flat_map(|it| {
+        // Records from before Kafka 4.3 do not say: then no older epoch counts.
+        let epochs = it.assignment_epochs.as_deref().unwrap_or_default();
+        let epochs = epochs.iter().copied().chain(std::iter::repeat(value.member_epoch));
+        it.partitions.iter().map(|partition| (it.topic_id, *partition)).zip(epochs)
+    });
     Ok(Current {
         epoch: value.member_epoch,
         previous_epoch: value.previous_member_epoch,
         state: MemberState::numbered(value.state).ok_or(RecordError::MemberState(value.state))?,
         assigned: set(&value.assigned_partitions),
         revoking: set(&value.partitions_pending_revocation),
+        given: given.collect(),
     })
 }
 
@@ -279,8 +292,9 @@ mod tests {
             ..plain.clone()
         };
         let state = MemberState::UnrevokedPartitions;
-        let current =
-            Current { epoch: 3, previous_epoch: 2, state, assigned: some.clone(), revoking: some.clone() };
+        let (assigned, revoking) = some.split(|_, partition| partition == 3);
+        let given = [((TopicId([1; 16]), 3), 1), ((TopicId([2; 16]), 0), 2)].into();
+        let current = Current { epoch: 3, previous_epoch: 2, state, assigned, revoking, given };
         let size = TopicSize { id: TopicId([1; 16]), partitions: 4 };
         for change in [
             Change::Group(Some(7)),
@@ -299,6 +313,24 @@ mod tests {
         ] {
             check(&change);
         }
+    }
+
+    #[test]
+    fn without_epochs_partitions_were_given_in_the_members() {
+        let topic = current::TopicPartitions {
+            topic_id: TopicId([1; 16]),
+            partitions: vec![4, 5],
+            assignment_epochs: None,
+        };
+        let value = ConsumerGroupCurrentMemberAssignmentValue {
+            member_epoch: 9,
+            previous_member_epoch: 8,
+            state: 0,
+            assigned_partitions: vec![topic],
+            partitions_pending_revocation: Vec::new(),
+        };
+        let read = read_current(&value).unwrap();
+        assert_eq!(read.given.into_values().collect::<Vec<_>>(), [9, 9]);
     }
 
     #[test]

@@ -75,10 +75,6 @@ impl HeartbeatRequest {
                 let is_missing = self.member_epoch == STATIC_LEAVE_EPOCH && self.instance_id.is_none();
                 wrong(is_missing, "InstanceId can't be null.")
             })
-            .or_else(|| {
-                let is_wrong = self.rebalance_timeout_ms.is_some_and(|ms| ms <= 0);
-                wrong(is_wrong, "RebalanceTimeoutMs must be positive.")
-            })
             .or_else(|| if self.joins() { self.joining_fault() } else { None })
     }
 
