@@ -237,6 +237,11 @@ fn what_was_created_before_what_it_follows_was_written_is_set_aside() {
     let folder = Folder::new().segment(0, &first).segment(90, &batches(90..120));
     assert_eq!(folder.recover(None, 60), found(60, &[(0, first.len())], &[]));
     assert!(folder.has(90, "log.orphan") && !folder.has(90, "log"));
+    // Nothing is in it yet but what was allocated: there is nothing to keep.
+    let folder = Folder::new().segment(0, &first).segment(90, &[0; 8192]).segment(120, &[]);
+    assert_eq!(folder.recover(None, 60), found(60, &[(0, first.len())], &[]));
+    assert!(!folder.has(90, "log") && !folder.has(90, "log.orphan"));
+    assert!(!folder.has(120, "log") && !folder.has(120, "log.orphan"));
 }
 
 #[test]
