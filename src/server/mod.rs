@@ -22,8 +22,8 @@ use crate::admin::{self, AdminError, AdminSource, Readiness, ReadinessCell};
 use crate::base::ShardId;
 use crate::config::{Advertise, Config};
 use crate::controller::ControllerConfig;
-use crate::runtime::mesh;
 use crate::runtime::recovery::{Recovery, RecoveryError};
+use crate::runtime::{Ending, mesh};
 
 use identity::DataDir;
 use shard::ShardThread;
@@ -45,8 +45,8 @@ pub enum ServerError {
     Signals(#[source] io::Error),
 }
 
-/// Runs a server until a signal ends it. Blocks.
-pub fn run(config: Config, data: &DataDir) -> Result<(), ServerError> {
+/// Runs a server until a signal ends it, or `ending` does because its storage has failed. Blocks.
+pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerError> {
     signals::block().map_err(ServerError::Signals)?;
     keep_large_frames_mapped();
     let shards = config.shards();
@@ -78,6 +78,7 @@ pub fn run(config: Config, data: &DataDir) -> Result<(), ServerError> {
             scraped,
             stopping,
             started: started.clone(),
+            ending: ending.clone(),
         };
         threads.push(start(&config, shard)?);
         stops.push(stop);
@@ -89,7 +90,7 @@ pub fn run(config: Config, data: &DataDir) -> Result<(), ServerError> {
     signals::wait().map_err(ServerError::Signals)?;
     readiness.set(Readiness::NotReady("stopping".to_owned()));
     tracing::info!("stopping: finishing requests, flushing, writing a clean checkpoint");
-    signals::exit_on_the_next();
+    signals::exit_on_the_next(ending);
     for stop in &stops {
         // A shard that has already ended has nothing to stop.
         let _ = stop.send(());

@@ -27,7 +27,7 @@ use crate::protocol::ApiKey;
 use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
-use crate::runtime::{Broadcast, Host, files};
+use crate::runtime::{Broadcast, Ending, Host, files};
 use crate::shard::{
     CompactionConfig, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, ShardReply, ShardRequest,
 };
@@ -65,6 +65,7 @@ pub(super) struct ShardThread {
     pub(super) scraped: flume::Receiver<ScrapeRequest>,
     pub(super) stopping: flume::Receiver<()>,
     pub(super) started: mpsc::Sender<Result<ShardId, (ShardId, String)>>,
+    pub(super) ending: Ending,
 }
 
 /// What all connections of a shard share.
@@ -114,7 +115,7 @@ impl ShardThread {
         }
         let (mesh, incoming) = Mesh::join(self.mesh, self.here, self.config.shards()).await;
         let config = shard_config(self.here, &self.config);
-        let host = Host::new(config, self.recovered, &self.data, Clock::start(), mesh);
+        let host = Host::new(config, self.recovered, &self.data, Clock::start(), mesh, self.ending);
         let server = ShardServer::new(&host, self.config);
         host.run();
         drop(awake);
