@@ -215,7 +215,7 @@ impl Files {
                 "log",
             ))?;
             for level in folder.ancestors().take_while(|level| level.starts_with(&data)) {
-                fs::File::open(level)?.sync_all()?;
+                sync_once(&fs::File::open(level)?)?;
             }
             Ok(IoDone::Done)
         };
@@ -301,7 +301,7 @@ impl Files {
             let path = segment_file(&folder, segment.base, "log");
             let file = fs::OpenOptions::new().write(true).open(path)?;
             file.set_len(length)?;
-            file.sync_all()?;
+            sync_once(&file)?;
             write_index(&folder, segment, &index, &time_index)
         };
         blocking(seal).await
@@ -436,6 +436,12 @@ fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8
         fs::rename(&temporary, &path)?;
     }
     Ok(IoDone::Done)
+}
+
+/// Syncs, and takes no failure for a full disk: those operations are tried again, and a sync must never be. The kernel may
+/// have dropped what it could not write, and says so once only.
+fn sync_once(file: &fs::File) -> io::Result<()> {
+    file.sync_all().map_err(|error| io::Error::other(format!("a sync failed: {error}")))
 }
 
 fn remove_partition(data: &Path, partition: TopicPartition) -> io::Result<IoDone> {
