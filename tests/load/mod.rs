@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod model;
-mod writers;
+pub mod writers;
 
 use std::sync::Arc;
 use std::thread;
@@ -31,7 +31,7 @@ pub type Moment = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// How a life of the server ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
-    /// By a stop: the last requests may be refused.
+    /// By a stop, or after its disk was full: the last requests may be refused.
     InOrder,
     /// At any moment: connections are lost, nothing is refused.
     AtOnce,
@@ -165,8 +165,8 @@ impl Promises {
         self.commits.until(moment).check(&mut connection);
         for (partition, end) in (0..).zip(ends) {
             assert_eq!(
-                append_one(&mut connection, seed, partition),
-                end,
+                append_one(&mut connection, seed, partition, 1),
+                Ok(end),
                 "partition {partition}, seed {seed}"
             );
         }
@@ -185,7 +185,7 @@ fn create_topic(address: &str) {
     Admin::new(cluster, PATIENCE).create_topic(&topic).unwrap();
 }
 
-fn connect(address: &str) -> Connection {
+pub fn connect(address: &str) -> Connection {
     let options = ConnectionOptions { request_timeout: PATIENCE, ..ConnectionOptions::default() };
     Connection::connect(address, &options).unwrap()
 }

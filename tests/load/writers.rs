@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use ringmain::base::rng::Rng;
 use ringmain::base::{ProducerEpoch, ProducerId, TimestampMs};
-use ringmain::client::{ClientError, Connection};
+use ringmain::client::{Answer, ClientError, Connection};
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -59,7 +59,7 @@ pub struct Served {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     Lost,
-    /// Not leader any more: what a server answers that is stopping.
+    /// What a server answers that is stopping, or has no space.
     Refused,
 }
 
@@ -265,6 +265,31 @@ pub type Fetched = (i32, i64, Vec<(BatchHeader, Vec<u8>)>);
 
 /// One fetch of every partition from its position; `None` when the connection is lost.
 pub fn fetch(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Vec<Fetched>> {
+    let answer = ask_for(connection, positions, wait_ms)?;
+    let answer: FetchResponse<'_> = answer.decode().unwrap();
+    assert_eq!(answer.error_code, 0);
+    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
+    Some(
+        partitions
+            .map(|it| {
+                assert_eq!(it.error_code, 0, "partition {}", it.partition_index);
+                assert!(it.log_start_offset <= 0, "nothing was deleted");
+                (it.partition_index, it.high_watermark, whole_batches(&it.records.to_vec()))
+            })
+            .collect(),
+    )
+}
+
+/// How a fetch of every partition from its beginning is answered, partition by partition.
+pub fn fetch_outcomes(connection: &mut Connection) -> Vec<ErrorCode> {
+    let beginnings = vec![0; usize::try_from(PARTITIONS).unwrap()];
+    let answer = ask_for(connection, &beginnings, 0).expect("a server nobody kills");
+    let answer: FetchResponse<'_> = answer.decode().unwrap();
+    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
+    partitions.map(|it| ErrorCode::from_code(it.error_code).unwrap()).collect()
+}
+
+fn ask_for(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Answer> {
     let partition = |(partition, fetch_offset): (i32, &i64)| FetchPartition {
         partition,
         fetch_offset: *fetch_offset,
@@ -285,19 +310,7 @@ pub fn fetch(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Op
         ..FetchRequest::default()
     };
     unless_lost(connection.send_version(&request, FETCH_VERSION))?;
-    let answer = unless_lost(connection.receive())?;
-    let answer: FetchResponse<'_> = answer.decode().unwrap();
-    assert_eq!(answer.error_code, 0);
-    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
-    Some(
-        partitions
-            .map(|it| {
-                assert_eq!(it.error_code, 0, "partition {}", it.partition_index);
-                assert!(it.log_start_offset <= 0, "nothing was deleted");
-                (it.partition_index, it.high_watermark, whole_batches(&it.records.to_vec()))
-            })
-            .collect(),
-    )
+    unless_lost(connection.receive())
 }
 
 /// The last batch of an answer may be cut short by its limits.
@@ -313,15 +326,21 @@ fn whole_batches(mut bytes: &[u8]) -> Vec<(BatchHeader, Vec<u8>)> {
 }
 
 fn produce_alone(connection: &mut Connection, partition: i32, batch: &[u8]) -> i64 {
-    assert!(send(connection, &[(partition, batch.to_vec())]));
-    receive(connection).unwrap()[0].1
+    try_produce(connection, partition, batch).unwrap()
 }
 
-/// One more small batch, like no other: its offset.
-pub fn append_one(connection: &mut Connection, seed: u64, partition: i32) -> i64 {
-    let stamp = Stamp { writer: Stamp::AFTERWARDS, number: 1 };
+fn try_produce(connection: &mut Connection, partition: i32, batch: &[u8]) -> Result<i64, End> {
+    if !send(connection, &[(partition, batch.to_vec())]) {
+        return Err(End::Lost);
+    }
+    receive(connection).map(|offsets| offsets[0].1)
+}
+
+/// One more small batch, like no other if the numbers ascend: its offset.
+pub fn append_one(connection: &mut Connection, seed: u64, partition: i32, number: u64) -> Result<i64, End> {
+    let stamp = Stamp { writer: Stamp::AFTERWARDS, number };
     let batch = fill(BatchBuilder::new(TimestampMs(1)), seed, partition, stamp, 2, 100);
-    produce_alone(connection, partition, &batch)
+    try_produce(connection, partition, &batch)
 }
 
 /// False when the connection is lost.
@@ -351,7 +370,7 @@ fn receive(connection: &mut Connection) -> Result<Vec<(i32, i64)>, End> {
     partitions
         .map(|it| match ErrorCode::from_code(it.error_code) {
             Some(ErrorCode::None) => Ok((it.index, it.base_offset)),
-            Some(ErrorCode::NotLeaderOrFollower) => Err(End::Refused),
+            Some(ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError) => Err(End::Refused),
             code => panic!("partition {}: {code:?}, {:?}", it.index, it.error_message),
         })
         .collect()
@@ -411,7 +430,9 @@ impl Commits {
             let answer: OffsetCommitResponse<'_> = answer.decode().unwrap();
             match ErrorCode::from_code(answer.topics[0].partitions[0].error_code) {
                 Some(ErrorCode::None) => self.acked.push((asked.pop_front().unwrap(), at)),
-                Some(ErrorCode::NotCoordinator) => return (self, End::Refused),
+                Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) => {
+                    return (self, End::Refused);
+                }
                 code => panic!("commit: {code:?}"),
             }
         }
