@@ -41,8 +41,16 @@ fn lacking() -> Option<&'static str> {
     match (device("/dev/loop-control"), device("/dev/fuse")) {
         (false, _) => Some("no loop devices"),
         (_, false) => Some("no FUSE"),
-        _ => None,
+        _ => (!may_mount()).then_some("not allowed to mount"),
     }
+}
+
+fn may_mount() -> bool {
+    let place = folder("probe");
+    let mounted = try_run(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&place));
+    try_run(Command::new("umount").arg(&place));
+    let _ = fs::remove_dir(&place);
+    mounted
 }
 
 /// A line that the test harness does not swallow.

@@ -27,7 +27,7 @@ const IMAGES_PER_HISTORY: u64 = 25;
 #[test]
 fn nothing_acknowledged_is_lost_to_a_power_cut() {
     let Some(_permit) = machine::permit() else { return };
-    let images = from_environment("RINGMAIN_RIGS_IMAGES").unwrap_or(8);
+    let images = from_environment("RINGMAIN_RIGS_IMAGES").unwrap_or(6);
     let seed = seed();
     let started = Instant::now();
     let (mut done, mut looked_for) = (0, 0);

@@ -22,7 +22,7 @@ const WITHOUT_FLUSHING_THE_LOG: u32 = 2;
 #[test]
 fn nothing_acknowledged_is_lost_to_a_file_system_that_stops() {
     let Some(_permit) = machine::permit() else { return };
-    let cycles = from_environment("RINGMAIN_RIGS_SHUTDOWNS").unwrap_or(3);
+    let cycles = from_environment("RINGMAIN_RIGS_SHUTDOWNS").unwrap_or(2);
     let seed = seed();
     for file_system in [FileSystem::Ext4, FileSystem::Xfs] {
         let mut rng = Rng::seeded(seed);
