@@ -78,7 +78,7 @@ impl Folder {
     }
 
     fn recover_whole(&self, snapshot: Option<PartitionSnapshot>, claim: i64) -> RecoveredLog {
-        let mut files = SegmentFiles::new(self.data.path());
+        let mut files = SegmentFiles::new(self.data.path()).expect("there");
         let log = recover(&self.path, ID, snapshot, Offset(claim), &mut files).expect("readable");
         files.sync().expect("writable");
         let active = log.segments.last().map_or(0, |active| active.size);
