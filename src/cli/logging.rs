@@ -12,10 +12,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 const LINES_QUEUED_MAX: usize = 4096;
-/// How long an ending process waits for its last lines to be taken.
+/// How long a process that ends in order waits for its last lines to be taken.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 const DEFAULT_FILTER: &str = "info,glommio=warn";
 
+#[derive(Debug)]
 enum Entry {
     Line(Vec<u8>),
     Flush(flume::Sender<()>),
@@ -24,7 +25,28 @@ enum Entry {
 /// Writes out what is queued when dropped: hold it as long as the process logs.
 #[derive(Debug)]
 pub struct Logging {
-    lines: flume::Sender<Entry>,
+    lines: Lines,
+}
+
+/// What is logged, on its way out.
+#[derive(Clone, Debug)]
+pub struct Lines(flume::Sender<Entry>);
+
+impl Lines {
+    /// Waits until everything logged so far is written. Standard error may be stuck: nobody waits for it longer than this.
+    pub fn flush(&self, within: Duration) {
+        let (done, written) = flume::bounded(1);
+        if self.0.send_timeout(Entry::Flush(done), within).is_ok() {
+            let _ = written.recv_timeout(within);
+        }
+    }
+}
+
+impl Logging {
+    #[must_use]
+    pub fn lines(&self) -> Lines {
+        self.lines.clone()
+    }
 }
 
 /// Starts logging for the whole process. Called once, before any other thread starts.
@@ -47,7 +69,7 @@ pub fn start() -> Result<Logging, LoggingError> {
         .with_writer(queued)
         .try_init()
         .expect("logging is started once");
-    Ok(Logging { lines })
+    Ok(Logging { lines: Lines(lines) })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +82,7 @@ pub enum LoggingError {
 
 impl Drop for Logging {
     fn drop(&mut self) {
-        let (done, written) = flume::bounded(1);
-        if self.lines.send_timeout(Entry::Flush(done), FLUSH_WAIT).is_ok() {
-            // Standard error may be stuck: the end of the process does not wait for it.
-            let _ = written.recv_timeout(FLUSH_WAIT);
-        }
+        self.lines.flush(FLUSH_WAIT);
     }
 }
 

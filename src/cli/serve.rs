@@ -1,12 +1,14 @@
 //! `ringmain serve`: the arguments as typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::admin::AdminError;
 use crate::config::machine::Machine;
 use crate::config::{self, Config, ConfigError, Flag, Sources};
+use crate::runtime::Ending;
 use crate::runtime::recovery::RecoveryError;
 use crate::server::identity::{DataDir, DataDirError};
 use crate::server::preflight::{self, PreflightError, Room};
@@ -67,10 +69,13 @@ impl ServeArgs {
     }
 }
 
+/// A process that ends at once waits so long for its last lines to be written.
+const LAST_LINES_WAIT: Duration = Duration::from_millis(100);
+
 /// Everything that can be checked before opening data is checked here, in the order in which mistakes are likeliest.
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let loaded = config::load(&args.sources(), &Machine::detect())?;
-    let _logging = logging::start()?;
+    let logging = logging::start()?;
     for key in &loaded.ineffective {
         tracing::warn!(key, "this setting has no effect in this version");
     }
@@ -86,7 +91,8 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     let data = DataDir::open(&config)?;
     preflight::check_data_dir(&data.path, room(&config, &data))?;
-    server::run(config, &data)?;
+    let lines = logging.lines();
+    server::run(config, &data, Ending::new(move || lines.flush(LAST_LINES_WAIT)))?;
     Ok(())
 }
 

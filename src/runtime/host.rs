@@ -22,6 +22,7 @@ use crate::shard::{
 
 use super::Event;
 use super::clock::Clock;
+use super::ending::Ending;
 use super::files::Files;
 use super::memory::ChunkMemory;
 use super::mesh::{Incoming, Mesh, Message};
@@ -45,6 +46,7 @@ pub struct Host<C: Send + 'static> {
     files: Files,
     mesh: Mesh<C>,
     on_reply: RefCell<Option<OnReply>>,
+    ending: Ending,
     turn_wanted: Event,
     stopped: Event,
     /// Messages sent to other shards.
@@ -67,6 +69,7 @@ impl<C: Send + 'static> Host<C> {
         handles_max: usize,
         clock: Clock,
         mesh: Mesh<C>,
+        ending: Ending,
     ) -> Rc<Host<C>> {
         let memory = ChunkMemory::default();
         let here = config.shard;
@@ -80,6 +83,7 @@ impl<C: Send + 'static> Host<C> {
             files,
             mesh,
             on_reply: RefCell::default(),
+            ending,
             turn_wanted: Event::default(),
             stopped: Event::default(),
             cross_shard: Cell::default(),
@@ -236,7 +240,7 @@ impl<C: Send + 'static> Host<C> {
                 Effect::Fatal { reason } => {
                     tracing::error!(shard = %self.here, %reason, "storage has failed; nothing more is acknowledged");
                     // Not even an orderly stop may write after a failed write.
-                    std::process::exit(i32::from(super::STORAGE_FAILED_EXIT));
+                    self.ending.end(super::STORAGE_FAILED_EXIT);
                 }
             }
         }

@@ -11,6 +11,7 @@
 pub mod awake;
 mod cleaner;
 pub mod clock;
+mod ending;
 pub mod event;
 pub mod files;
 pub mod host;
@@ -20,6 +21,7 @@ pub mod recovery;
 mod resync;
 pub mod sendv;
 
+pub use ending::Ending;
 pub use event::Event;
 pub use host::Host;
 

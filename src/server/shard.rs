@@ -27,7 +27,7 @@ use crate::protocol::ApiKey;
 use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
-use crate::runtime::{Host, files};
+use crate::runtime::{Ending, Host, files};
 use crate::shard::{
     CompactionConfig, PRODUCER_BYTES, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, ShardReply,
     ShardRequest,
@@ -76,6 +76,7 @@ pub(super) struct ShardThread {
     pub(super) scraped: flume::Receiver<ScrapeRequest>,
     pub(super) stopping: flume::Receiver<()>,
     pub(super) started: mpsc::Sender<Result<ShardId, (ShardId, String)>>,
+    pub(super) ending: Ending,
 }
 
 /// What all connections of a shard share.
@@ -123,7 +124,8 @@ impl ShardThread {
         let (mesh, incoming) = Mesh::join(self.mesh, self.here, self.config.shards()).await;
         let config = shard_config(self.here, &self.config);
         let handles = files::handles_max(self.config.shards());
-        let host = Host::new(config, self.recovered, &self.data, handles, Clock::start(), mesh);
+        let host =
+            Host::new(config, self.recovered, &self.data, handles, Clock::start(), mesh, self.ending);
         let server = ShardServer::new(&host, self.config);
         host.run();
         drop(awake);

@@ -4,6 +4,11 @@
 
 use std::io;
 
+use crate::runtime::Ending;
+
+/// What a shell says of a process that a second interrupt has ended.
+const INSISTED_EXIT: u8 = 130;
+
 /// Blocks the signals in this thread and all it starts; before the first of them.
 pub(super) fn block() -> io::Result<()> {
     let set = set();
@@ -26,11 +31,11 @@ pub(super) fn wait() -> io::Result<()> {
 }
 
 /// Whoever asks twice wants it now: nothing acknowledged is lost by ending without order.
-pub(super) fn exit_on_the_next() {
-    std::thread::spawn(|| {
+pub(super) fn exit_on_the_next(ending: Ending) {
+    std::thread::spawn(move || {
         if wait().is_ok() {
             tracing::warn!("a second signal: ending at once");
-            std::process::exit(130);
+            ending.end(INSISTED_EXIT);
         }
     });
 }

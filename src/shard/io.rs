@@ -80,6 +80,8 @@ pub(super) struct IoTable {
     /// Refused by a full disk, to be tried again.
     refused: Vec<(IoContext, IoOp)>,
     retry_at: Option<MonoNanos>,
+    /// An operator has been told that there is no space, and not yet that there is again.
+    told_full: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ struct Issued {
     /// Kept for operations that a full disk may refuse and that must be done all the same.
     again: Option<IoOp>,
     direct_bytes: usize,
+    was_refused: bool,
 }
 
 impl IoTable {
@@ -107,6 +110,10 @@ impl IoTable {
 
 impl Shard {
     pub(super) fn issue(&mut self, context: IoContext, op: IoOp, effects: &mut Vec<Effect>) {
+        self.issue_again(context, op, false, effects);
+    }
+
+    fn issue_again(&mut self, context: IoContext, op: IoOp, was_refused: bool, effects: &mut Vec<Effect>) {
         if let Some(slot) = context.holds() {
             self.partitions.op_issued(slot);
         }
@@ -119,7 +126,8 @@ impl Shard {
             _ => 0,
         };
         self.io.direct_bytes += direct_bytes;
-        self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()), direct_bytes });
+        let again = again.then(|| op.clone());
+        self.io.under_way.insert(id.0, Issued { context, again, direct_bytes, was_refused });
         effects.push(Effect::Io(IoRequest { id, op }));
     }
 
@@ -137,7 +145,10 @@ impl Shard {
         match done {
             IoDone::Failed(reason) => self.io_failed(now, issued.context, reason, effects),
             IoDone::DiskFull => self.io_refused(now, issued, effects),
-            done => self.io_succeeded(now, issued.context, done, effects),
+            done => {
+                self.tell_space(issued.was_refused, effects);
+                self.io_succeeded(now, issued.context, done, effects);
+            }
         }
         self.delete_finished(effects);
         self.answer_woken(effects);
@@ -204,6 +215,7 @@ impl Shard {
         match (issued.context, issued.again) {
             (context @ IoContext::Log { slot, .. }, Some(op)) => {
                 self.disk_full = true;
+                self.tell_full(effects);
                 self.partitions.op_issued(slot);
                 self.io.refused.push((context, op));
                 self.io.retry_at.get_or_insert(now.mono.plus_ms(RETRY_MS));
@@ -241,7 +253,21 @@ impl Shard {
             if let IoContext::Log { slot, .. } = context {
                 self.partitions.op_done(slot);
             }
-            self.issue(context, op, effects);
+            self.issue_again(context, op, true, effects);
+        }
+    }
+
+    fn tell_full(&mut self, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.io.told_full, true) {
+            effects.push(Effect::Notice(
+                "the disk has no space for what was written: producing is refused until it has".to_owned(),
+            ));
+        }
+    }
+
+    fn tell_space(&mut self, was_refused: bool, effects: &mut Vec<Effect>) {
+        if was_refused && std::mem::take(&mut self.io.told_full) {
+            effects.push(Effect::Notice("the disk has space again: producing goes on".to_owned()));
         }
     }
 

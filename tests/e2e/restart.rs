@@ -8,6 +8,7 @@ use ringmain::client::{Connection, ConnectionOptions, Position};
 use ringmain::protocol::ErrorCode;
 use ringmain::protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use ringmain::protocol::messages::{FindCoordinatorRequest, JoinGroupRequest, JoinGroupResponse};
+use ringmain::record::BATCH_HEADER_BYTES;
 
 use super::server::{PATIENCE, Server, topic_name};
 use super::wire::{Limits, Wire, batch, builder, headers};
@@ -317,4 +318,29 @@ fn a_stop_is_not_held_up_by_groups_whose_members_are_gone() {
         }
         server.stop();
     }
+}
+
+#[test]
+fn more_partitions_come_back_than_are_synced_one_by_one() {
+    const MANY: i32 = 600;
+    let mut server = Server::start();
+    let topic = topic_name("many");
+    server.create_topic(&topic, MANY, &[]);
+    let value = |partition: i32| format!("of partition {partition}");
+    let mut wire = Wire::to(&server, &topic, 0);
+    for partition in 0..MANY {
+        wire.send_produce(PartitionIndex(partition), batch(&[&value(partition)]));
+        assert_eq!(wire.receive_produced().base_offset, Offset(0));
+    }
+    for _ in 0..2 {
+        server.kill();
+        server.start_again(&["--shards", "2"]);
+    }
+    for partition in 0..MANY {
+        let mut wire = Wire::to(&server, &topic, partition);
+        let bytes = wire.fetch(Offset(0), Limits::NOW).bytes;
+        assert!(bytes.ends_with(&batch(&[&value(partition)])[BATCH_HEADER_BYTES..]), "partition {partition}");
+        assert_eq!(wire.append(batch(&["more"])), Offset(1));
+    }
+    server.stop();
 }

@@ -24,13 +24,22 @@ pub struct Launch {
     pub data: PathBuf,
     pub shards: u16,
     pub settings: Vec<String>,
+    /// Where what it says is kept.
+    logs: PathBuf,
 }
 
 impl Launch {
     pub fn new(data: &Path) -> Launch {
         // Records of these tests carry timestamps of long ago.
         let settings = vec!["log.retention.ms=-1".to_owned()];
-        Launch { data: data.to_owned(), shards: 2, settings }
+        let logs = data.parent().unwrap().to_owned();
+        Launch { data: data.to_owned(), shards: 2, settings, logs }
+    }
+
+    /// Elsewhere than beside its data: that disk may fail.
+    pub fn logs_in(mut self, folder: &Path) -> Launch {
+        self.logs = folder.to_owned();
+        self
     }
 
     pub fn set(mut self, setting: &str) -> Launch {
@@ -59,7 +68,8 @@ impl Launch {
 
     fn try_start(&self) -> Option<Server> {
         let (port, admin) = (free_port(), free_port());
-        let log = self.data.with_extension(format!("{port}.log"));
+        let name = self.data.file_name().unwrap().display();
+        let log = self.logs.join(format!("{name}.{port}.log"));
         let errors = File::create(&log).unwrap();
         let mut child = self.command(port, admin).stderr(errors).spawn().unwrap();
         let mut first = String::new();

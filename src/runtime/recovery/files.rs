@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::io::SegmentId;
 use crate::base::{Offset, ShardId, TopicId, TopicPartition};
-use crate::commit::Entry;
 
 use super::{RecoveryError, at};
 
@@ -110,27 +110,40 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), RecoveryError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
 }
 
-/// Segments being repaired: written into by replay, cut by the scan, synced together at the end.
+/// Segments being repaired: written into by replay, cut by the scan, made durable together at the end.
+///
+/// A few are synced one by one, with the folders their names are in. Many are not: a sync each of ten thousand files takes
+/// longer than a start may. Then the whole file system is synced at once, and tells of every write that failed since
+/// `root` was opened.
 #[derive(Debug)]
 pub(super) struct SegmentFiles {
     data: PathBuf,
-    touched: BTreeMap<SegmentId, File>,
+    root: File,
+    open: BTreeMap<SegmentId, File>,
     folders: Vec<PathBuf>,
+    /// More were touched than are open: only syncing everything reaches them all.
+    many: bool,
 }
 
-/// Open files at a time; beyond, those open are synced and closed.
-const OPEN_MAX: usize = 512;
+/// Open files at a time, and how many are synced one by one.
+const OPEN_MAX: usize = 256;
 
 impl SegmentFiles {
-    pub(super) fn new(data: &Path) -> SegmentFiles {
-        SegmentFiles { data: data.to_owned(), touched: BTreeMap::new(), folders: Vec::new() }
+    pub(super) fn new(data: &Path) -> Result<SegmentFiles, RecoveryError> {
+        let root = File::open(data).map_err(at(data))?;
+        Ok(SegmentFiles {
+            data: data.to_owned(),
+            root,
+            open: BTreeMap::new(),
+            folders: Vec::new(),
+            many: false,
+        })
     }
 
-    /// Puts an entry's bytes where they belong.
-    pub(super) fn write(&mut self, entry: &Entry<'_>) -> Result<(), RecoveryError> {
-        let id = SegmentId { partition: entry.header.partition, base: entry.header.segment_base };
+    /// Puts bytes where they belong.
+    pub(super) fn write(&mut self, id: SegmentId, position: u64, bytes: &[u8]) -> Result<(), RecoveryError> {
         let path = segment_file(&partition_folder(&self.data, id.partition), id.base, "log");
-        self.open(id)?.write_all_at(entry.bytes, entry.header.position).map_err(at(&path))
+        self.open(id)?.write_all_at(bytes, position).map_err(at(&path))
     }
 
     /// Cuts a segment to `length` bytes: what lies beyond never becomes part of the log again.
@@ -141,10 +154,14 @@ impl SegmentFiles {
 
     /// Makes everything durable.
     pub(super) fn sync(&mut self) -> Result<(), RecoveryError> {
-        for (id, file) in std::mem::take(&mut self.touched) {
+        let (open, folders) = (std::mem::take(&mut self.open), std::mem::take(&mut self.folders));
+        if std::mem::take(&mut self.many) {
+            return self.sync_file_system();
+        }
+        for (id, file) in open {
             file.sync_all().map_err(at(&partition_folder(&self.data, id.partition)))?;
         }
-        for folder in std::mem::take(&mut self.folders) {
+        for folder in folders {
             for level in folder.ancestors().take_while(|level| level.starts_with(&self.data)) {
                 sync_folder(level)?;
             }
@@ -152,20 +169,30 @@ impl SegmentFiles {
         Ok(())
     }
 
-    fn open(&mut self, id: SegmentId) -> Result<&File, RecoveryError> {
-        if self.touched.len() >= OPEN_MAX && !self.touched.contains_key(&id) {
-            self.sync()?;
+    fn sync_file_system(&self) -> Result<(), RecoveryError> {
+        // SAFETY: the descriptor is open for as long as `root` lives.
+        match unsafe { libc::syncfs(self.root.as_raw_fd()) } {
+            0 => Ok(()),
+            _ => Err(at(&self.data)(io::Error::last_os_error())),
         }
-        if !self.touched.contains_key(&id) {
+    }
+
+    fn open(&mut self, id: SegmentId) -> Result<&File, RecoveryError> {
+        if self.open.len() >= OPEN_MAX && !self.open.contains_key(&id) {
+            self.open.clear();
+            self.folders.clear();
+            self.many = true;
+        }
+        if !self.open.contains_key(&id) {
             let folder = partition_folder(&self.data, id.partition);
             fs::create_dir_all(&folder).map_err(at(&folder))?;
             let path = segment_file(&folder, id.base, "log");
             let mut options = OpenOptions::new();
             let file =
                 options.read(true).write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
-            self.touched.insert(id, file);
+            self.open.insert(id, file);
             self.folders.push(folder);
         }
-        Ok(self.touched.get(&id).expect("opened just above"))
+        Ok(self.open.get(&id).expect("opened just above"))
     }
 }

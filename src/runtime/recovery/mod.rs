@@ -10,6 +10,7 @@
 
 mod files;
 mod partition;
+mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
-use crate::commit::{self, Checkpoint, CheckpointError, FILES_MIN, Found, Group, Start, Verdict};
+use crate::commit::{self, Checkpoint, CheckpointError, FILES_MIN, Found, Start, Verdict};
 use crate::config::CommitLimits;
 use crate::controller::{Controller, ControllerConfig, MetadataImage, MetadataRecordError};
 use crate::log::{PartitionSnapshot, RecoveredLog};
@@ -28,6 +29,7 @@ use crate::shard::ShardRecovery;
 
 use files::SegmentFiles;
 pub use files::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
+use replay::Entries;
 
 /// What recovery starts from.
 #[derive(Clone, Debug)]
@@ -78,7 +80,7 @@ impl Recovery<'_> {
     pub fn run(&self) -> Result<Recovered, RecoveryError> {
         let folders = self.commit_folders()?;
         let mut snapshots = newest_snapshots(&folders);
-        let mut files = SegmentFiles::new(self.data_dir);
+        let mut files = SegmentFiles::new(self.data_dir)?;
         let mut claims =
             self.replay(&folders, &snapshots, &mut files, |id| id == TopicPartition::METADATA)?;
         let metadata =
@@ -184,25 +186,17 @@ impl Recovery<'_> {
     ) -> Result<BTreeMap<TopicPartition, Offset>, RecoveryError> {
         let mut claims = BTreeMap::new();
         for folder in folders {
-            let mut open: Option<(u32, Vec<u8>)> = None;
-            for found in &folder.replay {
-                if open.as_ref().is_none_or(|(file, _)| *file != found.file) {
-                    open = Some((found.file, files::read(&commit_file(&folder.path, found.file))?));
+            let mut entries = Entries::default();
+            entries.note(&folder.path, &folder.replay, |header| {
+                if !wanted(header.partition) {
+                    return false;
                 }
-                let bytes = open.as_ref().map_or(&[][..], |(_, bytes)| bytes);
-                let at = usize::try_from(found.position).unwrap_or(usize::MAX);
-                let Ok(group) = Group::parse(bytes.get(at..).unwrap_or(&[])) else { continue };
-                for entry in
-                    group.entries().map_while(Result::ok).filter(|entry| wanted(entry.header.partition))
-                {
-                    let known = snapshots.get(&entry.header.partition);
-                    if known.is_none_or(|known| entry.header.segment_base >= known.segment_base) {
-                        files.write(&entry)?;
-                    }
-                    let claim = claims.entry(entry.header.partition).or_insert(entry.header.flushed);
-                    *claim = (*claim).max(entry.header.flushed);
-                }
-            }
+                let claim = claims.entry(header.partition).or_insert(header.flushed);
+                *claim = (*claim).max(header.flushed);
+                let known = snapshots.get(&header.partition);
+                known.is_none_or(|known| header.segment_base >= known.segment_base)
+            })?;
+            entries.write(&folder.path, files)?;
         }
         Ok(claims)
     }

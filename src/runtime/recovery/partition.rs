@@ -10,7 +10,7 @@
 //! | an invalid batch below what is durable, whole ones behind it | damaged | the offsets between are quarantined, the log goes on behind them | bit rot, a lost or misdirected write |
 //! | an invalid batch below what is durable, none behind it | damaged end | quarantined up to what is durable, where a new segment begins; the file is kept as `.log.damaged` and cut | the same |
 //! | a segment ends before the next one begins, which is durable | missing | the offsets between are quarantined | a file is gone or was cut short |
-//! | a segment ends before the next one begins, which is not durable | torn | the later ones are set aside | the crash came before the first one's bytes |
+//! | a segment ends before the next one begins, which is not durable | torn | the later ones are removed, or set aside if batches are in them | the crash came before the first one's bytes |
 //! | a segment begins below the end of the one before it | extra | it is set aside | a file was put back |
 //! | the first segment begins above the log's start | beginning missing | the log begins there, reported | files were removed |
 //! | an index is gone, cut off, or does not lead to where its segment's batches are | index | rebuilt from the segment | a crash, bit rot |
@@ -106,11 +106,15 @@ impl PartitionRecovery<'_> {
     /// Whether a segment is the log's next one. What does not belong is set aside, with what follows it.
     fn adjoins(&mut self, base: Offset, rest: &[Offset]) -> Result<bool, RecoveryError> {
         if base < self.ends {
-            self.set_aside(rest.get(..1).unwrap_or(rest))?;
+            self.set_aside(base)?;
+            tracing::error!(
+                partition = %self.id, log_end = %self.ends, segment = %base,
+                "a segment does not follow the log and is set aside"
+            );
             return Ok(false);
         }
         if base > self.ends.max(self.durable) {
-            self.set_aside(rest)?;
+            rest.iter().try_for_each(|base| self.not_begun(*base))?;
             return Ok(false);
         }
         self.missing_to(base);
@@ -235,17 +239,24 @@ impl PartitionRecovery<'_> {
         }
     }
 
-    /// Segments that are not part of the log are kept under another name.
-    fn set_aside(&self, bases: &[Offset]) -> Result<(), RecoveryError> {
-        for base in bases {
-            let (path, aside) = (self.path(*base), segment_file(self.folder, *base, "log.orphan"));
-            fs::rename(&path, &aside).map_err(at(&path))?;
-            tracing::error!(
-                partition = %self.id, log_end = %self.ends, segment = %base,
-                "a segment does not follow the log and is set aside"
-            );
+    /// A segment that was created, and the crash came before the records it was to follow were durable.
+    fn not_begun(&self, base: Offset) -> Result<(), RecoveryError> {
+        let path = self.path(base);
+        if first_timestamp(&path)?.is_none() {
+            return fs::remove_file(&path).map_err(at(&path));
         }
+        self.set_aside(base)?;
+        tracing::warn!(
+            partition = %self.id, log_end = %self.ends, segment = %base,
+            "what a segment follows was not durable when the server ended, nor is what it holds; it is set aside"
+        );
         Ok(())
+    }
+
+    /// A segment that is not part of the log is kept under another name.
+    fn set_aside(&self, base: Offset) -> Result<(), RecoveryError> {
+        let (path, aside) = (self.path(base), segment_file(self.folder, base, "log.orphan"));
+        fs::rename(&path, &aside).map_err(at(&path))
     }
 
     /// Settles where the log ends, cuts what goes beyond off the derived state, and loads the last block of the active

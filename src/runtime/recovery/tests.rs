@@ -78,7 +78,7 @@ impl Folder {
     }
 
     fn recover_whole(&self, snapshot: Option<PartitionSnapshot>, claim: i64) -> RecoveredLog {
-        let mut files = SegmentFiles::new(self.data.path());
+        let mut files = SegmentFiles::new(self.data.path()).expect("there");
         let log = recover(&self.path, ID, snapshot, Offset(claim), &mut files).expect("readable");
         files.sync().expect("writable");
         let active = log.segments.last().map_or(0, |active| active.size);
@@ -237,6 +237,11 @@ fn what_was_created_before_what_it_follows_was_written_is_set_aside() {
     let folder = Folder::new().segment(0, &first).segment(90, &batches(90..120));
     assert_eq!(folder.recover(None, 60), found(60, &[(0, first.len())], &[]));
     assert!(folder.has(90, "log.orphan") && !folder.has(90, "log"));
+    // Nothing is in it yet but what was allocated: there is nothing to keep.
+    let folder = Folder::new().segment(0, &first).segment(90, &[0; 8192]).segment(120, &[]);
+    assert_eq!(folder.recover(None, 60), found(60, &[(0, first.len())], &[]));
+    assert!(!folder.has(90, "log") && !folder.has(90, "log.orphan"));
+    assert!(!folder.has(120, "log") && !folder.has(120, "log.orphan"));
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! Who writes and reads while the server is killed: pipelined Produce requests, an idempotent producer, a reader at the tail.
+//! Who writes and reads until the server goes away: pipelined Produce requests, an idempotent producer, a reader at the
+//! tail, a group that commits.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use ringmain::base::rng::Rng;
 use ringmain::base::{ProducerEpoch, ProducerId, TimestampMs};
-use ringmain::client::{ClientError, Connection};
+use ringmain::client::{Answer, ClientError, Connection};
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -20,15 +21,15 @@ use ringmain::protocol::messages::{
 use ringmain::protocol::{ErrorCode, Records};
 use ringmain::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, batch_crc};
 
-use crate::model::{Model, Stamp, record_value};
+use super::model::{Model, Stamp, record_value};
+use super::{IDEMPOTENT_PARTITION, Moment, PARTITIONS, TOPIC};
 use crate::process::eventually;
-use crate::{IDEMPOTENT_PARTITION, PARTITIONS, TOPIC};
 
 /// The newest versions that name topics rather than give their ids.
 const PRODUCE_VERSION: i16 = 12;
 const FETCH_VERSION: i16 = 12;
 const COMMIT_VERSION: i16 = 8;
-const GROUP: &str = "crash";
+const GROUP: &str = "load";
 const IN_FLIGHT: usize = 24;
 /// Kafka remembers a producer's last five batches: those in flight and the one acknowledged before them.
 const IDEMPOTENT_IN_FLIGHT: usize = 4;
@@ -41,6 +42,8 @@ pub struct Acked {
     pub partition: i32,
     pub offset: i64,
     pub stamp: Stamp,
+    /// The moment when this was known; the acknowledgement is older.
+    pub at: u64,
 }
 
 /// A batch served to the reader.
@@ -49,13 +52,14 @@ pub struct Served {
     pub partition: i32,
     pub offset: i64,
     pub crc: u32,
+    pub at: u64,
 }
 
 /// How a writer came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     Lost,
-    /// Not leader any more: what a server answers that is stopping.
+    /// What a server answers that is stopping, or has no space.
     Refused,
 }
 
@@ -74,7 +78,7 @@ impl Load {
     }
 
     /// Writes until the connection is lost or the server, stopping, takes no more.
-    pub fn run(mut self, mut connection: Connection) -> (Vec<Acked>, End) {
+    pub fn run(mut self, mut connection: Connection, moment: &Moment) -> (Vec<Acked>, End) {
         let mut acked = Vec::new();
         let mut asked: VecDeque<Vec<(i32, Stamp)>> = VecDeque::new();
         let mut number = 0;
@@ -96,11 +100,12 @@ impl Load {
                 Ok(offsets) => offsets,
                 Err(end) => return (acked, end),
             };
+            let at = moment();
             let expected = asked.pop_front().unwrap();
             assert_eq!(offsets.len(), expected.len());
             acked.extend(offsets.into_iter().zip(expected).map(|((partition, offset), (asked, stamp))| {
                 assert_eq!(partition, asked);
-                Acked { partition, offset, stamp }
+                Acked { partition, offset, stamp, at }
             }));
         }
     }
@@ -173,21 +178,29 @@ impl Idempotent {
 
     /// The last acknowledged batch again: the same offset. Then the unanswered ones: those that were kept at the offsets
     /// they have, the others for the first time.
-    pub fn retry_after_crash(&mut self, mut connection: Connection, model: &mut Model) {
+    pub fn retry_after_crash(
+        &mut self,
+        connection: &mut Connection,
+        model: &Model,
+        moment: &Moment,
+    ) -> Vec<Acked> {
+        let partition = IDEMPOTENT_PARTITION;
         if let Some((stamp, batch, offset)) = &self.last_acked {
-            assert_eq!(produce_alone(&mut connection, batch), *offset, "{stamp:?} appended twice");
+            assert_eq!(produce_alone(connection, partition, batch), *offset, "{stamp:?} appended twice");
         }
+        let mut acked = Vec::new();
         while let Some((stamp, batch)) = self.unanswered.pop_front() {
-            let offset = produce_alone(&mut connection, &batch);
-            if let Some(kept) = model.offset_of(IDEMPOTENT_PARTITION, stamp) {
+            let offset = produce_alone(connection, partition, &batch);
+            if let Some(kept) = model.offset_of(partition, stamp) {
                 assert_eq!(offset, kept, "{stamp:?} appended twice");
             }
-            model.written(vec![Acked { partition: IDEMPOTENT_PARTITION, offset, stamp }]);
+            acked.push(Acked { partition, offset, stamp, at: moment() });
             self.last_acked = Some((stamp, batch, offset));
         }
+        acked
     }
 
-    pub fn run(mut self, mut connection: Connection) -> (Idempotent, Vec<Acked>, End) {
+    pub fn run(mut self, mut connection: Connection, moment: &Moment) -> (Idempotent, Vec<Acked>, End) {
         let mut acked = Vec::new();
         loop {
             while self.unanswered.len() < IDEMPOTENT_IN_FLIGHT {
@@ -201,9 +214,10 @@ impl Idempotent {
                 Ok(offsets) => offsets,
                 Err(end) => return (self, acked, end),
             };
+            let at = moment();
             let (stamp, batch) = self.unanswered.pop_front().unwrap();
             let [(partition, offset)] = offsets[..] else { panic!("one partition was asked: {offsets:?}") };
-            acked.push(Acked { partition, offset, stamp });
+            acked.push(Acked { partition, offset, stamp, at });
             self.last_acked = Some((stamp, batch, offset));
         }
     }
@@ -228,15 +242,16 @@ impl Reader {
         Reader { positions }
     }
 
-    pub fn run(mut self, mut connection: Connection) -> Vec<Served> {
+    pub fn run(mut self, mut connection: Connection, moment: &Moment) -> Vec<Served> {
         let mut served = Vec::new();
         while let Some(fetched) = fetch(&mut connection, &self.positions, 50) {
+            let at = moment();
             for (partition, _, batches) in fetched {
                 for (header, batch) in batches {
                     assert_eq!(batch_crc(&batch), header.crc);
                     let position = &mut self.positions[usize::try_from(partition).unwrap()];
                     assert_eq!(header.base_offset.0, *position, "partition {partition}");
-                    served.push(Served { partition, offset: *position, crc: header.crc });
+                    served.push(Served { partition, offset: *position, crc: header.crc, at });
                     *position = header.last_offset().0 + 1;
                 }
             }
@@ -250,6 +265,31 @@ pub type Fetched = (i32, i64, Vec<(BatchHeader, Vec<u8>)>);
 
 /// One fetch of every partition from its position; `None` when the connection is lost.
 pub fn fetch(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Vec<Fetched>> {
+    let answer = ask_for(connection, positions, wait_ms)?;
+    let answer: FetchResponse<'_> = answer.decode().unwrap();
+    assert_eq!(answer.error_code, 0);
+    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
+    Some(
+        partitions
+            .map(|it| {
+                assert_eq!(it.error_code, 0, "partition {}", it.partition_index);
+                assert!(it.log_start_offset <= 0, "nothing was deleted");
+                (it.partition_index, it.high_watermark, whole_batches(&it.records.to_vec()))
+            })
+            .collect(),
+    )
+}
+
+/// How a fetch of every partition from its beginning is answered, partition by partition.
+pub fn fetch_outcomes(connection: &mut Connection) -> Vec<ErrorCode> {
+    let beginnings = vec![0; usize::try_from(PARTITIONS).unwrap()];
+    let answer = ask_for(connection, &beginnings, 0).expect("a server nobody kills");
+    let answer: FetchResponse<'_> = answer.decode().unwrap();
+    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
+    partitions.map(|it| ErrorCode::from_code(it.error_code).unwrap()).collect()
+}
+
+fn ask_for(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Answer> {
     let partition = |(partition, fetch_offset): (i32, &i64)| FetchPartition {
         partition,
         fetch_offset: *fetch_offset,
@@ -270,19 +310,7 @@ pub fn fetch(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Op
         ..FetchRequest::default()
     };
     unless_lost(connection.send_version(&request, FETCH_VERSION))?;
-    let answer = unless_lost(connection.receive())?;
-    let answer: FetchResponse<'_> = answer.decode().unwrap();
-    assert_eq!(answer.error_code, 0);
-    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
-    Some(
-        partitions
-            .map(|it| {
-                assert_eq!(it.error_code, 0, "partition {}", it.partition_index);
-                assert!(it.log_start_offset <= 0, "nothing was deleted");
-                (it.partition_index, it.high_watermark, whole_batches(&it.records.to_vec()))
-            })
-            .collect(),
-    )
+    unless_lost(connection.receive())
 }
 
 /// The last batch of an answer may be cut short by its limits.
@@ -297,9 +325,22 @@ fn whole_batches(mut bytes: &[u8]) -> Vec<(BatchHeader, Vec<u8>)> {
     batches
 }
 
-fn produce_alone(connection: &mut Connection, batch: &[u8]) -> i64 {
-    assert!(send(connection, &[(IDEMPOTENT_PARTITION, batch.to_vec())]));
-    receive(connection).unwrap()[0].1
+fn produce_alone(connection: &mut Connection, partition: i32, batch: &[u8]) -> i64 {
+    try_produce(connection, partition, batch).unwrap()
+}
+
+fn try_produce(connection: &mut Connection, partition: i32, batch: &[u8]) -> Result<i64, End> {
+    if !send(connection, &[(partition, batch.to_vec())]) {
+        return Err(End::Lost);
+    }
+    receive(connection).map(|offsets| offsets[0].1)
+}
+
+/// One more small batch, like no other if the numbers ascend: its offset.
+pub fn append_one(connection: &mut Connection, seed: u64, partition: i32, number: u64) -> Result<i64, End> {
+    let stamp = Stamp { writer: Stamp::AFTERWARDS, number };
+    let batch = fill(BatchBuilder::new(TimestampMs(1)), seed, partition, stamp, 2, 100);
+    try_produce(connection, partition, &batch)
 }
 
 /// False when the connection is lost.
@@ -329,7 +370,7 @@ fn receive(connection: &mut Connection) -> Result<Vec<(i32, i64)>, End> {
     partitions
         .map(|it| match ErrorCode::from_code(it.error_code) {
             Some(ErrorCode::None) => Ok((it.index, it.base_offset)),
-            Some(ErrorCode::NotLeaderOrFollower) => Err(End::Refused),
+            Some(ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError) => Err(End::Refused),
             code => panic!("partition {}: {code:?}, {:?}", it.index, it.error_message),
         })
         .collect()
@@ -345,26 +386,33 @@ fn unless_lost<T>(outcome: Result<T, ClientError>) -> Option<T> {
 }
 
 /// A group that commits ever larger offsets, without members: what was acknowledged is never forgotten.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Commits {
-    /// The last offset sent, and the last acknowledged.
+    /// The last offset sent.
     sent: i64,
-    acked: i64,
+    /// Those acknowledged, in order, and the moments.
+    acked: Vec<(i64, u64)>,
 }
 
 impl Commits {
+    /// As it was known at a moment; what had been sent by then nobody knows.
+    pub fn until(&self, moment: u64) -> Commits {
+        let acked = self.acked.iter().copied().take_while(|(_, at)| *at <= moment).collect();
+        Commits { sent: self.sent, acked }
+    }
+
     /// After a crash: what is committed lies between what was acknowledged and what was sent.
     pub fn check(&self, connection: &mut Connection) {
         let committed = committed(connection);
+        let acked = self.acked.last().map_or(0, |(offset, _)| *offset);
         assert!(
-            (self.acked..=self.sent).contains(&committed),
-            "committed {committed}, acknowledged {}, sent {}",
-            self.acked,
+            (acked..=self.sent).contains(&committed),
+            "committed {committed}, acknowledged {acked}, sent {}",
             self.sent
         );
     }
 
-    pub fn run(mut self, mut connection: Connection) -> (Commits, End) {
+    pub fn run(mut self, mut connection: Connection, moment: &Moment) -> (Commits, End) {
         let mut asked = VecDeque::new();
         loop {
             while asked.len() < IN_FLIGHT {
@@ -378,10 +426,13 @@ impl Commits {
                 return (self, End::Lost);
             }
             let Some(answer) = unless_lost(connection.receive()) else { return (self, End::Lost) };
+            let at = moment();
             let answer: OffsetCommitResponse<'_> = answer.decode().unwrap();
             match ErrorCode::from_code(answer.topics[0].partitions[0].error_code) {
-                Some(ErrorCode::None) => self.acked = asked.pop_front().unwrap(),
-                Some(ErrorCode::NotCoordinator) => return (self, End::Refused),
+                Some(ErrorCode::None) => self.acked.push((asked.pop_front().unwrap(), at)),
+                Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) => {
+                    return (self, End::Refused);
+                }
                 code => panic!("commit: {code:?}"),
             }
         }

@@ -6,8 +6,8 @@ use ringmain::base::rng::Rng;
 use ringmain::client::Connection;
 use ringmain::record::{BatchHeader, batch_crc, records};
 
-use crate::PARTITIONS;
-use crate::load::{Acked, Fetched, Served, fetch};
+use super::PARTITIONS;
+use super::writers::{Acked, Fetched, Served, fetch};
 
 /// Which batch this is: a writer's numbers ascend.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -18,6 +18,8 @@ pub struct Stamp {
 
 impl Stamp {
     pub const IDEMPOTENT: u64 = u64::MAX;
+    /// Who writes once a crash has been looked at.
+    pub const AFTERWARDS: u64 = u64::MAX - 1;
 }
 
 /// Bytes that say whose they are, and could be no others.
