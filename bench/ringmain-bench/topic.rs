@@ -5,9 +5,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ringmain::protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataRequest, MetadataResponse, create_topics_request as create,
-    delete_topics_request as delete, list_offsets_request as offsets, metadata_request as metadata,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, create_topics_request as create, delete_topics_request as delete,
+    describe_configs_request as configs, list_offsets_request as offsets, metadata_request as metadata,
 };
 use ringmain::protocol::{ApiKey, ErrorCode, decode_body};
 
@@ -66,6 +67,32 @@ pub fn create(
     }
 }
 
+/// Whether there is such a topic.
+pub fn exists(broker: &mut Broker, name: &str) -> Result<bool, BenchError> {
+    Ok(leaders(broker, name)?.is_some())
+}
+
+/// What the topic's flush.messages says about what an acknowledgement means.
+pub fn durability(broker: &mut Broker, name: &str) -> Result<String, BenchError> {
+    const RESOURCE_TOPIC: i8 = 2;
+    const FLUSH: &str = "flush.messages";
+    let resource = configs::DescribeConfigsResource {
+        resource_type: RESOURCE_TOPIC,
+        resource_name: name.into(),
+        configuration_keys: Some(vec![FLUSH.into()]),
+    };
+    let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+    let (version, body) = broker.call(ApiKey::DescribeConfigs, 3, &request)?;
+    let answer: DescribeConfigsResponse<'_> = decode_body(&body, version)?;
+    let mut entries = answer.results.iter().flat_map(|result| &result.configs);
+    let value = entries.find(|entry| entry.name == FLUSH).and_then(|entry| entry.value.as_deref());
+    Ok(match value {
+        Some("1") => "synced to the disk before it is acknowledged (flush.messages=1)".to_owned(),
+        Some(value) => format!("acknowledged from memory, not synced (flush.messages={value})"),
+        None => "the broker does not say (no flush.messages)".to_owned(),
+    })
+}
+
 pub fn delete(broker: &mut Broker, name: &str) -> Result<(), BenchError> {
     let request = DeleteTopicsRequest {
         topics: vec![delete::DeleteTopicState { name: Some(name.into()), ..Default::default() }],
@@ -118,7 +145,8 @@ fn settled(asked: Result<BTreeMap<i32, i64>, BenchError>) -> Result<bool, BenchE
 
 fn leaders(broker: &mut Broker, name: &str) -> Result<Option<Topic>, BenchError> {
     let topic = metadata::MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
-    let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+    let request =
+        MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: false, ..Default::default() };
     let (version, body) = broker.call(ApiKey::Metadata, 9, &request)?;
     let answer: MetadataResponse<'_> = decode_body(&body, version)?;
     let nodes: BTreeMap<i32, String> =
