@@ -64,28 +64,38 @@ pub struct Range {
     pub to: Offsets,
 }
 
-/// Consumers: one connection for each share.
+/// Consumers: in each of `groups`, one connection for each share.
 pub fn readers(
     crew: &Crew,
     shares: &[Share],
+    groups: usize,
     mut settings: FetchSettings,
-    until: &Until,
-    range: &Range,
-    checker: impl Fn() -> Option<Checker>,
+    reading: &ToRead<'_>,
 ) -> Result<Parts<Reader>, BenchError> {
     settings.version = version(shares, ApiKey::Fetch, FETCH_VERSION_MAX)?;
+    let ToRead { until, range, checker } = reading;
     let cursor = |partition: &i32| {
         let at = |offsets: &Offsets| offsets.get(partition).copied().unwrap_or(0);
         let (start, end) = (at(&range.from), at(&range.to));
         Cursor { partition: *partition, start, end, position: start }
     };
-    let reading =
-        |_: usize, share: &Share| Ok(Reading::new(share.partitions.iter().map(cursor).collect(), checker()));
-    let dealt = deal(shares, crew.threads, reading)?.into_iter().map(|(sockets, readings)| {
+    let all: Vec<Share> = (0..groups).flat_map(|_| shares.iter().cloned()).collect();
+    let reading = |index: usize, share: &Share| {
+        let cursors = share.partitions.iter().map(cursor).collect();
+        Ok(Reading::new(index / shares.len(), cursors, checker()))
+    };
+    let dealt = deal(&all, crew.threads, reading)?.into_iter().map(|(sockets, readings)| {
         let meter = Meter::new(crew.window, crew.part, readings.len(), crew.beats.clone());
-        (sockets, Reader::new(meter, settings.clone(), until.clone(), readings))
+        (sockets, Reader::new(meter, settings.clone(), (*until).clone(), readings))
     });
     Ok(dealt.collect())
+}
+
+/// What consumers read, how far, and who looks at it.
+pub struct ToRead<'a> {
+    pub until: &'a Until,
+    pub range: &'a Range,
+    pub checker: &'a dyn Fn() -> Option<Checker>,
 }
 
 fn version(shares: &[Share], api: ApiKey, ours: i16) -> Result<i16, BenchError> {

@@ -1,6 +1,6 @@
 //! Runs the parts of a scenario against a topic at the same time, and holds what comes of it to the ledger.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -10,7 +10,7 @@ use ringmain::base::TimestampMs;
 
 use crate::batch::{Recipe, Template};
 use crate::check::{Care, Checked, Checker};
-use crate::crew::{self, Crew, Offsets, Parts, Range, Running, joined, start};
+use crate::crew::{self, Crew, Offsets, Parts, Range, ToRead, joined, start};
 use crate::distribution::to_f64;
 use crate::error::BenchError;
 use crate::ledger::Ledger;
@@ -122,8 +122,7 @@ impl<'a> Load<'a> {
         watch.begins(window);
         let topic = self.topic;
         let (produced, tailed, read, read_seconds) = thread::scope(|scope| {
-            let tail: Vec<_> = tail.into_iter().map(|parts| start(scope, parts)).collect();
-            let read: Vec<_> = read.into_iter().map(|parts| start(scope, parts)).collect();
+            let (tail, read) = (start(scope, tail), start(scope, read));
             let produce = start(scope, produce);
             let produce = scope.spawn(move || {
                 let produced = joined(produce);
@@ -134,10 +133,10 @@ impl<'a> Load<'a> {
                 found.and(produced)
             });
             let reading = Instant::now();
-            let read = scope.spawn(move || (groups(read), reading.elapsed().as_secs_f64()));
+            let read = scope.spawn(move || (joined(read), reading.elapsed().as_secs_f64()));
             observe(&beats, window, watch);
             let produced = produce.join().map_err(|_| BenchError::Thread)?;
-            let tailed = groups(tail);
+            let tailed = joined(tail);
             let (read, read_seconds) = read.join().map_err(|_| BenchError::Thread)?;
             Ok::<_, BenchError>((produced?, tailed?, read?, read_seconds))
         })?;
@@ -152,7 +151,7 @@ impl<'a> Load<'a> {
         }
         if self.scenario.read.is_some() {
             let mut stats = Stats::new();
-            for (reader, unanswered) in read.into_iter().flatten() {
+            for (reader, unanswered) in read {
                 if unanswered > 0 {
                     return Err(BenchError::Unanswered(unanswered));
                 }
@@ -191,18 +190,17 @@ impl<'a> Load<'a> {
         crew: &Crew,
         plan: &TailPlan,
         ends: &Arc<OnceLock<Offsets>>,
-    ) -> Result<Vec<Parts<Reader>>, BenchError> {
+    ) -> Result<Parts<Reader>, BenchError> {
         let shares = shares(self.topic, self.topic.partitions.len(), plan.connections);
         let from = self.topic.offsets(End::End)?;
         let range = Range { to: from.clone(), from };
         let until = Until::Produced(Arc::clone(ends));
         let checker = || Some(self.checker(Care::Glance, BTreeSet::new()));
-        let settings = self.settings(&ReadPlan::default());
-        let group = |_| crew::readers(crew, &shares, settings.clone(), &until, &range, checker);
-        (0..plan.groups).map(group).collect()
+        let reading = ToRead { until: &until, range: &range, checker: &checker };
+        crew::readers(crew, &shares, plan.groups, self.settings(&ReadPlan::default()), &reading)
     }
 
-    fn read(&self, crew: &Crew, plan: &ReadPlan) -> Result<Vec<Parts<Reader>>, BenchError> {
+    fn read(&self, crew: &Crew, plan: &ReadPlan) -> Result<Parts<Reader>, BenchError> {
         let mut shares = shares(self.topic, self.topic.partitions.len(), plan.connections);
         for share in &mut shares {
             share
@@ -214,8 +212,8 @@ impl<'a> Load<'a> {
         // What another run left in the topic is nothing this one could check.
         let is_ours = self.scenario.fill.is_some();
         let checker = || is_ours.then(|| self.checker(Care::Glance, BTreeSet::new()));
-        let group = |_| crew::readers(crew, &shares, self.settings(plan), &until, &self.filled, checker);
-        (0..plan.groups).map(group).collect()
+        let reading = ToRead { until: &until, range: &self.filled, checker: &checker };
+        crew::readers(crew, &shares, plan.groups, self.settings(plan), &reading)
     }
 
     fn settings(&self, plan: &ReadPlan) -> FetchSettings {
@@ -255,18 +253,22 @@ impl<'a> Load<'a> {
         Ok(stats)
     }
 
-    fn finish_tail(&self, groups: Vec<Vec<(Reader, usize)>>) -> Result<(Stats, Option<Checked>), BenchError> {
+    fn finish_tail(&self, done: Vec<(Reader, usize)>) -> Result<(Stats, Option<Checked>), BenchError> {
         // Without the fill, which was there before the tails were.
         let mut ledger = self.ledger.clone();
         ledger.lanes.retain(|id, _| id.connection >= PRODUCERS_FROM);
-        let (mut stats, mut checked) = (Stats::new(), None);
-        for group in groups {
-            let mut whole = self.checker(Care::Glance, BTreeSet::new());
-            for (reader, _) in group {
-                let (meter, checkers) = reader.into_parts();
-                stats.merge(&meter.merged());
-                checkers.into_iter().for_each(|checker| whole.absorb(checker));
+        let (mut stats, mut groups) = (Stats::new(), BTreeMap::new());
+        for (reader, _) in done {
+            let (meter, checkers) = reader.into_parts();
+            stats.merge(&meter.merged());
+            for (group, checker) in checkers {
+                let new = || self.checker(Care::Glance, BTreeSet::new());
+                groups.entry(group).or_insert_with(new).absorb(checker);
             }
+        }
+        // Every group has to have seen everything; what is said of one goes for all.
+        let mut checked = None;
+        for whole in groups.into_values() {
             checked = Some(whole.finish(&ledger)?);
         }
         Ok((stats, checked))
@@ -301,11 +303,12 @@ impl<'a> Load<'a> {
         let checker = || Some(self.checker(Care::Every, partial.clone()));
         let settings = self.settings(&ReadPlan::default());
         let range = Range { from, to };
-        let parts = crew::readers(&crew, &shares, settings, &Until::Read, &range, checker)?;
+        let reading = ToRead { until: &Until::Read, range: &range, checker: &checker };
+        let parts = crew::readers(&crew, &shares, 1, settings, &reading)?;
         let done = thread::scope(|scope| joined(start(scope, parts)))?;
         let mut whole = self.checker(Care::Every, partial.clone());
         for (reader, _) in done {
-            reader.into_parts().1.into_iter().for_each(|checker| whole.absorb(checker));
+            reader.into_parts().1.into_iter().for_each(|(_, checker)| whole.absorb(checker));
         }
         Ok(whole.finish(&self.ledger)?)
     }
@@ -317,11 +320,6 @@ fn lead(scenario: &Scenario) -> Duration {
     let readers = scenario.read.map_or(0, |plan| plan.connections * plan.groups);
     let connections = scenario.produce.map_or(0, |plan| plan.connections) + tails + readers;
     Duration::from_millis(50) + Duration::from_millis(2) * u32::try_from(connections).unwrap_or(u32::MAX)
-}
-
-fn groups(running: Vec<Vec<Running<'_, Reader>>>) -> Result<Vec<Vec<(Reader, usize)>>, BenchError> {
-    let done: Vec<_> = running.into_iter().map(joined).collect();
-    done.into_iter().collect()
 }
 
 /// Passes beats on until every thread has ended, and tells where the window begins and ends.

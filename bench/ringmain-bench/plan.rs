@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::topic::{Partition, Topic};
 
 /// One connection to be opened.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     pub address: String,
     pub partitions: Vec<i32>,

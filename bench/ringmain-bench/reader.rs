@@ -36,6 +36,8 @@ pub enum Until {
 
 /// One connection's reading.
 pub struct Reading {
+    /// Of several groups, each of which reads everything.
+    group: usize,
     cursors: Vec<Cursor>,
     by_partition: BTreeMap<i32, usize>,
     session: Session,
@@ -45,9 +47,9 @@ pub struct Reading {
 }
 
 impl Reading {
-    pub fn new(cursors: Vec<Cursor>, checker: Option<Checker>) -> Reading {
+    pub fn new(group: usize, cursors: Vec<Cursor>, checker: Option<Checker>) -> Reading {
         let by_partition = cursors.iter().enumerate().map(|(at, cursor)| (cursor.partition, at)).collect();
-        Reading { cursors, by_partition, session: Session::default(), asked: None, empty: 0, checker }
+        Reading { group, cursors, by_partition, session: Session::default(), asked: None, empty: 0, checker }
     }
 }
 
@@ -66,9 +68,10 @@ impl Reader {
         Reader { meter, settings, until, readings, patience: None }
     }
 
-    /// What was measured, and what was read, by connection.
-    pub fn into_parts(self) -> (Meter, Vec<Checker>) {
-        (self.meter, self.readings.into_iter().filter_map(|reading| reading.checker).collect())
+    /// What was measured, and what was read, each with its group.
+    pub fn into_parts(self) -> (Meter, Vec<(usize, Checker)>) {
+        let checkers = self.readings.into_iter().filter_map(|it| Some((it.group, it.checker?)));
+        (self.meter, checkers.collect())
     }
 
     fn is_finished(&mut self, connection: usize, now: Instant) -> Result<bool, BenchError> {

@@ -5,18 +5,24 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ringmain::protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    DescribeConfigsRequest, DescribeConfigsResponse, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataRequest, MetadataResponse, create_topics_request as create, delete_topics_request as delete,
-    describe_configs_request as configs, list_offsets_request as offsets, metadata_request as metadata,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    create_partitions_request as partitions, create_topics_request as create,
+    delete_topics_request as delete, describe_configs_request as configs, list_offsets_request as offsets,
+    metadata_request as metadata,
 };
 use ringmain::protocol::{ApiKey, ErrorCode, decode_body};
 
 use crate::broker::Broker;
 use crate::error::BenchError;
 
-const LEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// A broker may take its time with ten thousand.
+const LEADERS_WITHIN: Duration = Duration::from_secs(120);
+
 const TIMEOUT_MS: i32 = 30_000;
+/// Kafka refuses requests for ten thousand.
+const PARTITIONS_AT_ONCE: usize = 5000;
 
 pub struct Topic {
     pub name: String,
@@ -52,7 +58,7 @@ pub fn create(
     });
     let topic = create::CreatableTopic {
         name: name.into(),
-        num_partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+        num_partitions: count(partitions.min(PARTITIONS_AT_ONCE)),
         replication_factor,
         configs: configs.collect(),
         ..Default::default()
@@ -61,10 +67,40 @@ pub fn create(
     let (version, body) = broker.call(ApiKey::CreateTopics, 7, &request)?;
     let answer: CreateTopicsResponse<'_> = decode_body(&body, version)?;
     match answer.topics.first().ok_or(BenchError::Answer)?.error_code {
-        0 => Ok(true),
-        code if code == ErrorCode::TopicAlreadyExists.code() => Ok(false),
-        code => Err(BenchError::Broker { what: "CreateTopics", code }),
+        0 => {}
+        code if code == ErrorCode::TopicAlreadyExists.code() => {
+            let found = leaders(broker, name)?.map_or(partitions, |topic| topic.partitions.len());
+            if found < partitions {
+                return Err(BenchError::Partitions { topic: name.to_owned(), found, wanted: partitions });
+            }
+            return Ok(false);
+        }
+        code => return Err(BenchError::Broker { what: "CreateTopics", code }),
     }
+    for total in (PARTITIONS_AT_ONCE..partitions).step_by(PARTITIONS_AT_ONCE).skip(1).chain([partitions]) {
+        if total > PARTITIONS_AT_ONCE {
+            grow(broker, name, total)?;
+        }
+    }
+    Ok(true)
+}
+
+/// Brings a topic to so many partitions.
+fn grow(broker: &mut Broker, name: &str, total: usize) -> Result<(), BenchError> {
+    let topic =
+        partitions::CreatePartitionsTopic { name: name.into(), count: count(total), assignments: None };
+    let request =
+        CreatePartitionsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, ..Default::default() };
+    let (version, body) = broker.call(ApiKey::CreatePartitions, 3, &request)?;
+    let answer: CreatePartitionsResponse<'_> = decode_body(&body, version)?;
+    match answer.results.first().ok_or(BenchError::Answer)?.error_code {
+        0 => Ok(()),
+        code => Err(BenchError::Broker { what: "CreatePartitions", code }),
+    }
+}
+
+fn count(partitions: usize) -> i32 {
+    i32::try_from(partitions).unwrap_or(i32::MAX)
 }
 
 /// Whether there is such a topic.
@@ -112,18 +148,15 @@ pub fn delete(broker: &mut Broker, name: &str) -> Result<(), BenchError> {
 
 /// Waits until every partition has a leader that answers, and finds them all.
 pub fn find(broker: &mut Broker, name: &str, partitions: usize) -> Result<Topic, BenchError> {
-    let deadline = Instant::now() + LEADERS_WITHIN;
+    let begun = Instant::now();
     loop {
-        if let Some(topic) = leaders(broker, name)? {
-            if topic.partitions.len() < partitions {
-                let found = topic.partitions.len();
-                return Err(BenchError::Partitions { topic: topic.name, found, wanted: partitions });
-            }
-            if settled(topic.offsets(End::End))? {
+        match leaders(broker, name)? {
+            Some(topic) if topic.partitions.len() >= partitions && settled(topic.offsets(End::End))? => {
                 return Ok(topic);
             }
+            _ => {}
         }
-        if Instant::now() > deadline {
+        if begun.elapsed() > LEADERS_WITHIN {
             return Err(BenchError::NoLeader(name.to_owned()));
         }
         sleep(Duration::from_millis(20));

@@ -153,7 +153,12 @@ fn settle() {
 fn figures(scenario: &Scenario) -> Vec<String> {
     let mut figures = scenario.figures.clone();
     let goals = scenario.goals.iter().map(|goal| goal.figure.clone());
-    let always = ["server processor time per record", "server syscalls per request", "server memory"];
+    let always = [
+        "produce records per request",
+        "server processor time per record",
+        "server syscalls per request",
+        "server memory",
+    ];
     for figure in goals.chain(always.map(str::to_owned)) {
         if !figures.contains(&figure) {
             figures.push(figure);

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -108,6 +109,14 @@ fn spawn(recipe: &Recipe) -> Result<Child, BenchError> {
     let errors = log.try_clone().map_err(BenchError::io("open a server's log"))?;
     let mut command = Command::new(&recipe.program);
     command.args(&recipe.arguments).stdin(Stdio::null()).stdout(log).stderr(errors);
+    // Whatever ends us, nothing we started goes on using the machine.
+    // SAFETY: between fork and exec only an async-signal-safe call is made, which takes numbers.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            Ok(())
+        });
+    }
     command.spawn().map_err(|error| failed(recipe, &format!("{}: {error}", recipe.program.display())))
 }
 

@@ -47,7 +47,7 @@ fn goals(out: &mut String, judged: &[Judged]) {
     if judged.iter().all(|it| it.verdicts.is_empty()) {
         return;
     }
-    out.push_str("<h2>Goals</h2><div class=\"wide\"><table><tr><th>scenario</th><th>figure</th><th>goal</th><th>is</th></tr>");
+    out.push_str("<h2>Goals</h2><div class=\"wide\"><table class=\"words\"><tr><th>scenario</th><th>figure</th><th>goal</th><th>is</th></tr>");
     for it in judged {
         for verdict in &it.verdicts {
             let class = if verdict.met { "good" } else { "bad" };

@@ -8,6 +8,7 @@ use crate::distribution::PERCENTILES;
 use crate::model::Prediction;
 use crate::outcome::{Part, Value};
 use crate::scenario::{Pace, Scenario};
+use crate::schedule::Arrivals;
 
 /// The whole report.
 pub fn text(report: &Report) -> String {
@@ -136,42 +137,55 @@ fn thin(part: &Part) -> Option<String> {
 
 /// The client's side in a line.
 pub fn settings(scenario: &Scenario) -> String {
-    let mut text = format!("{} partitions", scenario.topic.partitions);
+    let mut parts = vec![some(scenario.topic.partitions, "partition")];
     if let Some(produce) = scenario.produce {
         let acks = if produce.acks == -1 { "all".to_owned() } else { produce.acks.to_string() };
         let pace = match produce.pace {
             Pace::Closed { depth } => format!("{depth} in flight each"),
             Pace::Open { records_per_second, arrivals } => {
-                format!("{records_per_second:.0} records/s, {arrivals:?} arrivals")
+                format!("{records_per_second:.0} records/s, {}", self::arrivals(arrivals))
             }
         };
         let batch = produce.batch;
-        let keyed = if batch.keyed { ", keyed" } else { "" };
-        let _ = write!(
-            text,
-            "; {} producers, {pace}, batches to {} B of {} B records{keyed}, codec {}, acks {acks}",
-            produce.connections,
+        let linger = batch.linger_ms.map(|linger| format!(", linger {linger} ms")).unwrap_or_default();
+        parts.push(format!(
+            "{}, {pace}, batches to {} B of {} B records{}{linger}, codec {}, acks {acks}",
+            some(produce.connections, "producer"),
             batch.bytes,
             batch.record_bytes,
+            if batch.keyed { ", keyed" } else { "" },
             batch.codec.name()
-        );
+        ));
     }
     if let Some(tail) = scenario.tail {
-        let _ =
-            write!(text, "; {} consumers at the tail in each of {} groups", tail.connections, tail.groups);
+        parts.push(format!(
+            "{} at the tail in {}",
+            some(tail.connections, "consumer"),
+            some(tail.groups, "group")
+        ));
     }
     if let Some(read) = scenario.read {
-        let cold = if read.cold { ", cold" } else { "" };
-        let _ = write!(
-            text,
-            "; {} consumers from the start in each of {} groups{cold}",
-            read.connections, read.groups
-        );
+        parts.push(format!(
+            "{} from the start in {}{}",
+            some(read.connections, "consumer"),
+            some(read.groups, "group"),
+            if read.cold { ", cold" } else { "" }
+        ));
     }
-    for (key, value) in &scenario.topic.configs {
-        let _ = write!(text, "; {key}={value}");
+    parts.extend(scenario.topic.configs.iter().map(|(key, value)| format!("{key}={value}")));
+    parts.join("; ")
+}
+
+fn some(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn arrivals(arrivals: Arrivals) -> String {
+    match arrivals {
+        Arrivals::Uniform => "evenly spread".to_owned(),
+        Arrivals::Poisson => "Poisson arrivals".to_owned(),
+        Arrivals::Bursts(size) => format!("in bursts of {size}"),
     }
-    text
 }
 
 fn row(out: &mut String, value: &Value) {
