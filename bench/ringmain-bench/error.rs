@@ -31,7 +31,7 @@ pub enum BenchError {
     Broker { what: &'static str, code: i16 },
     #[error("topic {topic} has {found} partitions, {wanted} are asked for")]
     Partitions { topic: String, found: usize, wanted: usize },
-    #[error("no leader for every partition of {0} after two minutes")]
+    #[error("no leader for every partition of {0} after five minutes")]
     NoLeader(String),
     #[error("the broker closed a connection with {outstanding} requests outstanding")]
     Closed { outstanding: usize },

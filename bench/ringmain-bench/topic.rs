@@ -18,7 +18,8 @@ use crate::broker::Broker;
 use crate::error::BenchError;
 
 /// A broker may take its time with ten thousand.
-const LEADERS_WITHIN: Duration = Duration::from_secs(120);
+const LEADERS_WITHIN: Duration = Duration::from_secs(300);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 const TIMEOUT_MS: i32 = 30_000;
 /// Kafka refuses requests for ten thousand.
@@ -149,6 +150,7 @@ pub fn delete(broker: &mut Broker, name: &str) -> Result<(), BenchError> {
 /// Waits until every partition has a leader that answers, and finds them all.
 pub fn find(broker: &mut Broker, name: &str, partitions: usize) -> Result<Topic, BenchError> {
     let begun = Instant::now();
+    let mut pause = Duration::from_millis(20);
     loop {
         match leaders(broker, name)? {
             Some(topic) if topic.partitions.len() >= partitions && settled(topic.offsets(End::End))? => {
@@ -159,7 +161,9 @@ pub fn find(broker: &mut Broker, name: &str, partitions: usize) -> Result<Topic,
         if begun.elapsed() > LEADERS_WITHIN {
             return Err(BenchError::NoLeader(name.to_owned()));
         }
-        sleep(Duration::from_millis(20));
+        sleep(pause);
+        // Asking for thousands of offsets must not keep the broker from making them.
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 

@@ -109,11 +109,16 @@ fn spawn(recipe: &Recipe) -> Result<Child, BenchError> {
     let errors = log.try_clone().map_err(BenchError::io("open a server's log"))?;
     let mut command = Command::new(&recipe.program);
     command.args(&recipe.arguments).stdin(Stdio::null()).stdout(log).stderr(errors);
-    // Whatever ends us, nothing we started goes on using the machine.
-    // SAFETY: between fork and exec only an async-signal-safe call is made, which takes numbers.
+    // Whatever ends us, nothing we started goes on using the machine. And thousands of partitions need thousands of files.
+    // SAFETY: between fork and exec only async-signal-safe calls are made, on numbers and a structure of their own.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            let mut files = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut files) == 0 {
+                files.rlim_cur = files.rlim_max;
+                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files);
+            }
             Ok(())
         });
     }
