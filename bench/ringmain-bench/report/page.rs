@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::svg::{Axis, Chart, Scale, Series, escape, render};
 use super::terminal::{number, settings};
 use super::{Judged, Report, Run};
+use crate::check::Checked;
 use crate::compare::{Row, Spread};
 use crate::outcome::{Part, Value};
 use crate::timeline::Step;
@@ -77,12 +78,16 @@ fn scenario(out: &mut String, report: &Report, name: &str) {
     let plan = &first.outcome.scenario;
     let _ = write!(
         out,
-        "<h2>{}</h2><p>{}</p><p class=\"soft\">{}; {} s measured after {} s of warm-up</p>",
+        "<h2>{}</h2><p>{}</p><p class=\"soft\">{}{}</p>",
         escape(name),
         escape(&plan.about),
         escape(&settings(plan)),
-        plan.seconds,
-        plan.warmup
+        // A tool takes as long as it takes.
+        if plan.tool.is_some() {
+            String::new()
+        } else {
+            format!("; {} s measured after {} s of warm-up", plan.seconds, plan.warmup)
+        }
     );
     out.push_str("<p>");
     for (index, peer) in peers.iter().enumerate() {
@@ -218,18 +223,23 @@ fn predictions(out: &mut String, judged: &Judged, report: &Report) {
     }
 }
 
+/// What was verified, and no more than that.
 fn checks(out: &mut String, runs: &[&Run]) {
-    let checked = runs.iter().filter_map(|run| run.outcome.checked);
-    let (acknowledged, read) =
-        checked.fold((0, 0), |sum, it| (sum.0 + it.acknowledged_records, sum.1 + it.read_records));
     let how = runs.first().map_or("", |run| run.outcome.check.as_str());
-    let _ = write!(
-        out,
-        "<p class=\"soft\">Checked {}: {acknowledged} records acknowledged in {} runs, {read} read; none lost, none \
-         twice, in order, unchanged.</p>",
-        escape(how),
-        runs.len()
-    );
+    let _ = write!(out, "<p class=\"soft\">Checked {}", escape(how));
+    let checked: Vec<_> = runs.iter().filter_map(|run| run.outcome.checked).collect();
+    if !checked.is_empty() {
+        let sum = |pick: fn(&Checked) -> u64| checked.iter().map(pick).sum::<u64>();
+        let _ = write!(
+            out,
+            ": {} records acknowledged in {} runs, {} read, {} compared byte by byte; none lost, none twice, in order",
+            sum(|it| it.acknowledged_records),
+            checked.len(),
+            sum(|it| it.read_records),
+            sum(|it| it.compared_records)
+        );
+    }
+    out.push_str(".</p>");
 }
 
 fn all_figures(out: &mut String, runs: &[&Run]) {
@@ -320,7 +330,15 @@ mod tests {
         for forbidden in ["http:", "https:", "<script", "<link", "src="] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
+        assert!(page.contains("none lost"));
         assert_eq!(page.matches("<table").count(), page.matches("</table>").count());
         assert_eq!(page.matches("<figure").count(), page.matches("</figure>").count());
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_runs_that_nobody_checked() {
+        let mut report = crate::report::tests::example();
+        report.runs.iter_mut().for_each(|run| run.outcome.checked = None);
+        assert!(!html(&report).contains("none lost"));
     }
 }

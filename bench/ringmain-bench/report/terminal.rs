@@ -172,6 +172,17 @@ pub fn settings(scenario: &Scenario) -> String {
             if read.cold { ", cold" } else { "" }
         ));
     }
+    if let Some(tool) = &scenario.tool {
+        let properties = tool.properties.iter().map(|(key, value)| format!(", {key}={value}"));
+        let throughput = tool.throughput.map(|it| format!(" at {it} records/s")).unwrap_or_default();
+        parts.push(format!(
+            "{:?}: {} records of {} B{throughput}{}",
+            tool.name,
+            tool.records,
+            tool.record_bytes,
+            properties.collect::<String>()
+        ));
+    }
     parts.extend(scenario.topic.configs.iter().map(|(key, value)| format!("{key}={value}")));
     parts.join("; ")
 }
