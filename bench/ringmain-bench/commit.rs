@@ -15,7 +15,7 @@ use crate::broker::CLIENT_ID;
 use crate::engine::{Next, Workload};
 use crate::error::BenchError;
 use crate::socket::Outgoing;
-use crate::stats::{Window, histogram, nanos};
+use crate::stats::{Window, histogram, nanos, record};
 
 /// Its answer ends with the only partition's error.
 pub const COMMIT_VERSION: i16 = 7;
@@ -113,7 +113,7 @@ impl Workload for Commits {
         }
         self.answered += u64::from(now >= self.window.start && now < self.window.end);
         if asked >= self.window.start {
-            self.latency.saturating_record(nanos(now.saturating_duration_since(asked)));
+            record(&mut self.latency, nanos(now.saturating_duration_since(asked)), 1);
         }
         Ok(())
     }
@@ -121,4 +121,6 @@ impl Workload for Commits {
     fn outstanding(&self, connection: usize) -> usize {
         self.lines.get(connection).map_or(0, |line| line.in_flight.len())
     }
+
+    fn ended(&mut self) {}
 }

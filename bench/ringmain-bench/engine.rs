@@ -29,6 +29,8 @@ pub trait Workload {
     fn answered(&mut self, connection: usize, answer: &[u8], now: Instant) -> Result<(), BenchError>;
     /// Requests still to be answered.
     fn outstanding(&self, connection: usize) -> usize;
+    /// Nothing more will be asked or answered.
+    fn ended(&mut self);
 }
 
 /// Runs until the workload is finished on every connection. Returns how many requests were still unanswered when

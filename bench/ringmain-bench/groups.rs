@@ -23,11 +23,12 @@ use ringmain::protocol::{ApiKey, ErrorCode};
 use crate::args::{CommitArgs, GroupsArgs};
 use crate::broker::Broker;
 use crate::commit::{COMMIT_VERSION, Commits, Line};
+use crate::distribution::{Distribution, PERCENTILES, to_f64};
 use crate::engine;
 use crate::error::BenchError;
-use crate::report::{Figure, percentiles, to_f64};
+use crate::outcome::Value;
 use crate::socket::Socket;
-use crate::stats::{Window, histogram, nanos};
+use crate::stats::{Window, histogram, nanos, record};
 
 /// Old enough that no member has to join twice for an id.
 const JOIN_VERSION: i16 = 3;
@@ -49,7 +50,7 @@ struct Member {
 }
 
 /// Heartbeats of many groups on schedule.
-pub fn groups(args: &GroupsArgs) -> Result<Vec<Figure>, BenchError> {
+pub fn groups(args: &GroupsArgs) -> Result<Vec<Value>, BenchError> {
     let begun = Instant::now();
     let barrier = Arc::new(Barrier::new(args.members));
     // How many of each group's members are in its generation.
@@ -71,10 +72,10 @@ pub fn groups(args: &GroupsArgs) -> Result<Vec<Figure>, BenchError> {
         rejoined += part.rejoined;
     }
     let mut figures = vec![
-        Figure::new("members", to_f64((args.groups * args.members) as u64), ""),
-        Figure::new("all joined and synced after", settled.as_secs_f64(), "s"),
-        Figure::new("heartbeats", to_f64(latency.len()) / args.seconds, "1/s"),
-        Figure::new("members that had to join again", to_f64(rejoined), ""),
+        Value::new("members", to_f64((args.groups * args.members) as u64), ""),
+        Value::new("all joined and synced after", settled.as_secs_f64(), "s"),
+        Value::new("heartbeats", to_f64(latency.len()) / args.seconds, "1/s"),
+        Value::new("members that had to join again", to_f64(rejoined), ""),
     ];
     figures.extend(percentiles("heartbeat", &latency));
     Ok(figures)
@@ -122,7 +123,7 @@ fn play(
             members[index].is_synced = false;
             settle(&mut connection, &names, &mut members)?;
         }
-        played.latency.saturating_record(nanos(due.elapsed()));
+        record(&mut played.latency, nanos(due.elapsed()), 1);
         due += interval;
     }
     Ok(played)
@@ -221,7 +222,7 @@ fn beat<'a>(name: &'a str, member: &'a Member) -> HeartbeatRequest<'a> {
 }
 
 /// Offset commits, many in progress on each connection.
-pub fn commits(args: &CommitArgs) -> Result<Vec<Figure>, BenchError> {
+pub fn commits(args: &CommitArgs) -> Result<Vec<Value>, BenchError> {
     let group = |number: usize| format!("{}-{number}", args.group);
     let mut asking = connect(&args.bootstrap_server)?;
     let (mut sockets, mut lines) = (Vec::new(), Vec::new());
@@ -238,7 +239,7 @@ pub fn commits(args: &CommitArgs) -> Result<Vec<Figure>, BenchError> {
         0 => {}
         unanswered => return Err(BenchError::Unanswered(unanswered)),
     }
-    let mut figures = vec![Figure::new("commits", to_f64(load.answered) / args.seconds, "1/s")];
+    let mut figures = vec![Value::new("commits", to_f64(load.answered) / args.seconds, "1/s")];
     figures.extend(percentiles("commit", &load.latency));
     Ok(figures)
 }
@@ -267,4 +268,13 @@ fn find(connection: &mut Connection, group: &str) -> Result<(), BenchError> {
             _ => thread::sleep(Duration::from_millis(50)),
         }
     }
+}
+
+fn percentiles(name: &str, histogram: &Histogram<u64>) -> Vec<Value> {
+    let distribution = Distribution::of(histogram, histogram.len());
+    let found = PERCENTILES.iter().filter_map(|(label, _)| {
+        Some(Value::new(format!("{name} {label}"), distribution.percentile(label)?, "us"))
+    });
+    let max = Value::new(format!("{name} max"), distribution.max, "us");
+    found.chain([max]).collect()
 }

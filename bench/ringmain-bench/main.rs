@@ -1,24 +1,49 @@
 //! Load for any Kafka broker and the measure of the machine under it.
 //!
-//! Figures that are compared come from one run on one machine; each is printed with its ratio to the floor, which is
-//! what loopback, disk and processor do with no broker between them.
+//! A scenario (bench/scenarios) says what is produced and consumed; [`load`] runs its parts at the same time over
+//! [`engine`]'s connections, [`ledger`] and [`check`] hold the broker to what it acknowledged, [`outcome`] is what came of
+//! it, [`report`] shows it. Figures that are compared come from one run on one machine, beside the floor, which is what
+//! loopback, disk and processor do with no broker between them.
 
 mod args;
+mod batch;
 mod broker;
+mod catalog;
+mod check;
+mod commands;
 mod commit;
+mod compare;
+mod crew;
+mod cursor;
+mod distribution;
 mod engine;
 mod error;
-mod fetch;
 mod floor;
+mod goals;
 mod groups;
+mod host;
+mod ledger;
 mod load;
+mod machine;
+mod model;
+mod observer;
+mod outcome;
 mod plan;
 mod produce;
+mod progress;
+mod reader;
 mod report;
 mod run;
+mod scenario;
+mod schedule;
+mod session;
 mod socket;
 mod stats;
+mod syscalls;
+mod timeline;
+mod tool;
 mod topic;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -28,17 +53,20 @@ use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Command::Floor(args) => run::floor(&args),
-        Command::Produce(args) => run::produce(&args),
-        Command::Fetch(args) => run::fetch(&args),
-        Command::Groups(args) => run::groups(&args),
-        Command::Commit(args) => run::commit(&args),
+        Command::Floor(args) => commands::floor(&args),
+        Command::Run(args) => commands::scenarios(&args),
+        Command::Compare(args) => commands::compare(&args),
+        Command::Page(args) => commands::page(&args),
+        Command::Produce(args) => commands::produce(&args),
+        Command::Fetch(args) => commands::fetch(&args),
+        Command::Groups(args) => commands::groups(&args),
+        Command::Commit(args) => commands::commit(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringmain-bench: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }

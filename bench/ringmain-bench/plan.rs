@@ -1,9 +1,11 @@
 //! Which connection serves which partitions: each connection stays with one leader, as real clients do.
 
+use std::collections::BTreeMap;
+
 use crate::topic::{Partition, Topic};
 
 /// One connection to be opened.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     pub address: String,
     pub partitions: Vec<i32>,
@@ -35,9 +37,36 @@ pub fn shares(topic: &Topic, partitions: usize, connections: usize) -> Vec<Share
     shares
 }
 
+/// `connections` dealt out to the leaders, each with all partitions of its leader: never fewer than leaders, or keys could
+/// not go anywhere; never more than asked for beyond that, or brokers that show many leaders would get more load.
+pub fn every(topic: &Topic, connections: usize) -> Vec<Share> {
+    let mut leaders: BTreeMap<(i32, &str), Vec<i32>> = BTreeMap::new();
+    for Partition { index, leader, leader_address } in &topic.partitions {
+        leaders.entry((*leader, leader_address)).or_default().push(*index);
+    }
+    let count = connections.max(leaders.len());
+    let of_leader = |((_, address), partitions): (&(i32, &str), &Vec<i32>)| Share {
+        address: (*address).to_owned(),
+        partitions: partitions.clone(),
+    };
+    leaders.iter().cycle().take(if leaders.is_empty() { 0 } else { count }).map(of_leader).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_connection_has_all_partitions_of_its_leader() {
+        let partition =
+            |index: i32| Partition { index, leader: index % 2, leader_address: (index % 2).to_string() };
+        let topic = Topic { name: "t".into(), partitions: (0..5).map(partition).collect() };
+        let found = |connections| {
+            every(&topic, connections).into_iter().map(|share| share.partitions).collect::<Vec<_>>()
+        };
+        assert_eq!(found(1), [vec![0, 2, 4], vec![1, 3]]);
+        assert_eq!(found(3), [vec![0, 2, 4], vec![1, 3], vec![0, 2, 4]]);
+    }
 
     fn check(leaders: &[i32], connections: usize, expected: &[&[i32]]) {
         let partition = |(index, leader): (usize, &i32)| Partition {

@@ -5,17 +5,25 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ringmain::protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataRequest, MetadataResponse, create_topics_request as create,
-    delete_topics_request as delete, list_offsets_request as offsets, metadata_request as metadata,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    create_partitions_request as partitions, create_topics_request as create,
+    delete_topics_request as delete, describe_configs_request as configs, list_offsets_request as offsets,
+    metadata_request as metadata,
 };
 use ringmain::protocol::{ApiKey, ErrorCode, decode_body};
 
 use crate::broker::Broker;
 use crate::error::BenchError;
 
-const LEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// A broker may take its time with ten thousand.
+const LEADERS_WITHIN: Duration = Duration::from_secs(300);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
 const TIMEOUT_MS: i32 = 30_000;
+/// Kafka refuses requests for ten thousand.
+const PARTITIONS_AT_ONCE: usize = 5000;
 
 pub struct Topic {
     pub name: String,
@@ -51,7 +59,7 @@ pub fn create(
     });
     let topic = create::CreatableTopic {
         name: name.into(),
-        num_partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+        num_partitions: count(partitions.min(PARTITIONS_AT_ONCE)),
         replication_factor,
         configs: configs.collect(),
         ..Default::default()
@@ -60,10 +68,66 @@ pub fn create(
     let (version, body) = broker.call(ApiKey::CreateTopics, 7, &request)?;
     let answer: CreateTopicsResponse<'_> = decode_body(&body, version)?;
     match answer.topics.first().ok_or(BenchError::Answer)?.error_code {
-        0 => Ok(true),
-        code if code == ErrorCode::TopicAlreadyExists.code() => Ok(false),
-        code => Err(BenchError::Broker { what: "CreateTopics", code }),
+        0 => {}
+        code if code == ErrorCode::TopicAlreadyExists.code() => {
+            let found = leaders(broker, name)?.map_or(partitions, |topic| topic.partitions.len());
+            if found < partitions {
+                return Err(BenchError::Partitions { topic: name.to_owned(), found, wanted: partitions });
+            }
+            return Ok(false);
+        }
+        code => return Err(BenchError::Broker { what: "CreateTopics", code }),
     }
+    for total in (PARTITIONS_AT_ONCE..partitions).step_by(PARTITIONS_AT_ONCE).skip(1).chain([partitions]) {
+        if total > PARTITIONS_AT_ONCE {
+            grow(broker, name, total)?;
+        }
+    }
+    Ok(true)
+}
+
+/// Brings a topic to so many partitions.
+fn grow(broker: &mut Broker, name: &str, total: usize) -> Result<(), BenchError> {
+    let topic =
+        partitions::CreatePartitionsTopic { name: name.into(), count: count(total), assignments: None };
+    let request =
+        CreatePartitionsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, ..Default::default() };
+    let (version, body) = broker.call(ApiKey::CreatePartitions, 3, &request)?;
+    let answer: CreatePartitionsResponse<'_> = decode_body(&body, version)?;
+    match answer.results.first().ok_or(BenchError::Answer)?.error_code {
+        0 => Ok(()),
+        code => Err(BenchError::Broker { what: "CreatePartitions", code }),
+    }
+}
+
+fn count(partitions: usize) -> i32 {
+    i32::try_from(partitions).unwrap_or(i32::MAX)
+}
+
+/// Whether there is such a topic.
+pub fn exists(broker: &mut Broker, name: &str) -> Result<bool, BenchError> {
+    Ok(leaders(broker, name)?.is_some())
+}
+
+/// What the topic's flush.messages says about what an acknowledgement means.
+pub fn durability(broker: &mut Broker, name: &str) -> Result<String, BenchError> {
+    const RESOURCE_TOPIC: i8 = 2;
+    const FLUSH: &str = "flush.messages";
+    let resource = configs::DescribeConfigsResource {
+        resource_type: RESOURCE_TOPIC,
+        resource_name: name.into(),
+        configuration_keys: Some(vec![FLUSH.into()]),
+    };
+    let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+    let (version, body) = broker.call(ApiKey::DescribeConfigs, 3, &request)?;
+    let answer: DescribeConfigsResponse<'_> = decode_body(&body, version)?;
+    let mut entries = answer.results.iter().flat_map(|result| &result.configs);
+    let value = entries.find(|entry| entry.name == FLUSH).and_then(|entry| entry.value.as_deref());
+    Ok(match value {
+        Some("1") => "synced to the disk before it is acknowledged (flush.messages=1)".to_owned(),
+        Some(value) => format!("acknowledged from memory, not synced (flush.messages={value})"),
+        None => "the broker does not say (no flush.messages)".to_owned(),
+    })
 }
 
 pub fn delete(broker: &mut Broker, name: &str) -> Result<(), BenchError> {
@@ -85,21 +149,21 @@ pub fn delete(broker: &mut Broker, name: &str) -> Result<(), BenchError> {
 
 /// Waits until every partition has a leader that answers, and finds them all.
 pub fn find(broker: &mut Broker, name: &str, partitions: usize) -> Result<Topic, BenchError> {
-    let deadline = Instant::now() + LEADERS_WITHIN;
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(20);
     loop {
-        if let Some(topic) = leaders(broker, name)? {
-            if topic.partitions.len() < partitions {
-                let found = topic.partitions.len();
-                return Err(BenchError::Partitions { topic: topic.name, found, wanted: partitions });
-            }
-            if settled(topic.offsets(End::End))? {
+        match leaders(broker, name)? {
+            Some(topic) if topic.partitions.len() >= partitions && settled(topic.offsets(End::End))? => {
                 return Ok(topic);
             }
+            _ => {}
         }
-        if Instant::now() > deadline {
+        if begun.elapsed() > LEADERS_WITHIN {
             return Err(BenchError::NoLeader(name.to_owned()));
         }
-        sleep(Duration::from_millis(20));
+        sleep(pause);
+        // Asking for thousands of offsets must not keep the broker from making them.
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -118,7 +182,8 @@ fn settled(asked: Result<BTreeMap<i32, i64>, BenchError>) -> Result<bool, BenchE
 
 fn leaders(broker: &mut Broker, name: &str) -> Result<Option<Topic>, BenchError> {
     let topic = metadata::MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
-    let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+    let request =
+        MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: false, ..Default::default() };
     let (version, body) = broker.call(ApiKey::Metadata, 9, &request)?;
     let answer: MetadataResponse<'_> = decode_body(&body, version)?;
     let nodes: BTreeMap<i32, String> =

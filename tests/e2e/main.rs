@@ -4,6 +4,7 @@
 //! `produce` and `consume` run against that broker instead: Apache Kafka must pass them too, which is how the
 //! expectations are known to be Kafka's.
 
+mod bench;
 mod commands;
 mod compaction;
 mod consume;

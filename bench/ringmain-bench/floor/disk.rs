@@ -11,13 +11,14 @@ use std::{io, thread};
 
 use crate::error::BenchError;
 use crate::floor::Latency;
-use crate::stats::{histogram, nanos};
+use crate::stats::{histogram, nanos, record};
 
 const FILE_BYTES: u64 = 512 * 1024 * 1024;
 const RUN_BYTES: usize = 1024 * 1024;
+const SMALL_RUN_BYTES: usize = 128 * 1024;
 const BLOCK_BYTES: usize = 4096;
 const BLOCKS: u64 = 4000;
-/// As the `small` scenario of scripts/bench-compare: 8 connections with 4 requests each.
+/// As scenario f1/64-partitions: 8 connections with 4 requests each.
 const BATCH_BYTES: usize = 16 * 1024;
 const PARTITIONS: u64 = 64;
 const EACH_DEPTH: usize = 32;
@@ -31,9 +32,13 @@ pub struct Disk {
     pub written_16: f64,
     pub read_4: f64,
     pub read_16: f64,
-    /// O_DSYNC at depth 4, into space written before and into space only allocated.
+    /// O_DSYNC at depth 4, into space written before and into space only allocated; and at depth 1 and 16.
     pub synced_written: f64,
     pub synced_fresh: f64,
+    pub synced_1: f64,
+    pub synced_16: f64,
+    /// The same in runs of 128 KiB.
+    pub synced_small: f64,
     /// What a log without a shared commit log would get: batches of 16 KiB, each made durable in its own partition's file.
     pub synced_each: f64,
     /// One O_DSYNC block at a time.
@@ -51,6 +56,14 @@ impl Disk {
         Ok(Disk {
             block_fresh,
             synced_fresh,
+            synced_1: repeated(&synced, 1, Way::Write)?,
+            synced_16: repeated(&synced, 16, Way::Write)?,
+            synced_small: transfer(
+                &synced,
+                8,
+                Way::Write,
+                &Pass { run_bytes: SMALL_RUN_BYTES, ..Pass::ROUND },
+            )?,
             synced_each: each(dir)?,
             block_written: blocks(&synced)?,
             synced_written: repeated(&synced, 4, Way::Write)?,
@@ -130,7 +143,7 @@ fn blocks(file: &File) -> Result<Latency, BenchError> {
         let begun = Instant::now();
         file.write_all_at(block.slice(), index * BLOCK_BYTES as u64)
             .map_err(BenchError::io("write a block"))?;
-        times.saturating_record(nanos(begun.elapsed()));
+        record(&mut times, nanos(begun.elapsed()), 1);
     }
     Ok(Latency::of(&times))
 }
@@ -138,12 +151,12 @@ fn blocks(file: &File) -> Result<Latency, BenchError> {
 /// Bytes a second of one pass from `start` to the end of the file.
 fn once(file: &File, depth: usize, way: Way, start: u64) -> Result<f64, BenchError> {
     let first = start.next_multiple_of(RUN_BYTES as u64);
-    transfer(file, depth, way, Some(FILE_BYTES), first)
+    transfer(file, depth, way, &Pass { first, end: Some(FILE_BYTES), ..Pass::ROUND })
 }
 
 /// Bytes a second over the whole file, round and round.
 fn repeated(file: &File, depth: usize, way: Way) -> Result<f64, BenchError> {
-    transfer(file, depth, way, None, 0)
+    transfer(file, depth, way, &Pass::ROUND)
 }
 
 /// Bytes a second into many files, each batch synced for itself.
@@ -165,7 +178,7 @@ fn each(dir: &Path) -> Result<f64, BenchError> {
         Ok(())
     };
     at_once(EACH_DEPTH, &run)?;
-    Ok(crate::report::to_f64(next.load(Ordering::Relaxed) * BATCH_BYTES as u64)
+    Ok(crate::distribution::to_f64(next.load(Ordering::Relaxed) * BATCH_BYTES as u64)
         / begun.elapsed().as_secs_f64())
 }
 
@@ -176,14 +189,27 @@ fn at_once(depth: usize, run: &(impl Fn() -> Result<(), BenchError> + Sync)) -> 
     })
 }
 
-fn transfer(file: &File, depth: usize, way: Way, end: Option<u64>, first: u64) -> Result<f64, BenchError> {
+/// What of the file is moved.
+struct Pass {
+    run_bytes: usize,
+    first: u64,
+    /// Round and round for a while, without.
+    end: Option<u64>,
+}
+
+impl Pass {
+    const ROUND: Pass = Pass { run_bytes: RUN_BYTES, first: 0, end: None };
+}
+
+fn transfer(file: &File, depth: usize, way: Way, pass: &Pass) -> Result<f64, BenchError> {
+    let Pass { run_bytes, first, end } = *pass;
     let next = AtomicU64::new(first);
     let begun = Instant::now();
     let until = begun + TIME;
     let run = || -> Result<(), BenchError> {
-        let mut memory = Aligned::new(RUN_BYTES);
+        let mut memory = Aligned::new(run_bytes);
         loop {
-            let at = next.fetch_add(RUN_BYTES as u64, Ordering::Relaxed);
+            let at = next.fetch_add(run_bytes as u64, Ordering::Relaxed);
             let done = end.map_or_else(|| Instant::now() >= until, |end| at >= end);
             if done {
                 return Ok(());
@@ -198,7 +224,7 @@ fn transfer(file: &File, depth: usize, way: Way, end: Option<u64>, first: u64) -
     };
     at_once(depth, &run)?;
     let elapsed = begun.elapsed().as_secs_f64();
-    let skipped = first + depth as u64 * RUN_BYTES as u64;
+    let skipped = first + depth as u64 * run_bytes as u64;
     let bytes = next.load(Ordering::Relaxed).saturating_sub(skipped);
-    Ok(crate::report::to_f64(bytes) / elapsed)
+    Ok(crate::distribution::to_f64(bytes) / elapsed)
 }

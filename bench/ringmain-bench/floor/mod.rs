@@ -6,8 +6,9 @@ mod processor;
 
 use std::path::Path;
 
+use crate::distribution::to_f64;
 use crate::error::BenchError;
-use crate::report::{Figure, megabytes_per_second, microseconds};
+use crate::outcome::Value;
 
 pub use disk::Disk;
 pub use net::Net;
@@ -21,26 +22,18 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Takes about twenty seconds and a gibibyte in `dir`, which is given back.
+    /// Takes about half a minute and a gibibyte in `dir`, which is given back.
     pub fn measure(dir: &Path) -> Result<Floor, BenchError> {
         Ok(Floor { net: Net::measure()?, disk: Disk::measure(dir)?, processor: Processor::measure() })
     }
 
-    /// Bytes a second that can both arrive over loopback and reach stable storage.
-    pub fn durable_bytes_per_second(&self) -> f64 {
-        self.net.bytes_per_second().min(self.disk.synced_written.max(self.disk.written_16))
-    }
-
-    /// A round trip and a synced block, in nanoseconds.
-    pub fn durable_round_trip_ns(&self) -> u64 {
-        self.net.round_trip.p50 + self.disk.block_written.p50
-    }
-
-    pub fn figures(&self) -> Vec<Figure> {
+    pub fn values(&self) -> Vec<Value> {
         let (net, disk, processor) = (&self.net, &self.disk, &self.processor);
         vec![
             megabytes_per_second("loopback, 1 stream", net.one_stream),
             megabytes_per_second("loopback, 2 streams", net.two_streams),
+            megabytes_per_second("loopback, 4 streams", net.four_streams),
+            Value::new("loopback requests of 250 B, 16 connections", net.requests, "1/s"),
             microseconds("loopback round trip 1 KiB p50", net.round_trip.p50),
             microseconds("loopback round trip 1 KiB p99", net.round_trip.p99),
             megabytes_per_second("direct write 1 MiB, depth 4", disk.written_4),
@@ -49,6 +42,9 @@ impl Floor {
             megabytes_per_second("direct read 1 MiB, depth 16", disk.read_16),
             megabytes_per_second("synced write 1 MiB, depth 4, written before", disk.synced_written),
             megabytes_per_second("synced write 1 MiB, depth 4, fallocated", disk.synced_fresh),
+            megabytes_per_second("synced write 1 MiB, depth 1, written before", disk.synced_1),
+            megabytes_per_second("synced write 1 MiB, depth 16, written before", disk.synced_16),
+            megabytes_per_second("synced write 128 KiB, depth 8, written before", disk.synced_small),
             megabytes_per_second("synced write 16 KiB each into 64 files, depth 32", disk.synced_each),
             microseconds("synced write 4 KiB, written before, p50", disk.block_written.p50),
             microseconds("synced write 4 KiB, written before, p99", disk.block_written.p99),
@@ -57,6 +53,7 @@ impl Floor {
             megabytes_per_second("CRC-32C", processor.crc32c),
             megabytes_per_second("memcpy", processor.copy),
             megabytes_per_second("copy with CRC-32C", processor.copy_crc32c),
+            megabytes_per_second("copy with CRC-32C, all cores", processor.copy_crc32c_all),
         ]
     }
 }
@@ -69,7 +66,15 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn of(histogram: &hdrhistogram::Histogram<u64>) -> Latency {
+    pub fn of(histogram: &hdrhistogram::Histogram<u64>) -> Latency {
         Latency { p50: histogram.value_at_quantile(0.5), p99: histogram.value_at_quantile(0.99) }
     }
+}
+
+fn megabytes_per_second(name: &str, bytes_per_second: f64) -> Value {
+    Value::new(name, bytes_per_second / 1e6, "MB/s")
+}
+
+fn microseconds(name: &str, nanos: u64) -> Value {
+    Value::new(name, to_f64(nanos) / 1e3, "us")
 }

@@ -1,6 +1,7 @@
 //! How fast one core copies and checksums a batch of 1 MiB.
 
 use std::hint::black_box;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ringmain::base::checksum::{copy_crc32c, crc32c};
@@ -16,6 +17,8 @@ pub struct Processor {
     pub crc32c: f64,
     pub copy: f64,
     pub copy_crc32c: f64,
+    /// The same on every core at once.
+    pub copy_crc32c_all: f64,
 }
 
 impl Processor {
@@ -27,11 +30,25 @@ impl Processor {
                 black_box(crc32c(batch));
             }),
             copy: rate(&source, |batch| black_box(&mut target).copy_from_slice(batch)),
-            copy_crc32c: rate(&source, |batch| {
-                black_box(copy_crc32c(black_box(&mut target), batch));
-            }),
+            copy_crc32c: copied(&source, &mut target),
+            copy_crc32c_all: on_all_cores(&source),
         }
     }
+}
+
+fn copied(source: &[u8], target: &mut [u8]) -> f64 {
+    rate(source, |batch| {
+        black_box(copy_crc32c(black_box(target), batch));
+    })
+}
+
+fn on_all_cores(source: &[u8]) -> f64 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let run = |_| scope.spawn(|| copied(source, &mut vec![1u8; BATCH_BYTES]));
+        let threads: Vec<_> = (0..cores).map(run).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()
+    })
 }
 
 fn rate(source: &[u8], mut work: impl FnMut(&[u8])) -> f64 {
@@ -43,5 +60,5 @@ fn rate(source: &[u8], mut work: impl FnMut(&[u8])) -> f64 {
             done += batch.len() as u64;
         }
     }
-    crate::report::to_f64(done) / begun.elapsed().as_secs_f64()
+    crate::distribution::to_f64(done) / begun.elapsed().as_secs_f64()
 }

@@ -1,0 +1,75 @@
+//! The load generator against the real server: scenarios run, what they checked is told, reports are whole.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::server::{Server, topic_name};
+
+/// A loaded machine brings too few samples for percentiles in so short a time.
+const FIGURES: [&str; 3] = ["produce throughput", "produce latency max", "server memory"];
+
+/// Runs scenarios for half a second each and returns the report.
+fn run(server: &Server, scratch: &Path, arguments: &[&str]) -> Value {
+    let (json, html) = (scratch.join("report.json"), scratch.join("report.html"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmain-bench"));
+    command.args(arguments).args(["--bootstrap-server", server.address(), "--topic", &topic_name("bench")]);
+    command.args(["--seconds", "0.5", "--warmup", "0.1", "--quiet"]);
+    let done = command.arg("--json").arg(&json).arg("--html").arg(&html).output().expect("it starts");
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    let page = std::fs::read_to_string(html).expect("a page");
+    assert!(page.contains("<svg") && page.ends_with("</html>\n"));
+    serde_json::from_str(&std::fs::read_to_string(json).expect("a report")).expect("JSON")
+}
+
+fn figure(run: &Value, name: &str) -> f64 {
+    let figures = run["figures"].as_array().expect("figures");
+    let found = figures.iter().find(|figure| figure["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {run}"))["value"].as_f64().expect("a number")
+}
+
+#[test]
+fn scenarios_load_a_broker_and_check_it() {
+    let (server, scratch) = (Server::start(), tempfile::tempdir().expect("scratch"));
+    let report =
+        run(&server, scratch.path(), &["run", "f2", "f3/single-bursts", "codecs/lz4", "keyed/4-producers"]);
+    let runs = report["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 4);
+    for run in runs {
+        for name in FIGURES {
+            assert!(figure(run, name) > 0.0, "{name} of {run}");
+        }
+        let count = |name: &str| run["checked"][name].as_u64().expect("a count");
+        assert!(count("acknowledged_records") > 0);
+        // A run's bound on what is read back is far above what half a second brings.
+        assert_eq!(count("read_records"), count("acknowledged_records"));
+        assert_eq!(count("compared_records"), count("read_records"));
+    }
+}
+
+#[test]
+fn what_was_filled_in_is_read_again_and_again() {
+    let (server, scratch) = (Server::start(), tempfile::tempdir().expect("scratch"));
+    let report = run(&server, scratch.path(), &["fetch", "--fill-bytes", "8388608", "--groups", "2"]);
+    let run = &report["runs"][0];
+    assert!(figure(run, "fetch throughput") > 0.0);
+    assert_eq!(run["check"], "every batch as it was read");
+}
+
+#[test]
+fn wrong_uses_are_refused_with_a_reason() {
+    for (arguments, code, reason) in [
+        (&["run", "f99"][..], 1, "run --list"),
+        (&["run"], 1, "name a scenario"),
+        (&["compare"], 2, "SCENARIOS"),
+        (&["compare", "f2", "--peer", "nobody"], 2, "HOST:PORT"),
+        (&["produce", "--record-bytes", "8"], 1, "at least 36"),
+    ] {
+        let done = Command::new(env!("CARGO_BIN_EXE_ringmain-bench")).args(arguments).output();
+        let done = done.expect("it starts");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    }
+}
