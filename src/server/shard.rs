@@ -124,8 +124,7 @@ impl ShardThread {
         let (mesh, incoming) = Mesh::join(self.mesh, self.here, self.config.shards()).await;
         let config = shard_config(self.here, &self.config);
         let handles = files::handles_max(self.config.shards());
-        let host =
-            Host::new(config, self.recovered, &self.data, handles, Clock::start(), mesh, self.ending);
+        let host = Host::new(config, self.recovered, &self.data, handles, Clock::start(), mesh, self.ending);
         let server = ShardServer::new(&host, self.config);
         host.run();
         drop(awake);
