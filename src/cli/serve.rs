@@ -75,6 +75,7 @@ const LAST_LINES_WAIT: Duration = Duration::from_millis(100);
 /// Everything that can be checked before opening data is checked here, in the order in which mistakes are likeliest.
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let loaded = config::load(&args.sources(), &Machine::detect())?;
+    server::block_signals()?;
     let logging = logging::start()?;
     for key in &loaded.ineffective {
         tracing::warn!(key, "this setting has no effect in this version");

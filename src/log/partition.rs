@@ -56,6 +56,8 @@ pub struct PartitionLog {
     pub(super) damaged: DamagedRanges,
     /// Appends that are not durable yet, in order.
     unflushed: VecDeque<Unflushed>,
+    /// In all of them.
+    unflushed_bytes: usize,
     next_append: u64,
     /// Segment bytes that the commit log must hold until a sync: see [`PartitionLog::release`].
     coverage: Coverage,
@@ -66,6 +68,7 @@ pub struct PartitionLog {
 #[derive(Clone, Copy, Debug)]
 struct Unflushed {
     end: Offset,
+    bytes: usize,
     /// Writes that must complete before the append is durable.
     parts: u8,
 }
@@ -190,6 +193,7 @@ impl PartitionLog {
             active,
             damaged: found.damaged,
             unflushed: VecDeque::new(),
+            unflushed_bytes: 0,
             next_append: 0,
             coverage: Coverage::default(),
             sync_follows: false,
@@ -217,6 +221,12 @@ impl PartitionLog {
     #[must_use]
     pub fn flushed_offset(&self) -> Offset {
         self.flushed
+    }
+
+    /// Appended and not durable yet, whether it is on its way or waits for its file to be created.
+    #[must_use]
+    pub fn unflushed_bytes(&self) -> usize {
+        self.unflushed_bytes
     }
 
     #[must_use]
@@ -302,7 +312,7 @@ impl PartitionLog {
             if log_append_time == TimestampMs::NONE { header.max_timestamp } else { now.wall };
         let accepted = self.enter(&header, max_timestamp, sequenced.as_ref(), settings);
         self.active.begun.get_or_insert(now.wall);
-        self.hand_out(placed, accepted.end, limits, out);
+        self.hand_out(placed, (accepted.end, batch.len()), limits, out);
         Ok(Accepted { log_append_time, ..accepted })
     }
 
@@ -317,6 +327,7 @@ impl PartitionLog {
             && front.parts == 0
         {
             self.flushed = front.end;
+            self.unflushed_bytes -= front.bytes;
             self.unflushed.pop_front();
         }
         assert!(self.flushed <= self.log_end, "flushed ≤ log end");
@@ -489,12 +500,19 @@ impl PartitionLog {
         Accepted { base_offset, end: self.log_end, log_append_time: TimestampMs::NONE }
     }
 
-    fn hand_out(&mut self, placed: Placed, end: Offset, limits: &LogLimits, out: &mut LogEffects) {
+    fn hand_out(
+        &mut self,
+        placed: Placed,
+        (end, bytes): (Offset, usize),
+        limits: &LogLimits,
+        out: &mut LogEffects,
+    ) {
         let number = self.next_append;
         self.next_append += 1;
         let logged = placed.log.iter().any(Option::is_some);
         let parts = u8::from(placed.direct.is_some()) + u8::from(logged);
-        self.unflushed.push_back(Unflushed { end, parts });
+        self.unflushed.push_back(Unflushed { end, bytes, parts });
+        self.unflushed_bytes += bytes;
         if placed.direct.is_some() {
             self.active.create_for_direct(limits.create_allocate_bytes, &mut out.ops);
         } else if !placed.writes.is_empty() {

@@ -48,9 +48,15 @@ pub enum ServerError {
     Signals(#[source] io::Error),
 }
 
-/// Runs a server until a signal ends it, or `ending` does because its storage has failed. Blocks.
+/// Keeps SIGTERM and SIGINT for [`run`], whenever they come: a thread that does not block them would end the process without
+/// any order. Before any other thread starts.
+pub fn block_signals() -> Result<(), ServerError> {
+    signals::block().map_err(ServerError::Signals)
+}
+
+/// Runs a server until a signal ends it, or `ending` does because its storage has failed. Blocks. The caller has called
+/// [`block_signals`].
 pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerError> {
-    signals::block().map_err(ServerError::Signals)?;
     keep_large_frames_mapped(config.memory_bytes);
     let shards = config.shards();
     let sockets = listener::bind(&config)?;

@@ -17,6 +17,10 @@ use super::request::{
 };
 use super::{Effect, Shard, Stop};
 
+/// Of what may be on its way without anybody waiting, one partition's part: what waits for its file to be created is on no
+/// way yet, and is counted only there.
+const PARTITION_SHARE: usize = 4;
+
 /// Produce requests whose batches are appended but not all durable.
 #[derive(Debug, Default)]
 pub(super) struct ProduceWaits {
@@ -79,8 +83,10 @@ impl Shard {
         }
         let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
         let accepted = self.append_to(now, slot, &part.records, request.zstd_allowed, effects)?;
-        let is_behind = self.unflushed_bytes() > self.config.unflushed_bytes_max;
+        let max = self.config.unflushed_bytes_max;
+        let all_are_behind = self.unflushed_bytes() > max;
         let partition = self.partitions.get_mut(slot).expect("found above");
+        let is_behind = all_are_behind || partition.log.unflushed_bytes() > max / PARTITION_SHARE;
         let relaxed = partition.acknowledges_from_memory();
         let durable = accepted.end <= partition.log.flushed_offset();
         let early = relaxed || request.answer_at_append;
