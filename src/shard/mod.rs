@@ -442,12 +442,15 @@ impl Shard {
 
     fn free_memory(&mut self) {
         // What is not in segments yet cannot go, and may be all there is: the rest is tried at the next turn.
-        let mut attempts = self.evictable.len().min(EVICTIONS_TRIED_MAX);
-        while self.memory.get() > self.config.cache_bytes && attempts > 0 {
-            attempts -= 1;
-            let Some(slot) = self.evictable.pop_front() else { break };
+        let mut in_vain = 0;
+        while self.memory.get() > self.config.cache_bytes
+            && in_vain < EVICTIONS_IN_VAIN_MAX.min(self.evictable.len())
+            && let Some(slot) = self.evictable.pop_front()
+        {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
-            self.counters.evicted_bytes += partition.log.evict(&mut *self.allocate) as u64;
+            let freed = partition.log.evict(&mut *self.allocate);
+            in_vain = if freed == 0 { in_vain + 1 } else { 0 };
+            self.counters.evicted_bytes += freed as u64;
             partition.is_evictable = partition.log.is_evictable();
             if partition.is_evictable {
                 self.evictable.push_back(slot);
@@ -515,8 +518,8 @@ pub struct ShardGauges {
     pub group_members: usize,
 }
 
-/// Partitions looked at for memory to free in one turn.
-const EVICTIONS_TRIED_MAX: usize = 256;
+/// Partitions without memory to free that one turn looks at in a row.
+const EVICTIONS_IN_VAIN_MAX: usize = 256;
 
 /// The ticket number of a tail that was logged again; appends count from 0 and never get here.
 const RELOGGED: u64 = u64::MAX;
