@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ringmain::base::rng::Rng;
 
-use load::{Course, Ended};
+use load::{Course, Ended, busy};
 use process::{Launch, scratch};
 
 #[test]
@@ -25,10 +25,7 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
     let seed = from_environment("RINGMAIN_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("RINGMAIN_CRASH_SEED={seed} RINGMAIN_CRASH_CYCLES={cycles}");
     let scratch = scratch();
-    // Small files: commit files are recycled and segments rolled under load.
-    let launch = Launch::new(&scratch.path().join("data"))
-        .set("ringmain.commit.file.bytes=4194304")
-        .set("ringmain.commit.files.max=3");
+    let launch = busy(Launch::new(&scratch.path().join("data")));
     let mut rng = Rng::seeded(seed);
     let mut course = Course::new(seed, Arc::new(|| 0));
     for cycle in 0..cycles {

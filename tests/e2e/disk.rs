@@ -1,6 +1,6 @@
 //! A full disk: producers are refused, everything else goes on, and it ends by itself.
 //!
-//! The disk is an ext4 image on a loop device, which takes root; without, only what the setting alone can show is tried.
+//! The disk is an ext4 or XFS image on a loop device, which takes root; without, only what the setting alone can show is tried.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,13 +21,13 @@ struct Disk {
 
 impl Disk {
     /// `None` where nothing can be mounted.
-    fn new(name: &str, mebibytes: u64) -> Option<Disk> {
+    fn new(file_system: &str, name: &str, mebibytes: u64) -> Option<Disk> {
         let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         let disk = Disk { image: base.with_extension("img"), mount: base };
         std::fs::create_dir_all(&disk.mount).expect("the target folder can be written");
         let image = std::fs::File::create(&disk.image).expect("the target folder can be written");
         image.set_len(mebibytes << 20).expect("a sparse file");
-        let formatted = run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.image));
+        let formatted = run(Command::new(format!("mkfs.{file_system}")).arg("-q").arg(&disk.image));
         let mounted =
             formatted && run(Command::new("mount").args(["-o", "loop"]).arg(&disk.image).arg(&disk.mount));
         mounted.then_some(disk)
@@ -81,15 +81,25 @@ fn producers_are_refused_while_the_reserve_is_touched() {
 }
 
 #[test]
-fn a_full_disk_is_survived() {
-    let Some(disk) = Disk::new("full", 400) else {
+fn a_full_ext4_is_survived() {
+    a_full_disk_is_survived("ext4");
+}
+
+#[test]
+fn a_full_xfs_is_survived() {
+    a_full_disk_is_survived("xfs");
+}
+
+fn a_full_disk_is_survived(file_system: &str) {
+    let name = format!("full-{file_system}");
+    let Some(disk) = Disk::new(file_system, &name, 400) else {
         eprintln!("nothing can be mounted here: not root");
         return;
     };
     let data = disk.mount.join("data");
     let settings = ["--shards", "2", "--set", "log.retention.check.interval.ms=100"];
     let mut server = Server::start_in(&data, &settings);
-    let topic = topic_name("full");
+    let topic = topic_name(&name);
     server.create_topic(&topic, 1, &[("segment.bytes", "8388608")]);
     let mut wire = Wire::to(&server, &topic, 0);
     let end = fill(&mut wire, Offset(0));

@@ -1,12 +1,13 @@
 //! A load that keeps account of what it was promised, and a model of what must therefore be there afterwards.
 //!
-//! Writers, an idempotent producer, a group that commits and a reader at the tail, all at once on one topic, through any
-//! number of the server's lives. Each promise is kept with the moment at which it was known: what a moment is, the test
+//! Writers, an idempotent producer, a group that commits and a reader at the tail, all at once on one topic, and a writer to
+//! topics that retention and compaction are at work on, through any number of the server's lives. Each promise is kept with the moment at which it was known: what a moment is, the test
 //! says (a rig: how long the disk's recorded log was), so that a promise can be held against any earlier state of a disk.
 
 #![allow(dead_code, reason = "each test uses the part it needs")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod churn;
 pub mod model;
 pub mod writers;
 
@@ -15,7 +16,8 @@ use std::thread;
 
 use ringmain::client::{Admin, Cluster, Connection, ConnectionOptions, NewTopic};
 
-use crate::process::{PATIENCE, Server};
+use crate::process::{Launch, PATIENCE, Server};
+use churn::Churn;
 use model::Model;
 use writers::{Acked, Commits, End, Idempotent, Load, Reader, Served, append_one};
 
@@ -53,7 +55,8 @@ pub struct Promises {
     acked: Vec<Acked>,
     served: Vec<Served>,
     commits: Commits,
-    /// When the topic was there.
+    churn: Churn,
+    /// When the topics were there.
     begun_at: u64,
 }
 
@@ -67,7 +70,7 @@ impl Course {
     pub fn live(&mut self, server: Server, end: impl FnOnce(Server) -> Ended) {
         let address = server.address();
         if self.lives == 0 {
-            create_topic(&address);
+            create_topics(&address);
             self.promises.begun_at = (self.moment)();
         }
         let (positions, producer) = self.check(&address);
@@ -85,6 +88,9 @@ impl Course {
         let committing = thread::spawn(move || commits.run(connection, &moment));
         let (connection, moment) = (connect(&address), Arc::clone(&self.moment));
         let reads = thread::spawn(move || Reader::new(positions).run(connection, &moment));
+        let (connection, moment) = (connect(&address), Arc::clone(&self.moment));
+        let churn = std::mem::take(&mut self.promises.churn);
+        let churning = thread::spawn(move || churn.run(connection, &moment));
         let ended = end(server);
         let (life, seed) = (self.lives, self.seed);
         let lost = |end| assert!(ended == Ended::InOrder || end == End::Lost, "life {life}, seed {seed}");
@@ -99,6 +105,9 @@ impl Course {
         self.idempotent = Some(producer);
         let (commits, end) = committing.join().unwrap();
         self.promises.commits = commits;
+        lost(end);
+        let (churn, end) = churning.join().unwrap();
+        self.promises.churn = churn;
         lost(end);
         let served = reads.join().unwrap();
         self.model.served(served.clone());
@@ -116,7 +125,7 @@ impl Course {
     }
 
     pub fn summary(&self) -> String {
-        self.model.summary()
+        format!("{}; {}", self.model.summary(), self.promises.churn)
     }
 
     pub fn promises(&self) -> &Promises {
@@ -133,6 +142,7 @@ impl Course {
         let retried = producer.retry_after_crash(&mut connection, &self.model, &self.moment);
         self.acked(retried);
         self.promises.commits.check(&mut connection);
+        self.promises.churn.check(address);
         (positions, producer)
     }
 
@@ -163,6 +173,7 @@ impl Promises {
             assert!(kept.is_none_or(|kept| kept == acked.offset), "kept at {kept:?}: {acked:?}, seed {seed}");
         }
         self.commits.until(moment).check(&mut connection);
+        self.churn.until(moment).check(address);
         for (partition, end) in (0..).zip(ends) {
             assert_eq!(
                 append_one(&mut connection, seed, partition, 1),
@@ -174,15 +185,29 @@ impl Promises {
     }
 }
 
-fn create_topic(address: &str) {
-    let cluster = Cluster::connect(address, ConnectionOptions::default()).unwrap();
-    let topic = NewTopic {
-        name: TOPIC.to_owned(),
-        partitions: Some(PARTITIONS),
+/// Small files and short periods: commit files are recycled, segments rolled, deleted and compacted under load.
+pub fn busy(launch: Launch) -> Launch {
+    launch
+        .set("ringmain.commit.file.bytes=4194304")
+        .set("ringmain.commit.files.max=3")
+        .set("log.retention.check.interval.ms=100")
+        .set("log.cleaner.backoff.ms=20")
+}
+
+fn create_topics(address: &str) {
+    let mut admin = Admin::new(Cluster::connect(address, ConnectionOptions::default()).unwrap(), PATIENCE);
+    admin.create_topic(&new_topic(TOPIC, PARTITIONS, &[])).unwrap();
+    Churn::create_topics(&mut admin);
+}
+
+fn new_topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> NewTopic {
+    let configs = [("segment.bytes", "1048576")].iter().chain(configs);
+    NewTopic {
+        name: name.to_owned(),
+        partitions: Some(partitions),
         replication_factor: Some(1),
-        configs: vec![("segment.bytes".to_owned(), "1048576".to_owned())],
-    };
-    Admin::new(cluster, PATIENCE).create_topic(&topic).unwrap();
+        configs: configs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    }
 }
 
 pub fn connect(address: &str) -> Connection {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use ringmain::base::rng::Rng;
 use ringmain::base::{ProducerEpoch, ProducerId, TimestampMs};
@@ -92,7 +93,7 @@ impl Load {
                     .map(|partition| (partition, self.batch(partition, stamp)))
                     .collect();
                 asked.push_back(batches.iter().map(|(partition, _)| (*partition, stamp)).collect());
-                if !send(&mut connection, &batches) {
+                if !send(&mut connection, TOPIC, &batches) {
                     break;
                 }
             }
@@ -206,7 +207,7 @@ impl Idempotent {
             while self.unanswered.len() < IDEMPOTENT_IN_FLIGHT {
                 let (stamp, batch) = self.next();
                 self.unanswered.push_back((stamp, batch.clone()));
-                if !send(&mut connection, &[(IDEMPOTENT_PARTITION, batch)]) {
+                if !send(&mut connection, TOPIC, &[(IDEMPOTENT_PARTITION, batch)]) {
                     break;
                 }
             }
@@ -226,10 +227,16 @@ impl Idempotent {
         self.number += 1;
         let stamp = Stamp { writer: Stamp::IDEMPOTENT, number: self.number };
         let records = u32::try_from(1 + self.rng.below(4)).unwrap();
-        let builder = BatchBuilder::new(TimestampMs(1)).producer(self.id, self.epoch, self.sequence);
+        // Of now: a producer that seems to be silent for long is forgotten.
+        let builder = BatchBuilder::new(now()).producer(self.id, self.epoch, self.sequence);
         self.sequence += i32::try_from(records).unwrap();
         (stamp, fill(builder, self.seed, IDEMPOTENT_PARTITION, stamp, records, 200))
     }
+}
+
+fn now() -> TimestampMs {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    TimestampMs(i64::try_from(since.as_millis()).unwrap())
 }
 
 /// Follows the tail until the connection is lost: what it is served must outlive the crash.
@@ -330,7 +337,7 @@ fn produce_alone(connection: &mut Connection, partition: i32, batch: &[u8]) -> i
 }
 
 fn try_produce(connection: &mut Connection, partition: i32, batch: &[u8]) -> Result<i64, End> {
-    if !send(connection, &[(partition, batch.to_vec())]) {
+    if !send(connection, TOPIC, &[(partition, batch.to_vec())]) {
         return Err(End::Lost);
     }
     receive(connection).map(|offsets| offsets[0].1)
@@ -344,13 +351,13 @@ pub fn append_one(connection: &mut Connection, seed: u64, partition: i32, number
 }
 
 /// False when the connection is lost.
-fn send(connection: &mut Connection, batches: &[(i32, Vec<u8>)]) -> bool {
+pub fn send(connection: &mut Connection, topic: &str, batches: &[(i32, Vec<u8>)]) -> bool {
     let partition = |(index, batch): &(i32, Vec<u8>)| PartitionProduceData {
         index: *index,
         records: Records::Gather(vec![bytes::Bytes::from(batch.clone()).into()]),
     };
     let topic = TopicProduceData {
-        name: Cow::Borrowed(TOPIC),
+        name: Cow::Borrowed(topic),
         partition_data: batches.iter().map(partition).collect(),
         ..TopicProduceData::default()
     };
@@ -360,7 +367,7 @@ fn send(connection: &mut Connection, batches: &[(i32, Vec<u8>)]) -> bool {
 }
 
 /// The oldest request's partitions and base offsets.
-fn receive(connection: &mut Connection) -> Result<Vec<(i32, i64)>, End> {
+pub fn receive(connection: &mut Connection) -> Result<Vec<(i32, i64)>, End> {
     if connection.in_flight() == 0 {
         return Err(End::Lost);
     }

@@ -114,6 +114,12 @@ impl Server {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Errors it has reported so far. Those of glommio do not count: it is surprised now and then that loop devices cannot be
+    /// polled, and goes on without.
+    pub fn errors(&self) -> Vec<String> {
+        self.lines().lines().filter(|line| line.contains("ERROR ringmain")).map(str::to_owned).collect()
+    }
+
     /// Resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

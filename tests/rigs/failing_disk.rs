@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::daemon::Daemon;
 use crate::disk::{Device, FileSystem, Memory, Mount};
+use crate::load::busy;
 use crate::process::Launch;
 
 const DISK_MEBIBYTES: u64 = 1024;
@@ -52,10 +53,7 @@ impl FailingDisk {
     }
 
     pub fn launch(&self) -> Launch {
-        Launch::new(&self.data())
-            .logs_in(&self.memory.path)
-            .set("ringmain.commit.file.bytes=4194304")
-            .set("ringmain.commit.files.max=3")
+        busy(Launch::new(&self.data()).logs_in(&self.memory.path))
     }
 
     pub fn fail(&mut self, what: Failing) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::disk::{Device, FileSystem, Memory};
 use crate::io_errors::ended_by_its_disk;
 use crate::load::writers::append_one;
-use crate::load::{Course, Ended, connect};
+use crate::load::{Course, Ended, busy, connect};
 use crate::machine;
 use crate::process::{Launch, Server, eventually, scratch};
 use crate::seed;
@@ -27,7 +27,7 @@ fn a_disk_without_the_space_it_promised_loses_nothing() {
         let device = Device::of(&memory.file("raw", 1024));
         device.format(file_system);
         let mount = device.mount(&memory.path.join("mount"));
-        let launch = Launch::new(&mount.path.join("data")).logs_in(logs.path());
+        let launch = busy(Launch::new(&mount.path.join("data")).logs_in(logs.path()));
         let mut course = Course::new(seed, Arc::new(|| 0));
         course.live(launch.start(), |mut server| {
             thread::sleep(Duration::from_millis(300));

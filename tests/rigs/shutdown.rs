@@ -10,7 +10,7 @@ use ringmain::base::rng::Rng;
 
 use crate::disk::{Device, FileSystem, Memory};
 use crate::io_errors::ended_by_its_disk;
-use crate::load::Course;
+use crate::load::{Course, busy};
 use crate::machine;
 use crate::process::Launch;
 use crate::{from_environment, seed};
@@ -30,10 +30,7 @@ fn nothing_acknowledged_is_lost_to_a_file_system_that_stops() {
         let device = Device::of(&memory.file("raw", 4096));
         device.format(file_system);
         let place = memory.path.join("mount");
-        let launch = Launch::new(&place.join("data"))
-            .logs_in(&memory.path)
-            .set("ringmain.commit.file.bytes=4194304")
-            .set("ringmain.commit.files.max=3");
+        let launch = busy(Launch::new(&place.join("data")).logs_in(&memory.path));
         let mut course = Course::new(seed, Arc::new(|| 0));
         for _ in 0..cycles {
             let mount = device.mount(&place);
