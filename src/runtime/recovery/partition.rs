@@ -40,6 +40,10 @@ use super::{RecoveryError, at};
 
 const READ_BYTES: usize = 64 * 1024;
 
+/// A segment still being appended to keeps its index in memory. Below this, the next start follows its batches sooner than
+/// this one writes two files, which tells with ten thousand partitions.
+const INDEX_WORTH_BYTES: u64 = 2 * READ_BYTES as u64;
+
 /// Recovers a partition from its folder. `claim` is the end of what the commit log says was durable.
 pub(super) fn recover(
     folder: &Path,
@@ -138,6 +142,9 @@ impl PartitionRecovery<'_> {
         let path = self.path(base);
         let length = fs::metadata(&path).map_err(at(&path))?.len();
         let known = self.known_part(base, length, next)?;
+        if known.index_changed {
+            write_index(self.folder, base, &known.index)?;
+        }
         self.found(known.ends);
         self.log.segments.push(RecoveredSegment { base, size: known.size, index: known.index, begun: None });
         Ok(())
@@ -155,6 +162,9 @@ impl PartitionRecovery<'_> {
         let length = fs::metadata(&path).map_err(at(&path))?.len();
         let known = self.known_part(base, length.min(position), offset)?;
         if known.ends == offset && known.size == position {
+            if known.index_changed && position >= INDEX_WORTH_BYTES {
+                write_index(self.folder, base, &known.index)?;
+            }
             self.found(offset);
             return self.scanned(base, position, known.index, next);
         }
@@ -170,11 +180,8 @@ impl PartitionRecovery<'_> {
         let lacks_times = decoded.max_timestamp(base).is_none();
         if let Some(known) =
             (!lacks_times).then(|| follow_index(&path, base, decoded, to, ends)).transpose()?
-            && let Some((known, changed)) = known
+            && let Some(known) = known
         {
-            if changed {
-                write_index(self.folder, base, &known.index)?;
-            }
             return Ok(known);
         }
         let mut index = SparseIndex::default();
@@ -184,8 +191,7 @@ impl PartitionRecovery<'_> {
             note(&mut index, base, header, position);
         })?;
         self.holes(base, holes);
-        write_index(self.folder, base, &index)?;
-        Ok(KnownPart { index, size: scan.end, ends: found })
+        Ok(KnownPart { index, index_changed: true, size: scan.end, ends: found })
     }
 
     /// Follows the batches of one segment from `position` on, where the log ends so far.
@@ -309,18 +315,20 @@ impl PartitionRecovery<'_> {
 /// The part of a segment that was there before.
 struct KnownPart {
     index: SparseIndex,
+    /// It says more than the files do.
+    index_changed: bool,
     size: u64,
     ends: Offset,
 }
 
-/// `None` if the index does not lead to where it says; and whether it lacked entries.
+/// `None` if the index does not lead to where it says.
 fn follow_index(
     path: &Path,
     base: Offset,
     mut index: SparseIndex,
     to: u64,
     ends: Offset,
-) -> Result<Option<(KnownPart, bool)>, RecoveryError> {
+) -> Result<Option<KnownPart>, RecoveryError> {
     let (entered, position) = index.last_entry(base).unwrap_or((base.plus(-1), 0));
     let entries = index.len();
     let mut scan = Scan::open(path, position, to)?;
@@ -333,9 +341,9 @@ fn follow_index(
         first = false;
         note(&mut index, base, header, at_position);
     })?;
-    let changed = index.len() > entries;
+    let index_changed = index.len() > entries;
     let whole = leads && scan.end == to && found == ends;
-    Ok(whole.then_some((KnownPart { index, size: scan.end, ends: found }, changed)))
+    Ok(whole.then_some(KnownPart { index, index_changed, size: scan.end, ends: found }))
 }
 
 fn read_index(folder: &Path, base: Offset, to: u64) -> SparseIndex {

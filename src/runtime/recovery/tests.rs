@@ -290,6 +290,17 @@ fn an_index_is_made_anew_unless_it_leads_where_it_says() {
 }
 
 #[test]
+fn a_small_segment_that_goes_on_gets_no_index() {
+    for (records, indexed) in [(100, false), (1000, true)] {
+        let bytes = batches(0..records);
+        let folder = Folder::new().segment(0, &bytes);
+        let at = checkpoint(0, bytes.len(), records);
+        assert_eq!(folder.recover(Some(&at), 0), found(records, &[(0, bytes.len())], &[]));
+        assert_eq!(folder.has(0, "index"), indexed, "{} bytes", bytes.len());
+    }
+}
+
+#[test]
 fn without_any_file_the_log_goes_on_where_it_ended() {
     let folder = Folder::new();
     assert_eq!(folder.recover(None, 0), found(0, &[], &[]));
