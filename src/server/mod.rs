@@ -57,7 +57,7 @@ pub fn block_signals() -> Result<(), ServerError> {
 /// Runs a server until a signal ends it, or `ending` does because its storage has failed. Blocks. The caller has called
 /// [`block_signals`].
 pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerError> {
-    keep_large_frames_mapped(config.memory_bytes);
+    keep_freed_memory_mapped();
     let shards = config.shards();
     let sockets = listener::bind(&config)?;
     let readiness = ReadinessCell::starting();
@@ -94,7 +94,6 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
     }
     drop(started);
     wait_for_start(&starts, shards)?;
-    give_back_memory_of_recovery();
     readiness.set(Readiness::Ready);
     announce(&config, data, &admin);
     signals::wait().map_err(ServerError::Signals)?;
@@ -129,13 +128,6 @@ fn start(config: &Config, shard: ShardThread) -> Result<glommio::ExecutorJoinHan
 
 /// Registered I/O memory per shard; what is beyond comes from the heap and is as good for writes.
 const IO_MEMORY_BYTES: usize = 1024 * 1024;
-
-/// Every partition's last block and state passed through the heap; what is free of it now stays with the allocator unless
-/// it is told otherwise, 2 KiB for each partition.
-fn give_back_memory_of_recovery() {
-    // SAFETY: has no preconditions.
-    unsafe { libc::malloc_trim(0) };
-}
 
 fn wait_for_start(
     starts: &mpsc::Receiver<Result<ShardId, (ShardId, String)>>,
@@ -172,15 +164,12 @@ fn announce(config: &Config, data: &DataDir, admin: &admin::AdminHandle) {
     }
 }
 
-/// Request frames come and go by the megabyte: without this each would be mapped, faulted in page by page and unmapped.
-/// What the allocator keeps for the next ones is a small part of the budget.
-fn keep_large_frames_mapped(memory_bytes: u64) {
-    const KEEP_BYTES: u64 = 64 * 1024 * 1024;
-    let trim = libc::c_int::try_from((memory_bytes / 16).min(2 * KEEP_BYTES)).unwrap_or(libc::c_int::MAX);
-    let keep = libc::c_int::try_from(KEEP_BYTES).unwrap_or(libc::c_int::MAX);
-    // SAFETY: mallopt only sets allocator parameters; called before other threads exist.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, keep);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, trim);
-    }
+/// Request frames and chunks come and go by the megabyte: given back at once, each would be faulted in anew page by page.
+/// What nobody has used for a second goes back.
+fn keep_freed_memory_mapped() {
+    /// `mi_option_purge_delay`, for which the binding has no name.
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    const MS: std::ffi::c_long = 1000;
+    // SAFETY: sets one number; what the environment says goes before.
+    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, MS) };
 }
