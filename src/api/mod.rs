@@ -63,6 +63,6 @@ pub use fetch::FetchSessions;
 pub use join::{Join, Progress};
 pub use steering::wants_shard;
 pub use step::{Ask, ConnectionState, Context, Continue, DiskSpace, Step, Wait};
-pub use table::dispatch;
+pub use table::{dispatch, is_answered_briefly};
 pub use telemetry::Telemetry;
 pub use view::view_of;

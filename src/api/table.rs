@@ -15,6 +15,27 @@ use super::{
     offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry, sync_group,
 };
 
+/// Whether answers of this API need no memory to speak of. Members must be heard, and what was written acknowledged, however
+/// many readers are slow; everything else waits for room.
+#[must_use]
+pub fn is_answered_briefly(api_key: i16) -> bool {
+    matches!(
+        ApiKey::from_code(api_key),
+        None | Some(
+            ApiKey::Produce
+                | ApiKey::ApiVersions
+                | ApiKey::FindCoordinator
+                | ApiKey::JoinGroup
+                | ApiKey::SyncGroup
+                | ApiKey::Heartbeat
+                | ApiKey::LeaveGroup
+                | ApiKey::OffsetCommit
+                | ApiKey::InitProducerId
+                | ApiKey::ConsumerGroupHeartbeat
+        )
+    )
+}
+
 /// Begins to answer a request: header, then body without it.
 pub(super) type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 

@@ -90,7 +90,6 @@ pub struct CommitLog {
     /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
     reserve: usize,
     in_flight: Option<Vec<Ticket>>,
-    in_flight_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -132,7 +131,6 @@ impl CommitLog {
             pending_bytes: 0,
             reserve: 1,
             in_flight: None,
-            in_flight_bytes: 0,
         }
     }
 
@@ -167,12 +165,6 @@ impl CommitLog {
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
-    }
-
-    /// Bytes that wait for a group or are in the one being written.
-    #[must_use]
-    pub fn unwritten_bytes(&self) -> usize {
-        self.pending_bytes + self.in_flight_bytes
     }
 
     /// Nothing waits and nothing is being written.
@@ -217,7 +209,6 @@ impl CommitLog {
         writer.advance(writer.room());
         self.next_sequence += 1;
         self.in_flight = Some(tickets);
-        self.in_flight_bytes = bytes;
         let current = self.current.as_mut().expect("rotated to a file above");
         let position = current.position;
         current.position += blocks;
@@ -233,7 +224,6 @@ impl CommitLog {
     /// The group in flight is durable: its tickets.
     pub fn written(&mut self) -> Vec<Ticket> {
         let tickets = self.in_flight.take().expect("a group was being written");
-        self.in_flight_bytes = 0;
         self.durable_end = self.next_sequence;
         assert!(self.durable_end >= 1, "sequences begin at 1 or above");
         tickets

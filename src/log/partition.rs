@@ -249,14 +249,9 @@ impl PartitionLog {
         &self.producers
     }
 
-    /// Forgets producers silent since before `oldest`.
-    pub fn expire_producers(&mut self, oldest: TimestampMs) {
+    /// Forgets producers: see [`ProducerStates::expire`].
+    pub fn expire_producers(&mut self, oldest: (TimestampMs, ProducerId)) {
         self.producers.expire(oldest);
-    }
-
-    /// Forgets producers that are older than one of another log: see [`ProducerStates::expire_older`].
-    pub fn expire_older_producers(&mut self, oldest: (TimestampMs, ProducerId)) {
-        self.producers.expire_older(oldest);
     }
 
     /// Bytes in all segments.
@@ -559,9 +554,9 @@ impl PartitionLog {
     pub(super) fn roll(&mut self, out: &mut LogEffects) {
         let fresh = OpenSegment::fresh(SegmentId { partition: self.id, base: self.log_end });
         let mut rolled = std::mem::replace(&mut self.active, fresh);
-        rolled.create(&mut out.ops);
+        rolled.create_last(&mut out.ops);
         if let Some(write) = rolled.tail.seal() {
-            rolled.write(write, &mut out.ops);
+            rolled.write_last(write, &mut out.ops);
         }
         if let Release::Running { relog, .. } = self.coverage.release {
             // The rolled segment's own sealing takes the place of the sync.

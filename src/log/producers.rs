@@ -129,13 +129,8 @@ impl ProducerStates {
         self.forget_beyond_limit(batch.producer);
     }
 
-    /// Forgets producers silent since before `oldest`.
-    pub fn expire(&mut self, oldest: TimestampMs) {
-        self.producers.retain(|_, state| state.timestamp >= oldest);
-    }
-
     /// Forgets producers older than `oldest`: silent for longer, or as long with a lower id.
-    pub fn expire_older(&mut self, oldest: (TimestampMs, ProducerId)) {
+    pub fn expire(&mut self, oldest: (TimestampMs, ProducerId)) {
         self.producers.retain(|id, state| (state.timestamp, *id) >= oldest);
     }
 

@@ -10,8 +10,7 @@ use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
 use super::index::SparseIndex;
 use super::partition::PartitionLog;
 use super::resync::find_batch;
-use super::tail::Allocate;
-use super::tail::{Tail, TailBatch};
+use super::tail::{Allocate, Tail, TailBatch};
 
 /// A cold read fetches this much beyond what was asked for: one index interval to walk over, and a header.
 const WALK_BYTES: usize = 20 * 1024;

@@ -187,11 +187,15 @@ impl OpenSegment {
         self.stable.scan_from
     }
 
-    /// Hands out a write that the commit log covers.
+    /// Hands out a write that the commit log covers, to a segment that goes on.
     pub fn write(&mut self, write: ToWrite, out: &mut Vec<LogOp>) {
+        self.allocate_ahead(write.position + write.bytes() as u64, self.ahead_of_little(), out);
+        self.write_last(write, out);
+    }
+
+    /// The same to one that does not.
+    pub fn write_last(&mut self, write: ToWrite, out: &mut Vec<LogOp>) {
         let position = write.position;
-        let ahead = self.ahead_of_little();
-        self.allocate_ahead(position + write.bytes() as u64, ahead, out);
         let op = self.write_op(write, false);
         self.plain_outstanding += 1;
         let held = self.sync == SyncState::Wanted;
@@ -209,12 +213,14 @@ impl OpenSegment {
         self.issue(LogOp { purpose, op }, false, out);
     }
 
-    /// Makes the file exist, for what the commit log covers.
+    /// Makes the file exist, for what the commit log covers of a segment that goes on.
     pub fn create(&mut self, out: &mut Vec<LogOp>) {
-        if self.file == FileState::Missing {
-            self.allocated = self.ahead_of_little() * 2;
-            self.issue_create(self.allocated, out);
-        }
+        self.create_with(self.ahead_of_little() * 2, out);
+    }
+
+    /// The same of one that does not.
+    pub fn create_last(&mut self, out: &mut Vec<LogOp>) {
+        self.create_with(0, out);
     }
 
     /// Makes the file exist with a durable name, for a direct run.
@@ -240,6 +246,13 @@ impl OpenSegment {
         }
         out.append(&mut self.held);
         self.sync_if_ready(out);
+    }
+
+    fn create_with(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
+        if self.file == FileState::Missing {
+            self.allocated = allocate_bytes;
+            self.issue_create(allocate_bytes, out);
+        }
     }
 
     fn issue_create(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {

@@ -325,8 +325,9 @@ impl Tail {
     }
 
     fn next_chunk_bytes(&mut self, at_least: usize, chunk_bytes_max: usize) -> usize {
-        let doubled = self.chunk_bytes_next.max(CHUNK_BYTES_FIRST);
-        self.chunk_bytes_next = (doubled * 2).min(chunk_bytes_max.max(CHUNK_BYTES_FIRST));
+        let chunk_bytes_max = chunk_bytes_max.max(CHUNK_BYTES_FIRST);
+        let doubled = self.chunk_bytes_next.clamp(CHUNK_BYTES_FIRST, chunk_bytes_max);
+        self.chunk_bytes_next = (doubled * 2).min(chunk_bytes_max);
         doubled.max(at_least.next_multiple_of(BLOCK_BYTES))
     }
 

@@ -18,6 +18,7 @@ use crate::base::io::{IoDone, IoOp, Sealing, SegmentId, WriteData};
 use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ShardId, TopicPartition};
 
 use super::cleaner::{Answer, Cleaner, Job};
+use super::durable::{sync_file_system, sync_names, sync_once};
 use super::memory::{ChunkMemory, PooledBuffer, from_read};
 use super::recovery::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
 
@@ -143,13 +144,18 @@ impl Files {
             }
             IoOp::SyncSegment { segment, names } => {
                 self.sync(segment).await?;
-                let data = self.data.clone();
-                let sync_names = move || sync_names(&data, segment).map(|()| IoDone::Done);
+                let (data, folder) = (self.data.clone(), partition_folder(&self.data, segment.partition));
+                let sync_names = move || sync_names(&data, &folder).map(|()| IoDone::Done);
                 if names { blocking(sync_names).await } else { Ok(IoDone::Done) }
             }
             IoOp::SyncAll => {
-                let (data, probe) = (self.data.clone(), probe_file(&self.data, self.shard));
-                blocking(move || sync_file_system(&data, &probe).map(|()| IoDone::Done)).await
+                let (data, probe) = (fs::File::open(&self.data)?, probe_file(&self.data, self.shard));
+                let sync = move || {
+                    let mut options = fs::OpenOptions::new();
+                    let probe = options.write(true).create(true).truncate(false).open(probe)?;
+                    sync_file_system(&data, &probe).map(|()| IoDone::Done)
+                };
+                blocking(sync).await
             }
             IoOp::SealSegment { segment, length, index, time_index, sync } => {
                 self.seal(segment, length, (index, time_index), sync).await
@@ -250,7 +256,7 @@ impl Files {
                 "log",
             ))?;
             if names {
-                sync_names(&data, segment)?;
+                sync_names(&data, &folder)?;
             }
             Ok(IoDone::Done)
         };
@@ -346,7 +352,7 @@ impl Files {
                 sync_once(&file)?;
             }
             if sync == Sealing::DataAndNames {
-                sync_names(&data, segment)?;
+                sync_names(&data, &folder)?;
             }
             write_index(&folder, segment, &index, &time_index)
         };
@@ -405,8 +411,10 @@ impl Files {
         }
         let path = segment_file(&partition_folder(&self.data, segment.partition), segment.base, "log");
         let file = Rc::new(open(&path, mode).await?);
-        // Another operation may have opened it meanwhile.
-        if place.replace(Some(Rc::clone(&file))).is_none() {
+        // Another operation may have opened it meanwhile, or closed it: then nobody finds these handles again.
+        let is_first = place.replace(Some(Rc::clone(&file))).is_none();
+        let is_kept = self.segments.borrow().get(&segment).is_some_and(|kept| Rc::ptr_eq(kept, &handles));
+        if is_first && is_kept {
             self.open.set(self.open.get() + 1);
         }
         self.close_unused();
@@ -449,33 +457,6 @@ impl Handles {
     fn count(&self) -> usize {
         usize::from(self.plain.borrow().is_some()) + usize::from(self.durable.borrow().is_some())
     }
-}
-
-/// Makes the names of a segment's file and of the directories above it durable.
-fn sync_names(data: &Path, segment: SegmentId) -> io::Result<()> {
-    let folder = partition_folder(data, segment.partition);
-    for level in folder.ancestors().take_while(|level| level.starts_with(data)) {
-        sync_once(&fs::File::open(level)?)?;
-    }
-    Ok(())
-}
-
-/// Syncs, and takes no failure for a full disk: those operations are tried again, and a sync must never be. The kernel may
-/// have dropped what it could not write, and says so once only.
-fn sync_once(file: &fs::File) -> io::Result<()> {
-    file.sync_all().map_err(|error| io::Error::other(format!("a sync failed: {error}")))
-}
-
-/// Commits everything completed on the file system of the data directory, and flushes its device: where there was nothing
-/// to commit, `syncfs` alone may not have. A file's sync does, and fails if the file system has given up.
-fn sync_file_system(data: &Path, probe: &Path) -> io::Result<()> {
-    let folder = fs::File::open(data)?;
-    // SAFETY: the descriptor is open for as long as `folder` lives.
-    if unsafe { libc::syncfs(folder.as_raw_fd()) } != 0 {
-        let error = io::Error::last_os_error();
-        return Err(io::Error::other(format!("a sync failed: {error}")));
-    }
-    sync_once(&fs::OpenOptions::new().write(true).create(true).truncate(false).open(probe)?)
 }
 
 async fn open(path: &Path, mode: Mode) -> io::Result<DmaFile> {

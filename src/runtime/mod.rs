@@ -11,6 +11,7 @@
 pub mod awake;
 mod cleaner;
 pub mod clock;
+mod durable;
 mod ending;
 pub mod event;
 pub mod files;

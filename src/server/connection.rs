@@ -38,7 +38,7 @@ const REQUESTS_MAX: usize = 4096;
 /// Clients have one fetch in progress per broker; each may pin as much memory as its answer is large.
 const FETCHES_MAX: usize = 4;
 const BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Answers waiting for a socket that takes none.
+/// Answers that an earlier one or the socket keeps waiting.
 const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Room for small requests; a larger one gets a buffer of its size once its first bytes are there.
 const READ_BYTES: usize = 64 * 1024;
@@ -162,7 +162,7 @@ impl Connection {
 
     /// The answer to request `number`.
     pub(super) fn send(&self, number: u64, frame: Frame) {
-        self.holdings.answer(self.server.host.clock.mono(), frame.total_len());
+        self.holdings.answer(frame.total_len(), || self.server.host.clock.mono());
         self.replies.borrow_mut().send(number, frame);
         self.wake_writer();
     }
@@ -208,7 +208,7 @@ impl Connection {
                     match poll_fn(|context| self.poll_read(context, &mut buffer)).await {
                         Ok(Read::Bytes(bytes)) => {
                             self.server.received(bytes);
-                            self.holdings.heard(self.server.host.clock.mono());
+                            self.holdings.heard(|| self.server.host.clock.mono());
                         }
                         Ok(Read::End) | Err(_) => break,
                     }
@@ -241,7 +241,8 @@ impl Connection {
                 self.holdings.sent(clock.mono(), bytes);
             });
             let sent = sent.await;
-            self.server.sent(clock.mono().since(begun), if sent.is_ok() { outgoing.bytes } else { 0 });
+            let taken_after = self.holdings.moved().since(begun);
+            self.server.sent(taken_after, if sent.is_ok() { outgoing.bytes } else { 0 });
             self.holdings.end(outgoing.request_bytes);
             self.server.answered(outgoing.requests);
             self.to_read.set();
@@ -274,7 +275,8 @@ impl Connection {
 
     /// Receives into the buffer's spare room; waits with our waker if nothing is there.
     fn poll_read(&self, context: &mut TaskContext<'_>, buffer: &mut BytesMut) -> Poll<io::Result<Read>> {
-        if buffer.is_empty() {
+        if buffer.len() < 4 {
+            // Not even its size: most requests are small and share a buffer.
             buffer.reserve(READ_BYTES);
         }
         let spare = buffer.chunk_mut();
@@ -325,11 +327,11 @@ impl Connection {
 
     /// Waits until a request whose answer may be large can be answered without piling up.
     async fn wait_to_begin(&self, frame: &Bytes) {
-        let api_key = api_key(frame);
-        if is_answered_briefly(api_key) {
+        let api_key = peer::api_key(frame);
+        if api::is_answered_briefly(api_key) {
             return;
         }
-        let is_fetch = api_key == Some(ApiKey::Fetch);
+        let is_fetch = api_key == ApiKey::Fetch.code();
         while is_fetch && !self.over.get() && self.replies.borrow().fetches() >= FETCHES_MAX {
             self.to_read.wait().await;
         }
@@ -356,7 +358,7 @@ impl Connection {
     fn is_full(&self) -> bool {
         let replies = self.replies.borrow();
         replies.len() >= REQUESTS_MAX
-            || replies.ready_bytes() >= READY_BYTES_MAX
+            || self.holdings.answer_bytes() >= READY_BYTES_MAX
             || self.holdings.request_bytes() >= BYTES_MAX
     }
 
@@ -369,7 +371,7 @@ impl Connection {
     /// Looks at the first produce or fetch of the connection: if all it wants lives on another shard, the connection
     /// goes there, with everything unread, once. From then on its requests leave no core.
     async fn moves(&self, frame: &Bytes, unread: &BytesMut) -> bool {
-        let steers = matches!(api_key(frame), Some(ApiKey::Produce | ApiKey::Fetch));
+        let steers = [ApiKey::Produce, ApiKey::Fetch].map(ApiKey::code).contains(&peer::api_key(frame));
         if self.steered.get() || !steers {
             return false;
         }
@@ -418,30 +420,6 @@ fn reserve_for(buffer: &mut BytesMut, bytes: usize) {
     let missing = bytes.saturating_sub(buffer.len());
     let step = missing.min(buffer.len().max(RESERVE_BYTES_MAX));
     buffer.reserve(if missing < READ_BYTES { READ_BYTES } else { step });
-}
-
-fn api_key(frame: &Bytes) -> Option<ApiKey> {
-    frame.first_chunk::<2>().and_then(|key| ApiKey::from_code(i16::from_be_bytes(*key)))
-}
-
-/// Answers of these need no memory to speak of; members must be heard, and what was written acknowledged, however many
-/// readers are slow.
-fn is_answered_briefly(api_key: Option<ApiKey>) -> bool {
-    matches!(
-        api_key,
-        None | Some(
-            ApiKey::Produce
-                | ApiKey::ApiVersions
-                | ApiKey::FindCoordinator
-                | ApiKey::JoinGroup
-                | ApiKey::SyncGroup
-                | ApiKey::Heartbeat
-                | ApiKey::LeaveGroup
-                | ApiKey::OffsetCommit
-                | ApiKey::InitProducerId
-                | ApiKey::ConsumerGroupHeartbeat
-        )
-    )
 }
 
 impl Drop for Connection {

@@ -31,7 +31,7 @@ pub(super) struct Holdings {
     /// Answers that wait for earlier ones or for the socket.
     ready: Cell<usize>,
     sending: Cell<usize>,
-    /// When an answer last went on its way, or the first of them became ready.
+    /// See [`Holdings::moved`].
     moved: Cell<MonoNanos>,
 }
 
@@ -67,10 +67,10 @@ impl Holdings {
         self.receiving.set(Some(Receiving { bytes, due: now.plus_ms(ms), heard: now }));
     }
 
-    /// A part of the request has come.
-    pub(super) fn heard(&self, now: MonoNanos) {
+    /// A part of what the peer sends has come.
+    pub(super) fn heard(&self, now: impl Fn() -> MonoNanos) {
         let receiving = self.receiving.get();
-        self.receiving.set(receiving.map(|it| Receiving { heard: now, ..it }));
+        self.receiving.set(receiving.map(|it| Receiving { heard: now(), ..it }));
     }
 
     /// A request of this size is there and in progress.
@@ -92,10 +92,20 @@ impl Holdings {
         self.requests.get()
     }
 
+    /// Of answers that have not been taken.
+    pub(super) fn answer_bytes(&self) -> usize {
+        self.ready.get()
+    }
+
+    /// When an answer last went on its way, or the first of them became ready.
+    pub(super) fn moved(&self) -> MonoNanos {
+        self.moved.get()
+    }
+
     /// An answer is ready.
-    pub(super) fn answer(&self, now: MonoNanos, bytes: usize) {
+    pub(super) fn answer(&self, bytes: usize, now: impl Fn() -> MonoNanos) {
         if self.ready.get() == 0 {
-            self.moved.set(now);
+            self.moved.set(now());
         }
         self.ready.set(self.ready.get() + bytes);
         self.pools.answers.take(bytes);
@@ -159,8 +169,8 @@ mod tests {
         assert_eq!(pools.frames.used(), 5000);
         holdings.begin(4996);
         assert_eq!((pools.frames.used(), holdings.request_bytes()), (4996, 4996));
-        holdings.answer(at(1), 300);
-        holdings.answer(at(2), 100);
+        holdings.answer(300, || at(1));
+        holdings.answer(100, || at(2));
         holdings.send(at(3), 300);
         holdings.sent(at(4), 200);
         assert_eq!(pools.answers.used(), 200);
@@ -173,12 +183,12 @@ mod tests {
     fn slow_is_not_stuck() {
         let holdings = Holdings::of(&pools());
         holdings.receive(at(0), 160_000);
-        holdings.heard(at(9_900));
+        holdings.heard(|| at(9_900));
         assert_eq!(holdings.standing(at(10_000)).stuck_ms, Some(100), "16 bytes a millisecond are enough");
-        holdings.heard(at(11_900));
+        holdings.heard(|| at(11_900));
         assert_eq!(holdings.standing(at(12_000)).stuck_ms, Some(1_000), "less is not");
         holdings.begin(160_000);
-        holdings.answer(at(0), 1000);
+        holdings.answer(1000, || at(0));
         assert_eq!(holdings.standing(at(700)).queued_ms, Some(700), "an earlier answer is not ready");
         holdings.send(at(1_000), 1000);
         holdings.sent(at(60_000), 1);

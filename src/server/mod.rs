@@ -57,7 +57,6 @@ pub fn block_signals() -> Result<(), ServerError> {
 /// Runs a server until a signal ends it, or `ending` does because its storage has failed. Blocks. The caller has called
 /// [`block_signals`].
 pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerError> {
-    keep_freed_memory_mapped();
     let shards = config.shards();
     let sockets = listener::bind(&config)?;
     let readiness = ReadinessCell::starting();
@@ -162,14 +161,4 @@ fn announce(config: &Config, data: &DataDir, admin: &admin::AdminHandle) {
     if config.advertise == Advertise::ShardPorts {
         println!("Shards listen on ports {port} to {}", u32::from(port) + u32::from(shards) - 1);
     }
-}
-
-/// Request frames and chunks come and go by the megabyte: given back at once, each would be faulted in anew page by page.
-/// What nobody has used for a second goes back.
-fn keep_freed_memory_mapped() {
-    /// `mi_option_purge_delay`, for which the binding has no name.
-    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    const MS: std::ffi::c_long = 1000;
-    // SAFETY: sets one number; what the environment says goes before.
-    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, MS) };
 }

@@ -20,6 +20,11 @@ pub(super) enum NotKafka {
 /// The smallest request: an API key, a version, a correlation id and a client id's length.
 const REQUEST_BYTES_MIN: i32 = 8;
 
+/// The API key a request begins with, whatever the peer put there.
+pub(super) fn api_key(frame: &[u8]) -> i16 {
+    frame.first_chunk::<2>().map_or(-1, |key| i16::from_be_bytes(*key))
+}
+
 /// Reads the size of the next request.
 pub(super) fn frame_bytes(prefix: [u8; 4], bytes_max: u32) -> Result<usize, NotKafka> {
     match &prefix {

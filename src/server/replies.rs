@@ -10,7 +10,6 @@ pub(super) struct Replies {
     slots: VecDeque<Slot>,
     /// Number of the slot at the front.
     first: u64,
-    ready_bytes: usize,
     /// Long polls among what is in progress.
     fetches: usize,
 }
@@ -65,13 +64,7 @@ impl Replies {
         self.fetches
     }
 
-    /// Bytes of answers that wait for the ones before them or for the socket.
-    pub(super) fn ready_bytes(&self) -> usize {
-        self.ready_bytes
-    }
-
     pub(super) fn send(&mut self, number: u64, frame: Frame) {
-        self.ready_bytes += frame.total_len();
         self.settle(number, State::Ready(frame.into_pieces()));
     }
 
@@ -99,9 +92,7 @@ impl Replies {
             outgoing.request_bytes += slot.request_bytes;
             match slot.state {
                 State::Ready(pieces) => {
-                    let len: usize = pieces.iter().map(|piece| piece.len()).sum();
-                    self.ready_bytes -= len;
-                    outgoing.bytes += len;
+                    outgoing.bytes += pieces.iter().map(|piece| piece.len()).sum::<usize>();
                     outgoing.pieces.extend(pieces);
                 }
                 State::Silent => {}
@@ -144,6 +135,6 @@ mod tests {
         replies.close(numbers[3]);
         let rest = replies.take(usize::MAX);
         assert_eq!((rest.requests, rest.request_bytes, rest.pieces.len(), rest.close), (3, 6, 1, true));
-        assert!(replies.is_empty() && replies.ready_bytes() == 0 && replies.fetches() == 0);
+        assert!(replies.is_empty() && replies.fetches() == 0);
     }
 }

@@ -37,7 +37,7 @@ use super::connection::{Connection, Moving};
 use super::holdings::Pools;
 use super::listener::Bound;
 use super::overload::{Shortage, Standing, Verdict};
-use super::peer::NotKafka;
+use super::peer::{self, NotKafka};
 use super::pool::Pool;
 use super::preflight;
 
@@ -188,7 +188,7 @@ impl ShardServer {
 
     /// Starts a request. Everything that can be done at once is done when this returns.
     pub(super) fn handle(self: &Rc<Self>, connection: &Rc<Connection>, frame: Bytes) {
-        let api_key = frame.first_chunk::<2>().map_or(-1, |key| i16::from_be_bytes(*key));
+        let api_key = peer::api_key(&frame);
         self.requests.borrow_mut().note(api_key);
         self.host.in_progress.set(self.host.in_progress.get() + 1);
         let number = connection.open_answer(api_key, frame.len());

@@ -75,8 +75,6 @@ impl IoContext {
 pub(super) struct IoTable {
     under_way: IdMap<u64, Issued>,
     next: u64,
-    /// In direct runs that are being written.
-    direct_bytes: usize,
     /// Refused by a full disk, to be tried again.
     refused: Vec<(IoContext, IoOp)>,
     retry_at: Option<MonoNanos>,
@@ -89,15 +87,10 @@ struct Issued {
     context: IoContext,
     /// Kept for operations that a full disk may refuse and that must be done all the same.
     again: Option<IoOp>,
-    direct_bytes: usize,
     was_refused: bool,
 }
 
 impl IoTable {
-    pub(super) fn direct_bytes(&self) -> usize {
-        self.direct_bytes
-    }
-
     /// Whether nothing is under way that a stop must wait for.
     pub(super) fn is_empty(&self) -> bool {
         self.under_way.values().all(|issued| issued.context.is_background()) && self.refused.is_empty()
@@ -121,13 +114,7 @@ impl Shard {
             matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
         let id = IoId(self.io.next);
         self.io.next += 1;
-        let direct_bytes = match &op {
-            IoOp::WriteSegment { data, durable: true, .. } => data.len(),
-            _ => 0,
-        };
-        self.io.direct_bytes += direct_bytes;
-        let again = again.then(|| op.clone());
-        self.io.under_way.insert(id.0, Issued { context, again, direct_bytes, was_refused });
+        self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()), was_refused });
         effects.push(Effect::Io(IoRequest { id, op }));
     }
 
@@ -135,7 +122,6 @@ impl Shard {
     pub fn io_done(&mut self, now: Now, id: IoId, done: IoDone, effects: &mut Vec<Effect>) {
         self.mono = now.mono;
         let issued = self.io.under_way.remove(&id.0).expect("a completion belongs to an operation under way");
-        self.io.direct_bytes -= issued.direct_bytes;
         if let Some(slot) = issued.context.holds() {
             self.partitions.op_done(slot);
         }
@@ -181,10 +167,7 @@ impl Shard {
                 self.index_read(reader, SparseIndex::decode(&index, &time_index, u64::MAX), effects);
             }
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
-            (IoContext::Delete { slot }, _) => {
-                self.partitions.deleted(slot);
-                self.touch(slot);
-            }
+            (IoContext::Delete { slot }, _) => self.partition_deleted(slot),
         }
     }
 
@@ -197,10 +180,7 @@ impl Shard {
             IoContext::Log { slot, purpose } if !purpose.must_succeed() => {
                 self.with_log(slot, effects, |log, out| log.done(purpose, out));
             }
-            IoContext::Delete { slot } => {
-                self.partitions.deleted(slot);
-                self.touch(slot);
-            }
+            IoContext::Delete { slot } => self.partition_deleted(slot),
             IoContext::Compact { slot } | IoContext::Clean { slot } => {
                 self.compact_failed(slot, &reason, effects)
             }
@@ -228,10 +208,7 @@ impl Shard {
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
             (IoContext::Scrub, _) => self.not_scrubbed(now, None, effects),
-            (IoContext::Delete { slot }, _) => {
-                self.partitions.deleted(slot);
-                self.touch(slot);
-            }
+            (IoContext::Delete { slot }, _) => self.partition_deleted(slot),
             (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
             (IoContext::Commit | IoContext::SyncAll | IoContext::Log { .. }, _) => {
                 self.fail(

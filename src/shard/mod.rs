@@ -108,6 +108,8 @@ pub struct Shard {
     commit: CommitLog,
     io: IoTable,
     produce: ProduceWaits,
+    /// Of all logs together: appended and not durable yet.
+    unflushed_bytes: usize,
     /// Remembered by the logs, at most.
     producers: usize,
     fetch: FetchWaits,
@@ -168,6 +170,7 @@ impl Shard {
             image: recovered.image,
             io: IoTable::default(),
             produce: ProduceWaits::default(),
+            unflushed_bytes: 0,
             producers: 0,
             fetch: FetchWaits::default(),
             cache: ReadCache::new(config.read_cache_bytes),
@@ -371,7 +374,9 @@ impl Shard {
     ) -> Option<R> {
         let partition = self.partitions.get_mut(slot)?;
         let mut out = LogEffects::default();
+        let before = partition.log.unflushed_bytes();
         let result = change(&mut partition.log, &mut out);
+        self.unflushed_bytes -= before - partition.log.unflushed_bytes();
         self.absorb(slot, out, effects);
         self.touch(slot);
         Some(result)
@@ -422,16 +427,22 @@ impl Shard {
     }
 
     fn commit_written(&mut self, effects: &mut Vec<Effect>) {
-        for ticket in self.commit.written() {
-            if ticket.number == RELOGGED {
-                if let Some(partition) = self.partitions.get_mut(ticket.slot) {
-                    partition.log.relogged();
-                }
-                self.touch(ticket.slot);
-            } else if self.partitions.get_mut(ticket.slot).is_some_and(|it| it.log.durable(ticket.number)) {
-                self.flushed(ticket.slot, effects);
+        for Ticket { slot, number } in self.commit.written() {
+            if number == RELOGGED {
+                self.with_log(slot, effects, |log, _| log.relogged());
+            } else if self.durable(slot, number) {
+                self.flushed(slot, effects);
             }
         }
+    }
+
+    /// Part of an append is durable; tells whether the flushed offset moved.
+    fn durable(&mut self, slot: u32, number: u64) -> bool {
+        let Some(partition) = self.partitions.get_mut(slot) else { return false };
+        let before = partition.log.unflushed_bytes();
+        let moved = partition.log.durable(number);
+        self.unflushed_bytes -= before - partition.log.unflushed_bytes();
+        moved
     }
 
     fn create_commit_file(&mut self, effects: &mut Vec<Effect>) {

@@ -156,10 +156,8 @@ impl Partitions {
         }
     }
 
-    pub(super) fn deleted(&mut self, slot: u32) {
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = None;
-        }
+    fn take(&mut self, slot: u32) -> Option<Box<Partition>> {
+        self.slots.get_mut(slot as usize)?.take()
     }
 
     fn add(&mut self, log: PartitionLog) -> u32 {
@@ -223,6 +221,14 @@ impl Shard {
             }
         }
         self.delete_finished(effects);
+    }
+
+    /// A dropped partition's files are gone, or will be after the next start.
+    pub(super) fn partition_deleted(&mut self, slot: u32) {
+        if let Some(gone) = self.partitions.take(slot) {
+            self.unflushed_bytes -= gone.log.unflushed_bytes();
+        }
+        self.touch(slot);
     }
 
     /// Deletes dropped partitions on which nothing is under way any more.

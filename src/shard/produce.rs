@@ -17,10 +17,6 @@ use super::request::{
 };
 use super::{Effect, Shard, Stop};
 
-/// Of what may be on its way without anybody waiting, one partition's part: what waits for its file to be created is on no
-/// way yet, and is counted only there.
-const PARTITION_SHARE: usize = 4;
-
 /// Produce requests whose batches are appended but not all durable.
 #[derive(Debug, Default)]
 pub(super) struct ProduceWaits {
@@ -83,10 +79,8 @@ impl Shard {
         }
         let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
         let accepted = self.append_to(now, slot, &part.records, request.zstd_allowed, effects)?;
-        let max = self.config.unflushed_bytes_max;
-        let all_are_behind = self.unflushed_bytes() > max;
+        let is_behind = self.unflushed_bytes > self.config.unflushed_bytes_max;
         let partition = self.partitions.get_mut(slot).expect("found above");
-        let is_behind = all_are_behind || partition.log.unflushed_bytes() > max / PARTITION_SHARE;
         let relaxed = partition.acknowledges_from_memory();
         let durable = accepted.end <= partition.log.flushed_offset();
         let early = relaxed || request.answer_at_append;
@@ -106,11 +100,6 @@ impl Shard {
         Ok((appended, waits))
     }
 
-    /// Bytes on their way to stable storage.
-    fn unflushed_bytes(&self) -> usize {
-        self.commit.unwritten_bytes() + self.io.direct_bytes()
-    }
-
     /// Appends to a slot, keeping count.
     pub(super) fn append_to(
         &mut self,
@@ -127,6 +116,9 @@ impl Shard {
         let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
         let after = partition.log.log_end();
         let is_new = partition.log.producers().len() > producers;
+        if result.is_ok() && after > before {
+            self.unflushed_bytes += records.len();
+        }
         self.absorb(slot, out, effects);
         if is_new {
             self.producer_noted();

@@ -41,7 +41,7 @@ impl Shard {
         let oldest_kept = *oldest_kept;
         for slot in self.partitions.slots() {
             if let Some(partition) = self.partitions.get_mut(slot) {
-                partition.log.expire_older_producers(oldest_kept);
+                partition.log.expire_producers(oldest_kept);
             }
         }
     }

@@ -101,8 +101,10 @@ impl Shard {
             && let Some(slot) = todo.pop_front()
         {
             if needs(self, slot) {
-                running.insert(slot);
                 self.with_log(slot, effects, |log, out| log.release(out));
+            }
+            if needs(self, slot) {
+                running.insert(slot);
             }
         }
         if running.is_empty() && todo.is_empty() {

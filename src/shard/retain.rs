@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::base::io::{IoOp, SegmentId};
-use crate::base::{MonoNanos, Now, Offset, TimestampMs, TopicPartition};
+use crate::base::{MonoNanos, Now, Offset, ProducerId, TimestampMs, TopicPartition};
 use crate::log::Purpose;
 
 use super::io::IoContext;
@@ -98,7 +98,7 @@ impl Shard {
     /// Tells whether some segment was rolled that must go as well.
     fn check_retention(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
         let silent_since = i64::try_from(self.retention.config.producer_expiration_ms).unwrap_or(i64::MAX);
-        let oldest = TimestampMs(now.wall.0.saturating_sub(silent_since));
+        let oldest = (TimestampMs(now.wall.0.saturating_sub(silent_since)), ProducerId(i64::MIN));
         let mut rolled = false;
         for slot in self.partitions.slots() {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::io::SegmentId;
 use crate::base::{Offset, ShardId, TopicId, TopicPartition};
+use crate::runtime::durable::{sync_file_system, sync_names};
 
 use super::{RecoveryError, at};
 
@@ -155,26 +155,18 @@ impl SegmentFiles {
     /// Makes everything durable.
     pub(super) fn sync(&mut self) -> Result<(), RecoveryError> {
         let (open, folders) = (std::mem::take(&mut self.open), std::mem::take(&mut self.folders));
-        if std::mem::take(&mut self.many) {
-            return self.sync_file_system();
+        if std::mem::take(&mut self.many)
+            && let Some(file) = open.values().next()
+        {
+            return sync_file_system(&self.root, file).map_err(at(&self.data));
         }
         for (id, file) in open {
             file.sync_all().map_err(at(&partition_folder(&self.data, id.partition)))?;
         }
         for folder in folders {
-            for level in folder.ancestors().take_while(|level| level.starts_with(&self.data)) {
-                sync_folder(level)?;
-            }
+            sync_names(&self.data, &folder).map_err(at(&folder))?;
         }
         Ok(())
-    }
-
-    fn sync_file_system(&self) -> Result<(), RecoveryError> {
-        // SAFETY: the descriptor is open for as long as `root` lives.
-        match unsafe { libc::syncfs(self.root.as_raw_fd()) } {
-            0 => Ok(()),
-            _ => Err(at(&self.data)(io::Error::last_os_error())),
-        }
     }
 
     fn open(&mut self, id: SegmentId) -> Result<&File, RecoveryError> {
