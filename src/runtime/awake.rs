@@ -5,6 +5,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::clock::Clock;
+use super::nudge;
+
 const PERIOD: Duration = Duration::from_millis(5);
 
 /// Two timers half a period apart, until dropped. Their tasks then end by themselves.
@@ -18,12 +21,12 @@ impl Awake {
     #[must_use]
     pub fn begin() -> Awake {
         let over = Rc::new(Cell::new(false));
-        for delay in [Duration::ZERO, PERIOD / 2] {
+        let clock = Clock::start();
+        for offset in [Duration::ZERO, PERIOD / 2] {
             let over = Rc::clone(&over);
             glommio::spawn_local(async move {
-                glommio::timer::sleep(delay).await;
                 while !over.get() {
-                    glommio::timer::sleep(PERIOD).await;
+                    tick(clock, PERIOD, offset).await;
                 }
             })
             .detach();
@@ -36,4 +39,13 @@ impl Drop for Awake {
     fn drop(&mut self) {
         self.over.set(true);
     }
+}
+
+/// Waits for a keep-alive timer's next time, of those that are an offset past a multiple of the period: timers that counted from
+/// when their tasks run would come together once their thread was held up, and stay together.
+pub(super) async fn tick(clock: Clock, period: Duration, offset: Duration) {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let past = (clock.mono().0 + nanos(period) - nanos(offset)) % nanos(period);
+    glommio::timer::sleep(period - Duration::from_nanos(past)).await;
+    nudge::beat();
 }

@@ -21,6 +21,7 @@ use crate::shard::{
 };
 
 use super::Event;
+use super::awake::tick;
 use super::clock::Clock;
 use super::ending::Ending;
 use super::files::Files;
@@ -32,7 +33,7 @@ pub type OnReply = Box<dyn Fn(u64, ShardId, ShardReply)>;
 
 /// Period of the keep-alive timers while work is outstanding, and when idle. An executor of glommio 0.9 can park with
 /// runnable tasks (its preempt timer fires before the first of them runs); any event wakes it again. Two timers half a
-/// period apart, because the task of one may be what is left lying.
+/// period apart, because the task of one may be what is left lying. Where both are, [`super::nudge`] helps, later.
 const KEEP_ALIVE_BUSY: Duration = Duration::from_millis(5);
 const KEEP_ALIVE_IDLE: Duration = Duration::from_millis(60);
 
@@ -102,8 +103,8 @@ impl<C: Send + 'static> Host<C> {
     /// Starts the pump and the keep-alive timers.
     pub fn run(self: &Rc<Self>) {
         glommio::spawn_local(Rc::clone(self).pump()).detach();
-        for delay in [Duration::ZERO, KEEP_ALIVE_BUSY / 2] {
-            glommio::spawn_local(Rc::clone(self).keep_alive(delay)).detach();
+        for halves in [0, 1] {
+            glommio::spawn_local(Rc::clone(self).keep_alive(halves)).detach();
         }
     }
 
@@ -290,11 +291,12 @@ impl<C: Send + 'static> Host<C> {
         .await;
     }
 
-    async fn keep_alive(self: Rc<Self>, delay: Duration) {
-        glommio::timer::sleep(delay).await;
+    /// A timer that comes so many half periods after the whole ones.
+    async fn keep_alive(self: Rc<Self>, halves: u32) {
         loop {
             let busy = self.in_progress.get() > 0 || self.shard.borrow().is_busy();
-            glommio::timer::sleep(if busy { KEEP_ALIVE_BUSY } else { KEEP_ALIVE_IDLE }).await;
+            let period = if busy { KEEP_ALIVE_BUSY } else { KEEP_ALIVE_IDLE };
+            tick(self.clock, period, period / 2 * halves).await;
         }
     }
 }

@@ -5,8 +5,8 @@
 //! decision belongs into `shard`, `log` or `commit`.
 //!
 //! Traps of glommio 0.9 that are dealt with here and nowhere else: the IOPOLL probe ([`files::probe`]), executors that
-//! fall asleep with runnable tasks ([`host`] and [`awake`], keep-alive timers), the missing vectored send ([`sendv`]), `!Send` buffers
-//! ([`memory`]).
+//! fall asleep with runnable tasks ([`host`] and [`awake`], keep-alive timers; [`nudge`], from outside), the missing vectored send
+//! ([`sendv`]), `!Send` buffers ([`memory`]).
 
 pub mod awake;
 mod cleaner;
@@ -18,6 +18,7 @@ pub mod files;
 pub mod host;
 pub mod memory;
 pub mod mesh;
+pub mod nudge;
 pub mod recovery;
 mod resync;
 pub mod sendv;

@@ -18,6 +18,8 @@ mod signals;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use glommio::{LocalExecutorBuilder, Placement};
 
@@ -25,6 +27,7 @@ use crate::admin::{self, AdminError, AdminSource, Readiness, ReadinessCell};
 use crate::base::ShardId;
 use crate::config::{Advertise, Config};
 use crate::controller::ControllerConfig;
+use crate::runtime::nudge::Nudger;
 use crate::runtime::recovery::{Recovery, RecoveryError};
 use crate::runtime::{Ending, mesh};
 
@@ -46,6 +49,8 @@ pub enum ServerError {
     Shard { shard: ShardId, reason: String },
     #[error("cannot receive signals: {0}")]
     Signals(#[source] io::Error),
+    #[error("cannot look after the shards' threads: {0}")]
+    Nudger(#[source] io::Error),
 }
 
 /// Keeps SIGTERM and SIGINT for [`run`], whenever they come: a thread that does not block them would end the process without
@@ -70,6 +75,8 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
         controller: ControllerConfig::new(data.identity.cluster_id.clone(), &config),
     };
     let recovered = recovery.run()?;
+    readiness.set(Readiness::NotReady("starting shards".to_owned()));
+    let nudger = Nudger::start().map_err(ServerError::Nudger)?;
     let mesh = (shards > 1).then(|| mesh::plan(shards));
     let (started, starts) = mpsc::channel();
     let mut threads = Vec::new();
@@ -88,7 +95,7 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
             started: started.clone(),
             ending: ending.clone(),
         };
-        threads.push(start(&config, shard)?);
+        threads.push(start(&config, shard, nudger.clone())?);
         stops.push(stop);
     }
     drop(started);
@@ -104,41 +111,64 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
         let _ = stop.send(());
     }
     for (index, thread) in (0..).zip(threads) {
-        if let Err(error) = thread.join() {
-            return Err(ServerError::Shard { shard: ShardId(index), reason: error.to_string() });
+        if thread.join().is_err() {
+            return Err(ServerError::Shard {
+                shard: ShardId(index),
+                reason: "its thread has panicked".to_owned(),
+            });
         }
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-fn start(config: &Config, shard: ShardThread) -> Result<glommio::ExecutorJoinHandle<()>, ServerError> {
+fn start(config: &Config, shard: ShardThread, nudger: Nudger) -> Result<JoinHandle<()>, ServerError> {
     let here = shard.here;
     let cpu = config.shard_cpus.get(usize::from(here.0)).copied().unwrap_or(0);
-    LocalExecutorBuilder::new(Placement::Fixed(cpu))
-        .name(&format!("shard-{here}"))
-        // Shorter ones make the executor fall asleep with runnable tasks under load from neighbours.
-        .preempt_timer(std::time::Duration::from_millis(20))
-        .io_memory(IO_MEMORY_BYTES)
-        .ring_depth(256)
-        .spawn(move || shard.run())
+    let run = move || {
+        let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
+            // Shorter ones make the executor fall asleep with runnable tasks under load from neighbours.
+            .preempt_timer(Duration::from_millis(20))
+            .io_memory(IO_MEMORY_BYTES)
+            .ring_depth(256)
+            .make();
+        match executor {
+            Ok(executor) => {
+                // From before its first task: it may fall asleep before that has run.
+                let _watch = nudger.watch_this_thread();
+                executor.run(shard.run());
+            }
+            // Nobody hears it if the main thread is gone. Other shards would wait for this one in the mesh.
+            Err(error) => drop(shard.started.send(Err((here, error.to_string())))),
+        }
+    };
+    std::thread::Builder::new()
+        .name(format!("shard-{here}"))
+        .spawn(run)
         .map_err(|error| ServerError::Shard { shard: here, reason: error.to_string() })
 }
 
 /// Registered I/O memory per shard; what is beyond comes from the heap and is as good for writes.
 const IO_MEMORY_BYTES: usize = 1024 * 1024;
 
+/// A start that takes longer than this is spoken of.
+const START_USUAL: Duration = Duration::from_secs(10);
+
 fn wait_for_start(
     starts: &mpsc::Receiver<Result<ShardId, (ShardId, String)>>,
     shards: u16,
 ) -> Result<(), ServerError> {
-    for _ in 0..shards {
-        match starts.recv() {
-            Ok(Ok(_)) => {}
+    let mut waiting: Vec<ShardId> = (0..shards).map(ShardId).collect();
+    while !waiting.is_empty() {
+        match starts.recv_timeout(START_USUAL) {
+            Ok(Ok(begun)) => waiting.retain(|shard| *shard != begun),
             Ok(Err((shard, reason))) => return Err(ServerError::Shard { shard, reason }),
-            Err(mpsc::RecvError) => {
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                tracing::warn!(?waiting, "shards take long to open their files and to find each other");
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
                 let reason = "a shard ended before it had begun".to_owned();
-                return Err(ServerError::Shard { shard: ShardId(0), reason });
+                return Err(ServerError::Shard { shard: waiting[0], reason });
             }
         }
     }

@@ -7,12 +7,13 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The programs rigs are built from, and their Debian packages; `scripts/test` installs them.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("qemu-storage-daemon", "qemu-system-common"),
     ("fusermount3", "fuse3"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("losetup", "mount"),
+    ("strace", "strace"),
 ];
 const PREFIX: &str = "rig-";
 

@@ -6,6 +6,7 @@
 //! | [`io_errors`] | a disk that fails and crawls at a word | after a failed write or flush nothing is acknowledged and the server ends; a failed read costs its reader; a slow disk slows producers down |
 //! | [`shutdown`] | file systems that stop at once | as at a power cut |
 //! | [`full_disk`] | a disk that promised more space than there is | as at a failed write |
+//! | [`held_up`] | strace holds the server's threads up at each moment of its start | it starts |
 //!
 //! They take root, loop devices and FUSE. Where these are not there, each says so and does nothing; a missing program is a
 //! failure. RINGMAIN_RIGS_IMAGES and RINGMAIN_RIGS_SEED change length and course; `scripts/rigs` is the way to long runs.
@@ -17,6 +18,7 @@ mod daemon;
 mod disk;
 mod failing_disk;
 mod full_disk;
+mod held_up;
 mod io_errors;
 #[path = "../load/mod.rs"]
 mod load;
