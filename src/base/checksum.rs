@@ -9,10 +9,40 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 /// CRC-32C of `a ++ b` from the two CRCs and the length of `b`, in O(log len_b): what lets a broker restamp a batch
-/// header without reading the payload again.
+/// header without reading the payload again. A CRC is a polynomial over GF(2), and bytes behind it multiply it by a power
+/// of x: with the powers at hand this takes some ten nanoseconds for every bit set in the length, where building the
+/// matrices anew, as libraries do, takes microseconds.
 #[must_use]
 pub fn crc32c_combine(crc_a: u32, crc_b: u32, len_b: u64) -> u32 {
-    narrow(crc_fast::checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(crc_a), u64::from(crc_b), len_b))
+    let powers = POWERS.iter().enumerate().filter(|(bit, _)| len_b >> bit & 1 == 1);
+    powers.fold(crc_a, |crc, (_, power)| multiply(*power, crc)) ^ crc_b
+}
+
+/// The Castagnoli polynomial, like all here reflected: the highest bit is the coefficient of x⁰.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+/// x to the 8·2ⁿ.
+const POWERS: [u32; 64] = {
+    let mut powers = [1 << 23; 64];
+    let mut n = 1;
+    while n < powers.len() {
+        powers[n] = multiply(powers[n - 1], powers[n - 1]);
+        n += 1;
+    }
+    powers
+};
+
+/// The product modulo the polynomial.
+const fn multiply(a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    let mut bit = 32;
+    while bit > 0 {
+        bit -= 1;
+        if a >> bit & 1 == 1 {
+            product ^= b;
+        }
+        b = b >> 1 ^ if b & 1 == 1 { POLYNOMIAL } else { 0 };
+    }
+    product
 }
 
 /// CRC-32C of bytes that come in pieces.

@@ -42,6 +42,8 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Room for small requests; a larger one gets a buffer of its size once its first bytes are there.
 const READ_BYTES: usize = 64 * 1024;
+/// Read at once when nothing is known of what comes.
+const FEW_BYTES: usize = 4096;
 /// Reserved at once for a frame; a larger one doubles its buffer as bytes really arrive.
 const RESERVE_BYTES_MAX: usize = 2 * 1024 * 1024;
 const SEND_BYTES: usize = 1024 * 1024;
@@ -203,9 +205,10 @@ impl Connection {
                 Ok(Next::Missing(size)) => {
                     if let Some(bytes) = size {
                         self.wait_to_receive(bytes).await;
-                        reserve_for(&mut buffer, bytes);
                     }
-                    match poll_fn(|context| self.poll_read(context, &mut buffer)).await {
+                    let missing = size.map_or(0, |bytes| bytes.saturating_sub(buffer.len()));
+                    reserve_for(&mut buffer, missing);
+                    match poll_fn(|context| self.poll_read(context, &mut buffer, missing)).await {
                         Ok(Read::Bytes(bytes)) => {
                             self.server.received(bytes);
                             self.holdings.heard(|| self.server.host.clock.mono());
@@ -273,46 +276,59 @@ impl Connection {
         Ok(Next::Frame(frame.freeze()))
     }
 
-    /// Receives into the buffer's spare room; waits with our waker if nothing is there.
-    fn poll_read(&self, context: &mut TaskContext<'_>, buffer: &mut BytesMut) -> Poll<io::Result<Read>> {
-        if buffer.len() < 4 {
-            // Not even its size: most requests are small and share a buffer.
-            buffer.reserve(READ_BYTES);
+    /// Receives more, of a request of which at least `missing` bytes are still to come; waits with our waker if nothing is
+    /// there.
+    fn poll_read(
+        &self,
+        context: &mut TaskContext<'_>,
+        buffer: &mut BytesMut,
+        missing: usize,
+    ) -> Poll<io::Result<Read>> {
+        if missing >= FEW_BYTES {
+            match self.receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
         }
+        // glommio asks for the next readiness as soon as a read was short: who sends one small request after the other is
+        // waited for without another system call.
+        let mut few = [0; FEW_BYTES];
+        let mut stream = self.stream.borrow_mut();
+        match Pin::new(&mut *stream).poll_read(context, &mut few) {
+            Poll::Pending => {
+                if buffer.is_empty() {
+                    // Whoever says nothing needs no memory to be heard.
+                    *buffer = BytesMut::new();
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read::End)),
+            Poll::Ready(Ok(bytes)) => {
+                if buffer.spare_capacity_mut().len() < bytes {
+                    buffer.reserve(READ_BYTES);
+                }
+                buffer.put_slice(&few[..bytes]);
+                Poll::Ready(Ok(Read::Bytes(bytes)))
+            }
+        }
+    }
+
+    /// Receives into the buffer's spare room, if something is there.
+    fn receive(&self, buffer: &mut BytesMut) -> io::Result<Read> {
         let spare = buffer.chunk_mut();
         // SAFETY: the pointer and length name the buffer's own spare room, which outlives the call.
         let received = unsafe {
             libc::recv(self.descriptor, spare.as_mut_ptr().cast(), spare.len(), libc::MSG_DONTWAIT)
         };
         match usize::try_from(received) {
-            Ok(0) => return Poll::Ready(Ok(Read::End)),
+            Ok(0) => Ok(Read::End),
             Ok(bytes) => {
                 // SAFETY: the kernel has just initialised that many bytes of the spare room.
                 unsafe { buffer.advance_mut(bytes) };
-                return Poll::Ready(Ok(Read::Bytes(bytes)));
+                Ok(Read::Bytes(bytes))
             }
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    return Poll::Ready(Err(error));
-                }
-            }
-        }
-        if buffer.is_empty() {
-            // Whoever says nothing needs no memory to be heard.
-            *buffer = BytesMut::new();
-        }
-        // glommio tries once more itself before it waits: what that brings is taken over.
-        let mut few = [0; 4096];
-        let mut stream = self.stream.borrow_mut();
-        match Pin::new(&mut *stream).poll_read(context, &mut few) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read::End)),
-            Poll::Ready(Ok(bytes)) => {
-                buffer.put_slice(&few[..bytes]);
-                Poll::Ready(Ok(Read::Bytes(bytes)))
-            }
+            Err(_) => Err(io::Error::last_os_error()),
         }
     }
 
@@ -414,12 +430,14 @@ impl Connection {
     }
 }
 
-/// Makes room for the rest of a request of `bytes`: small ones share a buffer, a large one is received into a buffer of its
-/// own size.
-fn reserve_for(buffer: &mut BytesMut, bytes: usize) {
-    let missing = bytes.saturating_sub(buffer.len());
+/// Makes room for the rest of a request: small ones share a buffer, a large one is received into a buffer of its own size.
+fn reserve_for(buffer: &mut BytesMut, missing: usize) {
     let step = missing.min(buffer.len().max(RESERVE_BYTES_MAX));
-    buffer.reserve(if missing < READ_BYTES { READ_BYTES } else { step });
+    buffer.reserve(match missing {
+        0..FEW_BYTES => missing,
+        FEW_BYTES..READ_BYTES => READ_BYTES,
+        _ => step,
+    });
 }
 
 impl Drop for Connection {
