@@ -257,13 +257,16 @@ impl CommitLog {
         self.files -= 1;
     }
 
-    /// The oldest full file, once so many are in use that its space should come back: everything it covers must be
-    /// synced in segments, tails re-logged and a checkpoint written; then [`CommitLog::reclaimed`].
+    /// The oldest full file, once half of those that may be filled are in use: everything it covers must be synced in
+    /// segments, tails re-logged and a checkpoint written; then [`CommitLog::reclaimed`].
+    ///
+    /// One at a time, and soon: measured with 10,000 partitions, freeing several at once saves writes, but holds up the
+    /// foreground for longer.
     #[must_use]
     pub fn reclaim(&self) -> Option<FileAge> {
         let in_use = self.full.len() + usize::from(self.current.is_some());
         let oldest = self.full.front()?;
-        (in_use * 2 >= self.files).then_some(oldest.age)
+        (in_use * 2 >= self.files.saturating_sub(self.reserve)).then_some(oldest.age)
     }
 
     /// Nothing in the files up to `age` is needed any more.
@@ -405,6 +408,27 @@ mod tests {
         while log.gather(&mut allocate).is_none() {
             let (file, _) = log.create().expect("without more files nothing goes on");
             log.created(file);
+        }
+    }
+
+    #[test]
+    fn whatever_the_reserve_there_is_always_a_file_to_free() {
+        for partitions in [1, 3_000, 30_000] {
+            let mut log = log(&[0, 1, 2]);
+            let mut allocate = Chunk::heap;
+            log.reserve_for(partitions);
+            for number in 0..200 {
+                log.push(entry(GROUP_BYTES_MAX - 4096, number));
+            }
+            while !log.pending.is_empty() {
+                if log.gather(&mut allocate).is_some() {
+                    log.written();
+                } else if let Some((file, _)) = log.create() {
+                    log.created(file);
+                } else {
+                    log.reclaimed(log.reclaim().expect("what is full can be freed"));
+                }
+            }
         }
     }
 

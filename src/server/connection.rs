@@ -207,7 +207,7 @@ impl Connection {
                         self.wait_to_receive(bytes).await;
                     }
                     let missing = size.map_or(0, |bytes| bytes.saturating_sub(buffer.len()));
-                    reserve_for(&mut buffer, missing);
+                    make_room(&mut buffer, missing);
                     match poll_fn(|context| self.poll_read(context, &mut buffer, missing)).await {
                         Ok(Read::Bytes(bytes)) => {
                             self.server.received(bytes);
@@ -305,9 +305,7 @@ impl Connection {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read::End)),
             Poll::Ready(Ok(bytes)) => {
-                if buffer.spare_capacity_mut().len() < bytes {
-                    buffer.reserve(READ_BYTES);
-                }
+                make_room(buffer, bytes);
                 buffer.put_slice(&few[..bytes]);
                 Poll::Ready(Ok(Read::Bytes(bytes)))
             }
@@ -431,13 +429,17 @@ impl Connection {
 }
 
 /// Makes room for the rest of a request: small ones share a buffer, a large one is received into a buffer of its own size.
-fn reserve_for(buffer: &mut BytesMut, missing: usize) {
-    let step = missing.min(buffer.len().max(RESERVE_BYTES_MAX));
-    buffer.reserve(match missing {
-        0..FEW_BYTES => missing,
-        FEW_BYTES..READ_BYTES => READ_BYTES,
-        _ => step,
-    });
+fn make_room(buffer: &mut BytesMut, missing: usize) {
+    let room = match missing {
+        0..READ_BYTES => READ_BYTES,
+        _ => missing.min(buffer.len().max(RESERVE_BYTES_MAX)),
+    };
+    if buffer.spare_capacity_mut().len() < missing.min(room) && !buffer.try_reclaim(missing.min(room)) {
+        // Not by growing, which copies what nobody has written, too, and to do so has the kernel map a page for each.
+        let mut larger = BytesMut::with_capacity(buffer.len() + room);
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
 }
 
 impl Drop for Connection {
