@@ -90,8 +90,14 @@
 //! and what is read from segments (an eighth). A request is counted from the moment its size is known until it is answered,
 //! an answer from the moment it is ready until the socket has taken it: whoever comes when there is no room waits, in order,
 //! and who holds room that others wait for and does not move is let go. Tails give memory back as soon as the segments
-//! have the bytes; a partition that is idle keeps its last block. Cold reads wait for each other. What is answered before it is
-//! durable (acks=0, `flush.messages`) waits once too much is on its way.
+//! have the bytes; a partition that is idle keeps its last block. Cold reads wait for each other, and few of them are on the
+//! disk at once, so that commits do not wait behind them. What is answered before it is durable (acks=0, `flush.messages`) waits once too much is on its way.
+//!
+//! # Staying awake
+//!
+//! An executor of glommio 0.9 may park with tasks to run. Timers of its own wake it soon ([`runtime`]'s `host` and `awake`), and
+//! where these lie with the rest, before the first task or after a long time off the processor, a thread beside the shards
+//! does, by a signal (`nudge`).
 //!
 //! # Where this differs from the first design
 //!
