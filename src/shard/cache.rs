@@ -288,3 +288,36 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Offset;
+
+    const MEBIBYTE: usize = 1024 * 1024;
+
+    fn queue(cache: &mut ReadCache, window: u64, length: usize) {
+        let segment = SegmentId { partition: TopicPartition::METADATA, base: Offset(0) };
+        let position = window * length as u64;
+        let end = position + length as u64;
+        let wanted = UnderWay { segment, position, end, length, waiting: Vec::new(), stale: false };
+        cache.under_way.insert(window, wanted);
+        cache.queued.push_back(window);
+    }
+
+    #[test]
+    fn little_is_asked_of_the_disk_at_once_and_something_always() {
+        let mut cache = ReadCache::new(1024 * MEBIBYTE);
+        (0..16).for_each(|window| queue(&mut cache, window, MEBIBYTE));
+        assert_eq!(std::iter::from_fn(|| cache.begin_next()).count() * MEBIBYTE, READING_BYTES_MAX);
+        cache.reading_bytes -= MEBIBYTE;
+        assert!(cache.begin_next().is_some(), "the next follows");
+        assert!(cache.begin_next().is_none());
+        cache.reading_bytes = 0;
+        cache.queued.clear();
+        queue(&mut cache, 16, 2 * READING_BYTES_MAX);
+        assert!(cache.begin_next().is_some(), "a larger one goes alone");
+        queue(&mut cache, 17, MEBIBYTE);
+        assert!(cache.begin_next().is_none());
+    }
+}
