@@ -91,7 +91,8 @@
 //! an answer from the moment it is ready until the socket has taken it: whoever comes when there is no room waits, in order,
 //! and who holds room that others wait for and does not move is let go. Tails give memory back as soon as the segments
 //! have the bytes; a partition that is idle keeps its last block. Cold reads wait for each other, and few of them are on the
-//! disk at once, so that commits do not wait behind them. What is answered before it is durable (acks=0, `flush.messages`) waits once too much is on its way.
+//! disk at once, so that commits do not wait behind them. What is answered before it is durable (acks=0, `flush.messages`)
+//! waits once too much is on its way.
 //!
 //! # Staying awake
 //!

@@ -111,7 +111,9 @@ mod tests {
         let mut copy = vec![0; bytes.len()];
         assert_eq!(copy_crc32c(&mut copy, &bytes), crc32c(&bytes));
         assert_eq!(copy, bytes);
-        let (a, b) = bytes.split_at(12_345);
-        assert_eq!(crc32c_combine(crc32c(a), crc32c(b), b.len() as u64), crc32c(&bytes));
+        for at in [0, 1, 12_345, bytes.len() - 1, bytes.len()] {
+            let (a, b) = bytes.split_at(at);
+            assert_eq!(crc32c_combine(crc32c(a), crc32c(b), b.len() as u64), crc32c(&bytes));
+        }
     }
 }

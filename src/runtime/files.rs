@@ -149,11 +149,11 @@ impl Files {
                 if names { blocking(sync_names).await } else { Ok(IoDone::Done) }
             }
             IoOp::SyncAll => {
-                let (data, probe) = (fs::File::open(&self.data)?, probe_file(&self.data, self.shard));
+                let (data, probe) = (self.data.clone(), probe_file(&self.data, self.shard));
                 let sync = move || {
                     let mut options = fs::OpenOptions::new();
                     let probe = options.write(true).create(true).truncate(false).open(probe)?;
-                    sync_file_system(&data, &probe).map(|()| IoDone::Done)
+                    sync_file_system(&fs::File::open(data)?, &probe).map(|()| IoDone::Done)
                 };
                 blocking(sync).await
             }

@@ -9,7 +9,7 @@
 //! that has not moved for a while. The signal does nothing, and what it interrupts otherwise goes on by itself. To an
 //! executor that is busy, or waits for a blocking call, it is no harm.
 //!
-//! One of the audited homes of `unsafe`: three calls of libc.
+//! One of the audited homes of `unsafe`: calls of libc.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -434,7 +434,8 @@ fn make_room(buffer: &mut BytesMut, missing: usize) {
         0..READ_BYTES => READ_BYTES,
         _ => missing.min(buffer.len().max(RESERVE_BYTES_MAX)),
     };
-    if buffer.spare_capacity_mut().len() < missing.min(room) && !buffer.try_reclaim(missing.min(room)) {
+    let needed = missing.min(room);
+    if buffer.spare_capacity_mut().len() < needed && !buffer.try_reclaim(needed) {
         // Not by growing, which copies what nobody has written, too, and to do so has the kernel map a page for each.
         let mut larger = BytesMut::with_capacity(buffer.len() + room);
         larger.extend_from_slice(buffer);

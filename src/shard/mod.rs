@@ -430,19 +430,10 @@ impl Shard {
         for Ticket { slot, number } in self.commit.written() {
             if number == RELOGGED {
                 self.with_log(slot, effects, |log, _| log.relogged());
-            } else if self.durable(slot, number) {
+            } else if self.with_log(slot, effects, |log, _| log.durable(number)).unwrap_or(false) {
                 self.flushed(slot, effects);
             }
         }
-    }
-
-    /// Part of an append is durable; tells whether the flushed offset moved.
-    fn durable(&mut self, slot: u32, number: u64) -> bool {
-        let Some(partition) = self.partitions.get_mut(slot) else { return false };
-        let before = partition.log.unflushed_bytes();
-        let moved = partition.log.durable(number);
-        self.unflushed_bytes -= before - partition.log.unflushed_bytes();
-        moved
     }
 
     fn create_commit_file(&mut self, effects: &mut Vec<Effect>) {

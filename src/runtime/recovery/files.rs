@@ -155,10 +155,9 @@ impl SegmentFiles {
     /// Makes everything durable.
     pub(super) fn sync(&mut self) -> Result<(), RecoveryError> {
         let (open, folders) = (std::mem::take(&mut self.open), std::mem::take(&mut self.folders));
-        if std::mem::take(&mut self.many)
-            && let Some(file) = open.values().next()
-        {
-            return sync_file_system(&self.root, file).map_err(at(&self.data));
+        if std::mem::take(&mut self.many) {
+            let any = open.values().next().unwrap_or(&self.root);
+            return sync_file_system(&self.root, any).map_err(at(&self.data));
         }
         for (id, file) in open {
             file.sync_all().map_err(at(&partition_folder(&self.data, id.partition)))?;
