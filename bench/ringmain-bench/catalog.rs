@@ -29,6 +29,7 @@ files![
     "backlog-drain",
     "batch-size-1",
     "codecs",
+    "compaction",
     "disk-80-percent-full",
     "f1",
     "f10",
@@ -44,6 +45,7 @@ files![
     "keyed",
     "lagging-consumer",
     "retention",
+    "retention-begins",
     "small-batches",
 ];
 

@@ -7,6 +7,7 @@
 
 mod args;
 mod batch;
+mod beside;
 mod broker;
 mod catalog;
 mod check;

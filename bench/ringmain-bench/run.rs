@@ -3,6 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::beside::Beside;
 use crate::broker::Broker;
 use crate::check::Checked;
 use crate::error::BenchError;
@@ -50,10 +51,17 @@ pub fn run(
     let created =
         topic::create(&mut broker, &target.topic, plan.partitions, plan.replication_factor, &configs)?;
     let found = topic::find(&mut broker, &target.topic, plan.partitions)?;
-    let done = with_topic(target, host, name, scenario, options, &found);
+    let beside_name = format!("{}-beside", target.topic);
+    let done = match &scenario.beside {
+        Some(plan) => Beside::filled(&mut broker, &beside_name, plan)
+            .and_then(|beside| with_topic(target, host, name, scenario, options, &found, Some(&beside))),
+        None => with_topic(target, host, name, scenario, options, &found, None),
+    };
     if created && !options.keep {
-        let deleted = Broker::connect(&target.bootstrap_server)
-            .and_then(|mut broker| topic::delete(&mut broker, &target.topic));
+        let deleted = Broker::connect(&target.bootstrap_server).and_then(|mut broker| {
+            topic::delete(&mut broker, &target.topic)?;
+            scenario.beside.as_ref().map_or(Ok(()), |_| topic::delete(&mut broker, &beside_name))
+        });
         // What the run itself met comes first.
         return done.and_then(|done| deleted.map(|()| done));
     }
@@ -67,6 +75,7 @@ fn with_topic(
     scenario: &Scenario,
     options: &Options,
     topic: &Topic,
+    beside: Option<&Beside<'_>>,
 ) -> Result<Outcome, BenchError> {
     let durability = topic::durability(&mut Broker::connect(&target.bootstrap_server)?, &topic.name)?;
     let mut load = Load::new(topic, scenario)?;
@@ -82,6 +91,9 @@ fn with_topic(
         topic::find(&mut Broker::connect(&target.bootstrap_server)?, &topic.name, topic.partitions.len())?;
     }
     let progress = options.progress.then(|| Progress::new(name, &target.peer));
+    if let Some(beside) = beside {
+        beside.begin(&mut Broker::connect(&target.bootstrap_server)?)?;
+    }
     let mut observer = Observer::new(host.process(), progress, options.syscalls);
     let begun = Instant::now();
     let (ran, seconds) = if let Some(plan) = &scenario.tool {
@@ -98,6 +110,9 @@ fn with_topic(
     } else {
         (load.run(&mut observer)?, scenario.seconds)
     };
+    if let Some(beside) = beside {
+        others.extend(beside.values(&mut Broker::connect(&target.bootstrap_server)?)?);
+    }
     let usage = observer.usage(seconds);
     let (checked, check) = verify(&load, scenario, &ran, options.verify_bytes)?;
     Ok(Outcome {

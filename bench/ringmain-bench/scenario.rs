@@ -27,6 +27,9 @@ pub struct Scenario {
     /// Written before anything is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fill: Option<FillPlan>,
+    /// Another topic, for the broker to be busy with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<BesidePlan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub produce: Option<ProducePlan>,
     /// Consumers that keep up with the producers: end to end.
@@ -92,6 +95,15 @@ pub struct FillPlan {
     pub bytes: u64,
     #[serde(default)]
     pub batch: BatchPlan,
+}
+
+/// A topic that is filled before the load begins and gets the settings `then` as it begins, its warm-up included.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BesidePlan {
+    pub topic: TopicPlan,
+    pub fill: FillPlan,
+    pub then: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -209,7 +221,9 @@ impl std::fmt::Display for Goal {
 impl Scenario {
     /// What no run could make sense of.
     pub fn check(&self) -> Result<(), String> {
-        let batches = self.fill.map(|fill| fill.batch).into_iter().chain(self.produce.map(|it| it.batch));
+        let beside = self.beside.as_ref();
+        let fills = self.fill.into_iter().chain(beside.map(|beside| beside.fill));
+        let batches = fills.map(|fill| fill.batch).chain(self.produce.map(|it| it.batch));
         for batch in batches {
             if batch.record_bytes < MARK_BYTES {
                 return Err(format!(
@@ -247,10 +261,12 @@ impl Scenario {
                 return Err("a schedule needs records-per-second".to_owned());
             }
         }
-        let counts = [Some(self.threads), Some(self.topic.partitions), self.produce.map(|it| it.connections)];
+        let partitions = [Some(self.topic.partitions), beside.map(|beside| beside.topic.partitions)];
+        let counts = [Some(self.threads), self.produce.map(|it| it.connections)];
         let readers = [self.tail.map(|it| it.connections), self.read.map(|it| it.connections)];
         let groups = [self.tail.map(|it| it.groups), self.read.map(|it| it.groups)];
-        if counts.into_iter().chain(readers).chain(groups).flatten().any(|count| count == 0) {
+        if counts.into_iter().chain(partitions).chain(readers).chain(groups).flatten().any(|count| count == 0)
+        {
             return Err("threads, partitions, connections and groups are at least 1".to_owned());
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::peer::HOUSEKEEPING;
 use super::server::Recipe;
 use crate::error::BenchError;
 
@@ -72,8 +73,9 @@ pub fn recipe(libs: &Path, dir: &Path, port: u16) -> Result<Recipe, BenchError> 
 /// Any will do: the node is alone.
 const CLUSTER_ID: &str = "cmluZ21haW4tYmVuY2gtMQ";
 
-/// Kafka as it comes, but for addresses, one replica of its own topics, and files that go soon after their topic.
+/// Kafka as it comes, but for addresses, one replica of its own topics, and files that go soon after they fall due.
 fn properties_text(data_dir: &Path, port: u16) -> String {
+    let housekeeping = HOUSEKEEPING.join("\n");
     let (dir, controller) = (data_dir.display(), port + 1);
     format!(
         "process.roles=broker,controller\n\
@@ -83,7 +85,9 @@ fn properties_text(data_dir: &Path, port: u16) -> String {
          advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={dir}\n\
+         log.initial.task.delay.ms=1000\n\
          log.segment.delete.delay.ms=1000\n\
+         {housekeeping}\n\
          offsets.topic.replication.factor=1\n\
          transaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\n"

@@ -69,6 +69,10 @@ pub struct Ground {
     pub install_dir: PathBuf,
 }
 
+/// For every broker that is started here: what it does in the background begins within seconds, so that runs of seconds
+/// have it in them.
+pub const HOUSEKEEPING: [&str; 2] = ["log.retention.check.interval.ms=1000", "log.cleaner.backoff.ms=1000"];
+
 /// A broker of the comparison; several kinds may be one server.
 pub struct Peer {
     pub kinds: Vec<Kind>,
@@ -120,7 +124,8 @@ fn ringmain(ground: &Ground, name: &str, port: u16, more: &[&str]) -> Recipe {
     arguments.extend(["--admin".into(), format!("127.0.0.1:{}", port + 1)]);
     arguments.extend(["--data-dir".into(), data_dir.display().to_string()]);
     arguments.extend(more.iter().map(|it| (*it).to_owned()));
-    arguments.extend(ground.settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]));
+    let settings = HOUSEKEEPING.iter().map(|it| (*it).to_owned()).chain(ground.settings.iter().cloned());
+    arguments.extend(settings.flat_map(|setting| ["--set".to_owned(), setting]));
     let log = ground.dir.join(format!("{name}.log"));
     Recipe { name: name.into(), address, data_dir, log, program: ground.ringmain.clone(), arguments }
 }
