@@ -375,10 +375,10 @@ fn cleaner_limits(settings: &BrokerSettings) -> CleanerLimits {
     }
 }
 
-/// Kafka's default is no limit; a disk shared with producers wants one.
+/// Kafka's default is no limit; beside producers the shards keep to less (`shard::background`).
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
 fn bytes_per_second(written: &str) -> u64 {
-    const MAX: f64 = 134_217_728.0;
+    const MAX: f64 = 1_073_741_824.0;
     written.parse::<f64>().unwrap_or(MAX).clamp(1.0, MAX) as u64
 }
 

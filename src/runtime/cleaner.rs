@@ -4,8 +4,9 @@
 //! A file is deleted in pieces: freeing many blocks at once keeps the file system's locks, and with `discard` the device,
 //! from everybody else for as long as it takes.
 //!
-//! Through the page cache, which it tells to forget what it has read and written: rounds are rare, and the data's readers
-//! go past the cache. Paced: [`STEP_BYTES`] at a time, with pauses that keep it to its budget.
+//! Through the page cache, but in steps of [`STEP_BYTES`]: a step is read without reading ahead, written back at once and
+//! then forgotten, so that the disk never has more than a step of it before a commit, and the cache never holds a
+//! segment. Pauses between steps keep it to its budget, which the shard changes as the foreground comes and goes.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -14,6 +15,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::resync::next_batch;
@@ -24,6 +26,9 @@ use crate::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 
 const STEP_BYTES: u64 = 1024 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
+/// After this a pause looks whether it may be shorter.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// A file that is deleted gets shorter by this much at a time, and then there is a pause: up to 1 GB/s.
 const FREE_BYTES: u64 = 2 * 1024 * 1024;
 const FREE_PAUSE: Duration = Duration::from_millis(2);
@@ -63,23 +68,24 @@ pub(super) enum Answer {
     Verified { to: u64, next: Offset, damage: Vec<Damage> },
 }
 
-/// A job, its bytes a second, and where its answer goes.
-type Asked = (Job, u64, flume::Sender<io::Result<Answer>>);
+/// A job, and where its answer goes.
+type Asked = (Job, flume::Sender<io::Result<Answer>>);
 
 #[derive(Debug)]
 pub(super) struct Cleaner {
-    bytes_per_second: u64,
+    /// Shared with the thread, which is this shard's own.
+    bytes_per_second: Arc<AtomicU64>,
     jobs: Option<flume::Sender<Asked>>,
 }
 
 impl Cleaner {
     pub(super) fn new(bytes_per_second: u64) -> Cleaner {
-        Cleaner { bytes_per_second: bytes_per_second.max(1), jobs: None }
+        Cleaner { bytes_per_second: Arc::new(AtomicU64::new(bytes_per_second)), jobs: None }
     }
 
-    /// For jobs from now on.
-    pub(super) fn set_rate(&mut self, bytes_per_second: u64) {
-        self.bytes_per_second = bytes_per_second.max(1);
+    /// From the next step on.
+    pub(super) fn set_rate(&self, bytes_per_second: u64) {
+        self.bytes_per_second.store(bytes_per_second, Ordering::Relaxed);
     }
 
     /// Hands over a job; its answer comes by the channel.
@@ -88,22 +94,23 @@ impl Cleaner {
             Some(jobs) => jobs.clone(),
             None => {
                 let (jobs, asked) = flume::unbounded::<Asked>();
-                std::thread::Builder::new().name("cleaner".to_owned()).spawn(move || work(&asked))?;
+                let rate = Arc::clone(&self.bytes_per_second);
+                let thread = std::thread::Builder::new().name("cleaner".to_owned());
+                thread.spawn(move || work(&asked, &rate))?;
                 self.jobs.insert(jobs).clone()
             }
         };
         let (answer, answered) = flume::bounded(1);
-        jobs.send((job, self.bytes_per_second, answer))
-            .map_err(|_| io::Error::other("the cleaner has ended"))?;
+        jobs.send((job, answer)).map_err(|_| io::Error::other("the cleaner has ended"))?;
         Ok(answered)
     }
 }
 
-fn work(asked: &flume::Receiver<Asked>) {
+fn work(asked: &flume::Receiver<Asked>, rate: &AtomicU64) {
     // SAFETY: three numbers; 0 is the calling thread. Failing leaves the priority as it is.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
-    while let Ok((job, bytes_per_second, answer)) = asked.recv() {
-        let mut pace = Pace { bytes_per_second, bytes: 0, since: Instant::now() };
+    while let Ok((job, answer)) = asked.recv() {
+        let mut pace = Pace { rate, bytes: 0, since: Instant::now() };
         let done = match job {
             Job::Delete { path } => delete(&path).map(|()| Answer::Deleted),
             Job::Map { files, keys } => map(&files, keys, &mut pace).map(Answer::Keys),
@@ -170,7 +177,6 @@ fn verify(path: &Path, part: Range<u64>, bytes: u64, offsets: Range<Offset>) -> 
         let what = format!("its batches end at {next}, the next segment begins at {}", offsets.end);
         damage.push(Damage { position: to, offsets: next..offsets.end, what });
     }
-    forget(batches.reader.get_ref());
     Ok(Answer::Verified { to, next, damage })
 }
 
@@ -193,7 +199,7 @@ fn judged(
     Ok((Some(header), what))
 }
 
-fn map(files: &[(PathBuf, u64)], mut keys: KeyOffsets, pace: &mut Pace) -> io::Result<KeyOffsets> {
+fn map(files: &[(PathBuf, u64)], mut keys: KeyOffsets, pace: &mut Pace<'_>) -> io::Result<KeyOffsets> {
     for (path, length) in files {
         let mut batches = Batches::open(path, *length)?;
         while let Some(batch) = batches.next()? {
@@ -211,12 +217,12 @@ fn clean(
     path: &Path,
     length: u64,
     rules: &CleanRules<'_>,
-    pace: &mut Pace,
+    pace: &mut Pace<'_>,
 ) -> io::Result<Option<Cleaned>> {
     let mut batches = Batches::open(path, length)?;
     let cleaned = path.with_extension("cleaned");
-    let mut out = BufWriter::with_capacity(256 * 1024, File::create(&cleaned)?);
-    let (mut index, mut position, mut changed) = (SparseIndex::default(), 0, false);
+    let mut out = Output::new(File::create(&cleaned)?);
+    let (mut index, mut changed) = (SparseIndex::default(), false);
     while let Some(batch) = batches.next()? {
         let stays =
             clean_batch(rules, &batch, batches.at == length).map_err(|error| damaged(path, &error))?;
@@ -226,24 +232,21 @@ fn clean(
             let noted = IndexedBatch {
                 last_offset: header.last_offset(),
                 max_timestamp: header.max_timestamp,
-                position,
+                position: out.at,
             };
             index.note(base, noted, INDEX_INTERVAL_BYTES);
-            out.write_all(stays)?;
-            position += stays.len() as u64;
+            out.append(stays)?;
         }
         pace.done(batch.len() as u64 + stays.map_or(0, |stays| stays.len() as u64));
     }
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     if !changed {
-        drop(file);
+        drop(out);
         fs::remove_file(&cleaned)?;
         return Ok(None);
     }
-    file.sync_all()?;
-    forget(&file);
+    let length = out.finish()?;
     let (index, time_index) = index.encode();
-    Ok(Some(Cleaned { length: position, index, time_index }))
+    Ok(Some(Cleaned { length, index, time_index }))
 }
 
 fn damaged(path: &Path, error: &crate::record::BatchError) -> io::Error {
@@ -256,6 +259,8 @@ struct Batches<'a> {
     reader: BufReader<File>,
     at: u64,
     length: u64,
+    /// The page cache holds nothing of the file below.
+    forgotten_to: u64,
 }
 
 impl<'a> Batches<'a> {
@@ -264,8 +269,10 @@ impl<'a> Batches<'a> {
     }
 
     fn open_at(path: &'a Path, at: u64, length: u64) -> io::Result<Batches<'a>> {
-        let reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
-        let mut batches = Batches { path, reader, at, length };
+        let file = File::open(path)?;
+        advise(&file, 0..0, libc::POSIX_FADV_RANDOM);
+        let reader = BufReader::with_capacity(BUFFER_BYTES, file);
+        let mut batches = Batches { path, reader, at, length, forgotten_to: at };
         batches.seek(at)?;
         Ok(batches)
     }
@@ -289,36 +296,97 @@ impl<'a> Batches<'a> {
         batch.resize(total, 0);
         self.reader.read_exact(batch.get_mut(BATCH_HEADER_BYTES..).unwrap_or_default())?;
         self.at += total as u64;
+        if self.at >= self.forgotten_to + STEP_BYTES {
+            advise(self.reader.get_ref(), self.forgotten_to..self.at, libc::POSIX_FADV_DONTNEED);
+            self.forgotten_to = self.at;
+        }
         Ok(Some(batch))
     }
 }
 
 impl Drop for Batches<'_> {
     fn drop(&mut self) {
-        forget(self.reader.get_ref());
+        advise(self.reader.get_ref(), 0..0, libc::POSIX_FADV_DONTNEED);
     }
 }
 
-/// Lets the page cache forget a file.
-fn forget(file: &File) {
-    // SAFETY: the descriptor is open for as long as `file` lives. The call is a hint.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+/// What stays of a segment, on its way to the disk.
+struct Output {
+    file: BufWriter<File>,
+    at: u64,
+    written_back_to: u64,
 }
 
-/// Keeps to so many bytes a second.
-struct Pace {
-    bytes_per_second: u64,
+impl Output {
+    fn new(file: File) -> Output {
+        Output { file: BufWriter::with_capacity(BUFFER_BYTES, file), at: 0, written_back_to: 0 }
+    }
+
+    fn append(&mut self, batch: &[u8]) -> io::Result<()> {
+        self.file.write_all(batch)?;
+        self.at += batch.len() as u64;
+        if self.at >= self.written_back_to + STEP_BYTES {
+            self.file.flush()?;
+            let step = self.written_back_to..self.at;
+            write_back(self.file.get_ref(), step.clone())?;
+            advise(self.file.get_ref(), step, libc::POSIX_FADV_DONTNEED);
+            self.written_back_to = self.at;
+        }
+        Ok(())
+    }
+
+    /// Everything is on stable storage, but for the file's name.
+    fn finish(self) -> io::Result<u64> {
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        advise(&file, 0..0, libc::POSIX_FADV_DONTNEED);
+        Ok(self.at)
+    }
+}
+
+/// Tells the page cache what is to come of part of a file; of all of it, if the part is empty.
+fn advise(file: &File, part: Range<u64>, advice: libc::c_int) {
+    let (from, length) = span(&part);
+    // SAFETY: the descriptor is open for as long as `file` lives. The call is a hint.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), from, length, advice) };
+}
+
+/// Brings part of a file to the disk and waits, without the commit of the file system's journal that a sync costs.
+fn write_back(file: &File, part: Range<u64>) -> io::Result<()> {
+    const THROUGH: libc::c_uint =
+        libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    let (from, length) = span(&part);
+    // SAFETY: numbers, and a descriptor that is open for as long as `file` lives.
+    match unsafe { libc::sync_file_range(file.as_raw_fd(), from, length, THROUGH) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn span(part: &Range<u64>) -> (libc::off64_t, libc::off64_t) {
+    let number = |bytes| libc::off64_t::try_from(bytes).unwrap_or(libc::off64_t::MAX);
+    (number(part.start), number(part.end - part.start))
+}
+
+/// Keeps to so many bytes a second, looking anew at how many with each step.
+struct Pace<'a> {
+    rate: &'a AtomicU64,
     bytes: u64,
     since: Instant,
 }
 
-impl Pace {
+impl Pace<'_> {
     fn done(&mut self, bytes: u64) {
         self.bytes += bytes;
-        if self.bytes >= STEP_BYTES {
-            let due = Duration::from_secs_f64(self.bytes as f64 / self.bytes_per_second as f64);
-            std::thread::sleep(due.saturating_sub(self.since.elapsed()).min(Duration::from_secs(60)));
-            (self.bytes, self.since) = (0, Instant::now());
+        while self.bytes >= STEP_BYTES {
+            let rate = self.rate.load(Ordering::Relaxed).max(1);
+            let due = Duration::from_secs_f64(self.bytes as f64 / rate as f64);
+            let left = due.saturating_sub(self.since.elapsed());
+            if left.is_zero() {
+                (self.bytes, self.since) = (0, Instant::now());
+                return;
+            }
+            std::thread::sleep(left.min(PAUSE_MAX));
         }
     }
 }

@@ -108,9 +108,9 @@ impl Files {
         }
     }
 
-    /// For jobs of the cleaner from now on.
+    /// What the cleaner may read and write from now on.
     pub fn set_cleaner_rate(&self, bytes_per_second: u64) {
-        self.cleaner.borrow_mut().set_rate(bytes_per_second);
+        self.cleaner.borrow().set_rate(bytes_per_second);
     }
 
     /// Performs one operation. Never dropped before it ends: its task is detached.

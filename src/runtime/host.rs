@@ -122,7 +122,6 @@ impl<C: Send + 'static> Host<C> {
 
     /// Settings were changed.
     pub fn reconfigure(&self, retention: RetentionConfig, compaction: CompactionConfig) {
-        self.files.set_cleaner_rate(compaction.bytes_per_second);
         self.shard.borrow_mut().reconfigure(retention, compaction);
     }
 
@@ -232,6 +231,7 @@ impl<C: Send + 'static> Host<C> {
                     })
                     .detach();
                 }
+                Effect::CleanerRate { bytes_per_second } => self.files.set_cleaner_rate(bytes_per_second),
                 Effect::Swap(segment) => {
                     let swapped = self.files.swap(segment).map_err(|error| error.to_string());
                     self.input(|shard, _, effects| shard.swapped(segment, swapped, effects));

@@ -592,7 +592,7 @@ fn compaction(config: &Config) -> CompactionConfig {
         enabled: config.cleaner.enabled,
         backoff_ms: config.cleaner.backoff_ms,
         keys_max: memory.unwrap_or(usize::MAX) / KEY_ENTRY_BYTES,
-        bytes_per_second: config.cleaner.bytes_per_second,
+        bytes_per_second: config.cleaner.bytes_per_second / u64::from(config.shards()),
     }
 }
 

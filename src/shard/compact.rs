@@ -12,6 +12,7 @@ use crate::base::keys::KeyOffsets;
 use crate::base::{MonoNanos, Now, Offset};
 use crate::log::{Dirt, SparseIndex};
 
+use super::background::Share;
 use super::io::IoContext;
 use super::{Effect, Shard, Stop};
 
@@ -27,7 +28,7 @@ pub struct CompactionConfig {
     pub backoff_ms: u64,
     /// Keys that one round may look at.
     pub keys_max: usize,
-    /// Read and written.
+    /// Read and written, at most; less beside a busy foreground, unless something is overdue.
     pub bytes_per_second: u64,
 }
 
@@ -37,6 +38,7 @@ pub(super) struct Compaction {
     seeds: [u64; 2],
     partitions: BTreeMap<u32, Progress>,
     round: Option<Round>,
+    share: Share,
     next_look: Option<MonoNanos>,
     /// Segments are finished but no checkpoint says so yet.
     wants_checkpoint: bool,
@@ -64,6 +66,8 @@ struct Round {
     swap_at: MonoNanos,
     /// An operation is under way.
     busy: bool,
+    /// Something has waited for longer than `max.compaction.lag.ms`.
+    overdue: bool,
 }
 
 impl Compaction {
@@ -73,6 +77,7 @@ impl Compaction {
             seeds: [seed, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15],
             partitions: BTreeMap::new(),
             round: None,
+            share: Share::default(),
             next_look: None,
             wants_checkpoint: false,
             covering: Vec::new(),
@@ -92,7 +97,7 @@ impl Compaction {
         match &self.round {
             _ if !self.config.enabled => MonoNanos::NEVER,
             Some(round) if round.ready.is_some() && !round.busy => round.swap_at,
-            Some(_) => MonoNanos::NEVER,
+            Some(_) => self.share.next_look(),
             None => self.next_look.unwrap_or(MonoNanos(0)),
         }
     }
@@ -109,6 +114,7 @@ impl Shard {
             return;
         }
         if self.compaction.round.is_some() {
+            self.pace_compaction(now, effects);
             return self.swap_if_quiet(now, effects);
         }
         let due = *self.compaction.next_look.get_or_insert(now.mono.plus_ms(config.backoff_ms));
@@ -174,7 +180,10 @@ impl Shard {
             ready: None,
             swap_at: MonoNanos(0),
             busy: true,
+            overdue: dirt.overdue,
         });
+        self.compaction.share = Share::default();
+        self.pace_compaction(now, effects);
         self.issue(IoContext::Clean { slot }, IoOp::MapKeys { segments, keys }, effects);
     }
 
@@ -279,6 +288,16 @@ impl Shard {
             delete_retention_ms: partition.settings.delete_retention_ms,
         };
         self.issue(IoContext::Clean { slot }, op, effects);
+    }
+
+    /// A disk that fills up needs what compaction gives back more than producers need their share.
+    fn pace_compaction(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(round) = &self.compaction.round else { return };
+        let (all, in_haste) = (self.compaction.config.bytes_per_second, round.overdue || self.disk_low);
+        let appended = self.counters.bytes_appended;
+        if let Some(bytes_per_second) = self.compaction.share.look(now.mono, appended, all, in_haste) {
+            effects.push(Effect::CleanerRate { bytes_per_second });
+        }
     }
 
     fn swap_if_quiet(&mut self, now: Now, effects: &mut Vec<Effect>) {

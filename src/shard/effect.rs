@@ -17,6 +17,8 @@ pub enum Effect {
     /// Put what compaction left of a segment in its place, before anything else happens, and report with
     /// [`Shard::swapped`](super::Shard::swapped).
     Swap(SegmentId),
+    /// What compaction under way may read and write from now on.
+    CleanerRate { bytes_per_second: u64 },
     /// Shard 0 has a new cluster state: hand it to every shard's [`Shard::image`](super::Shard::image), this one
     /// included, and report each shard's completion with [`Shard::image_applied`](super::Shard::image_applied).
     Publish(Arc<MetadataImage>),

@@ -12,6 +12,7 @@
 //! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`; waiting
 //! fetches by the requests the server lets a connection have in progress.
 
+mod background;
 mod cache;
 mod compact;
 mod control;

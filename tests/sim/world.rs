@@ -232,6 +232,8 @@ impl World {
         match effect {
             Effect::Reply { to, reply } => self.replied(to.number, reply),
             Effect::Io(request) => self.under_way.push((shard, request.id, request.op)),
+            // Time costs nothing here.
+            Effect::CleanerRate { .. } => {}
             Effect::Swap(segment) => {
                 self.disk.swap(segment);
                 self.input(shard, |it, _, effects| it.swapped(segment, Ok(()), effects));

@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Setting] = &[
         "log.cleaner.io.max.bytes.per.second",
         "1.7976931348623157E308",
         (0.0, f64::MAX),
-        "Bytes a second that compaction may read and write; 134217728 on each shard at most.",
+        "Bytes a second that compaction may read and write, over all shards; a GiB at most, and less while producers are busy.",
     )
     .dynamic()
     .acts(),
