@@ -17,6 +17,7 @@ mod crew;
 mod cursor;
 mod distribution;
 mod engine;
+mod epoll;
 mod error;
 mod floor;
 mod goals;
