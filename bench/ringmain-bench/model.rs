@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::to_f64;
 use crate::floor::{ECHO_CONNECTIONS, Floor, SMALL_BYTES};
-use crate::scenario::{Pace, ProducePlan, ReadPlan, Scenario};
+use crate::scenario::{BatchPlan, Pace, ProducePlan, ReadPlan, Scenario};
 
 /// What a record takes in a batch of many, and a request around a batch of one, beside the value.
 const RECORD_OVERHEAD_BYTES: usize = 10;
@@ -59,9 +59,13 @@ pub fn predict(scenario: &Scenario, floor: &Floor) -> Vec<Prediction> {
     found
 }
 
+/// Records of a full batch.
+pub fn batch_records(batch: &BatchPlan) -> usize {
+    (batch.bytes / (batch.record_bytes + RECORD_OVERHEAD_BYTES)).max(1)
+}
+
 fn batch_bytes(plan: &ProducePlan) -> usize {
-    let record = plan.batch.record_bytes + RECORD_OVERHEAD_BYTES;
-    plan.batch.bytes.max(record) / record * record
+    batch_records(&plan.batch) * (plan.batch.record_bytes + RECORD_OVERHEAD_BYTES)
 }
 
 /// Requests a second of a closed loop: the least of what each resource allows.
@@ -100,7 +104,7 @@ fn round(floor: &Floor) -> (f64, f64) {
 fn queued(plan: &ProducePlan, records_per_second: f64, floor: &Floor) -> (f64, f64) {
     let linger_us = plan.batch.linger_ms.unwrap_or(0.0) * 1e3;
     let own = records_per_second / to_f64(plan.connections.max(1) as u64);
-    let room = to_f64((batch_bytes(plan) / (plan.batch.record_bytes + RECORD_OVERHEAD_BYTES)) as u64);
+    let room = to_f64(batch_records(&plan.batch) as u64);
     // A record waits until its batch is full or has lingered: half of that on average, all of it at worst.
     let records = room.min((own * linger_us / 1e6).max(1.0)).max(1.0);
     let fill_us = (records - 1.0) / own * 1e6;
