@@ -26,6 +26,8 @@ pub struct Args {
 pub enum Command {
     /// What this machine can do: loopback, disk, processor
     Floor(FloorArgs),
+    /// What the server's hot path takes in instructions (needs valgrind)
+    Instructions(InstructionsArgs),
     /// Run scenarios against a broker
     Run(RunArgs),
     /// Run scenarios against several brokers turn by turn; starts those it knows
@@ -47,6 +49,17 @@ pub struct FloorArgs {
     /// Directory on the disk to measure
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+#[derive(Debug, Group)]
+pub struct InstructionsArgs {
+    /// Words of names; only what has one of them in its name is counted
+    pub names: Vec<String>,
+    /// Requests of each shape; by default so many that one more changes nothing
+    #[arg(long, value_parser = positive)]
+    pub requests: Option<usize>,
     #[command(flatten)]
     pub report: ReportArgs,
 }
@@ -89,6 +102,9 @@ pub struct BrokerArgs {
     /// Count the broker's system calls (needs perf)
     #[arg(long)]
     pub syscalls: bool,
+    /// Count what such requests take on Ringmain's hot path, after each run (needs valgrind)
+    #[arg(long)]
+    pub instructions: bool,
     /// A directory with Kafka's jars, for its performance tools
     #[arg(long)]
     pub kafka_libs: Option<PathBuf>,
@@ -153,6 +169,9 @@ pub struct CompareArgs {
     /// Count the servers' system calls (needs perf)
     #[arg(long)]
     pub syscalls: bool,
+    /// Count what such requests take on our hot path, after each run of ours (needs valgrind)
+    #[arg(long)]
+    pub instructions: bool,
     /// Do not measure the machine's floor first
     #[arg(long)]
     pub without_floor: bool,

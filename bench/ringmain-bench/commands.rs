@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::args::{
-    BrokerArgs, CommitArgs, CompareArgs, FetchArgs, FloorArgs, GroupsArgs, PageArgs, ProduceArgs, ReportArgs,
-    RunArgs, ShapeArgs,
+    BrokerArgs, CommitArgs, CompareArgs, FetchArgs, FloorArgs, GroupsArgs, InstructionsArgs, PageArgs,
+    ProduceArgs, ReportArgs, RunArgs, ShapeArgs,
 };
 use crate::broker::Broker;
 use crate::catalog::{self, Named};
@@ -14,6 +14,7 @@ use crate::floor::Floor;
 use crate::goals::judge;
 use crate::groups;
 use crate::host::Found;
+use crate::instructions::Counter;
 use crate::model::predict;
 use crate::report::{Judged, Report};
 use crate::run::{Options, Target, run};
@@ -25,6 +26,12 @@ use crate::usage::Process;
 pub fn floor(args: &FloorArgs) -> Result<(), BenchError> {
     let mut report = Report::new("floor", &args.dir);
     report.figures = Floor::measure(&args.dir)?.values();
+    finish(&report, &args.report)
+}
+
+pub fn instructions(args: &InstructionsArgs) -> Result<(), BenchError> {
+    let mut report = Report::new("instructions", Path::new("."));
+    report.figures = Counter::find()?.shapes(&args.names, args.requests)?;
     finish(&report, &args.report)
 }
 
@@ -141,6 +148,7 @@ fn run_all(command: &str, args: &BrokerArgs, chosen: &[Named], goals: bool) -> R
         syscalls: args.syscalls,
         tools: Tools { kafka_libs: args.kafka_libs.clone(), rdkafka: args.rdkafka.clone() },
     };
+    let counter = args.instructions.then(Counter::find).transpose()?;
     let mut table = Table::default();
     for Named { name, scenario } in chosen {
         scenario.check().map_err(|why| BenchError::Scenario { name: name.clone(), why })?;
@@ -151,7 +159,8 @@ fn run_all(command: &str, args: &BrokerArgs, chosen: &[Named], goals: bool) -> R
             bootstrap_server: args.bootstrap_server.clone(),
             topic: format!("{}{suffix}", args.topic),
         };
-        let outcome = run(&target, &mut host, name, scenario, &options)?;
+        let mut outcome = run(&target, &mut host, name, scenario, &options)?;
+        counter.as_ref().map_or(Ok(()), |counter| counter.note(&mut outcome))?;
         table.add(0, &outcome);
         report.runs.push(outcome.into());
     }

@@ -1,14 +1,13 @@
 //! The loader: one thread, an epoll loop, all its connections. Loader and broker share the cores, so what matters is how
 //! little it does: prepared requests, gathered sends, edge-triggered events, a handful of bytes read per answer.
 
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use crate::epoll::Epoll;
 use crate::error::BenchError;
 use crate::socket::{Outgoing, Socket};
 
-const EVENTS_MAX: usize = 64;
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Patience with what is unanswered when the last request has been made.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -36,7 +35,8 @@ pub trait Workload {
 /// Runs until the workload is finished on every connection. Returns how many requests were still unanswered when
 /// patience ended.
 pub fn run(mut sockets: Vec<Socket>, workload: &mut impl Workload) -> Result<usize, BenchError> {
-    let epoll = register(&sockets)?;
+    let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET;
+    let epoll = Epoll::of(sockets.iter().map(Socket::fd), events)?;
     sharpen_timers();
     let mut states = vec![State::default(); sockets.len()];
     let mut drain_until = None;
@@ -61,8 +61,7 @@ pub fn run(mut sockets: Vec<Socket>, workload: &mut impl Workload) -> Result<usi
                 return Ok(outstanding);
             }
         }
-        for event in &wait(&epoll, wake)? {
-            let index = usize::try_from(event.u64).unwrap_or(usize::MAX);
+        for index in epoll.wait(pause(wake))? {
             if let (Some(socket), Some(state)) = (sockets.get_mut(index), states.get_mut(index)) {
                 receive(index, socket, workload)?;
                 state.awake = true;
@@ -126,49 +125,9 @@ fn receive(index: usize, socket: &mut Socket, workload: &mut impl Workload) -> R
     }
 }
 
-fn register(sockets: &[Socket]) -> Result<OwnedFd, BenchError> {
-    // SAFETY: no pointers are passed; a negative result is an error.
-    let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    if fd < 0 {
-        return Err(BenchError::Io { what: "epoll_create1", source: io::Error::last_os_error() });
-    }
-    // SAFETY: the descriptor is new and owned by nobody else.
-    let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
-    for (index, socket) in sockets.iter().enumerate() {
-        let flags = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET;
-        let mut event = libc::epoll_event { events: flags.cast_unsigned(), u64: index as u64 };
-        // SAFETY: the event outlives the call; both descriptors are open.
-        let done =
-            unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.fd(), &raw mut event) };
-        if done != 0 {
-            return Err(BenchError::Io { what: "epoll_ctl", source: io::Error::last_os_error() });
-        }
-    }
-    Ok(epoll)
-}
-
-/// Waits for events, at most until `wake`, and never longer than a second.
-fn wait(epoll: &OwnedFd, wake: Option<Instant>) -> Result<Vec<libc::epoll_event>, BenchError> {
-    let second = Duration::from_secs(1);
-    let pause = wake.map_or(second, |wake| wake.saturating_duration_since(Instant::now()).min(second));
-    let timeout =
-        libc::timespec { tv_sec: pause.as_secs().cast_signed(), tv_nsec: i64::from(pause.subsec_nanos()) };
-    let mut events = Vec::with_capacity(EVENTS_MAX);
-    let room = i32::try_from(EVENTS_MAX).expect("a small constant");
-    // SAFETY: the kernel writes at most `room` events into memory reserved for as many; the timeout outlives the call.
-    let count = unsafe {
-        libc::epoll_pwait2(epoll.as_raw_fd(), events.as_mut_ptr(), room, &raw const timeout, std::ptr::null())
-    };
-    if count < 0 {
-        let source = io::Error::last_os_error();
-        if source.kind() == io::ErrorKind::Interrupted {
-            return Ok(events);
-        }
-        return Err(BenchError::Io { what: "epoll_pwait2", source });
-    }
-    // SAFETY: the kernel has written `count` events, which is at most the capacity.
-    unsafe { events.set_len(usize::try_from(count).unwrap_or(0)) };
-    Ok(events)
+/// How long to wait for events at most.
+fn pause(wake: Option<Instant>) -> Duration {
+    wake.map_or(PAUSE_MAX, |wake| wake.saturating_duration_since(Instant::now()).min(PAUSE_MAX))
 }
 
 /// Wakes at the instant asked for: the default slack of 50 us would be most of an open loop's latency.

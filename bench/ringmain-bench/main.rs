@@ -18,11 +18,13 @@ mod crew;
 mod cursor;
 mod distribution;
 mod engine;
+mod epoll;
 mod error;
 mod floor;
 mod goals;
 mod groups;
 mod host;
+mod instructions;
 mod ledger;
 mod load;
 mod machine;
@@ -55,6 +57,7 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Floor(args) => commands::floor(&args),
+        Command::Instructions(args) => commands::instructions(&args),
         Command::Run(args) => commands::scenarios(&args),
         Command::Compare(args) => commands::compare(&args),
         Command::Page(args) => commands::page(&args),

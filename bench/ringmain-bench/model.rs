@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::to_f64;
-use crate::floor::Floor;
-use crate::scenario::{Pace, ProducePlan, ReadPlan, Scenario};
+use crate::floor::{ECHO_CONNECTIONS, Floor, SMALL_BYTES};
+use crate::scenario::{BatchPlan, Pace, ProducePlan, ReadPlan, Scenario};
 
 /// What a record takes in a batch of many, and a request around a batch of one, beside the value.
 const RECORD_OVERHEAD_BYTES: usize = 10;
@@ -59,9 +59,13 @@ pub fn predict(scenario: &Scenario, floor: &Floor) -> Vec<Prediction> {
     found
 }
 
+/// Records of a full batch.
+pub fn batch_records(batch: &BatchPlan) -> usize {
+    (batch.bytes / (batch.record_bytes + RECORD_OVERHEAD_BYTES)).max(1)
+}
+
 fn batch_bytes(plan: &ProducePlan) -> usize {
-    let record = plan.batch.record_bytes + RECORD_OVERHEAD_BYTES;
-    plan.batch.bytes.max(record) / record * record
+    batch_records(&plan.batch) * (plan.batch.record_bytes + RECORD_OVERHEAD_BYTES)
 }
 
 /// Requests a second of a closed loop: the least of what each resource allows.
@@ -71,7 +75,11 @@ fn closed(plan: &ProducePlan, depth: usize, floor: &Floor) -> (f64, &'static str
     let disk = floor.disk.synced_written.max(floor.disk.synced_16).max(floor.disk.written_16);
     let block_seconds = to_f64(floor.disk.block_written.p50) / 1e9;
     let trip_seconds = to_f64(floor.net.round_trip.p50) / 1e9;
+    // Measured for such a load and no other.
+    let is_echo =
+        depth == 1 && plan.connections == ECHO_CONNECTIONS && request_bytes < to_f64(2 * SMALL_BYTES as u64);
     let bounds = [
+        (if is_echo { floor.echo.committed } else { f64::INFINITY }, "echo with a synced block per group"),
         (floor.net.bytes_per_second(plan.connections) / request_bytes, "loopback"),
         (disk / request_bytes, "disk"),
         (floor.processor.copy_crc32c_all / request_bytes, "copying with a checksum"),
@@ -96,7 +104,7 @@ fn round(floor: &Floor) -> (f64, f64) {
 fn queued(plan: &ProducePlan, records_per_second: f64, floor: &Floor) -> (f64, f64) {
     let linger_us = plan.batch.linger_ms.unwrap_or(0.0) * 1e3;
     let own = records_per_second / to_f64(plan.connections.max(1) as u64);
-    let room = to_f64((batch_bytes(plan) / (plan.batch.record_bytes + RECORD_OVERHEAD_BYTES)) as u64);
+    let room = to_f64(batch_records(&plan.batch) as u64);
     // A record waits until its batch is full or has lingered: half of that on average, all of it at worst.
     let records = room.min((own * linger_us / 1e6).max(1.0)).max(1.0);
     let fill_us = (records - 1.0) / own * 1e6;
@@ -120,7 +128,7 @@ fn read(plan: &ReadPlan, floor: &Floor) -> (f64, &'static str) {
 mod tests {
     use super::*;
     use crate::catalog::find;
-    use crate::floor::{Disk, Latency, Net, Processor};
+    use crate::floor::{Disk, Echo, Latency, Net, Processor};
 
     fn floor() -> Floor {
         let latency = |p50: u64, p99: u64| Latency { p50: p50 * 1000, p99: p99 * 1000 };
@@ -146,6 +154,7 @@ mod tests {
                 block_written: latency(100, 200),
                 block_fresh: latency(200, 400),
             },
+            echo: Echo { plain: 200e3, committed: 150e3 },
             processor: Processor { crc32c: 20e9, copy: 10e9, copy_crc32c: 8e9, copy_crc32c_all: 14e9 },
         }
     }
@@ -163,7 +172,7 @@ mod tests {
         check("f1/4x1m", "produce throughput", 2500.0, "disk");
         check("f2", "produce latency p50", 120.0, "synced block");
         check("f2", "produce requests", 8333.0, "latency");
-        check("f6/depth-1", "produce requests", 294_000.0, "latency");
+        check("f6/depth-1", "produce requests", 150_000.0, "echo");
         check("f6/depth-4", "produce requests", 300_000.0, "small requests");
         check("f3/single", "end-to-end latency p50", 180.0, "half a round trip");
         check("f4/1-connection", "fetch throughput", 4000.0, "loopback");

@@ -1,5 +1,6 @@
 //! The load generator against the real server: scenarios run, what they checked is told, reports are whole.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -51,9 +52,12 @@ fn scenarios_load_a_broker_and_check_it() {
 #[test]
 fn what_was_filled_in_is_read_again_and_again() {
     let (server, scratch) = (Server::start(), tempfile::tempdir().expect("scratch"));
-    let report = run(&server, scratch.path(), &["fetch", "--fill-bytes", "8388608", "--groups", "2"]);
+    let arguments = ["fetch", "--fill-bytes", "8388608", "--groups", "2", "--instructions"];
+    let report = run(&server, scratch.path(), &arguments);
     let run = &report["runs"][0];
-    assert!(figure(run, "fetch throughput") > 0.0);
+    for name in ["fetch throughput", "fetch hot path instructions per request"] {
+        assert!(figure(run, name) > 0.0, "{name} of {run}");
+    }
     assert_eq!(run["check"], "every batch as it was read");
 }
 
@@ -72,4 +76,45 @@ fn wrong_uses_are_refused_with_a_reason() {
         assert_eq!(done.status.code(), Some(code), "{arguments:?}: {said}");
         assert!(said.contains(reason), "{arguments:?}: {said}");
     }
+}
+
+/// What the hot path takes, by name: of so few requests that this does not take long.
+fn instructions(scratch: &Path, names: &[&str]) -> BTreeMap<String, f64> {
+    let json = scratch.join("instructions.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmain-bench"));
+    command.arg("instructions").args(names).args(["--requests", "4"]);
+    let done = command.arg("--json").arg(&json).output().expect("it starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: Value =
+        serde_json::from_str(&std::fs::read_to_string(json).expect("a report")).expect("JSON");
+    let named = |it: &Value| Some((it["name"].as_str()?.to_owned(), it["value"].as_f64()?));
+    report["figures"].as_array().expect("figures").iter().map(|it| named(it).expect("a figure")).collect()
+}
+
+#[test]
+fn instructions_of_the_hot_path_are_the_same_twice() {
+    let scratch = tempfile::tempdir().expect("scratch");
+    let all = instructions(scratch.path(), &[]);
+    let of = |name: &str| *all.get(name).unwrap_or_else(|| panic!("{name} in {all:?}"));
+    for (name, again) in instructions(scratch.path(), &["produce 1 x 100 B", "fetch 4"]) {
+        assert!((again / of(&name) - 1.0).abs() < 0.01, "{name}: {again} in {all:?}");
+    }
+    // Whatever the compiler made of it: a request is decoded and answered, a record looked at and copied.
+    let alone = of("produce 1 x 100 B: instructions per request");
+    assert!((1e3..1e6).contains(&alone), "{all:?}");
+    assert!(
+        of("produce 1 x 100 B, 16 at once: instructions per request") < alone,
+        "a group is shared: {all:?}"
+    );
+    assert!((100.0..1e5).contains(&of("produce 1000 x 1024 B: instructions per record")), "{all:?}");
+    // What is in memory is sent as it lies there.
+    assert!(of("fetch 64 batches of 16 x 1024 B: instructions per record") < 1e3, "{all:?}");
+}
+
+#[test]
+fn without_valgrind_it_is_said_where_to_get_it() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmain-bench"));
+    let done = command.arg("instructions").env("PATH", "").output().expect("it starts");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success() && said.contains("apt-get install valgrind"), "{said}");
 }

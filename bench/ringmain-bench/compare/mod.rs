@@ -14,6 +14,7 @@ use crate::catalog::{self, Named};
 use crate::error::BenchError;
 use crate::floor::Floor;
 use crate::goals::judge;
+use crate::instructions::Counter;
 use crate::model::predict;
 use crate::report::{Judged, Report};
 use crate::run::{Options, Target, run};
@@ -102,6 +103,7 @@ fn rounds(
     options: &Options,
     report: &mut Report,
 ) -> Result<Table, BenchError> {
+    let counter = args.instructions.then(Counter::find).transpose()?;
     let mut table = Table::default();
     let stamp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     for round in 0..args.rounds {
@@ -120,7 +122,10 @@ fn rounds(
                 );
                 let target = Target { peer: kind.name(), bootstrap_server: peer.address.clone(), topic };
                 match run(&target, peer, name, &scenario, options) {
-                    Ok(outcome) => {
+                    Ok(mut outcome) => {
+                        if let Some(counter) = counter.as_ref().filter(|_| kind.is_ours()) {
+                            counter.note(&mut outcome)?;
+                        }
                         table.add(round, &outcome);
                         report.runs.push(outcome.into());
                     }
@@ -157,6 +162,8 @@ fn figures(scenario: &Scenario) -> Vec<String> {
         "produce records per request",
         "server processor time per record",
         "server syscalls per request",
+        "produce hot path instructions per request",
+        "fetch hot path instructions per request",
         "server memory",
     ];
     for figure in goals.chain(always.map(str::to_owned)) {

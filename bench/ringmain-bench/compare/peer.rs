@@ -48,6 +48,11 @@ impl Kind {
         }
     }
 
+    /// Whether it runs the code that `ringmain-hotpath` does.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Kind::Ringmain | Kind::RingmainOneCore)
+    }
+
     /// What this peer's topics need beside what the scenario says.
     pub fn topic_config(&self) -> Option<(String, String)> {
         (*self == Kind::KafkaSynced).then(|| ("flush.messages".to_owned(), "1".to_owned()))

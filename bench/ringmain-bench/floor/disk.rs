@@ -16,7 +16,7 @@ use crate::stats::{histogram, nanos, record};
 const FILE_BYTES: u64 = 512 * 1024 * 1024;
 const RUN_BYTES: usize = 1024 * 1024;
 const SMALL_RUN_BYTES: usize = 128 * 1024;
-const BLOCK_BYTES: usize = 4096;
+pub(super) const BLOCK_BYTES: usize = 4096;
 const BLOCKS: u64 = 4000;
 /// As scenario f1/64-partitions: 8 connections with 4 requests each.
 const BATCH_BYTES: usize = 16 * 1024;
@@ -82,10 +82,10 @@ enum Way {
 }
 
 /// A file that goes when the measurement does.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn create(dir: &Path, number: u64, bytes: u64) -> Result<Scratch, BenchError> {
+    pub(super) fn create(dir: &Path, number: u64, bytes: u64) -> Result<Scratch, BenchError> {
         let path = dir.join(format!("ringmain-bench-floor-{}-{number}", std::process::id()));
         let file = File::create_new(&path).map_err(BenchError::io("create a file in --dir"))?;
         let scratch = Scratch(path);
@@ -100,7 +100,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    fn open(&self, flags: i32) -> Result<File, BenchError> {
+    pub(super) fn open(&self, flags: i32) -> Result<File, BenchError> {
         let flags = flags | libc::O_DIRECT;
         let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&self.0);
         file.map_err(|source| match source.raw_os_error() {
@@ -117,20 +117,20 @@ impl Drop for Scratch {
 }
 
 /// Memory aligned for direct I/O.
-struct Aligned {
+pub(super) struct Aligned {
     bytes: Vec<u8>,
     from: usize,
     length: usize,
 }
 
 impl Aligned {
-    fn new(length: usize) -> Aligned {
+    pub(super) fn new(length: usize) -> Aligned {
         let bytes = vec![7; length + BLOCK_BYTES];
         let from = bytes.as_ptr().align_offset(BLOCK_BYTES);
         Aligned { bytes, from, length }
     }
 
-    fn slice(&mut self) -> &mut [u8] {
+    pub(super) fn slice(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.from..self.from + self.length).unwrap_or(&mut [])
     }
 }

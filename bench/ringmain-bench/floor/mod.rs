@@ -1,6 +1,7 @@
 //! What this machine can do at best, measured with nothing of ours in the way: the denominator of every ratio.
 
 mod disk;
+mod echo;
 mod net;
 mod processor;
 
@@ -11,24 +12,31 @@ use crate::error::BenchError;
 use crate::outcome::Value;
 
 pub use disk::Disk;
-pub use net::Net;
+pub use echo::{CONNECTIONS as ECHO_CONNECTIONS, Echo};
+pub use net::{Net, SMALL_BYTES};
 pub use processor::Processor;
 
 #[derive(Debug)]
 pub struct Floor {
     pub net: Net,
     pub disk: Disk,
+    pub echo: Echo,
     pub processor: Processor,
 }
 
 impl Floor {
     /// Takes about half a minute and a gibibyte in `dir`, which is given back.
     pub fn measure(dir: &Path) -> Result<Floor, BenchError> {
-        Ok(Floor { net: Net::measure()?, disk: Disk::measure(dir)?, processor: Processor::measure() })
+        Ok(Floor {
+            net: Net::measure()?,
+            disk: Disk::measure(dir)?,
+            echo: Echo::measure(dir)?,
+            processor: Processor::measure(),
+        })
     }
 
     pub fn values(&self) -> Vec<Value> {
-        let (net, disk, processor) = (&self.net, &self.disk, &self.processor);
+        let Floor { net, disk, echo, processor } = self;
         vec![
             megabytes_per_second("loopback, 1 stream", net.one_stream),
             megabytes_per_second("loopback, 2 streams", net.two_streams),
@@ -50,6 +58,12 @@ impl Floor {
             microseconds("synced write 4 KiB, written before, p99", disk.block_written.p99),
             microseconds("synced write 4 KiB, fallocated, p50", disk.block_fresh.p50),
             microseconds("synced write 4 KiB, fallocated, p99", disk.block_fresh.p99),
+            Value::new("echo of 250 B, 50 connections, 1 in flight each", echo.plain, "1/s"),
+            Value::new(
+                "echo with a synced block per group, 50 connections, 1 in flight each",
+                echo.committed,
+                "1/s",
+            ),
             megabytes_per_second("CRC-32C", processor.crc32c),
             megabytes_per_second("memcpy", processor.copy),
             megabytes_per_second("copy with CRC-32C", processor.copy_crc32c),

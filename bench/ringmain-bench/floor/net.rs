@@ -15,9 +15,9 @@ const STREAM_TIME: Duration = Duration::from_millis(1500);
 const ROUND_TRIPS: u32 = 20_000;
 const ROUND_TRIPS_WARM: u32 = 1_000;
 const REQUEST_BYTES: usize = 1024;
-const ANSWER_BYTES: usize = 64;
+pub(super) const ANSWER_BYTES: usize = 64;
 /// A record of 100 bytes with what is around it.
-const SMALL_BYTES: usize = 250;
+pub const SMALL_BYTES: usize = 250;
 const REQUEST_STREAMS: usize = 16;
 const REQUEST_DEPTH: usize = 4;
 
@@ -53,7 +53,8 @@ impl Net {
     }
 }
 
-fn pair() -> Result<(TcpStream, TcpStream), BenchError> {
+/// Both ends of a connection.
+pub(super) fn pair() -> Result<(TcpStream, TcpStream), BenchError> {
     let failed = BenchError::io;
     let listener = TcpListener::bind("127.0.0.1:0").map_err(failed("listen on loopback"))?;
     let address = listener.local_addr().map_err(failed("listen on loopback"))?;
