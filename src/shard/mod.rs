@@ -27,6 +27,7 @@ mod reclaim;
 mod request;
 mod retain;
 mod scrub;
+mod spare;
 mod trim;
 
 use std::cell::Cell;
@@ -61,6 +62,8 @@ use retain::Retention;
 pub use retain::RetentionConfig;
 use scrub::Scrub;
 pub use scrub::ScrubConfig;
+pub use spare::SpareConfig;
+use spare::Spares;
 use trim::Trims;
 
 /// Settings of one shard.
@@ -118,6 +121,7 @@ pub struct Shard {
     reclaim: Reclaim,
     trims: Trims,
     retention: Retention,
+    spares: Spares,
     compaction: Compaction,
     scrub: Scrub,
     controller: Option<ControllerSeat>,
@@ -178,6 +182,7 @@ impl Shard {
             reclaim: Reclaim::default(),
             trims: Trims::default(),
             retention: Retention::new(config.retention),
+            spares: Spares::default(),
             compaction: Compaction::new(config.compaction, config.seed),
             scrub: Scrub::new(config.scrub),
             controller,
@@ -202,6 +207,7 @@ impl Shard {
     /// Settings that were changed while the server runs.
     pub fn reconfigure(&mut self, retention: RetentionConfig, compaction: CompactionConfig) {
         self.retention.config = retention;
+        self.spares.review();
         self.compaction.config = compaction;
     }
 
@@ -231,6 +237,7 @@ impl Shard {
         if image.version >= self.image.version {
             self.image = image;
             self.place_partitions(effects);
+            self.spares.review();
             self.tell_coordinators(now, effects);
         }
     }
@@ -247,6 +254,9 @@ impl Shard {
             } else {
                 format!("{free} MiB of the disk are free again: producing goes on")
             }));
+        }
+        if is_low {
+            self.spares.review();
         }
         self.disk_low = is_low;
     }
@@ -283,7 +293,7 @@ impl Shard {
         let decides = self.stop == Stop::Running && self.failed.is_none();
         let own = self.groups.next_deadline();
         let own = own.min(self.retention.next_deadline()).min(self.compaction.next_deadline());
-        let own = own.min(self.scrub.next_deadline());
+        let own = own.min(self.scrub.next_deadline()).min(self.spares.next_deadline());
         let own = if decides { own } else { MonoNanos::NEVER };
         self.fetch.next_deadline().min(self.io.next_retry()).min(own)
     }
@@ -328,6 +338,7 @@ impl Shard {
     pub fn gauges(&self) -> ShardGauges {
         let (commit_files, commit_files_free) = self.commit.file_counts();
         let (groups, group_members) = self.groups.counts();
+        let (spares, spare_bytes) = self.spares();
         ShardGauges {
             partitions: self.partitions.len(),
             producers: self.producers,
@@ -339,6 +350,8 @@ impl Shard {
             read_cache_bytes: self.cache.bytes(),
             scrub_left: self.scrub_left(),
             quarantined: self.partitions.quarantined(),
+            spares,
+            spare_bytes,
             groups,
             group_members,
         }
@@ -477,6 +490,9 @@ impl Shard {
     }
 
     fn count_op(&mut self, slot: u32, op: &IoOp) {
+        if let IoOp::CreateSegment { spare: Some(_), .. } = op {
+            self.counters.segments_recycled += 1;
+        }
         let IoOp::WriteSegment { data, durable, .. } = op else { return };
         self.counters.segment_writes += 1;
         if *durable {
@@ -516,6 +532,9 @@ pub struct ShardGauges {
     pub scrub_left: usize,
     /// Offsets refused to readers because they are damaged or gone.
     pub quarantined: u64,
+    /// Old segments' files kept to be used again.
+    pub spares: usize,
+    pub spare_bytes: u64,
     pub groups: usize,
     pub group_members: usize,
 }

@@ -1,6 +1,6 @@
 //! Shards, their disk, their clients and the time, all in one thread.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use ringmain::runtime::recovery::Recovery;
 use ringmain::shard::{
     CompactionConfig, DeleteRecordsPartition, Effect, FetchPartition, FetchRequest, IoId, Known,
     ListOffsetsPartition, OffsetLookup, PartitionError, ProducePartition, ProduceRequest, RequestId,
-    RetentionConfig, ScrubConfig, Shard, ShardConfig, ShardReply, ShardRequest,
+    RetentionConfig, ScrubConfig, Shard, ShardConfig, ShardReply, ShardRequest, SpareConfig,
 };
 
 use crate::disk::{Crash, Disk, Fault};
@@ -41,6 +41,24 @@ const KEYS: u64 = 7;
 /// Where a log starts and ends, and its records: offsets and numbers.
 type Whole = (i64, i64, Vec<(i64, u64)>);
 
+/// What is special about a topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Plain,
+    Compacted,
+    /// Large batches fill its segments soon, and retention takes the old ones: their files are used again.
+    Busy,
+}
+
+/// What a course of events came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Course {
+    /// Stands for everything that has happened.
+    pub trace: u64,
+    /// Segments begun in an old one's file.
+    pub recycled: u64,
+}
+
 /// What a client has asked and not been told.
 #[derive(Clone, Debug)]
 enum Asked {
@@ -48,7 +66,7 @@ enum Asked {
     Fetch { partition: TopicPartition },
     Ends { partition: TopicPartition },
     Delete { partition: TopicPartition },
-    Create { is_compacted: bool },
+    Create { kind: Kind },
     Drop { partitions: Vec<TopicPartition> },
 }
 
@@ -73,6 +91,8 @@ pub struct World {
     next_record: u64,
     next_topic: u64,
     producers: BTreeMap<TopicPartition, Producer>,
+    busy: BTreeSet<TopicPartition>,
+    recycled: u64,
     model: Model,
     /// The answer to what only the checks ask.
     told: Option<ShardReply>,
@@ -95,6 +115,8 @@ impl World {
             next_record: 1,
             next_topic: 1,
             producers: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            recycled: 0,
             model: Model::default(),
             told: None,
             has_failed: false,
@@ -103,12 +125,13 @@ impl World {
         }
     }
 
-    /// Several lives; the number stands for everything that has happened in them.
-    pub fn run(mut self) -> u64 {
+    /// Several lives.
+    pub fn run(mut self) -> Course {
         for life in 0..LIVES {
             self.begin_life();
             if life == 0 {
                 (0..3).for_each(|_| self.create_topic());
+                self.create(Kind::Busy);
             }
             let steps = self.rng.below(STEPS_MAX);
             for _ in 0..steps {
@@ -124,7 +147,7 @@ impl World {
             }
         }
         self.begin_life();
-        self.trace.finish()
+        Course { trace: self.trace.finish(), recycled: self.recycled }
     }
 
     fn note(&mut self, event: impl FnOnce() -> String) {
@@ -158,6 +181,7 @@ impl World {
 
     /// Nobody will ever answer.
     fn forget_waiting(&mut self) {
+        self.recycled += self.shards.iter().map(|shard| shard.counters().segments_recycled).sum::<u64>();
         self.shards.clear();
         self.asked.clear();
         self.told = None;
@@ -178,6 +202,10 @@ impl World {
         }
         let recovered = recovery.run().unwrap();
         self.disk = Disk::load(directory);
+        assert_eq!(self.disk.damaged(), None, "nothing of a log was damaged\n{:#?}", self.last_events);
+        // Spares are used, and let go.
+        let spares = SpareConfig { fills_within_ms: 60_000, kept_ms: 20 + self.rng.below(4000) };
+        let spares = self.chance(90).then_some(spares);
         // Room for reading ahead, or so little that readers wait for each other.
         let read_cache_bytes = if self.chance(50) { 8 << 20 } else { 32 << 10 };
         for (shard, recovered) in (0..).map(ShardId).zip(recovered.shards) {
@@ -194,7 +222,7 @@ impl World {
                 producers_max: 1000,
                 unflushed_bytes_max: 64 << 10,
                 groups: self.config.groups.clone(),
-                retention: RetentionConfig { check_ms: 400, producer_expiration_ms: u64::MAX },
+                retention: RetentionConfig { check_ms: 400, producer_expiration_ms: u64::MAX, spares },
                 compaction: CompactionConfig {
                     enabled: true,
                     backoff_ms: 300,
@@ -298,15 +326,15 @@ impl World {
                     known.deleted_before(start.0);
                 }
             }
-            (
-                Asked::Create { is_compacted },
-                ShardReply::Controller(ControllerReply::CreateTopics(created)),
-            ) => {
+            (Asked::Create { kind }, ShardReply::Controller(ControllerReply::CreateTopics(created))) => {
                 if let Ok(created) = &created[0] {
                     for index in 0..created.partitions {
                         let partition =
                             TopicPartition { topic: created.id, partition: PartitionIndex(index) };
-                        self.model.born(partition, is_compacted);
+                        self.model.born(partition, kind == Kind::Compacted);
+                        if kind == Kind::Busy {
+                            self.busy.insert(partition);
+                        }
                     }
                 }
             }
@@ -462,7 +490,9 @@ impl World {
             builder = builder.producer(id, ProducerEpoch(0), sequence);
         }
         for number in numbers {
+            let is_busy = self.busy.contains(&partition);
             let size = match sizes.below(10) {
+                0..7 if is_busy => 20_000 + sizes.below(100_000),
                 0 => 40_000 + sizes.below(60_000),
                 1..4 => sizes.below(6000),
                 _ => sizes.below(300),
@@ -501,15 +531,32 @@ impl World {
     }
 
     fn create_topic(&mut self) {
-        let is_compacted = self.chance(30);
+        let kind = match self.rng.below(10) {
+            0..3 => Kind::Compacted,
+            3 => Kind::Busy,
+            _ => Kind::Plain,
+        };
+        self.create(kind);
+    }
+
+    fn create(&mut self, kind: Kind) {
         let mut configs =
             vec![("segment.bytes", "1048576"), ("retention.ms", "-1"), ("index.interval.bytes", "300")];
         let segment_ms = (100 + self.rng.below(2000)).to_string();
-        configs.push(("segment.ms", &segment_ms));
-        if is_compacted {
-            configs.extend([("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")]);
-        } else if self.chance(40) {
-            configs.push(("retention.bytes", "200000"));
+        let kept = (200_000 + self.rng.below(1_000_000)).to_string();
+        match kind {
+            Kind::Compacted => configs.extend([
+                ("segment.ms", segment_ms.as_str()),
+                ("cleanup.policy", "compact"),
+                ("min.cleanable.dirty.ratio", "0"),
+            ]),
+            Kind::Busy => configs.push(("retention.bytes", &kept)),
+            Kind::Plain => {
+                configs.push(("segment.ms", &segment_ms));
+                if self.chance(40) {
+                    configs.push(("retention.bytes", "200000"));
+                }
+            }
         }
         let topic = NewTopic {
             name: format!("t{}", self.next_topic),
@@ -521,7 +568,7 @@ impl World {
         };
         self.next_topic += 1;
         let request = ControllerRequest::CreateTopics { topics: vec![topic], validate_only: false };
-        self.ask(ShardId(0), Some(Asked::Create { is_compacted }), ShardRequest::Controller(request));
+        self.ask(ShardId(0), Some(Asked::Create { kind }), ShardRequest::Controller(request));
     }
 
     fn drop_topic(&mut self) {
@@ -665,9 +712,13 @@ fn named(op: &IoOp) -> String {
         format!("{}-{}/{}", &partition.topic.to_string()[..8], partition.partition, segment.base)
     };
     match op {
-        IoOp::CreateSegment { segment, allocate_bytes, names } => {
-            format!("create {} {allocate_bytes}{}", of(segment), if *names { " with its name" } else { "" })
+        IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
+            let spare = spare.map(|spare| format!(" from {}", spare.base)).unwrap_or_default();
+            let names = if *names { " with its name" } else { "" };
+            format!("create {} {allocate_bytes}{spare}{names}", of(segment))
         }
+        IoOp::SpareSegment { segment } => format!("spare {}", of(segment)),
+        IoOp::DeleteSpare { segment } => format!("delete spare {}", of(segment)),
         IoOp::Allocate { segment, allocate_bytes } => format!("allocate {} {allocate_bytes}", of(segment)),
         IoOp::WriteSegment { segment, position, data, durable } => {
             format!("write {} at {position}, {} bytes, durable: {durable}", of(segment), data.len())
