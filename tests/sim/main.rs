@@ -48,7 +48,8 @@ fn what_was_acknowledged_survives_whatever_the_disk_does() {
             }
         }
     }
-    assert!(recycled > count || count < SEEDS, "only {recycled} segments in old files");
+    println!("{recycled} segments in old files");
+    assert!(recycled > 3 * count || count < SEEDS, "only {recycled} segments in old files");
 }
 
 #[test]

@@ -37,6 +37,8 @@ const WAITING_MAX: usize = 40;
 const DIRECTORY: [u8; 16] = [9; 16];
 const WALL: i64 = 1_700_000_000_000;
 const KEYS: u64 = 7;
+/// Of topics that are busy: less than a topic may be told, so that many are filled in a life.
+const BUSY_SEGMENT_BYTES: u64 = 300_000;
 
 /// Where a log starts and ends, and its records: offsets and numbers.
 type Whole = (i64, i64, Vec<(i64, u64)>);
@@ -46,7 +48,7 @@ type Whole = (i64, i64, Vec<(i64, u64)>);
 enum Kind {
     Plain,
     Compacted,
-    /// Large batches fill its segments soon, and retention takes the old ones: their files are used again.
+    /// Its small segments are full soon, and retention takes the old ones: their files are used again.
     Busy,
 }
 
@@ -208,7 +210,8 @@ impl World {
         let spares = self.chance(90).then_some(spares);
         // Room for reading ahead, or so little that readers wait for each other.
         let read_cache_bytes = if self.chance(50) { 8 << 20 } else { 32 << 10 };
-        for (shard, recovered) in (0..).map(ShardId).zip(recovered.shards) {
+        for (shard, mut recovered) in (0..).map(ShardId).zip(recovered.shards) {
+            recovered.image = with_busy_topics(&recovered.image);
             let config = ShardConfig {
                 shard,
                 shards,
@@ -265,6 +268,7 @@ impl World {
                 self.input(shard, |it, _, effects| it.swapped(segment, Ok(()), effects));
             }
             Effect::Publish(image) => {
+                let image = with_busy_topics(&image);
                 for at in (0..image.shards).map(ShardId) {
                     let (image, version) = (Arc::clone(&image), image.version);
                     self.input(at, |it, now, effects| it.image(now, image, effects));
@@ -442,10 +446,12 @@ impl World {
         if self.asked.len() >= WAITING_MAX {
             return;
         }
-        let Some(partition) = self.any_partition() else { return };
+        let busy = self.busy.iter().next_back().copied().filter(|it| self.model.get(*it).is_some());
+        let busy = busy.filter(|_| self.chance(20));
+        let Some(partition) = busy.or_else(|| self.any_partition()) else { return };
         let Some(owner) = self.owner(partition) else { return };
-        // The first partition of each topic belongs to an idempotent producer.
-        let is_idempotent = partition.partition == PartitionIndex(0);
+        // The first partition of each topic belongs to an idempotent producer, who waits for each answer.
+        let is_idempotent = partition.partition == PartitionIndex(0) && !self.busy.contains(&partition);
         let (sequence, numbers) = match is_idempotent {
             true => {
                 let fresh = self.fresh_records(partition);
@@ -492,7 +498,7 @@ impl World {
         for number in numbers {
             let is_busy = self.busy.contains(&partition);
             let size = match sizes.below(10) {
-                0..7 if is_busy => 20_000 + sizes.below(100_000),
+                0..4 if is_busy => 5000 + sizes.below(40_000),
                 0 => 40_000 + sizes.below(60_000),
                 1..4 => sizes.below(6000),
                 _ => sizes.below(300),
@@ -543,7 +549,7 @@ impl World {
         let mut configs =
             vec![("segment.bytes", "1048576"), ("retention.ms", "-1"), ("index.interval.bytes", "300")];
         let segment_ms = (100 + self.rng.below(2000)).to_string();
-        let kept = (200_000 + self.rng.below(1_000_000)).to_string();
+        let kept = (100_000 + self.rng.below(1_000_000)).to_string();
         match kind {
             Kind::Compacted => configs.extend([
                 ("segment.ms", segment_ms.as_str()),
@@ -558,9 +564,10 @@ impl World {
                 }
             }
         }
+        let partitions = if kind == Kind::Busy { 1 } else { 1 + i32::try_from(self.rng.below(4)).unwrap() };
         let topic = NewTopic {
-            name: format!("t{}", self.next_topic),
-            partitions: 1 + i32::try_from(self.rng.below(4)).unwrap(),
+            name: format!("{}{}", if kind == Kind::Busy { BUSY } else { "t" }, self.next_topic),
+            partitions,
             replication_factor: 1,
             assignments: Vec::new(),
             configs: configs.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect(),
@@ -693,6 +700,20 @@ impl World {
             assert!(steps < PATIENCE, "never answered\n{:#?}", self.last_events);
         }
     }
+}
+
+const BUSY: &str = "busy";
+
+/// The image as shards are to have it.
+fn with_busy_topics(image: &Arc<MetadataImage>) -> Arc<MetadataImage> {
+    let mut image = MetadataImage::clone(image);
+    for (name, topic) in &mut image.topics {
+        if name.starts_with(BUSY) {
+            Arc::make_mut(topic).settings.segment_bytes = BUSY_SEGMENT_BYTES;
+            image.topics_by_id.insert(topic.id, Arc::clone(topic));
+        }
+    }
+    image.into()
 }
 
 fn scratch() -> tempfile::TempDir {
