@@ -71,6 +71,13 @@
 //! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
 //! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on.
 //!
+//! A partition that fills its segments within minutes keeps the file of one that retention has taken, and begins its next
+//! segment in it: its blocks are there, so that durable writes change nothing else, and none are freed meanwhile. Whatever
+//! the file still holds has offsets below the new segment's base, and only a batch with the offset expected next is ever
+//! believed (`log`'s `spare` has the argument). It gets its new name, durably, before the first write. That is one segment
+//! more on the disk for each such partition; it goes when it is not used for some minutes or the disk is low, and
+//! `ringmain.segment.recycle` switches it off.
+//!
 //! Compaction writes a finished segment anew beside the old one and puts it in its place with one rename, while nobody reads
 //! from it: a crash finds either. Only segments before the one the checkpoint begins with are touched, and recovery replays
 //! nothing into those. Its reading and writing is the one thing done by a thread besides the shards' own, at the lowest
@@ -114,8 +121,9 @@
 //! - The direct path is chosen per batch at append, not per waiting run at gather time: memory is laid out for it then.
 //! - Topics that acknowledge from memory (`flush.messages` above 1) are nevertheless committed at the next group: the
 //!   commit log makes that cheap, so their bounds are always kept.
-//! - Segment files are not recycled. A direct run is found after a crash by its content alone, and a file that once was another
-//!   log's holds batches that look as right as the ones that should be there: their checksums do not say whose they are.
+//! - Segment files are recycled only within one partition. A direct run is found after a crash by its content alone, and a
+//!   file that once was another log's holds batches that look as right as the ones that should be there: their checksums do
+//!   not say whose they are. The same log's own old ones tell themselves by their offsets.
 //! - The client is blocking (std sockets): command line, bench and tests need no executor.
 
 pub mod admin;

@@ -187,6 +187,7 @@ fn shard_config(config: &Config) -> ShardConfig {
         unflushed_bytes_max: 32 << 20,
         groups: config.groups.clone(),
         retention: RetentionConfig {
+            spares: None,
             check_ms: config.retention_check_ms,
             producer_expiration_ms: config.producer_id_expiration_ms,
         },

@@ -14,7 +14,7 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 41] = [
+const COUNTERS: [Row; 42] = [
     ("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |m| m.telemetry.pushes),
     ("ringmain_client_telemetry_refused_total", "Sets of metrics from clients that were refused.", |m| {
         m.telemetry.refused
@@ -40,6 +40,11 @@ const COUNTERS: [Row; 41] = [
     ("ringmain_segments_deleted_total", "Segments deleted by retention and DeleteRecords.", |m| {
         m.log.segments_deleted
     }),
+    (
+        "ringmain_segments_recycled_total",
+        "Segments begun in the file of an old one of their partition.",
+        |m| m.log.segments_recycled,
+    ),
     ("ringmain_records_appended_total", "Records appended.", |m| m.log.records_appended),
     ("ringmain_batches_appended_total", "Record batches appended.", |m| m.log.batches_appended),
     ("ringmain_appended_bytes_total", "Bytes of record batches appended.", |m| m.log.bytes_appended),
@@ -100,7 +105,13 @@ const COUNTERS: [Row; 41] = [
     ),
 ];
 
-const GAUGES: [Row; 15] = [
+const GAUGES: [Row; 17] = [
+    (
+        "ringmain_spare_segments",
+        "Files of old segments kept to be used again, one of a busy partition at most.",
+        |m| m.gauges.spares,
+    ),
+    ("ringmain_spare_segment_bytes", "What these take of the disk.", |m| m.gauges.spare_bytes),
     ("ringmain_quarantined_offsets", "Offsets refused to readers because they are damaged or gone.", |m| {
         m.gauges.quarantined
     }),

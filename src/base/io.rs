@@ -18,9 +18,10 @@ pub struct SegmentId {
 /// once. Positions and lengths are whole blocks unless said otherwise.
 #[derive(Clone, Debug)]
 pub enum IoOp {
-    /// Create the partition's directory (and its topic's) and the empty `.log` file if missing, allocate
-    /// `allocate_bytes` ahead; with `names`, make the names durable (directory sync). Keep the file open.
-    CreateSegment { segment: SegmentId, allocate_bytes: u64, names: bool },
+    /// Create the partition's directory (and its topic's) and the `.log` file if missing: from the file of `spare` by
+    /// renaming it, or empty if there is none. Allocate `allocate_bytes` in all; with `names`, which a spare needs, make
+    /// the names durable (directory sync). Keep the file open.
+    CreateSegment { segment: SegmentId, allocate_bytes: u64, names: bool, spare: Option<SegmentId> },
     /// Extend the allocation to `allocate_bytes` in all. Failure other than a full disk may be ignored by the runtime.
     Allocate { segment: SegmentId, allocate_bytes: u64 },
     /// Write at `position`. With `durable`, done means it is on stable storage (O_DSYNC).
@@ -44,6 +45,11 @@ pub enum IoOp {
     ReadIndex { segment: SegmentId },
     /// Close and remove the segment's files; in the background, in pieces that leave the disk to others.
     DeleteSegment { segment: SegmentId },
+    /// Close the segment, rename its file so that no start takes it for a segment (`.spare`), and remove its index files.
+    /// Not durable before the directory is synced; until then the file must stay as it is.
+    SpareSegment { segment: SegmentId },
+    /// Remove such a file, in the background, in pieces.
+    DeleteSpare { segment: SegmentId },
     /// Compaction: read the segments in order (each with its length) and note the keys of their records, until the map is
     /// full. In the background. Answer: [`IoDone::Keys`].
     MapKeys { segments: Vec<(SegmentId, u64)>, keys: KeyOffsets },

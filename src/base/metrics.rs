@@ -96,6 +96,8 @@ pub struct LogCounters {
     pub checkpoints: u64,
     /// By retention and DeleteRecords.
     pub segments_deleted: u64,
+    /// Begun in an old segment's file.
+    pub segments_recycled: u64,
     /// Compaction rounds, and those that ended with a segment that cannot be read.
     pub compactions: u64,
     pub compactions_failed: u64,
@@ -179,6 +181,9 @@ pub struct ShardGauges {
     pub read_cache_bytes: u64,
     pub scrub_left: u64,
     pub quarantined: u64,
+    /// Old segments' files kept to be used again.
+    pub spares: u64,
+    pub spare_bytes: u64,
 }
 
 /// How many requests of each API arrived.

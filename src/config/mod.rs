@@ -80,6 +80,8 @@ pub struct Config {
     pub producer_id_expiration_ms: u64,
     /// `log.retention.check.interval.ms`.
     pub retention_check_ms: u64,
+    /// Whether a busy partition's old segment files are used again.
+    pub segment_recycle: bool,
     pub cleaner: CleanerLimits,
     /// Free space below which producing is refused; `None` = as the size of the disk has it.
     pub disk_reserve_bytes: Option<u64>,
@@ -247,6 +249,7 @@ impl Config {
             describe_partitions_max: settings.number("max.request.partition.size.limit"),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
             retention_check_ms: settings.number("log.retention.check.interval.ms"),
+            segment_recycle: settings.flag("ringmain.segment.recycle"),
             cleaner: cleaner_limits(&settings),
             disk_reserve_bytes: settings.limit("ringmain.disk.reserve.bytes"),
             scrub: ScrubLimits {

@@ -116,6 +116,10 @@ pub fn inspect(files: &[PathBuf], watcher: &mut dyn Watcher, mut each: impl FnMu
                 let report = Report::new(path, "leftover");
                 Report { summary: "of work that a crash cut off; the next start removes it".into(), ..report }
             }
+            (_, "spare") => Report {
+                summary: "an old segment's file, kept to be used again; the next start removes it".into(),
+                ..Report::new(path, "spare")
+            },
             (_, "damaged" | "orphan") => Report {
                 summary: "kept by a start that did not trust it".into(),
                 ..Report::new(path, "set aside")

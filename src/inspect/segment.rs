@@ -1,11 +1,15 @@
-//! Segment files: batches back to back, and zeros behind them where space was taken ahead.
+//! Segment files: batches back to back; behind them, where a server was not stopped in order, zeros where space was taken
+//! ahead, or what an older segment of the same log left in a file that is used again.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::base::{BLOCK_BYTES, Offset, TopicId};
 use crate::controller;
+use crate::log::may_begin;
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc, records};
 
 use super::{Report, Watcher, base_of};
@@ -20,6 +24,8 @@ struct Totals {
     epoch: i32,
     /// Ends with a batch that is not whole, in a file of whole blocks: its server was not stopped in order.
     is_open: bool,
+    /// Behind the last batch is what an older segment left.
+    is_used_again: bool,
 }
 
 /// A finished segment is cut to its exact length.
@@ -59,6 +65,9 @@ pub(super) fn inspect(
             if totals.is_open {
                 report.summary.push_str(", and part of another: the rest is in the commit log");
             }
+            if totals.is_used_again {
+                report.summary.push_str(", before what an older segment left in the file");
+            }
             (report, Some(end))
         }
         Err(error) => (Report::unreadable(path, "segment", &error), None),
@@ -76,9 +85,27 @@ fn walk(
     let mut suspect = None;
     let is_metadata = report.path.ancestors().nth(2).and_then(Path::file_name).and_then(|it| it.to_str())
         == Some(&TopicId::METADATA.to_string());
+    let mut may_be_used_again = is_blocks(report.bytes);
     loop {
         let position = batches.position;
-        match batches.next(watcher)? {
+        let next = batches.next(watcher)?;
+        let is_odd = match &next {
+            Next::Batch(header, bytes) => header.base_offset < end || batch_crc(bytes) != header.crc,
+            Next::Nothing { .. } => true,
+            Next::Zeros | Next::End => false,
+        };
+        // A finished segment has its exact length; nothing stands behind its batches.
+        if is_odd && (may_be_used_again || totals.batches == 0) {
+            match behind(&File::open(&report.path)?, position, &(base..end), watcher)? {
+                Behind::Older => {
+                    totals.is_used_again = true;
+                    break;
+                }
+                Behind::Later => {}
+                Behind::Neither => may_be_used_again = false,
+            }
+        }
+        match next {
             Next::Batch(header, bytes) => {
                 if let Some((position, what)) = suspect.take() {
                     report.problem("checksum", Some(position), what);
@@ -135,6 +162,53 @@ fn walk(
         report.problem("checksum", Some(position), what);
     }
     Ok((totals, end))
+}
+
+/// What stands in a file from somewhere on.
+enum Behind {
+    /// Whole batches of an older segment of the log, and none that could follow its own.
+    Older,
+    /// A whole batch that could.
+    Later,
+    Neither,
+}
+
+/// Looks behind the batches of a segment, which have these offsets.
+fn behind(file: &File, position: u64, own: &Range<Offset>, watcher: &mut dyn Watcher) -> io::Result<Behind> {
+    let length = file.metadata()?.len();
+    let (mut from, mut found) = (position, Behind::Neither);
+    // No further than a segment reaches: most bytes that are no batch claim more.
+    let any = Offset(0)..own.end.plus(i64::from(i32::MAX));
+    while from < length {
+        let window = read(file, from, length, READ_BYTES + BATCH_HEADER_BYTES)?;
+        let mut next = from + READ_BYTES as u64;
+        for at in 0..window.len().saturating_sub(BATCH_HEADER_BYTES - 1).min(READ_BYTES) {
+            let Some(header) = may_begin(window.get(at..).unwrap_or(&[]), &any) else { continue };
+            let batch = read(file, from + at as u64, length, header.total_bytes())?;
+            if batch.len() < header.total_bytes() || batch_crc(&batch) != header.crc {
+                continue;
+            }
+            if header.base_offset >= own.end {
+                return Ok(Behind::Later);
+            }
+            if header.last_offset() < own.start {
+                // What is in its records is looked at no further.
+                (next, found) = (from + (at + batch.len()) as u64, Behind::Older);
+                break;
+            }
+        }
+        watcher.progress(next.min(length) - from);
+        from = next;
+    }
+    Ok(found)
+}
+
+/// So many bytes of a file, fewer at its end.
+fn read(file: &File, from: u64, end: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let bytes = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX).min(bytes);
+    let mut read = vec![0; bytes];
+    file.read_exact_at(&mut read, from)?;
+    Ok(read)
 }
 
 fn detail(header: &BatchHeader, position: u64) -> String {

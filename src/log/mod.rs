@@ -13,7 +13,9 @@
 //!
 //! Invariants: log start ≤ flushed ≤ log end; only whole blocks are written to a segment, each once (the last one of a
 //! segment padded with zeros and cut off again when it is sealed); a byte is readable from the file below
-//! `readable_end`, from memory above; the file holds durable bytes below its stable end, the commit log the rest.
+//! `readable_end`, from memory above; the file holds durable bytes below its stable end, the commit log the rest. What stands
+//! in a file beyond what was written to it are zeros, or batches of an older segment of the same log, all of them with
+//! offsets below the segment's base (`spare`).
 
 mod compact;
 mod damage;
@@ -26,6 +28,7 @@ mod resync;
 mod retention;
 mod segment;
 mod snapshot;
+mod spare;
 mod tail;
 
 pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
@@ -43,4 +46,5 @@ pub use read::{
 pub use resync::{find_batch, may_begin, may_follow};
 pub use segment::{LogOp, Purpose};
 pub use snapshot::PartitionSnapshot;
+pub use spare::{PastSegment, suits};
 pub use tail::Allocate;

@@ -16,6 +16,7 @@ use super::epochs::EpochCache;
 use super::index::{IndexedBatch, SparseIndex};
 use super::producers::{Admission, ProducerStates, Sequenced};
 use super::segment::{LogOp, OpenSegment, Purpose, SealedSegment};
+use super::spare::{Filling, PastSegment};
 use super::tail::{Allocate, Placed, Stamped, Tail, TailBatch};
 
 /// The same for every partition of a shard.
@@ -54,6 +55,9 @@ pub struct PartitionLog {
     pub(super) draining: VecDeque<OpenSegment>,
     pub(super) active: OpenSegment,
     pub(super) damaged: DamagedRanges,
+    /// For the next segment's file.
+    pub(super) spare: Option<PastSegment>,
+    pub(super) filling: Filling,
     /// Appends that are not durable yet, in order.
     unflushed: VecDeque<Unflushed>,
     /// In all of them.
@@ -192,6 +196,8 @@ impl PartitionLog {
             draining: VecDeque::new(),
             active,
             damaged: found.damaged,
+            spare: None,
+            filling: Filling::default(),
             unflushed: VecDeque::new(),
             unflushed_bytes: 0,
             next_append: 0,
@@ -216,6 +222,12 @@ impl PartitionLog {
     #[must_use]
     pub fn log_end(&self) -> Offset {
         self.log_end
+    }
+
+    /// Where the segment that is appended to begins.
+    #[must_use]
+    pub fn active_base(&self) -> Offset {
+        self.active.id.base
     }
 
     #[must_use]
@@ -351,7 +363,7 @@ impl PartitionLog {
         }
         let sync = self.active.size > 0;
         if sync {
-            self.active.create(&mut out.ops);
+            self.active.create(&mut self.spare, &mut out.ops);
             if let Some(write) = self.active.tail.early_write() {
                 self.active.write(write, &mut out.ops);
             }
@@ -509,9 +521,9 @@ impl PartitionLog {
         self.unflushed.push_back(Unflushed { end, bytes, parts });
         self.unflushed_bytes += bytes;
         if placed.direct.is_some() {
-            self.active.create_for_direct(limits.create_allocate_bytes, &mut out.ops);
+            self.active.create_for_direct(limits.create_allocate_bytes, &mut self.spare, &mut out.ops);
         } else if !placed.writes.is_empty() {
-            self.active.create(&mut out.ops);
+            self.active.create(&mut self.spare, &mut out.ops);
         }
         for write in placed.writes {
             self.active.write(write, &mut out.ops);
@@ -546,6 +558,11 @@ impl PartitionLog {
         let too_far = last.since(self.active.id.base) > i64::from(i32::MAX);
         let age_ms = self.active.begun.map_or(0, |begun| now.wall.0.saturating_sub(begun.0));
         let old = u64::try_from(age_ms).is_ok_and(|age| age > settings.segment_ms);
+        if full {
+            self.filling.filled(now.mono);
+        } else if too_far || old {
+            self.filling = Filling::default();
+        }
         if full || too_far || old {
             self.roll(out);
         }

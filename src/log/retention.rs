@@ -6,11 +6,11 @@
 //! record of a segment is older than `retention.ms`. The active segment goes as well when all of it is past: it is rolled
 //! then. A segment whose records carry no timestamps goes by size only.
 
-use crate::base::io::SegmentId;
 use crate::base::{Offset, TimestampMs};
 use crate::config::topic::TopicSettings;
 
 use super::partition::{LogEffects, PartitionLog};
+use super::spare::{Filling, PastSegment};
 
 /// One segment, whatever its state.
 struct Extent {
@@ -49,6 +49,7 @@ impl PartitionLog {
     pub fn roll_if_past(&mut self, out: &mut LogEffects) -> bool {
         let is_past = self.active.size > 0 && self.log_start == self.log_end;
         if is_past {
+            self.filling = Filling::default();
             self.roll(out);
         }
         is_past
@@ -60,14 +61,22 @@ impl PartitionLog {
         !self.sealed.is_empty() && self.end_of_sealed(0) <= start
     }
 
-    /// Takes the finished segments below `start` out of the log. A checkpoint must hold that start already.
-    pub fn take_below(&mut self, start: Offset) -> Vec<SegmentId> {
+    /// Below this, segments may leave the log when a checkpoint made now is on stable storage: it holds the log's start, and
+    /// recovery begins in none of them.
+    #[must_use]
+    pub fn past_end(&self) -> Offset {
+        self.log_start.min(self.recovery_base())
+    }
+
+    /// Takes the finished segments below `start` out of the log, oldest first. A checkpoint must hold that start already,
+    /// and begin there or above.
+    pub fn take_below(&mut self, start: Offset) -> Vec<PastSegment> {
         assert!(start <= self.log_start, "only what is not part of the log any more is taken out");
         let mut taken = Vec::new();
         while self.has_below(start)
             && let Some(segment) = self.sealed.pop_front()
         {
-            taken.push(segment.id);
+            taken.push(PastSegment { segment: segment.id, bytes: segment.size });
         }
         self.epochs.forget_below(start);
         taken

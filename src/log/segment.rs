@@ -7,6 +7,7 @@ use crate::base::io::{IoOp, Sealing, SegmentId, WriteData};
 use crate::base::{Offset, TimestampMs, block_ceil};
 
 use super::index::SparseIndex;
+use super::spare::PastSegment;
 use super::tail::{Tail, ToWrite};
 
 /// Allocation ahead of the first direct run, and of each following step up to [`ALLOCATE_STEP_BYTES_MAX`].
@@ -213,25 +214,35 @@ impl OpenSegment {
         self.issue(LogOp { purpose, op }, false, out);
     }
 
-    /// Makes the file exist, for what the commit log covers of a segment that goes on.
-    pub fn create(&mut self, out: &mut Vec<LogOp>) {
-        self.create_with(self.ahead_of_little() * 2, out);
+    /// Makes the file exist, for what the commit log covers of a segment that goes on; from a spare if there is one.
+    pub fn create(&mut self, spare: &mut Option<PastSegment>, out: &mut Vec<LogOp>) {
+        if self.file == FileState::Missing {
+            self.issue_create(self.ahead_of_little() * 2, spare.take(), out);
+        }
     }
 
     /// The same of one that does not.
     pub fn create_last(&mut self, out: &mut Vec<LogOp>) {
-        self.create_with(0, out);
+        if self.file == FileState::Missing {
+            self.issue_create(0, None, out);
+        }
     }
 
-    /// Makes the file exist with a durable name, for a direct run.
-    pub fn create_for_direct(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
+    /// Makes the file exist with a durable name, for a direct run; from a spare if there is one.
+    pub fn create_for_direct(
+        &mut self,
+        allocate_bytes: u64,
+        spare: &mut Option<PastSegment>,
+        out: &mut Vec<LogOp>,
+    ) {
         if self.names == Names::Unsynced {
             self.names = Names::Wanted;
         }
         let lacks_names = self.file == FileState::Ready && self.names == Names::Wanted;
-        if self.file == FileState::Missing || lacks_names {
-            self.allocated = self.allocated.max(allocate_bytes);
-            self.issue_create(self.allocated, out);
+        if self.file == FileState::Missing {
+            self.issue_create(allocate_bytes, spare.take(), out);
+        } else if lacks_names {
+            self.issue_create(self.allocated.max(allocate_bytes), None, out);
         }
     }
 
@@ -242,23 +253,21 @@ impl OpenSegment {
             self.names = Names::Durable;
         } else if self.names == Names::Wanted {
             // A direct run has come in between.
-            return self.issue_create(0, out);
+            return self.issue_create(0, None, out);
         }
         out.append(&mut self.held);
         self.sync_if_ready(out);
     }
 
-    fn create_with(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
-        if self.file == FileState::Missing {
-            self.allocated = allocate_bytes;
-            self.issue_create(allocate_bytes, out);
-        }
-    }
-
-    fn issue_create(&mut self, allocate_bytes: u64, out: &mut Vec<LogOp>) {
+    /// A spare is written to only when its old name is gone for good: a crash would find new bytes under it.
+    fn issue_create(&mut self, allocate_bytes: u64, spare: Option<PastSegment>, out: &mut Vec<LogOp>) {
         self.file = FileState::Creating;
-        let names = self.names == Names::Wanted;
-        let op = IoOp::CreateSegment { segment: self.id, allocate_bytes, names };
+        let names = self.names == Names::Wanted || spare.is_some();
+        // Up to whole blocks: no write into them makes the file longer.
+        let allocate_bytes = allocate_bytes.max(spare.map_or(0, |spare| block_ceil(spare.bytes)));
+        self.allocated = self.allocated.max(allocate_bytes);
+        let spare = spare.map(|spare| spare.segment);
+        let op = IoOp::CreateSegment { segment: self.id, allocate_bytes, names, spare };
         out.push(LogOp { purpose: Purpose::Create { base: self.id.base, names }, op });
     }
 

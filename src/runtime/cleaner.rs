@@ -167,7 +167,7 @@ fn verify(path: &Path, part: Range<u64>, bytes: u64, offsets: Range<Offset>) -> 
             Ok((_, Some(what))) => what,
             Err(error) => error.to_string(),
         };
-        let found = next_batch(batches.reader.get_ref(), to..part.end, &(next..offsets.end))?;
+        let found = next_batch(batches.reader.get_ref(), to..part.end, &(next..offsets.end), None)?;
         let (behind, after) = found.unwrap_or((part.end, offsets.end));
         damage.push(Damage { position: to, offsets: next..after, what });
         (to, next) = (behind, after);

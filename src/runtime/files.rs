@@ -25,6 +25,9 @@ use super::recovery::{commit_file, commit_folder, partition_folder, segment_file
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
 const PREWRITE_PIECE_BYTES: usize = 1024 * 1024;
 
+/// Extension of an old segment's file that is kept to be used again.
+const SPARE: &str = "spare";
+
 /// Kept free for a checkpoint at least.
 const RESERVE_BYTES_MIN: u64 = 256 * 1024;
 
@@ -134,8 +137,8 @@ impl Files {
 
     async fn try_perform(&self, op: IoOp) -> io::Result<IoDone> {
         match op {
-            IoOp::CreateSegment { segment, allocate_bytes, names } => {
-                self.create(segment, allocate_bytes, names).await
+            IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
+                self.create(segment, allocate_bytes, names, spare).await
             }
             IoOp::Allocate { segment, allocate_bytes } => self.allocate(segment, allocate_bytes).await,
             IoOp::WriteSegment { segment, position, data, durable } => {
@@ -178,6 +181,15 @@ impl Files {
             IoOp::DeleteSegment { segment } => {
                 self.forget_segment(segment);
                 self.clean(Job::Delete { path: self.log_file(segment) }).await
+            }
+            IoOp::SpareSegment { segment } => {
+                self.forget_segment(segment);
+                let path = self.log_file(segment);
+                blocking(move || make_spare(&path)).await
+            }
+            IoOp::DeleteSpare { segment } => {
+                let path = self.log_file(segment).with_extension(SPARE);
+                self.clean(Job::Delete { path }).await
             }
             IoOp::MapKeys { segments, keys } => {
                 let file = |(segment, length): (SegmentId, u64)| (self.log_file(segment), length);
@@ -244,17 +256,24 @@ impl Files {
         Ok(())
     }
 
-    async fn create(&self, segment: SegmentId, allocate_bytes: u64, names: bool) -> io::Result<IoDone> {
+    async fn create(
+        &self,
+        segment: SegmentId,
+        allocate_bytes: u64,
+        names: bool,
+        spare: Option<SegmentId>,
+    ) -> io::Result<IoDone> {
         let data = self.data.clone();
         let make = move || {
             let folder = partition_folder(&data, segment.partition);
+            let path = segment_file(&folder, segment.base, "log");
             fs::create_dir_all(&folder)?;
+            if let Some(spare) = spare {
+                // When this is tried again after the disk was full, it has its name already.
+                absent_is_fine(fs::rename(segment_file(&folder, spare.base, SPARE), &path))?;
+            }
             let mut options = fs::OpenOptions::new();
-            options.write(true).create(true).truncate(false).open(segment_file(
-                &folder,
-                segment.base,
-                "log",
-            ))?;
+            options.write(true).create(true).truncate(false).open(path)?;
             if names {
                 sync_names(&data, &folder)?;
             }
@@ -512,6 +531,14 @@ fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8
         fs::rename(&temporary, &path)?;
     }
     Ok(IoDone::Done)
+}
+
+/// The indexes go first: should the rename fail, a segment without them is whole.
+fn make_spare(path: &Path) -> io::Result<IoDone> {
+    for extension in ["index", "timeindex"] {
+        absent_is_fine(fs::remove_file(path.with_extension(extension)))?;
+    }
+    fs::rename(path, path.with_extension(SPARE)).map(|()| IoDone::Done)
 }
 
 fn remove_partition(data: &Path, partition: TopicPartition) -> io::Result<IoDone> {

@@ -12,32 +12,56 @@ use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 const WINDOW_BYTES: usize = 1 << 20;
 
 /// The first batch that begins in `part` of the file, is whole there, matches its checksum, and has offsets `within`:
-/// where, and its base offset.
+/// where, and its base offset. What stands behind it must not tell against it; failing that, the first one that reaches
+/// `last`, if that is given: an older segment's bytes may stand behind a log's last batch.
 pub(super) fn next_batch(
     file: &File,
     part: Range<u64>,
     within: &Range<Offset>,
+    last: Option<Offset>,
 ) -> io::Result<Option<(u64, Offset)>> {
-    let mut from = part.start;
+    let (mut from, mut reaching) = (part.start, None);
     while from < part.end {
         let window = read(file, from, part.end, WINDOW_BYTES + BATCH_HEADER_BYTES)?;
         for at in 0..window.len().saturating_sub(BATCH_HEADER_BYTES - 1).min(WINDOW_BYTES) {
             let Some(header) = may_begin(window.get(at..).unwrap_or(&[]), within) else { continue };
             let position = from + at as u64;
-            if is_whole(file, position..part.end, &header, within)? {
-                return Ok(Some((position, header.base_offset)));
+            let found = Some((position, header.base_offset));
+            match judge(file, position..part.end, &header, within)? {
+                Judgement::Followed => return Ok(found),
+                Judgement::Whole if last.is_some_and(|last| header.last_offset().plus(1) >= last) => {
+                    reaching = reaching.or(found);
+                }
+                Judgement::Whole | Judgement::None => {}
             }
         }
         from += WINDOW_BYTES as u64;
     }
-    Ok(None)
+    Ok(reaching)
 }
 
-fn is_whole(file: &File, part: Range<u64>, header: &BatchHeader, within: &Range<Offset>) -> io::Result<bool> {
+enum Judgement {
+    None,
+    /// It matches its checksum.
+    Whole,
+    /// And nothing behind it tells against it.
+    Followed,
+}
+
+fn judge(
+    file: &File,
+    part: Range<u64>,
+    header: &BatchHeader,
+    within: &Range<Offset>,
+) -> io::Result<Judgement> {
     let total = header.total_bytes();
     let bytes = read(file, part.start, part.end, total + BATCH_HEADER_BYTES)?;
-    let Some((batch, next)) = bytes.split_at_checked(total) else { return Ok(false) };
-    Ok(batch_crc(batch) == header.crc && may_follow(next, header, within))
+    Ok(match bytes.split_at_checked(total) {
+        Some((batch, _)) if batch_crc(batch) != header.crc => Judgement::None,
+        Some((_, next)) if may_follow(next, header, within) => Judgement::Followed,
+        Some(_) => Judgement::Whole,
+        None => Judgement::None,
+    })
 }
 
 fn read(file: &File, from: u64, end: u64, bytes: usize) -> io::Result<Vec<u8>> {

@@ -30,7 +30,7 @@ use crate::runtime::mesh::{Mesh, Message};
 use crate::runtime::{Ending, Host, files};
 use crate::shard::{
     CompactionConfig, PRODUCER_BYTES, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, ShardReply,
-    ShardRequest,
+    ShardRequest, SpareConfig,
 };
 
 use super::connection::{Connection, Moving};
@@ -512,6 +512,8 @@ impl ShardServer {
         metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
         metrics.gauges.scrub_left = gauges.scrub_left as u64;
         metrics.gauges.quarantined = gauges.quarantined;
+        metrics.gauges.spares = gauges.spares as u64;
+        metrics.gauges.spare_bytes = gauges.spare_bytes;
         metrics.gauges.frame_bytes = self.pools.frames.used() as u64;
         metrics.gauges.answer_bytes = self.pools.answers.used() as u64;
         metrics
@@ -583,6 +585,7 @@ fn retention(config: &Config) -> RetentionConfig {
     RetentionConfig {
         check_ms: config.retention_check_ms,
         producer_expiration_ms: config.producer_id_expiration_ms,
+        spares: config.segment_recycle.then(SpareConfig::default),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::base::hash::IdMap;
 use crate::base::io::{IoDone, IoOp};
 use crate::base::{MonoNanos, Now};
-use crate::log::{Purpose, SparseIndex};
+use crate::log::{PastSegment, Purpose, SparseIndex};
 
 use super::{Effect, IoId, IoRequest, Shard, Stop};
 
@@ -41,6 +41,11 @@ pub(super) enum IoContext {
     Delete {
         slot: u32,
     },
+    /// An old segment's file gets its spare name.
+    Spare {
+        slot: u32,
+        past: PastSegment,
+    },
     /// Part of a compaction round.
     Compact {
         slot: u32,
@@ -55,9 +60,10 @@ impl IoContext {
     /// The partition that must not be deleted under the operation.
     fn holds(&self) -> Option<u32> {
         match self {
-            IoContext::Log { slot, .. } | IoContext::Compact { slot } | IoContext::Clean { slot } => {
-                Some(*slot)
-            }
+            IoContext::Log { slot, .. }
+            | IoContext::Spare { slot, .. }
+            | IoContext::Compact { slot }
+            | IoContext::Clean { slot } => Some(*slot),
             _ => None,
         }
     }
@@ -168,6 +174,7 @@ impl Shard {
             }
             (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
             (IoContext::Delete { slot }, _) => self.partition_deleted(slot),
+            (IoContext::Spare { slot, past }, _) => self.spare_made(slot, past),
         }
     }
 
@@ -181,6 +188,8 @@ impl Shard {
                 self.with_log(slot, effects, |log, out| log.done(purpose, out));
             }
             IoContext::Delete { slot } => self.partition_deleted(slot),
+            // Nothing was synced, so nothing is uncertain: a file is under either name, and goes.
+            IoContext::Spare { slot, past } => self.spare_not_made(slot, past),
             IoContext::Compact { slot } | IoContext::Clean { slot } => {
                 self.compact_failed(slot, &reason, effects)
             }
@@ -195,6 +204,7 @@ impl Shard {
         match (issued.context, issued.again) {
             (context @ IoContext::Log { slot, .. }, Some(op)) => {
                 self.disk_full = true;
+                self.spares.review();
                 self.tell_full(effects);
                 self.partitions.op_issued(slot);
                 self.io.refused.push((context, op));
@@ -209,6 +219,7 @@ impl Shard {
             (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
             (IoContext::Scrub, _) => self.not_scrubbed(now, None, effects),
             (IoContext::Delete { slot }, _) => self.partition_deleted(slot),
+            (IoContext::Spare { slot, past }, _) => self.spare_not_made(slot, past),
             (IoContext::Compact { .. } | IoContext::Clean { .. }, _) => self.compact_refused(now),
             (IoContext::Commit | IoContext::SyncAll | IoContext::Log { .. }, _) => {
                 self.fail(
@@ -251,7 +262,7 @@ impl Shard {
     fn checkpoint_written(&mut self, age: Option<u64>, effects: &mut Vec<Effect>) {
         self.counters.checkpoints += 1;
         self.trims_written(effects);
-        self.starts_covered();
+        self.starts_covered(effects);
         self.finished_covered();
         self.reclaim_done(age);
         if self.stop == Stop::Checkpointing {

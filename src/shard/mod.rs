@@ -28,6 +28,7 @@ mod reclaim;
 mod request;
 mod retain;
 mod scrub;
+mod spare;
 mod trim;
 
 use std::cell::Cell;
@@ -62,6 +63,8 @@ use retain::Retention;
 pub use retain::RetentionConfig;
 use scrub::Scrub;
 pub use scrub::ScrubConfig;
+pub use spare::SpareConfig;
+use spare::Spares;
 use trim::Trims;
 
 /// Settings of one shard.
@@ -119,6 +122,7 @@ pub struct Shard {
     reclaim: Reclaim,
     trims: Trims,
     retention: Retention,
+    spares: Spares,
     compaction: Compaction,
     scrub: Scrub,
     controller: Option<ControllerSeat>,
@@ -179,6 +183,7 @@ impl Shard {
             reclaim: Reclaim::default(),
             trims: Trims::default(),
             retention: Retention::new(config.retention),
+            spares: Spares::default(),
             compaction: Compaction::new(config.compaction, config.seed),
             scrub: Scrub::new(config.scrub),
             controller,
@@ -203,6 +208,7 @@ impl Shard {
     /// Settings that were changed while the server runs.
     pub fn reconfigure(&mut self, retention: RetentionConfig, compaction: CompactionConfig) {
         self.retention.config = retention;
+        self.spares.review();
         self.compaction.config = compaction;
     }
 
@@ -232,6 +238,7 @@ impl Shard {
         if image.version >= self.image.version {
             self.image = image;
             self.place_partitions(effects);
+            self.spares.review();
             self.tell_coordinators(now, effects);
         }
     }
@@ -248,6 +255,9 @@ impl Shard {
             } else {
                 format!("{free} MiB of the disk are free again: producing goes on")
             }));
+        }
+        if is_low {
+            self.spares.review();
         }
         self.disk_low = is_low;
     }
@@ -284,7 +294,7 @@ impl Shard {
         let decides = self.stop == Stop::Running && self.failed.is_none();
         let own = self.groups.next_deadline();
         let own = own.min(self.retention.next_deadline()).min(self.compaction.next_deadline());
-        let own = own.min(self.scrub.next_deadline());
+        let own = own.min(self.scrub.next_deadline()).min(self.spares.next_deadline());
         let own = if decides { own } else { MonoNanos::NEVER };
         self.fetch.next_deadline().min(self.io.next_retry()).min(own)
     }
@@ -329,6 +339,7 @@ impl Shard {
     pub fn gauges(&self) -> ShardGauges {
         let (commit_files, commit_files_free) = self.commit.file_counts();
         let (groups, group_members) = self.groups.counts();
+        let (spares, spare_bytes) = self.spares();
         ShardGauges {
             partitions: self.partitions.len(),
             producers: self.producers,
@@ -340,6 +351,8 @@ impl Shard {
             read_cache_bytes: self.cache.bytes(),
             scrub_left: self.scrub_left(),
             quarantined: self.partitions.quarantined(),
+            spares,
+            spare_bytes,
             groups,
             group_members,
         }
@@ -478,6 +491,9 @@ impl Shard {
     }
 
     fn count_op(&mut self, slot: u32, op: &IoOp) {
+        if let IoOp::CreateSegment { spare: Some(_), .. } = op {
+            self.counters.segments_recycled += 1;
+        }
         let IoOp::WriteSegment { data, durable, .. } = op else { return };
         self.counters.segment_writes += 1;
         if *durable {
@@ -517,6 +533,9 @@ pub struct ShardGauges {
     pub scrub_left: usize,
     /// Offsets refused to readers because they are damaged or gone.
     pub quarantined: u64,
+    /// Old segments' files kept to be used again.
+    pub spares: usize,
+    pub spare_bytes: u64,
     pub groups: usize,
     pub group_members: usize,
 }

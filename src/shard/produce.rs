@@ -111,6 +111,7 @@ impl Shard {
     ) -> Result<Accepted, PartitionError> {
         let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
         let (before, producers) = (partition.log.log_end(), partition.log.producers().len());
+        let base = partition.log.active_base();
         let mut out = LogEffects::default();
         let rules = AppendRules { now, settings: &partition.settings, limits: &self.limits, zstd_allowed };
         let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
@@ -120,6 +121,7 @@ impl Shard {
             self.unflushed_bytes += records.len();
         }
         self.absorb(slot, out, effects);
+        self.note_roll(slot, base);
         if is_new {
             self.producer_noted();
         }

@@ -1,16 +1,17 @@
 //! Retention: logs' starts move up when their topics want no more of the past, and segments below go.
 //!
 //! A check looks at every partition; a checkpoint makes the new starts durable; then the files are deleted one at a time
-//! with a pause between, so that the disk stays with the foreground. Files that a crash leaves behind are found by the next
-//! life's first check: they lie below the start its checkpoint knows.
+//! with a pause between, so that the disk stays with the foreground, or kept to be used again (`spare`). Files that a crash
+//! leaves behind are found by the next life's first check: they lie below the start its checkpoint knows.
 
 use std::collections::VecDeque;
 
 use crate::base::io::{IoOp, SegmentId};
 use crate::base::{MonoNanos, Now, Offset, ProducerId, TimestampMs, TopicPartition};
-use crate::log::Purpose;
+use crate::log::{PastSegment, Purpose};
 
 use super::io::IoContext;
+use super::spare::SpareConfig;
 use super::{Effect, Shard, Stop};
 
 /// The first check after a start, at the latest: a server that restarts often must come to it all the same.
@@ -27,6 +28,8 @@ pub struct RetentionConfig {
     pub check_ms: u64,
     /// Producers silent for longer are forgotten.
     pub producer_expiration_ms: u64,
+    /// `ringmain.segment.recycle`; `None` = no file is used again.
+    pub spares: Option<SpareConfig>,
 }
 
 #[derive(Debug)]
@@ -39,9 +42,18 @@ pub(super) struct Retention {
     /// The starts that the checkpoint under way holds.
     covering: Vec<(u32, Offset)>,
     /// Out of their logs, still on disk.
-    doomed: VecDeque<(u32, SegmentId)>,
+    doomed: VecDeque<Doomed>,
     deleting: bool,
     next_delete: MonoNanos,
+}
+
+/// A file to be deleted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doomed {
+    pub(super) slot: u32,
+    pub(super) past: PastSegment,
+    /// It was kept to be used again, and has another name.
+    pub(super) is_spare: bool,
 }
 
 impl Retention {
@@ -59,6 +71,14 @@ impl Retention {
 
     pub(super) fn wants_checkpoint(&self) -> bool {
         self.wants_checkpoint
+    }
+
+    pub(super) fn want_checkpoint(&mut self) {
+        self.wants_checkpoint = true;
+    }
+
+    pub(super) fn doom(&mut self, doomed: Doomed) {
+        self.doomed.push_back(doomed);
     }
 
     pub(super) fn next_deadline(&self) -> MonoNanos {
@@ -92,6 +112,7 @@ impl Shard {
             let next_ms = if rolled { check_ms.min(LOOK_AGAIN_MS) } else { check_ms };
             self.retention.next_check = Some(now.mono.plus_ms(next_ms));
         }
+        self.turn_spares(now);
         self.delete_next(now, effects);
     }
 
@@ -114,6 +135,9 @@ impl Shard {
             let below = self.partitions.get(slot).is_some_and(|it| it.log.has_below(it.log.log_start()));
             self.retention.wants_checkpoint |= below;
         }
+        if rolled {
+            self.spares.review();
+        }
         rolled
     }
 
@@ -121,43 +145,66 @@ impl Shard {
     pub(super) fn cover_starts(&mut self) {
         let starts = self.partitions.slots().into_iter().filter_map(|slot| {
             let log = &self.partitions.get(slot)?.log;
-            log.has_below(log.log_start()).then_some((slot, log.log_start()))
+            log.has_below(log.past_end()).then_some((slot, log.past_end()))
         });
         self.retention.covering = starts.collect();
         self.retention.wants_checkpoint = false;
     }
 
     /// The checkpoint is on stable storage: what lies below its starts may go.
-    pub(super) fn starts_covered(&mut self) {
+    pub(super) fn starts_covered(&mut self, effects: &mut Vec<Effect>) {
         for (slot, start) in std::mem::take(&mut self.retention.covering) {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
-            let taken = partition.log.take_below(start);
-            self.retention.doomed.extend(taken.into_iter().map(|segment| (slot, segment)));
+            for past in partition.log.take_below(start) {
+                if !self.let_go(slot, past, effects) {
+                    self.retention.doom(Doomed { slot, past, is_spare: false });
+                }
+            }
         }
+    }
+
+    /// Keeps a segment's file to be used again, if it is wanted and nobody reads it any more: nobody begins to, either.
+    fn let_go(&mut self, slot: u32, past: PastSegment, effects: &mut Vec<Effect>) -> bool {
+        if self.is_read(slot, past.segment) || !self.keep_spare(slot, past, effects) {
+            return false;
+        }
+        self.cache.forget(past.segment);
+        self.counters.segments_deleted += 1;
+        true
+    }
+
+    fn is_read(&self, slot: u32, segment: SegmentId) -> bool {
+        let is_read = self.fetch.reads(segment) || self.lookups.reads(segment) || self.cache.reads(segment);
+        is_read || self.scrub.reads(segment) || self.compaction.works_on(slot)
     }
 
     fn delete_next(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.retention.deleting || now.mono < self.retention.next_delete {
             return;
         }
-        let Some((slot, segment)) = self.retention.doomed.pop_front() else { return };
+        let Some(doomed) = self.retention.doomed.pop_front() else { return };
+        let Doomed { slot, past, is_spare } = doomed;
         if !self.partitions.is_serving(slot) {
             // Its topic has been deleted, with all files.
             return;
         }
-        let is_read = self.fetch.reads(segment) || self.lookups.reads(segment) || self.cache.reads(segment);
-        if is_read || self.compaction.works_on(slot) {
-            self.retention.doomed.push_back((slot, segment));
+        if !is_spare && self.is_read(slot, past.segment) {
+            self.retention.doom(doomed);
             self.retention.next_delete = now.mono.plus_ms(DELETE_PAUSE_MS);
             return;
         }
+        if !is_spare && self.let_go(slot, past, effects) {
+            return;
+        }
         self.retention.deleting = true;
-        self.cache.forget(segment);
-        self.counters.segments_deleted += 1;
-        self.issue(
-            IoContext::Log { slot, purpose: Purpose::Delete },
-            IoOp::DeleteSegment { segment },
-            effects,
-        );
+        let segment = past.segment;
+        let op = if is_spare {
+            IoOp::DeleteSpare { segment }
+        } else {
+            self.cache.forget(segment);
+            self.counters.segments_deleted += 1;
+            IoOp::DeleteSegment { segment }
+        };
+        self.issue(IoContext::Log { slot, purpose: Purpose::Delete }, op, effects);
     }
 }

@@ -57,6 +57,12 @@ impl Scrub {
         Scrub { config, due: None, pass: None, busy: false }
     }
 
+    /// Whether a piece of this segment is being read.
+    pub(super) fn reads(&self, segment: SegmentId) -> bool {
+        let progress = self.pass.and_then(|pass| pass.segment);
+        self.busy && progress.is_some_and(|progress| progress.segment == segment)
+    }
+
     pub(super) fn next_deadline(&self) -> MonoNanos {
         match self.due {
             _ if self.busy || self.config.period_ms.is_none() => MonoNanos::NEVER,

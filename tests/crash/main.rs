@@ -28,10 +28,12 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
     let launch = busy(Launch::new(&scratch.path().join("data")));
     let mut rng = Rng::seeded(seed);
     let mut course = Course::new(seed, Arc::new(|| 0));
+    let mut recycled = 0;
     for cycle in 0..cycles {
         course.live(launch.start(), |server| {
             // The moment is what is random here; nothing is waited for.
             thread::sleep(Duration::from_millis(200 + rng.below(400)));
+            recycled += server.metric("ringmain_segments_recycled_total");
             if cycle % 10 == 9 {
                 assert_eq!(server.stop(), Some(0), "cycle {cycle}");
                 return Ended::InOrder;
@@ -42,7 +44,8 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
     }
     let server = launch.start();
     course.finish(&server.address());
-    println!("{}", course.summary());
+    println!("{}; {recycled} segments in old files", course.summary());
+    assert!(recycled > 0, "files are used again");
     assert_eq!(server.stop(), Some(0));
 }
 

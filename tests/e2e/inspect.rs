@@ -96,6 +96,26 @@ fn what_was_changed_is_found_and_named() {
     assert_eq!(foreign, [("not-a-batch".to_owned(), Some(good.len() as u64))]);
     assert_eq!(change(&|bytes| bytes.extend([0; 10_000])), [], "space taken ahead");
     assert!(!change(&|bytes| bytes.extend_from_within(..half)).is_empty(), "an old block came back");
+    // A file that was an older segment's, in which the server did not get to its end.
+    let newer = fs::read(second).expect("readable");
+    let mut rotten = newer.clone();
+    rotten[newer.len() / 2] ^= 1;
+    // Where the older bytes begin is a batch, or the middle of one.
+    for from in [0, 5000] {
+        let used_again = |own: &[u8], whole_blocks: bool| {
+            let mut bytes = [own, &good[from..]].concat();
+            bytes.resize(bytes.len().next_multiple_of(4096) + usize::from(!whole_blocks), 0);
+            fs::write(second, bytes).expect("writable");
+            let found = names(&problems(second));
+            fs::write(second, &newer).expect("writable");
+            found
+        };
+        assert_eq!(used_again(&newer, true), Vec::<String>::new());
+        assert_eq!(used_again(&newer[..newer.len() - 100], true), Vec::<String>::new(), "torn");
+        assert_eq!(used_again(&[], false), Vec::<String>::new(), "nothing was written yet");
+        assert!(!used_again(&newer, false).is_empty(), "a finished segment has its length");
+        assert_eq!(used_again(&rotten, true), ["checksum"]);
+    }
     let index = first.with_extension("index");
     let entries = fs::read(&index).expect("readable");
     fs::write(&index, entries.iter().map(|byte| byte ^ 1).collect::<Vec<u8>>()).expect("writable");

@@ -14,6 +14,7 @@ mod groups;
 mod inspect;
 mod memory;
 mod produce;
+mod recycle;
 mod restart;
 mod retention;
 mod scrub;

@@ -51,7 +51,7 @@ impl Churn {
         loop {
             let behind = ends.iter().map(|(_, end)| *end).min().unwrap();
             for (topic, end) in ends.iter_mut().filter(|(_, end)| *end == behind) {
-                if !send(&mut connection, topic, &[(0, batch(*end))]) {
+                if !send(&mut connection, topic, &[(0, batch(*end, RECORDS))]) {
                     return (self, End::Lost);
                 }
                 match receive(&mut connection) {
@@ -94,14 +94,14 @@ impl fmt::Display for Churn {
 
 /// What a topic holds: of each key the numbers, in order.
 #[derive(Debug)]
-struct Log {
-    start: i64,
-    end: i64,
-    numbers: BTreeMap<i64, Vec<i64>>,
+pub(super) struct Log {
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) numbers: BTreeMap<i64, Vec<i64>>,
 }
 
 /// Reads a topic whole.
-fn log(address: &str, topic: &str) -> Log {
+pub(super) fn log(address: &str, topic: &str) -> Log {
     let cluster = Cluster::connect(address, ConnectionOptions::default()).unwrap();
     let mut consumer = Consumer::new(cluster, ConsumerOptions::default());
     let mut ends = [Position::Earliest, Position::Latest].map(|position| {
@@ -128,15 +128,15 @@ fn log(address: &str, topic: &str) -> Log {
     log
 }
 
-fn sorted(mut numbers: Vec<i64>) -> Vec<i64> {
+pub(super) fn sorted(mut numbers: Vec<i64>) -> Vec<i64> {
     numbers.sort_unstable();
     numbers
 }
 
-fn batch(first: i64) -> Vec<u8> {
+pub(super) fn batch(first: i64, records: i64) -> Vec<u8> {
     let codec = Codec::ALL[usize::try_from(first).unwrap() % Codec::ALL.len()];
     let mut batch = BatchBuilder::new(TimestampMs(1)).codec(codec);
-    for number in first..first + RECORDS {
+    for number in first..first + records {
         batch.append(Some(&(number % KEYS).to_be_bytes()), Some(&value_of(number)));
     }
     batch.finish().unwrap()

@@ -1,7 +1,7 @@
 //! A load that keeps account of what it was promised, and a model of what must therefore be there afterwards.
 //!
-//! Writers, an idempotent producer, a group that commits and a reader at the tail, all at once on one topic, and a writer to
-//! topics that retention and compaction are at work on, through any number of the server's lives. Each promise is kept with the moment at which it was known: what a moment is, the test
+//! Writers, an idempotent producer, a group that commits and a reader at the tail, all at once on one topic, a writer to
+//! topics that retention and compaction are at work on, and one to a topic whose segments' files are used again, through any number of the server's lives. Each promise is kept with the moment at which it was known: what a moment is, the test
 //! says (a rig: how long the disk's recorded log was), so that a promise can be held against any earlier state of a disk.
 
 #![allow(dead_code, reason = "each test uses the part it needs")]
@@ -9,6 +9,7 @@
 
 mod churn;
 pub mod model;
+mod recycling;
 pub mod writers;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use ringmain::client::{Admin, Cluster, Connection, ConnectionOptions, NewTopic};
 use crate::process::{Launch, PATIENCE, Server};
 use churn::Churn;
 use model::Model;
+use recycling::Recycling;
 use writers::{Acked, Commits, End, Idempotent, Load, Reader, Served, append_one};
 
 pub const TOPIC: &str = "load";
@@ -56,6 +58,7 @@ pub struct Promises {
     served: Vec<Served>,
     commits: Commits,
     churn: Churn,
+    recycling: Recycling,
     /// When the topics were there.
     begun_at: u64,
 }
@@ -91,6 +94,9 @@ impl Course {
         let (connection, moment) = (connect(&address), Arc::clone(&self.moment));
         let churn = std::mem::take(&mut self.promises.churn);
         let churning = thread::spawn(move || churn.run(connection, &moment));
+        let (connection, moment) = (connect(&address), Arc::clone(&self.moment));
+        let recycling = std::mem::take(&mut self.promises.recycling);
+        let recycling = thread::spawn(move || recycling.run(connection, &moment));
         let ended = end(server);
         let (life, seed) = (self.lives, self.seed);
         let lost = |end| assert!(ended == Ended::InOrder || end == End::Lost, "life {life}, seed {seed}");
@@ -108,6 +114,9 @@ impl Course {
         lost(end);
         let (churn, end) = churning.join().unwrap();
         self.promises.churn = churn;
+        lost(end);
+        let (recycling, end) = recycling.join().unwrap();
+        self.promises.recycling = recycling;
         lost(end);
         let served = reads.join().unwrap();
         self.model.served(served.clone());
@@ -143,6 +152,7 @@ impl Course {
         self.acked(retried);
         self.promises.commits.check(&mut connection);
         self.promises.churn.check(address);
+        self.promises.recycling.check(address);
         (positions, producer)
     }
 
@@ -174,6 +184,7 @@ impl Promises {
         }
         self.commits.until(moment).check(&mut connection);
         self.churn.until(moment).check(address);
+        self.recycling.until(moment).check(address);
         for (partition, end) in (0..).zip(ends) {
             assert_eq!(
                 append_one(&mut connection, seed, partition, 1),
@@ -198,6 +209,7 @@ fn create_topics(address: &str) {
     let mut admin = Admin::new(Cluster::connect(address, ConnectionOptions::default()).unwrap(), PATIENCE);
     admin.create_topic(&new_topic(TOPIC, PARTITIONS, &[])).unwrap();
     Churn::create_topics(&mut admin);
+    Recycling::create_topic(&mut admin);
 }
 
 fn new_topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> NewTopic {

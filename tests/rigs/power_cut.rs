@@ -87,11 +87,13 @@ impl Recorded {
         let mount = device.mount(&memory.path.join("mount"));
         let data = mount.path.join("data");
         let length = std::fs::File::open(&log).unwrap();
+        let mut recycled = 0;
         let mut course = Course::new(seed, Arc::new(move || length.metadata().unwrap().len()));
         // Recovery is part of the history: the power may fail in it as well.
         for life in 0..3 {
             course.live(launch(&data, memory).start(), |server| {
                 thread::sleep(Duration::from_millis(300 + rng.below(900)));
+                recycled += server.metric("ringmain_segments_recycled_total");
                 if life == 1 {
                     assert_eq!(server.stop(), Some(0));
                     return Ended::InOrder;
@@ -100,6 +102,7 @@ impl Recorded {
                 Ended::AtOnce
             });
         }
+        say(&format!("{recycled} segments were written into old files"));
         let torn = commit_files(&data).iter().flat_map(|file| places(file)).collect();
         mount.end();
         drop(device);

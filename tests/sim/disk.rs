@@ -2,7 +2,8 @@
 //!
 //! Every file has what stable storage holds and, over it, what was written and not yet synced. When the power goes, each
 //! block of each such write is there, is not there, or is torn between two sectors, independent of all others; a file's
-//! name, length and index may be as they were or as they should have become.
+//! name, length and index may be as they were or as they should have become. What is written to a file that a rename which is
+//! not durable has moved would be found under its old name: nobody may do that.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +39,8 @@ struct File {
     replaced: Option<Vec<u8>>,
     /// Its name is not on stable storage.
     unnamed: bool,
+    /// Names it had before, which it may have again: the renames are not on stable storage.
+    former: Vec<PathBuf>,
 }
 
 /// Files by their path below the data directory.
@@ -143,10 +146,18 @@ impl Disk {
         disk
     }
 
+    /// A file that a start has taken for damaged.
+    pub fn damaged(&self) -> Option<&Path> {
+        let mut paths = self.files.keys().map(PathBuf::as_path);
+        paths.find(|path| path.extension().is_some_and(|it| it == "damaged"))
+    }
+
     /// Writes what a crash leaves into an empty directory. `under_way` are operations that had not ended.
     pub fn crash(&self, crash: Crash, under_way: &[(ShardId, IoOp)], rng: &mut Rng, directory: &Path) {
         let mut left: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
         for (path, file) in &self.files {
+            let former = usize::try_from(rng.below(file.former.len() as u64 + 1)).unwrap();
+            let path = if crash == Crash::Kill { path } else { file.former.get(former).unwrap_or(path) };
             let bytes = match crash {
                 Crash::Kill => file.visible.clone(),
                 Crash::Power if file.unnamed && rng.below(2) == 0 => continue,
@@ -182,7 +193,10 @@ impl Disk {
             }
         }
         match op {
-            IoOp::CreateSegment { segment, allocate_bytes, names } => {
+            IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
+                if let Some(spare) = spare {
+                    self.rename(&log_file(spare).with_extension("spare"), &log_file(segment));
+                }
                 let fresh = || File { unnamed: true, ..File::default() };
                 let file = self.files.entry(log_file(segment)).or_insert_with(fresh);
                 allocate(file, allocate_bytes);
@@ -194,8 +208,11 @@ impl Disk {
                 allocate(self.files.entry(log_file(segment)).or_default(), allocate_bytes);
             }
             IoOp::WriteSegment { segment, position, data, durable } => {
-                let is_named = self.files.get(&log_file(segment)).is_some_and(|file| !file.unnamed);
+                let file = self.files.get(&log_file(segment));
+                let is_named = file.is_some_and(|file| !file.unnamed);
                 assert!(is_named || !durable, "a direct run into a file whose name may be lost");
+                let was_moved = file.is_some_and(|file| !file.former.is_empty());
+                assert!(!was_moved, "what is written would be found under an old name");
                 self.write(log_file(segment), position, bytes_of(&data), durable);
             }
             IoOp::WriteCommit { file, position, data } => {
@@ -213,6 +230,7 @@ impl Disk {
                     file.sync();
                     file.replaced = None;
                     file.unnamed = false;
+                    file.former.clear();
                 }
             }
             IoOp::SealSegment { segment, length, index, time_index, sync } => {
@@ -240,6 +258,14 @@ impl Disk {
                     self.unlink(&log_file(segment).with_extension(extension));
                 }
             }
+            IoOp::SpareSegment { segment } => {
+                let path = log_file(segment);
+                for extension in ["index", "timeindex"] {
+                    self.unlink(&path.with_extension(extension));
+                }
+                self.rename(&path, &path.with_extension("spare"));
+            }
+            IoOp::DeleteSpare { segment } => self.unlink(&log_file(segment).with_extension("spare")),
             IoOp::DeletePartition { partition } => {
                 let folder = partition_folder(Path::new(""), partition);
                 let gone: Vec<PathBuf> =
@@ -305,6 +331,7 @@ impl Disk {
         for (path, file) in &mut self.files {
             if path.parent() == Some(&*folder) {
                 file.unnamed = false;
+                file.former.clear();
             }
         }
     }
@@ -346,8 +373,19 @@ impl Disk {
     }
 
     fn unlink(&mut self, path: &Path) {
-        if let Some(file) = self.files.remove(path) {
-            self.ghosts.insert(path.to_owned(), file.durable);
+        if let Some(mut file) = self.files.remove(path) {
+            // It comes back under one of its names.
+            let path = file.former.pop().unwrap_or(path.to_owned());
+            self.ghosts.insert(path, file.durable);
+        }
+    }
+
+    /// Does nothing if there is no such file, as for who tries again.
+    fn rename(&mut self, from: &Path, to: &Path) {
+        if let Some(mut file) = self.files.remove(from) {
+            file.former.push(from.to_owned());
+            let before = self.files.insert(to.to_owned(), file);
+            assert!(before.is_none(), "{} is in use", to.display());
         }
     }
 
@@ -416,7 +454,25 @@ fn allocate(file: &mut File, bytes: u64) {
 fn half_done(left: &mut BTreeMap<PathBuf, Vec<u8>>, shard: ShardId, op: &IoOp, rng: &mut Rng) {
     let coin = |rng: &mut Rng| rng.below(2) == 0;
     match op {
-        IoOp::CreateSegment { segment, .. } if coin(rng) => drop(left.entry(log_file(*segment)).or_default()),
+        IoOp::CreateSegment { segment, spare, .. } if coin(rng) => {
+            let spare = spare.and_then(|spare| left.remove(&log_file(spare).with_extension("spare")));
+            left.entry(log_file(*segment)).or_insert(spare.unwrap_or_default());
+        }
+        IoOp::SpareSegment { segment } if coin(rng) => {
+            let path = log_file(*segment);
+            left.remove(&path.with_extension("index"));
+            if coin(rng)
+                && let Some(bytes) = left.remove(&path)
+            {
+                left.insert(path.with_extension("spare"), bytes);
+            }
+        }
+        IoOp::DeleteSpare { segment } if coin(rng) => {
+            let path = log_file(*segment).with_extension("spare");
+            if let Some(bytes) = left.remove(&path) {
+                left.insert(path.with_extension("deleted"), bytes);
+            }
+        }
         IoOp::WriteSegment { segment, position, data, .. } => {
             if let Some(file) = left.get_mut(&log_file(*segment)) {
                 lose_parts(file, usize::try_from(*position).unwrap(), &bytes_of(data), rng);

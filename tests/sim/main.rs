@@ -32,17 +32,24 @@ fn what_was_acknowledged_survives_whatever_the_disk_does() {
     let first = from_environment("RINGMAIN_SIM_SEED");
     let count = from_environment("RINGMAIN_SIM_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
     let start = first.unwrap_or(1);
+    let mut recycled = 0;
     for seed in start..start + count {
         let ran = panic::catch_unwind(|| World::new(seed).run());
         match ran {
-            Ok(_) if seed % 100 == 0 => println!("{seed} seeds"),
-            Ok(_) => {}
+            Ok(course) => {
+                recycled += course.recycled;
+                if seed % 100 == 0 {
+                    println!("{seed} seeds, {recycled} segments in old files");
+                }
+            }
             Err(cause) => {
                 eprintln!("RINGMAIN_SIM_SEED={seed} repeats this failure");
                 panic::resume_unwind(cause);
             }
         }
     }
+    println!("{recycled} segments in old files");
+    assert!(recycled > 3 * count || count < SEEDS, "only {recycled} segments in old files");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Shards, their disk, their clients and the time, all in one thread.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use ringmain::runtime::recovery::Recovery;
 use ringmain::shard::{
     CompactionConfig, DeleteRecordsPartition, Effect, FetchPartition, FetchRequest, IoId, Known,
     ListOffsetsPartition, OffsetLookup, PartitionError, ProducePartition, ProduceRequest, RequestId,
-    RetentionConfig, ScrubConfig, Shard, ShardConfig, ShardReply, ShardRequest,
+    RetentionConfig, ScrubConfig, Shard, ShardConfig, ShardReply, ShardRequest, SpareConfig,
 };
 
 use crate::disk::{Crash, Disk, Fault};
@@ -37,9 +37,29 @@ const WAITING_MAX: usize = 40;
 const DIRECTORY: [u8; 16] = [9; 16];
 const WALL: i64 = 1_700_000_000_000;
 const KEYS: u64 = 7;
+/// Of topics that are busy: less than a topic may be told, so that many are filled in a life.
+const BUSY_SEGMENT_BYTES: u64 = 300_000;
 
 /// Where a log starts and ends, and its records: offsets and numbers.
 type Whole = (i64, i64, Vec<(i64, u64)>);
+
+/// What is special about a topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Plain,
+    Compacted,
+    /// Its small segments are full soon, and retention takes the old ones: their files are used again.
+    Busy,
+}
+
+/// What a course of events came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Course {
+    /// Stands for everything that has happened.
+    pub trace: u64,
+    /// Segments begun in an old one's file.
+    pub recycled: u64,
+}
 
 /// What a client has asked and not been told.
 #[derive(Clone, Debug)]
@@ -48,7 +68,7 @@ enum Asked {
     Fetch { partition: TopicPartition },
     Ends { partition: TopicPartition },
     Delete { partition: TopicPartition },
-    Create { is_compacted: bool },
+    Create { kind: Kind },
     Drop { partitions: Vec<TopicPartition> },
 }
 
@@ -73,6 +93,8 @@ pub struct World {
     next_record: u64,
     next_topic: u64,
     producers: BTreeMap<TopicPartition, Producer>,
+    busy: BTreeSet<TopicPartition>,
+    recycled: u64,
     model: Model,
     /// The answer to what only the checks ask.
     told: Option<ShardReply>,
@@ -95,6 +117,8 @@ impl World {
             next_record: 1,
             next_topic: 1,
             producers: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            recycled: 0,
             model: Model::default(),
             told: None,
             has_failed: false,
@@ -103,12 +127,13 @@ impl World {
         }
     }
 
-    /// Several lives; the number stands for everything that has happened in them.
-    pub fn run(mut self) -> u64 {
+    /// Several lives.
+    pub fn run(mut self) -> Course {
         for life in 0..LIVES {
             self.begin_life();
             if life == 0 {
                 (0..3).for_each(|_| self.create_topic());
+                self.create(Kind::Busy);
             }
             let steps = self.rng.below(STEPS_MAX);
             for _ in 0..steps {
@@ -124,7 +149,7 @@ impl World {
             }
         }
         self.begin_life();
-        self.trace.finish()
+        Course { trace: self.trace.finish(), recycled: self.recycled }
     }
 
     fn note(&mut self, event: impl FnOnce() -> String) {
@@ -158,6 +183,7 @@ impl World {
 
     /// Nobody will ever answer.
     fn forget_waiting(&mut self) {
+        self.recycled += self.shards.iter().map(|shard| shard.counters().segments_recycled).sum::<u64>();
         self.shards.clear();
         self.asked.clear();
         self.told = None;
@@ -178,9 +204,14 @@ impl World {
         }
         let recovered = recovery.run().unwrap();
         self.disk = Disk::load(directory);
+        assert_eq!(self.disk.damaged(), None, "nothing of a log was damaged\n{:#?}", self.last_events);
+        // Spares are used, and let go.
+        let spares = SpareConfig { fills_within_ms: 60_000, kept_ms: 20 + self.rng.below(4000) };
+        let spares = self.chance(90).then_some(spares);
         // Room for reading ahead, or so little that readers wait for each other.
         let read_cache_bytes = if self.chance(50) { 8 << 20 } else { 32 << 10 };
-        for (shard, recovered) in (0..).map(ShardId).zip(recovered.shards) {
+        for (shard, mut recovered) in (0..).map(ShardId).zip(recovered.shards) {
+            recovered.image = with_busy_topics(&recovered.image);
             let config = ShardConfig {
                 shard,
                 shards,
@@ -194,7 +225,7 @@ impl World {
                 producers_max: 1000,
                 unflushed_bytes_max: 64 << 10,
                 groups: self.config.groups.clone(),
-                retention: RetentionConfig { check_ms: 400, producer_expiration_ms: u64::MAX },
+                retention: RetentionConfig { check_ms: 400, producer_expiration_ms: u64::MAX, spares },
                 compaction: CompactionConfig {
                     enabled: true,
                     backoff_ms: 300,
@@ -239,6 +270,7 @@ impl World {
                 self.input(shard, |it, _, effects| it.swapped(segment, Ok(()), effects));
             }
             Effect::Publish(image) => {
+                let image = with_busy_topics(&image);
                 for at in (0..image.shards).map(ShardId) {
                     let (image, version) = (Arc::clone(&image), image.version);
                     self.input(at, |it, now, effects| it.image(now, image, effects));
@@ -300,15 +332,15 @@ impl World {
                     known.deleted_before(start.0);
                 }
             }
-            (
-                Asked::Create { is_compacted },
-                ShardReply::Controller(ControllerReply::CreateTopics(created)),
-            ) => {
+            (Asked::Create { kind }, ShardReply::Controller(ControllerReply::CreateTopics(created))) => {
                 if let Ok(created) = &created[0] {
                     for index in 0..created.partitions {
                         let partition =
                             TopicPartition { topic: created.id, partition: PartitionIndex(index) };
-                        self.model.born(partition, is_compacted);
+                        self.model.born(partition, kind == Kind::Compacted);
+                        if kind == Kind::Busy {
+                            self.busy.insert(partition);
+                        }
                     }
                 }
             }
@@ -416,10 +448,12 @@ impl World {
         if self.asked.len() >= WAITING_MAX {
             return;
         }
-        let Some(partition) = self.any_partition() else { return };
+        let busy = self.busy.iter().next_back().copied().filter(|it| self.model.get(*it).is_some());
+        let busy = busy.filter(|_| self.chance(20));
+        let Some(partition) = busy.or_else(|| self.any_partition()) else { return };
         let Some(owner) = self.owner(partition) else { return };
-        // The first partition of each topic belongs to an idempotent producer.
-        let is_idempotent = partition.partition == PartitionIndex(0);
+        // The first partition of each topic belongs to an idempotent producer, who waits for each answer.
+        let is_idempotent = partition.partition == PartitionIndex(0) && !self.busy.contains(&partition);
         let (sequence, numbers) = match is_idempotent {
             true => {
                 let fresh = self.fresh_records(partition);
@@ -464,7 +498,9 @@ impl World {
             builder = builder.producer(id, ProducerEpoch(0), sequence);
         }
         for number in numbers {
+            let is_busy = self.busy.contains(&partition);
             let size = match sizes.below(10) {
+                0..4 if is_busy => 5000 + sizes.below(40_000),
                 0 => 40_000 + sizes.below(60_000),
                 1..4 => sizes.below(6000),
                 _ => sizes.below(300),
@@ -503,19 +539,37 @@ impl World {
     }
 
     fn create_topic(&mut self) {
-        let is_compacted = self.chance(30);
+        let kind = match self.rng.below(10) {
+            0..3 => Kind::Compacted,
+            3 => Kind::Busy,
+            _ => Kind::Plain,
+        };
+        self.create(kind);
+    }
+
+    fn create(&mut self, kind: Kind) {
         let mut configs =
             vec![("segment.bytes", "1048576"), ("retention.ms", "-1"), ("index.interval.bytes", "300")];
         let segment_ms = (100 + self.rng.below(2000)).to_string();
-        configs.push(("segment.ms", &segment_ms));
-        if is_compacted {
-            configs.extend([("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")]);
-        } else if self.chance(40) {
-            configs.push(("retention.bytes", "200000"));
+        let kept = (100_000 + self.rng.below(1_000_000)).to_string();
+        match kind {
+            Kind::Compacted => configs.extend([
+                ("segment.ms", segment_ms.as_str()),
+                ("cleanup.policy", "compact"),
+                ("min.cleanable.dirty.ratio", "0"),
+            ]),
+            Kind::Busy => configs.push(("retention.bytes", &kept)),
+            Kind::Plain => {
+                configs.push(("segment.ms", &segment_ms));
+                if self.chance(40) {
+                    configs.push(("retention.bytes", "200000"));
+                }
+            }
         }
+        let partitions = if kind == Kind::Busy { 1 } else { 1 + i32::try_from(self.rng.below(4)).unwrap() };
         let topic = NewTopic {
-            name: format!("t{}", self.next_topic),
-            partitions: 1 + i32::try_from(self.rng.below(4)).unwrap(),
+            name: format!("{}{}", if kind == Kind::Busy { BUSY } else { "t" }, self.next_topic),
+            partitions,
             replication_factor: 1,
             assignments: Vec::new(),
             configs: configs.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect(),
@@ -523,7 +577,7 @@ impl World {
         };
         self.next_topic += 1;
         let request = ControllerRequest::CreateTopics { topics: vec![topic], validate_only: false };
-        self.ask(ShardId(0), Some(Asked::Create { is_compacted }), ShardRequest::Controller(request));
+        self.ask(ShardId(0), Some(Asked::Create { kind }), ShardRequest::Controller(request));
     }
 
     fn drop_topic(&mut self) {
@@ -650,6 +704,20 @@ impl World {
     }
 }
 
+const BUSY: &str = "busy";
+
+/// The image as shards are to have it.
+fn with_busy_topics(image: &Arc<MetadataImage>) -> Arc<MetadataImage> {
+    let mut image = MetadataImage::clone(image);
+    for (name, topic) in &mut image.topics {
+        if name.starts_with(BUSY) {
+            Arc::make_mut(topic).settings.segment_bytes = BUSY_SEGMENT_BYTES;
+            image.topics_by_id.insert(topic.id, Arc::clone(topic));
+        }
+    }
+    image.into()
+}
+
 fn scratch() -> tempfile::TempDir {
     // Memory will do: what the disk under recovery does is not what is tried here.
     let memory = Path::new("/dev/shm");
@@ -667,9 +735,13 @@ fn named(op: &IoOp) -> String {
         format!("{}-{}/{}", &partition.topic.to_string()[..8], partition.partition, segment.base)
     };
     match op {
-        IoOp::CreateSegment { segment, allocate_bytes, names } => {
-            format!("create {} {allocate_bytes}{}", of(segment), if *names { " with its name" } else { "" })
+        IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
+            let spare = spare.map(|spare| format!(" from {}", spare.base)).unwrap_or_default();
+            let names = if *names { " with its name" } else { "" };
+            format!("create {} {allocate_bytes}{spare}{names}", of(segment))
         }
+        IoOp::SpareSegment { segment } => format!("spare {}", of(segment)),
+        IoOp::DeleteSpare { segment } => format!("delete spare {}", of(segment)),
         IoOp::Allocate { segment, allocate_bytes } => format!("allocate {} {allocate_bytes}", of(segment)),
         IoOp::WriteSegment { segment, position, data, durable } => {
             format!("write {} at {position}, {} bytes, durable: {durable}", of(segment), data.len())

@@ -55,6 +55,13 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("ringmain.chunk.bytes", "65536", 4096, "Memory block of a partition's tail; rounded up to 4096.")
         .within(4096, 4 << 20)
         .acts(),
+    Setting::boolean(
+        "ringmain.segment.recycle",
+        "true",
+        "Whether a partition that fills its segments within minutes writes the next one into the file of one that retention \
+         has taken, which costs the disk less; it keeps one such file, as large as a segment.",
+    )
+    .acts(),
     Setting::long(
         "ringmain.disk.reserve.bytes",
         "-1",

@@ -50,14 +50,17 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<Offset>, RecoveryError> {
     numbers(folder, "log", |stem| stem.parse().ok().map(Offset))
 }
 
-/// Removes what had not been put in its place yet, and segments that were being deleted.
+/// Extensions of files that are part of no log: not put in their place yet, being deleted, or kept to be used again.
+const LEFTOVERS: [&str; 4] = ["cleaned", "new", "deleted", "spare"];
+
+/// Removes what the last life needs no more.
 pub(super) fn remove_leftovers(folder: &Path) -> Result<(), RecoveryError> {
     if !folder.exists() {
         return Ok(());
     }
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let path = entry.map_err(at(folder))?.path();
-        if path.extension().is_some_and(|it| it == "cleaned" || it == "deleted" || it == "new") {
+        if path.extension().is_some_and(|it| LEFTOVERS.iter().any(|leftover| it == *leftover)) {
             fs::remove_file(&path).map_err(at(&path))?;
         }
     }

@@ -6,6 +6,7 @@
 //! | evidence | name | decision | how the disk got there |
 //! |---|---|---|---|
 //! | batches follow each other to the end of the file, or to zeros | whole | the log ends there | orderly, or preallocated space |
+//! | they follow each other to bytes of an older segment of the log: no batch there has an offset the log may have | whole | the log ends there | the file was that segment's before ([`crate::log`]'s `spare`) |
 //! | an invalid batch, and nothing durable from there on | torn | cut there | the crash hit a direct run or the last commit group |
 //! | an invalid batch below what is durable, whole ones behind it | damaged | the offsets between are quarantined, the log goes on behind them | bit rot, a lost or misdirected write |
 //! | an invalid batch below what is durable, none behind it | damaged end | quarantined up to what is durable, where a new segment begins; the file is kept as `.log.damaged` and cut | the same |
@@ -16,6 +17,10 @@
 //! | an index is gone, cut off, or does not lead to where its segment's batches are | index | rebuilt from the segment | a crash, bit rot |
 //! | no file, and the checkpoint's log begins where its last segment was to begin | past | an empty log that begins there | retention or DeleteRecords took everything |
 //! | no file, though the checkpoint or the commit log knows of records | all missing | an empty log that begins at the old end, reported | files were removed |
+//!
+//! A segment's file may hold what an older segment of the same log left in it. All of that has offsets below the segment's
+//! base, so it is never the batch that is expected next, and looking behind damage passes it over: it neither makes the log
+//! longer nor is damage. Only the batch that ends what was durable may have such bytes behind it.
 //!
 //! No offset that was acknowledged is ever given to another record. What is quarantined is refused to readers
 //! (CORRUPT_MESSAGE), who may go on behind it; `.log.damaged` and `.log.orphan` are left to whoever wants to look.
@@ -39,6 +44,9 @@ use super::files::{self, SegmentFiles, segment_file};
 use super::{RecoveryError, at};
 
 const READ_BYTES: usize = 64 * 1024;
+
+/// More records than one segment holds: bytes that claim an offset further beyond what is durable are none of the log's.
+const BEYOND_DURABLE_MAX: i64 = 1 << 32;
 
 /// A segment still being appended to keeps its index in memory. Below this, the next start follows its batches sooner than
 /// this one writes two files, which tells with ten thousand partitions.
@@ -225,7 +233,7 @@ impl PartitionRecovery<'_> {
             self.files.cut(SegmentId { partition: self.id, base }, scan.end)?;
         }
         self.found(found);
-        let begun = first_timestamp(&path)?;
+        let begun = first_timestamp(&path, base)?;
         self.log.segments.push(RecoveredSegment { base, size: scan.end, index, begun });
         Ok(())
     }
@@ -248,7 +256,7 @@ impl PartitionRecovery<'_> {
     /// A segment that was created, and the crash came before the records it was to follow were durable.
     fn not_begun(&self, base: Offset) -> Result<(), RecoveryError> {
         let path = self.path(base);
-        if first_timestamp(&path)?.is_none() {
+        if first_timestamp(&path, base)?.is_none() {
             return fs::remove_file(&path).map_err(at(&path));
         }
         self.set_aside(base)?;
@@ -305,7 +313,7 @@ impl PartitionRecovery<'_> {
             file.read_exact_at(&mut carry, block_floor(active.size)).map_err(at(&path))?;
             log.carry = carry;
             if active.begun.is_none() {
-                active.begun = first_timestamp(&path)?;
+                active.begun = first_timestamp(&path, active.base)?;
             }
         }
         Ok(log)
@@ -451,9 +459,11 @@ fn write_index(folder: &Path, base: Offset, index: &SparseIndex) -> Result<(), R
     Ok(())
 }
 
-fn first_timestamp(path: &Path) -> Result<Option<TimestampMs>, RecoveryError> {
+/// Of the first batch of a segment, if there is one: what an older segment left in the file lies below `base`.
+fn first_timestamp(path: &Path, base: Offset) -> Result<Option<TimestampMs>, RecoveryError> {
     let mut scan = Scan::open(path, 0, u64::MAX)?;
-    Ok(scan.header()?.map(|header| header.base_timestamp))
+    let header = scan.header()?.filter(|header| header.base_offset >= base);
+    Ok(header.map(|header| header.base_timestamp))
 }
 
 /// Which batch may follow.
@@ -527,12 +537,15 @@ impl<'a> Scan<'a> {
                 }
                 self.end = position;
             }
-            if expected >= rules.durable {
+            // What was durable of this segment ends here.
+            let durable = rules.durable.min(rules.limit);
+            if expected >= durable {
                 return Ok((expected, holes));
             }
-            let within = expected..rules.limit;
+            let within = expected..rules.limit.min(Offset(durable.0.saturating_add(BEYOND_DURABLE_MAX)));
             let part = position..self.length;
-            let found = resync::next_batch(self.reader.get_ref(), part, &within).map_err(at(self.path))?;
+            let found = resync::next_batch(self.reader.get_ref(), part, &within, Some(durable));
+            let found = found.map_err(at(self.path))?;
             let Some((position, base)) = found.filter(|(_, base)| *base <= rules.durable) else {
                 return Ok((expected, holes));
             };
