@@ -42,6 +42,7 @@ files![
     "f7",
     "f8",
     "groups",
+    "ingest-at-retention",
     "keyed",
     "lagging-consumer",
     "retention",

@@ -31,11 +31,13 @@ use super::mesh::{Incoming, Mesh, Message};
 /// What becomes of answers: the number is the asker's, the shard the answerer's.
 pub type OnReply = Box<dyn Fn(u64, ShardId, ShardReply)>;
 
-/// Period of the keep-alive timers while work is outstanding, and when idle. An executor of glommio 0.9 can park with
+/// Period of the keep-alive timers while work is outstanding, when some has come since the last time, and when none has.
+/// An executor of glommio 0.9 can park with
 /// runnable tasks (its preempt timer fires before the first of them runs); any event wakes it again. Two timers half a
 /// period apart, because the task of one may be what is left lying. Where both are, [`super::nudge`] helps, later.
 const KEEP_ALIVE_BUSY: Duration = Duration::from_millis(5);
 const KEEP_ALIVE_IDLE: Duration = Duration::from_millis(60);
+const KEEP_ALIVE_QUIET: Duration = Duration::from_millis(240);
 
 /// Deadlines count in milliseconds; a turn for one of them comes at most this much late.
 const TURN_PAUSE_MIN: Duration = Duration::from_micros(100);
@@ -56,7 +58,8 @@ pub struct Host<C: Send + 'static> {
     pub bytes_copied: Cell<u64>,
     pub commit_latency: RefCell<Latency>,
     pub read_latency: RefCell<Latency>,
-    /// Requests the server has in progress; only for choosing the keep-alive period.
+    /// What the shard was ever given, and requests the server has in progress; only for choosing the keep-alive period.
+    inputs: Cell<u64>,
     pub in_progress: Cell<usize>,
 }
 
@@ -91,6 +94,7 @@ impl<C: Send + 'static> Host<C> {
             bytes_copied: Cell::default(),
             commit_latency: RefCell::default(),
             read_latency: RefCell::default(),
+            inputs: Cell::default(),
             in_progress: Cell::default(),
         })
     }
@@ -199,6 +203,7 @@ impl<C: Send + 'static> Host<C> {
     fn input(self: &Rc<Self>, give: impl FnOnce(&mut Shard, crate::base::Now, &mut Vec<Effect>)) {
         let mut effects = Vec::new();
         give(&mut self.shard.borrow_mut(), self.clock.now(), &mut effects);
+        self.inputs.set(self.inputs.get().wrapping_add(1));
         self.perform(effects);
         self.turn_wanted.set();
     }
@@ -293,9 +298,15 @@ impl<C: Send + 'static> Host<C> {
 
     /// A timer that comes so many half periods after the whole ones.
     async fn keep_alive(self: Rc<Self>, halves: u32) {
+        let mut seen = 0;
         loop {
             let busy = self.in_progress.get() > 0 || self.shard.borrow().is_busy();
-            let period = if busy { KEEP_ALIVE_BUSY } else { KEEP_ALIVE_IDLE };
+            let came = self.inputs.get() != std::mem::replace(&mut seen, self.inputs.get());
+            let period = match () {
+                () if busy => KEEP_ALIVE_BUSY,
+                () if came => KEEP_ALIVE_IDLE,
+                () => KEEP_ALIVE_QUIET,
+            };
             tick(self.clock, period, period / 2 * halves).await;
         }
     }
