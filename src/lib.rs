@@ -81,7 +81,9 @@
 //! Compaction writes a finished segment anew beside the old one and puts it in its place with one rename, while nobody reads
 //! from it: a crash finds either. Only segments before the one the checkpoint begins with are touched, and recovery replays
 //! nothing into those. Its reading and writing is the one thing done by a thread besides the shards' own, at the lowest
-//! priority and within a budget: it would hold up the shard's blocking calls.
+//! priority, since it would hold up the shard's blocking calls, and paced: a tenth of what producers write while they
+//! write, all that the settings allow while they are quiet, something is overdue, or the disk is low ([`shard`]'s
+//! `background`).
 //!
 //! Scrubbing ([`shard`]'s `scrub`) reads every finished segment once in a period on that thread, within a budget of its own, and
 //! names what has rotted. A batch's base offset is outside its checksum, so readers and scrubbing also demand that batches
@@ -103,9 +105,9 @@
 //!
 //! # Staying awake
 //!
-//! An executor of glommio 0.9 may park with tasks to run. Timers of its own wake it soon ([`runtime`]'s `host` and `awake`), and
-//! where these lie with the rest, before the first task or after a long time off the processor, a thread beside the shards
-//! does, by a signal (`nudge`).
+//! An executor of glommio 0.9 may park with tasks to run. Timers of its own wake it soon after something
+//! has come in, and now and then where nothing does ([`runtime`]'s `host` and `awake`). Where these lie with the rest, before
+//! the first task or after a long time off the processor, a thread beside the shards does, by a signal (`nudge`).
 //!
 //! # Where this differs from the first design
 //!
