@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// An executor whose keep-alive timers have not come for so long is woken; longer than their longest period.
+/// An executor whose keep-alive timers have not come for so long is woken; longer than they are ever apart.
 const PATIENCE: Duration = Duration::from_millis(150);
 
 /// Ignored unless somebody asks for it, and nothing else here does.
