@@ -19,6 +19,7 @@ mod error;
 mod groups;
 mod partitioner;
 mod producer;
+mod waiting;
 
 pub use admin::{Admin, ConfigEntry, ConfigResource, CreatedTopic, NewTopic, Served};
 pub use cluster::{Broker, Cluster, PartitionView, TopicView};

@@ -1,9 +1,10 @@
-//! Produces records: batches by partition, retries, idempotence.
+//! Produces records: finds leaders, sends what is due, retries, idempotence.
 //!
-//! Records gather in one batch per partition until it is full or has lingered; then it is sent to the partition's leader.
-//! Several requests per node and several batches per partition may be in flight. Without a producer id a retry could
-//! pass a later batch, so then a partition has one batch in flight. With one, the broker refuses what comes out of
-//! sequence, and a failed batch is sent again before its successors.
+//! Owns the requests in flight per node and the producer id; the batches themselves, from their first record on, are
+//! `waiting`'s, and connections and who leads what are the cluster's. A batch that is full or has lingered is sent to its
+//! partition's leader. Several requests per node and several batches per partition may be in flight. Without a producer
+//! id a retry could pass a later batch, so then a partition has one batch in flight. With one, the broker refuses what
+//! comes out of sequence, and a failed batch is sent again before its successors.
 //!
 //! Driven by its caller: nothing happens between calls, and `send` blocks while [`ProducerOptions::buffer_bytes`] wait.
 
@@ -21,15 +22,14 @@ use crate::protocol::messages::{
     InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse,
 };
 use crate::protocol::{ApiKey, ErrorCode, Records};
-use crate::record::{BatchBuilder, Codec, Header, RecordToWrite};
+use crate::record::{Codec, Header, RecordToWrite};
 
 use super::cluster::{Cluster, breaks_connection};
 use super::connection::{Answer, wait_readable};
 use super::error::{ClientError, check_code};
 use super::partitioner::partition_of_key;
+use super::waiting::{BatchAddress, Content, Flush, Identity, Waiting};
 
-/// A broker remembers the last five batches of a producer and partition (Kafka's limit for idempotence).
-const IN_FLIGHT_PER_PARTITION: usize = 5;
 /// First Produce version that names topics by id, and last that names them by name.
 const PRODUCE_BY_ID_FROM: i16 = 13;
 
@@ -134,73 +134,14 @@ pub struct Delivery {
 pub struct Producer {
     cluster: Cluster,
     options: ProducerOptions,
-    topics: HashMap<Arc<str>, Topic>,
+    waiting: Waiting,
     /// Per node the requests in flight, oldest first; each with the batches it carries.
     in_flight: HashMap<NodeId, VecDeque<Vec<BatchAddress>>>,
     /// What new partitions are produced under; `None` until asked for, and after a gap in some partition's sequence.
     identity: Option<Identity>,
-    batch_next: u64,
-    buffered_bytes: usize,
     metadata_is_stale: bool,
     /// When batches were last looked through for what is due.
     dispatched: Instant,
-    rng: Rng,
-}
-
-#[derive(Debug)]
-struct Topic {
-    id: TopicId,
-    partitions: Vec<Partition>,
-    /// Where records without key or partition go until that batch closes.
-    sticky: usize,
-}
-
-#[derive(Debug, Default)]
-struct Partition {
-    open: Option<OpenBatch>,
-    /// Closed batches in the order of their records: in flight, or waiting.
-    queue: VecDeque<Batch>,
-    /// The producer id and the next sequence number here.
-    sequence: Option<(Identity, i32)>,
-}
-
-#[derive(Debug)]
-struct OpenBatch {
-    builder: BatchBuilder,
-    since: Instant,
-}
-
-#[derive(Debug)]
-struct Batch {
-    number: u64,
-    content: Content,
-    records: usize,
-    /// Bytes counted in the producer's buffer.
-    bytes: usize,
-    since: Instant,
-    in_flight: bool,
-    attempts: u32,
-    not_before: Instant,
-}
-
-/// A batch gets its sequence numbers, and with them its bytes, when it is first sent; a retry sends the same bytes.
-#[derive(Debug)]
-enum Content {
-    Builder(Box<BatchBuilder>),
-    Encoded(Bytes),
-}
-
-#[derive(Clone, Debug)]
-struct BatchAddress {
-    topic: Arc<str>,
-    partition: usize,
-    number: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    id: ProducerId,
-    epoch: ProducerEpoch,
 }
 
 impl Producer {
@@ -212,17 +153,15 @@ impl Producer {
             options.in_flight_max > 0 && options.batch_bytes > 0,
             "a producer that never sends is of no use"
         );
+        let rng = Rng::seeded(u64::from(std::process::id()) << 32 ^ wall_clock().0.unsigned_abs());
         Producer {
             cluster,
+            waiting: Waiting::new(options.clone(), rng),
             options,
-            topics: HashMap::new(),
             in_flight: HashMap::new(),
             identity: None,
-            batch_next: 0,
-            buffered_bytes: 0,
             metadata_is_stale: false,
             dispatched: Instant::now(),
-            rng: Rng::seeded(u64::from(std::process::id()) << 32 ^ wall_clock().0.unsigned_abs()),
         }
     }
 
@@ -231,11 +170,20 @@ impl Producer {
         let mut deliveries = Vec::new();
         let topic = self.topic(record.topic)?;
         let index = self.partition_for(&topic, record)?;
-        let has_closed = self.append(&topic, index, record);
+        let has_closed = self.waiting.append(
+            &topic,
+            index,
+            &RecordToWrite {
+                timestamp: record.timestamp.unwrap_or_else(wall_clock),
+                key: record.key,
+                value: record.value,
+                headers: record.headers,
+            },
+        );
         if has_closed || self.dispatched.elapsed() >= self.options.linger {
             self.dispatch(Instant::now(), Flush::Due, &mut deliveries)?;
         }
-        while self.buffered_bytes > self.options.buffer_bytes {
+        while self.waiting.is_over_full() {
             self.step(Flush::All, &mut deliveries)?;
         }
         Ok(deliveries)
@@ -253,7 +201,7 @@ impl Producer {
     /// Sends everything and waits until every batch was delivered or has failed.
     pub fn flush(&mut self) -> Result<Vec<Delivery>, ClientError> {
         let mut deliveries = Vec::new();
-        while self.buffered_bytes > 0 {
+        while !self.waiting.is_empty() {
             self.step(Flush::All, &mut deliveries)?;
         }
         Ok(deliveries)
@@ -261,25 +209,21 @@ impl Producer {
 
     /// The cluster, with nothing in flight.
     pub fn into_cluster(self) -> Cluster {
-        assert_eq!(self.buffered_bytes, 0, "records would be lost");
+        assert!(self.waiting.is_empty(), "records would be lost");
         self.cluster
     }
 
     fn topic(&mut self, name: &str) -> Result<Arc<str>, ClientError> {
-        if let Some((known, _)) = self.topics.get_key_value(name) {
-            return Ok(known.clone());
+        if let Some(known) = self.waiting.known(name) {
+            return Ok(known);
         }
         let view = self.cluster.ready_topic(name, true, self.options.topic_timeout)?;
-        let known: Arc<str> = name.into();
-        let partitions = view.partitions.iter().map(|_| Partition::default()).collect();
-        self.topics.insert(known.clone(), Topic { id: view.id, partitions, sticky: 0 });
-        self.move_sticky(&known);
-        Ok(known)
+        Ok(self.waiting.add_topic(name, view.id, view.partitions.len()))
     }
 
     fn partition_for(&self, topic: &Arc<str>, record: &ProducerRecord<'_>) -> Result<usize, ClientError> {
-        let state = &self.topics[topic];
-        let count = state.partitions.len();
+        let state = self.waiting.topic(topic);
+        let count = state.partitions();
         let index = match (record.partition, record.key) {
             (Some(partition), _) => usize::try_from(partition.0).unwrap_or(usize::MAX),
             (None, Some(key)) => {
@@ -298,63 +242,6 @@ impl Producer {
         })
     }
 
-    /// Adds a record to its partition's open batch; says whether that is now closed.
-    fn append(&mut self, topic: &Arc<str>, index: usize, record: &ProducerRecord<'_>) -> bool {
-        let timestamp = record.timestamp.unwrap_or_else(wall_clock);
-        let partition = self.partition(topic, index);
-        let open = partition.open.get_or_insert_with(|| OpenBatch {
-            builder: BatchBuilder::new(timestamp),
-            since: Instant::now(),
-        });
-        let before = open.builder.bytes();
-        let was_empty = open.builder.is_empty();
-        open.builder.append_record(&RecordToWrite {
-            timestamp,
-            key: record.key,
-            value: record.value,
-            headers: record.headers,
-        });
-        let after = open.builder.bytes();
-        self.buffered_bytes += if was_empty { after } else { after - before };
-        let is_full = after >= self.options.batch_bytes;
-        if is_full {
-            self.close(topic, index);
-        }
-        is_full
-    }
-
-    /// Ends a partition's open batch, which now waits to be sent.
-    fn close(&mut self, topic: &Arc<str>, index: usize) {
-        let (number, codec) = (self.batch_next, self.options.codec);
-        let Some(open) = self.partition(topic, index).open.take() else { return };
-        self.batch_next += 1;
-        let batch = Batch {
-            number,
-            records: open.builder.len(),
-            bytes: open.builder.bytes(),
-            content: Content::Builder(Box::new(open.builder.codec(codec))),
-            since: open.since,
-            in_flight: false,
-            attempts: 0,
-            not_before: open.since,
-        };
-        self.partition(topic, index).queue.push_back(batch);
-        if self.topics[topic].sticky == index {
-            self.move_sticky(topic);
-        }
-    }
-
-    fn move_sticky(&mut self, topic: &Arc<str>) {
-        let random = self.rng.next_u64();
-        let state = self.topics.get_mut(topic).expect("topics stay known");
-        let count = u64::try_from(state.partitions.len()).expect("a count fits");
-        state.sticky = usize::try_from(random % count).expect("less than the count");
-    }
-
-    fn partition(&mut self, topic: &Arc<str>, index: usize) -> &mut Partition {
-        &mut self.topics.get_mut(topic).expect("topics stay known").partitions[index]
-    }
-
     /// One round of sending and receiving that makes progress or waits for some.
     fn step(&mut self, flush: Flush, deliveries: &mut Vec<Delivery>) -> Result<(), ClientError> {
         self.dispatch(Instant::now(), flush, deliveries)?;
@@ -362,8 +249,7 @@ impl Producer {
             return self.receive(self.options.request_timeout * 2, deliveries);
         }
         // Everything waits for a retry's time.
-        let waiting = self.topics.values().flat_map(|topic| &topic.partitions).flat_map(|p| &p.queue);
-        if let Some(at) = waiting.map(|batch| batch.not_before).min() {
+        if let Some(at) = self.waiting.ready_at() {
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
         }
         Ok(())
@@ -377,10 +263,10 @@ impl Producer {
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), ClientError> {
         self.dispatched = now;
-        self.close_due(now, flush);
+        self.waiting.close_due(now, flush);
         self.expire(now, deliveries);
         loop {
-            let ready = self.ready(now);
+            let ready = self.waiting.ready(now);
             if ready.is_empty() {
                 return Ok(());
             }
@@ -401,37 +287,10 @@ impl Producer {
         }
     }
 
-    fn close_due(&mut self, now: Instant, flush: Flush) {
-        let linger = self.options.linger;
-        let is_due = |open: &OpenBatch| match flush {
-            Flush::All => true,
-            Flush::Due => now.duration_since(open.since) >= linger,
-        };
-        let mut due = Vec::new();
-        for (name, topic) in &self.topics {
-            for (index, partition) in topic.partitions.iter().enumerate() {
-                if partition.open.as_ref().is_some_and(is_due) {
-                    due.push((name.clone(), index));
-                }
-            }
-        }
-        for (topic, index) in due {
-            self.close(&topic, index);
-        }
-    }
-
     /// Gives up batches that never were answered in time.
     fn expire(&mut self, now: Instant, deliveries: &mut Vec<Delivery>) {
         let within = self.options.delivery_timeout;
-        let late = |batch: &Batch| !batch.in_flight && now.duration_since(batch.since) > within;
-        let mut expired = Vec::new();
-        for (name, topic) in &self.topics {
-            for (index, partition) in topic.partitions.iter().enumerate() {
-                let numbers = partition.queue.iter().filter(|batch| late(batch)).map(|batch| batch.number);
-                expired.extend(numbers.map(|number| address(name, index, number)));
-            }
-        }
-        for batch in expired {
+        for batch in self.waiting.expired(now) {
             let subject = batch.subject();
             let last = ClientError::Kafka {
                 code: ErrorCode::RequestTimedOut,
@@ -446,25 +305,6 @@ impl Producer {
         }
     }
 
-    /// The first waiting batch of every partition that may send one.
-    fn ready(&self, now: Instant) -> Vec<BatchAddress> {
-        let in_flight_max = if self.options.idempotent { IN_FLIGHT_PER_PARTITION } else { 1 };
-        let mut ready = Vec::new();
-        for (name, topic) in &self.topics {
-            for (index, partition) in topic.partitions.iter().enumerate() {
-                let in_flight = partition.queue.iter().filter(|batch| batch.in_flight).count();
-                let Some(at) = partition.queue.iter().position(|batch| !batch.in_flight) else { continue };
-                // A failed batch waits until its successors have been answered: it must reach the broker before them.
-                let passed = partition.queue.iter().skip(at).any(|batch| batch.in_flight);
-                let batch = &partition.queue[at];
-                if !passed && in_flight < in_flight_max && batch.not_before <= now {
-                    ready.push(address(name, index, batch.number));
-                }
-            }
-        }
-        ready
-    }
-
     fn by_leader(&mut self, ready: Vec<BatchAddress>, now: Instant) -> HashMap<NodeId, Vec<BatchAddress>> {
         let mut by_leader: HashMap<NodeId, Vec<BatchAddress>> = HashMap::new();
         for batch in ready {
@@ -472,8 +312,8 @@ impl Producer {
                 Some(leader) => by_leader.entry(leader).or_default().push(batch),
                 None => {
                     self.metadata_is_stale = true;
-                    let pause = now + self.options.retry_backoff;
-                    self.batch(&batch).expect("it waits").not_before = pause;
+                    let pause = self.options.retry_backoff;
+                    self.waiting.batch(&batch).expect("it waits").pause(now, pause);
                 }
             }
         }
@@ -482,15 +322,12 @@ impl Producer {
 
     /// Asks anew who leads. A failure is not the end: batches wait, and the next round asks again.
     fn refresh_metadata(&mut self) {
-        let names: Vec<Arc<str>> = self.topics.keys().cloned().collect();
-        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let known = self.waiting.names();
+        let names: Vec<&str> = known.iter().map(|name| &**name).collect();
         self.metadata_is_stale = self.cluster.refresh(Some(&names), false).is_err();
-        for (name, topic) in &mut self.topics {
+        for name in &known {
             let Some(view) = self.cluster.topic(name) else { continue };
-            topic.id = view.id;
-            while topic.partitions.len() < view.partitions.len() {
-                topic.partitions.push(Partition::default());
-            }
+            self.waiting.update_topic(name, view.id, view.partitions.len());
         }
     }
 
@@ -506,9 +343,7 @@ impl Producer {
         }
         let sent = self.write_request(node, &batches, encoded);
         for batch in &batches {
-            let batch = self.batch(batch).expect("it waits to be sent");
-            batch.in_flight = true;
-            batch.attempts += 1;
+            self.waiting.batch(batch).expect("it waits to be sent").sent();
         }
         match sent {
             Ok(()) if self.options.acks == Acks::None => {
@@ -533,7 +368,7 @@ impl Producer {
     ) -> Result<(), ClientError> {
         let acks = self.options.acks;
         let timeout_ms = i32::try_from(self.options.request_timeout.as_millis()).unwrap_or(i32::MAX);
-        let by_id = batches.iter().all(|batch| self.topics[&batch.topic].id != TopicId::ZERO);
+        let by_id = batches.iter().all(|batch| self.waiting.topic(&batch.topic).id != TopicId::ZERO);
         let connection = self.cluster.connection(node)?;
         let version_max = if by_id { i16::MAX } else { PRODUCE_BY_ID_FROM - 1 };
         let version = connection.version_up_to::<ProduceRequest<'_>>(version_max)?;
@@ -545,7 +380,7 @@ impl Producer {
                 Some(topic) => topic.partition_data.push(data),
                 None => topic_data.push(TopicProduceData {
                     name: (&*batch.topic).into(),
-                    topic_id: self.topics[&batch.topic].id,
+                    topic_id: self.waiting.topic(&batch.topic).id,
                     partition_data: vec![data],
                 }),
             }
@@ -559,32 +394,32 @@ impl Producer {
 
     /// A batch's bytes, made when it is sent for the first time.
     fn encode(&mut self, address: &BatchAddress) -> Result<Bytes, ClientError> {
-        let batch = self.batch(address).expect("it waits to be sent");
+        let batch = self.waiting.batch(address).expect("it waits to be sent");
         let records = i32::try_from(batch.records).expect("a batch counts its records in an i32");
         let mut builder = match &batch.content {
             Content::Encoded(bytes) => return Ok(bytes.clone()),
             Content::Builder(builder) => (**builder).clone(),
         };
         if self.options.idempotent {
-            let (identity, sequence) = self.sequence_of(&address.topic, address.partition)?;
+            let (identity, sequence) = self.sequence_of(address)?;
             builder = builder.producer(identity.id, identity.epoch, sequence);
             let next = sequence_after(sequence, records);
-            self.partition(&address.topic, address.partition).sequence = Some((identity, next));
+            *self.waiting.sequence(address) = Some((identity, next));
         }
         let bytes = Bytes::from(builder.finish().map_err(ClientError::Build)?);
-        self.batch(address).expect("it waits to be sent").content = Content::Encoded(bytes.clone());
+        self.waiting.batch(address).expect("it waits to be sent").content = Content::Encoded(bytes.clone());
         Ok(bytes)
     }
 
-    fn sequence_of(&mut self, topic: &Arc<str>, index: usize) -> Result<(Identity, i32), ClientError> {
-        if let Some(sequence) = self.partition(topic, index).sequence {
-            return Ok(sequence);
+    fn sequence_of(&mut self, address: &BatchAddress) -> Result<(Identity, i32), ClientError> {
+        if let Some(sequence) = self.waiting.sequence(address) {
+            return Ok(*sequence);
         }
         let identity = match self.identity {
             Some(identity) => identity,
             None => self.new_identity()?,
         };
-        self.partition(topic, index).sequence = Some((identity, 0));
+        *self.waiting.sequence(address) = Some((identity, 0));
         Ok((identity, 0))
     }
 
@@ -658,7 +493,7 @@ impl Producer {
     ) -> Result<(), ClientError> {
         let response: ProduceResponse<'_> = answer.decode()?;
         for batch in batches {
-            let id = self.topics[&batch.topic].id;
+            let id = self.waiting.topic(&batch.topic).id;
             let of_topic = response.responses.iter().find(|topic| {
                 if answer.version() >= PRODUCE_BY_ID_FROM {
                     topic.topic_id == id
@@ -715,11 +550,10 @@ impl Producer {
         let now = Instant::now();
         let (backoff, backoff_max) = (self.options.retry_backoff, self.options.retry_backoff_max);
         let within = self.options.delivery_timeout;
-        let is_first = self.partition(&address.topic, address.partition).queue.front().map(|b| b.number)
-            == Some(address.number);
+        let is_first = self.waiting.is_first(address);
         // A gap in the sequence is what a failed predecessor leaves; once that is delivered, there is none.
         let is_gap = error.code() == Some(ErrorCode::OutOfOrderSequenceNumber);
-        let batch = self.batch(address).expect("it is in flight");
+        let batch = self.waiting.batch(address).expect("it is in flight");
         batch.in_flight = false;
         if !(error.is_retriable() || is_gap && !is_first) {
             return self.fail(address, error, deliveries);
@@ -728,14 +562,13 @@ impl Producer {
             let (subject, last) = (address.subject(), Box::new(error));
             return self.fail(address, ClientError::DeliveryTimeout { subject, within, last }, deliveries);
         }
-        let doubled = backoff.saturating_mul(1 << (batch.attempts - 1).min(10));
-        batch.not_before = now + doubled.min(backoff_max);
+        batch.back_off(now, backoff, backoff_max);
         self.metadata_is_stale |= !is_gap;
     }
 
     /// What follows a lost batch in its partition cannot continue the sequence: it gets a new producer id.
     fn fail(&mut self, address: &BatchAddress, error: ClientError, deliveries: &mut Vec<Delivery>) {
-        self.partition(&address.topic, address.partition).sequence = None;
+        *self.waiting.sequence(address) = None;
         self.identity = None;
         self.deliver(address, Err(error), deliveries);
     }
@@ -746,39 +579,10 @@ impl Producer {
         result: Result<Offset, ClientError>,
         deliveries: &mut Vec<Delivery>,
     ) {
-        let queue = &mut self.partition(&address.topic, address.partition).queue;
-        let at = queue.iter().position(|batch| batch.number == address.number);
-        let batch = at.and_then(|at| queue.remove(at)).expect("a batch is settled once");
-        self.buffered_bytes -= batch.bytes;
+        let batch = self.waiting.settled(address);
         let (topic, partition) = (address.topic.clone(), address.index());
         deliveries.push(Delivery { topic, partition, records: batch.records, result });
     }
-
-    fn batch(&mut self, address: &BatchAddress) -> Option<&mut Batch> {
-        let queue = &mut self.partition(&address.topic, address.partition).queue;
-        queue.iter_mut().find(|batch| batch.number == address.number)
-    }
-}
-
-/// Which open batches a round closes.
-#[derive(Clone, Copy, Debug)]
-enum Flush {
-    Due,
-    All,
-}
-
-impl BatchAddress {
-    fn index(&self) -> PartitionIndex {
-        PartitionIndex(i32::try_from(self.partition).expect("partitions are counted in an i32"))
-    }
-
-    fn subject(&self) -> String {
-        format!("{} partition {}", self.topic, self.partition)
-    }
-}
-
-fn address(topic: &Arc<str>, partition: usize, number: u64) -> BatchAddress {
-    BatchAddress { topic: topic.clone(), partition, number }
 }
 
 /// Sequence numbers wrap at 2^31, as Kafka's do.

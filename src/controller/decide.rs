@@ -4,6 +4,9 @@
 //! which runs ahead of it by the records handed out for appending. Decisions are made against `decided`, so that
 //! requests can follow each other without waiting for the disk. A failed append ends the process: nothing decided is
 //! ever taken back.
+//!
+//! Owns the two folds, the records on their way from one to the other, and the producer ids. Does not know what makes a
+//! request a sound one (`topics`, `configs`), how records fold (`state`), nor where they are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -348,87 +351,12 @@ fn created(id: TopicId, accepted: AcceptedTopic) -> CreatedTopic {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
+    use super::super::testing::{
+        assigned, config, controller, create, creations, deletions, growths, sync, topic,
+    };
     use super::*;
-
-    fn config() -> ControllerConfig {
-        let config = Config::default();
-        let topics =
-            TopicCreation { partitions: 3, topic_partitions_max: 10, partitions_max: 20, ..config.topics };
-        ControllerConfig {
-            shards: 2,
-            topics,
-            ..ControllerConfig::new("0123456789abcdefghijkl".into(), &config)
-        }
-    }
-
-    fn controller() -> (Controller, Rng) {
-        (Controller::new(config()), Rng::seeded(1))
-    }
-
-    fn topic(name: &str, partitions: i32) -> NewTopic {
-        NewTopic {
-            name: name.into(),
-            partitions,
-            replication_factor: -1,
-            assignments: Vec::new(),
-            configs: BTreeMap::new(),
-            internal: false,
-        }
-    }
-
-    fn assigned(name: &str, assignments: &[(i32, &[i32])]) -> NewTopic {
-        let assignments =
-            assignments.iter().map(|(index, nodes)| (PartitionIndex(*index), nodes.to_vec())).collect();
-        NewTopic { assignments, ..topic(name, -1) }
-    }
-
-    fn with_config(name: &str, key: &str, value: Option<&str>) -> NewTopic {
-        let configs = BTreeMap::from([(key.to_owned(), value.map(str::to_owned))]);
-        NewTopic { configs, ..topic(name, 1) }
-    }
-
-    fn create(topics: Vec<NewTopic>) -> ControllerRequest {
-        ControllerRequest::CreateTopics { topics, validate_only: false }
-    }
-
-    /// Decides, and makes durable what was decided.
-    fn perform(controller: &mut Controller, rng: &mut Rng, request: &ControllerRequest) -> ControllerReply {
-        let decision = controller.decide(request, rng);
-        sync(controller, &decision);
-        decision.reply
-    }
-
-    fn sync(controller: &mut Controller, decision: &Decision) {
-        for record in &decision.records {
-            let offset = controller.image().version;
-            controller.replay(record, offset).expect("our own record");
-        }
-    }
-
-    fn creations(reply: ControllerReply) -> Vec<Result<CreatedTopic, ControllerError>> {
-        match reply {
-            ControllerReply::CreateTopics(results) => results,
-            other => panic!("not about creation: {other:?}"),
-        }
-    }
-
-    fn growths(reply: ControllerReply) -> Vec<Result<(), ControllerError>> {
-        match reply {
-            ControllerReply::CreatePartitions(results) => results,
-            other => panic!("not about growth: {other:?}"),
-        }
-    }
-
-    fn deletions(reply: ControllerReply) -> Vec<Result<DeletedTopic, ControllerError>> {
-        match reply {
-            ControllerReply::DeleteTopics(results) => results,
-            other => panic!("not about deletion: {other:?}"),
-        }
-    }
 
     #[test]
     fn a_created_topic_is_seen_once_durable() {
@@ -448,75 +376,6 @@ mod tests {
                 (created.partitions, created.replication_factor),
                 (i32::try_from(partitions).expect("small"), 1)
             );
-        }
-    }
-
-    #[test]
-    fn creations_are_refused_as_kafka_does() {
-        use ControllerError as E;
-        let factor = |replication_factor| NewTopic { replication_factor, ..topic("x", 1) };
-        let both = NewTopic { partitions: 1, ..assigned("x", &[(0, &[1000])]) };
-        let both_factor = NewTopic { replication_factor: 1, ..assigned("x", &[(0, &[1000])]) };
-        type Expected = fn(&E) -> bool;
-        let cases: Vec<(NewTopic, Expected)> = vec![
-            (topic("taken.name", 1), |e| matches!(e, E::TopicExists(_))),
-            (topic("taken_name", 1), |e| {
-                e.to_string() == "Topic 'taken_name' collides with existing topic: taken.name"
-            }),
-            (topic("b ad", 1), |e| matches!(e, E::InvalidTopicName(_))),
-            (topic("__cluster_metadata", 1), |e| matches!(e, E::InvalidRequest(_))),
-            (topic("x", 0), |e| matches!(e, E::InvalidPartitions(_))),
-            (topic("x", -2), |e| matches!(e, E::InvalidPartitions(_))),
-            (topic("x", 11), |e| matches!(e, E::PolicyViolation(_))),
-            (factor(0), |e| matches!(e, E::InvalidReplicationFactor(_))),
-            (factor(2), |e| matches!(e, E::InvalidReplicationFactor(_))),
-            (both, |e| matches!(e, E::InvalidRequest(_))),
-            (both_factor, |e| matches!(e, E::InvalidRequest(_))),
-            (assigned("x", &[(1, &[1000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
-            (assigned("x", &[(0, &[1000]), (0, &[1000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
-            (assigned("x", &[(0, &[])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
-            (assigned("x", &[(0, &[2000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
-            (assigned("x", &[(0, &[-1])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
-            (assigned("x", &[(0, &[1000, 1001])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
-            (with_config("x", "no_such", Some("1")), |e| matches!(e, E::InvalidConfig(_))),
-            (with_config("x", "retention.ms", None), |e| matches!(e, E::InvalidConfig(_))),
-        ];
-        for (wanted, expected) in cases {
-            for validate_only in [true, false] {
-                let (mut controller, mut rng) = controller();
-                perform(&mut controller, &mut rng, &create(vec![topic("taken.name", 1)]));
-                let request = ControllerRequest::CreateTopics { topics: vec![wanted.clone()], validate_only };
-                let decision = controller.decide(&request, &mut rng);
-                assert_eq!(decision.records, Vec::<Vec<u8>>::new());
-                let error = creations(decision.reply).remove(0).expect_err("must be refused");
-                assert!(expected(&error), "{wanted:?}: {error:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_servers_partition_limit_holds_within_one_request() {
-        for validate_only in [true, false] {
-            let (mut controller, mut rng) = controller();
-            let topics = vec![topic("a", 10), topic("b", 9), topic("c", 2), topic("d", 1)];
-            let request = ControllerRequest::CreateTopics { topics, validate_only };
-            let results = creations(controller.decide(&request, &mut rng).reply);
-            let accepted: Vec<bool> = results.iter().map(Result::is_ok).collect();
-            assert_eq!(accepted, [true, true, false, true]);
-        }
-    }
-
-    #[test]
-    fn one_request_cannot_create_a_name_twice() {
-        for validate_only in [true, false] {
-            let (mut controller, mut rng) = controller();
-            let topics = vec![topic("a", 1), topic("b.c", 1), topic("a", 2), topic("b_c", 1)];
-            let request = ControllerRequest::CreateTopics { topics, validate_only };
-            let results = creations(controller.decide(&request, &mut rng).reply);
-            assert_eq!(results[0], Err(topics::duplicate()));
-            assert!(results[1].is_ok());
-            assert_eq!(results[2], Err(topics::duplicate()));
-            assert!(matches!(results[3], Err(ControllerError::InvalidTopicName(_))));
         }
     }
 
@@ -547,76 +406,6 @@ mod tests {
             Some((new.id, 1, 1))
         );
         assert!(image.topic_by_id(old.id).is_none());
-    }
-
-    #[test]
-    fn partitions_only_grow() {
-        type Assignments = Option<Vec<Vec<i32>>>;
-        let cases: Vec<(i32, Assignments, &str)> = vec![
-            (2, None, "Topic already has 2 partition(s)."),
-            (1, None, "The topic a currently has 2 partition(s); 1 would not be an increase."),
-            (11, None, "A topic may have up to 10 partitions; 11 were asked for."),
-            (
-                4,
-                Some(vec![vec![1000]]),
-                "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.",
-            ),
-            (
-                3,
-                Some(vec![vec![7]]),
-                "The manual partition assignment includes broker 7, but no such broker is registered.",
-            ),
-            (4, None, ""),
-            (4, Some(vec![vec![1000], vec![1001]]), ""),
-        ];
-        for (count, assignments, message) in cases {
-            for validate_only in [true, false] {
-                let (mut controller, mut rng) = controller();
-                perform(&mut controller, &mut rng, &create(vec![topic("a", 2)]));
-                let topics =
-                    vec![NewPartitions { name: "a".into(), count, assignments: assignments.clone() }];
-                let request = ControllerRequest::CreatePartitions { topics, validate_only };
-                let result = growths(perform(&mut controller, &mut rng, &request)).remove(0);
-                assert_eq!(result.as_ref().map_err(ToString::to_string).err().unwrap_or_default(), message);
-                let want = if result.is_ok() && !validate_only { count } else { 2 };
-                assert_eq!(
-                    controller.image().topics["a"].partitions.len(),
-                    usize::try_from(want).expect("small")
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn growth_names_topics_that_exist_once() {
-        let (mut controller, mut rng) = controller();
-        perform(&mut controller, &mut rng, &create(vec![topic("a", 2)]));
-        let topics =
-            ["a", "b", "a"].map(|name| NewPartitions { name: name.into(), count: 3, assignments: None });
-        let request = ControllerRequest::CreatePartitions { topics: topics.to_vec(), validate_only: false };
-        let results = growths(perform(&mut controller, &mut rng, &request));
-        assert_eq!(
-            results,
-            [Err(topics::duplicate()), Err(ControllerError::UnknownTopic), Err(topics::duplicate())]
-        );
-    }
-
-    #[test]
-    fn deletion_goes_by_name_and_by_id_once() {
-        let (mut controller, mut rng) = controller();
-        let made = creations(perform(&mut controller, &mut rng, &create(vec![topic("a", 1), topic("b", 1)])));
-        let id = made[1].as_ref().expect("created").id;
-        let named = |name: &str| TopicName::Name(name.into());
-        let topics =
-            vec![named("a"), TopicName::Id(id), named("b"), named("x"), TopicName::Id(TopicId([9; 16]))];
-        let results =
-            deletions(perform(&mut controller, &mut rng, &ControllerRequest::DeleteTopics { topics }));
-        assert_eq!(results[0].as_ref().map(|deleted| deleted.name.as_str()), Ok("a"));
-        assert_eq!(results[1], Ok(DeletedTopic { id, name: "b".into() }));
-        assert!(matches!(results[2], Err(ControllerError::InvalidRequest(_))));
-        assert_eq!(results[3], Err(ControllerError::UnknownTopic));
-        assert_eq!(results[4], Err(ControllerError::UnknownTopicId));
-        assert!(controller.image().topics.is_empty());
     }
 
     #[test]

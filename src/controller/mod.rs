@@ -11,6 +11,8 @@ mod names;
 mod record;
 mod request;
 mod state;
+#[cfg(test)]
+mod testing;
 mod topics;
 
 pub use decide::{Controller, ControllerConfig, Decision};

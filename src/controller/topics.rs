@@ -1,4 +1,8 @@
 //! What may become of topics: validation of creations, deletions and growth, in Kafka's order and Kafka's words.
+//!
+//! Owns the checks of names, partitions, replication, assignments and configs against a state, and the limits on them.
+//! Does not know records, ids to come, nor what is durable: it changes nothing but its own count of what a request has
+//! been granted so far. The tests ask through the controller, for a refusal must also leave nothing to append.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -273,4 +277,154 @@ pub(super) fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a
 /// The refusal for a topic that [`repeated`] named.
 pub(super) fn duplicate() -> ControllerError {
     ControllerError::InvalidRequest("Duplicate topic name.".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::{ControllerRequest, DeletedTopic};
+    use super::super::testing::{
+        assigned, controller, create, creations, deletions, growths, perform, topic,
+    };
+    use super::*;
+
+    fn with_config(name: &str, key: &str, value: Option<&str>) -> NewTopic {
+        let configs = BTreeMap::from([(key.to_owned(), value.map(str::to_owned))]);
+        NewTopic { configs, ..topic(name, 1) }
+    }
+
+    #[test]
+    fn creations_are_refused_as_kafka_does() {
+        use ControllerError as E;
+        let factor = |replication_factor| NewTopic { replication_factor, ..topic("x", 1) };
+        let both = NewTopic { partitions: 1, ..assigned("x", &[(0, &[1000])]) };
+        let both_factor = NewTopic { replication_factor: 1, ..assigned("x", &[(0, &[1000])]) };
+        type Expected = fn(&E) -> bool;
+        let cases: Vec<(NewTopic, Expected)> = vec![
+            (topic("taken.name", 1), |e| matches!(e, E::TopicExists(_))),
+            (topic("taken_name", 1), |e| {
+                e.to_string() == "Topic 'taken_name' collides with existing topic: taken.name"
+            }),
+            (topic("b ad", 1), |e| matches!(e, E::InvalidTopicName(_))),
+            (topic("__cluster_metadata", 1), |e| matches!(e, E::InvalidRequest(_))),
+            (topic("x", 0), |e| matches!(e, E::InvalidPartitions(_))),
+            (topic("x", -2), |e| matches!(e, E::InvalidPartitions(_))),
+            (topic("x", 11), |e| matches!(e, E::PolicyViolation(_))),
+            (factor(0), |e| matches!(e, E::InvalidReplicationFactor(_))),
+            (factor(2), |e| matches!(e, E::InvalidReplicationFactor(_))),
+            (both, |e| matches!(e, E::InvalidRequest(_))),
+            (both_factor, |e| matches!(e, E::InvalidRequest(_))),
+            (assigned("x", &[(1, &[1000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[1000]), (0, &[1000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[2000])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[-1])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (assigned("x", &[(0, &[1000, 1001])]), |e| matches!(e, E::InvalidReplicaAssignment(_))),
+            (with_config("x", "no_such", Some("1")), |e| matches!(e, E::InvalidConfig(_))),
+            (with_config("x", "retention.ms", None), |e| matches!(e, E::InvalidConfig(_))),
+        ];
+        for (wanted, expected) in cases {
+            for validate_only in [true, false] {
+                let (mut controller, mut rng) = controller();
+                perform(&mut controller, &mut rng, &create(vec![topic("taken.name", 1)]));
+                let request = ControllerRequest::CreateTopics { topics: vec![wanted.clone()], validate_only };
+                let decision = controller.decide(&request, &mut rng);
+                assert_eq!(decision.records, Vec::<Vec<u8>>::new());
+                let error = creations(decision.reply).remove(0).expect_err("must be refused");
+                assert!(expected(&error), "{wanted:?}: {error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_servers_partition_limit_holds_within_one_request() {
+        for validate_only in [true, false] {
+            let (mut controller, mut rng) = controller();
+            let topics = vec![topic("a", 10), topic("b", 9), topic("c", 2), topic("d", 1)];
+            let request = ControllerRequest::CreateTopics { topics, validate_only };
+            let results = creations(controller.decide(&request, &mut rng).reply);
+            let accepted: Vec<bool> = results.iter().map(Result::is_ok).collect();
+            assert_eq!(accepted, [true, true, false, true]);
+        }
+    }
+
+    #[test]
+    fn one_request_cannot_create_a_name_twice() {
+        for validate_only in [true, false] {
+            let (mut controller, mut rng) = controller();
+            let topics = vec![topic("a", 1), topic("b.c", 1), topic("a", 2), topic("b_c", 1)];
+            let request = ControllerRequest::CreateTopics { topics, validate_only };
+            let results = creations(controller.decide(&request, &mut rng).reply);
+            assert_eq!(results[0], Err(duplicate()));
+            assert!(results[1].is_ok());
+            assert_eq!(results[2], Err(duplicate()));
+            assert!(matches!(results[3], Err(ControllerError::InvalidTopicName(_))));
+        }
+    }
+
+    #[test]
+    fn partitions_only_grow() {
+        type Assignments = Option<Vec<Vec<i32>>>;
+        let cases: Vec<(i32, Assignments, &str)> = vec![
+            (2, None, "Topic already has 2 partition(s)."),
+            (1, None, "The topic a currently has 2 partition(s); 1 would not be an increase."),
+            (11, None, "A topic may have up to 10 partitions; 11 were asked for."),
+            (
+                4,
+                Some(vec![vec![1000]]),
+                "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.",
+            ),
+            (
+                3,
+                Some(vec![vec![7]]),
+                "The manual partition assignment includes broker 7, but no such broker is registered.",
+            ),
+            (4, None, ""),
+            (4, Some(vec![vec![1000], vec![1001]]), ""),
+        ];
+        for (count, assignments, message) in cases {
+            for validate_only in [true, false] {
+                let (mut controller, mut rng) = controller();
+                perform(&mut controller, &mut rng, &create(vec![topic("a", 2)]));
+                let topics =
+                    vec![NewPartitions { name: "a".into(), count, assignments: assignments.clone() }];
+                let request = ControllerRequest::CreatePartitions { topics, validate_only };
+                let result = growths(perform(&mut controller, &mut rng, &request)).remove(0);
+                assert_eq!(result.as_ref().map_err(ToString::to_string).err().unwrap_or_default(), message);
+                let want = if result.is_ok() && !validate_only { count } else { 2 };
+                assert_eq!(
+                    controller.image().topics["a"].partitions.len(),
+                    usize::try_from(want).expect("small")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn growth_names_topics_that_exist_once() {
+        let (mut controller, mut rng) = controller();
+        perform(&mut controller, &mut rng, &create(vec![topic("a", 2)]));
+        let topics =
+            ["a", "b", "a"].map(|name| NewPartitions { name: name.into(), count: 3, assignments: None });
+        let request = ControllerRequest::CreatePartitions { topics: topics.to_vec(), validate_only: false };
+        let results = growths(perform(&mut controller, &mut rng, &request));
+        assert_eq!(results, [Err(duplicate()), Err(ControllerError::UnknownTopic), Err(duplicate())]);
+    }
+
+    #[test]
+    fn deletion_goes_by_name_and_by_id_once() {
+        let (mut controller, mut rng) = controller();
+        let made = creations(perform(&mut controller, &mut rng, &create(vec![topic("a", 1), topic("b", 1)])));
+        let id = made[1].as_ref().expect("created").id;
+        let named = |name: &str| TopicName::Name(name.into());
+        let topics =
+            vec![named("a"), TopicName::Id(id), named("b"), named("x"), TopicName::Id(TopicId([9; 16]))];
+        let results =
+            deletions(perform(&mut controller, &mut rng, &ControllerRequest::DeleteTopics { topics }));
+        assert_eq!(results[0].as_ref().map(|deleted| deleted.name.as_str()), Ok("a"));
+        assert_eq!(results[1], Ok(DeletedTopic { id, name: "b".into() }));
+        assert!(matches!(results[2], Err(ControllerError::InvalidRequest(_))));
+        assert_eq!(results[3], Err(ControllerError::UnknownTopic));
+        assert_eq!(results[4], Err(ControllerError::UnknownTopicId));
+        assert!(controller.image().topics.is_empty());
+    }
 }
