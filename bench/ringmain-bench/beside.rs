@@ -1,10 +1,11 @@
 //! A topic beside the one under load: filled before, and then given the settings that make the broker busy with it
 //! (compaction, retention) while the load is measured.
 
+use std::time::Duration;
+
+use ringmain::client::{Admin, Cluster, ConnectionOptions};
 use ringmain::protocol::messages::{
-    DescribeLogDirsRequest, DescribeLogDirsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, describe_log_dirs_request as dirs,
-    incremental_alter_configs_request as alter,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, describe_log_dirs_request as dirs,
 };
 use ringmain::protocol::{ApiKey, decode_body};
 
@@ -15,6 +16,8 @@ use crate::load::Load;
 use crate::outcome::Value;
 use crate::scenario::{BesidePlan, Scenario};
 use crate::topic::{self, Topic};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The topic, for as long as a run needs it.
 pub struct Beside<'a> {
@@ -37,26 +40,11 @@ impl<'a> Beside<'a> {
     }
 
     /// Sets what makes the broker begin.
-    pub fn begin(&self, broker: &mut Broker) -> Result<(), BenchError> {
-        const RESOURCE_TOPIC: i8 = 2;
-        const SET: i8 = 0;
-        let configs = self.plan.then.iter().map(|(name, value)| alter::AlterableConfig {
-            name: name.as_str().into(),
-            config_operation: SET,
-            value: Some(value.as_str().into()),
-        });
-        let resource = alter::AlterConfigsResource {
-            resource_type: RESOURCE_TOPIC,
-            resource_name: self.topic.name.as_str().into(),
-            configs: configs.collect(),
-        };
-        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-        let (version, body) = broker.call(ApiKey::IncrementalAlterConfigs, 1, &request)?;
-        let answer: IncrementalAlterConfigsResponse<'_> = decode_body(&body, version)?;
-        match answer.responses.first().ok_or(BenchError::Answer)?.error_code {
-            0 => Ok(()),
-            code => Err(BenchError::Broker { what: "IncrementalAlterConfigs", code }),
-        }
+    pub fn begin(&self, bootstrap_server: &str) -> Result<(), BenchError> {
+        let cluster = Cluster::connect(bootstrap_server, ConnectionOptions::default())?;
+        let then = self.plan.then.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let changes: Vec<_> = then.collect();
+        Ok(Admin::new(cluster, PATIENCE).alter_topic_configs(&self.topic.name, &changes)?)
     }
 
     /// How much it held before and holds now: the same means that the broker did nothing.

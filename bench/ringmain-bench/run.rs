@@ -92,7 +92,7 @@ fn with_topic(
     }
     let progress = options.progress.then(|| Progress::new(name, &target.peer));
     if let Some(beside) = beside {
-        beside.begin(&mut Broker::connect(&target.bootstrap_server)?)?;
+        beside.begin(&target.bootstrap_server)?;
     }
     let mut observer = Observer::new(host.process(), progress, options.syscalls);
     let begun = Instant::now();

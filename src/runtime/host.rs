@@ -32,9 +32,9 @@ use super::mesh::{Incoming, Mesh, Message};
 pub type OnReply = Box<dyn Fn(u64, ShardId, ShardReply)>;
 
 /// Period of the keep-alive timers while work is outstanding, when some has come since the last time, and when none has.
-/// An executor of glommio 0.9 can park with
-/// runnable tasks (its preempt timer fires before the first of them runs); any event wakes it again. Two timers half a
-/// period apart, because the task of one may be what is left lying. Where both are, [`super::nudge`] helps, later.
+/// An executor of glommio 0.9 can park with runnable tasks (its preempt timer fires before the first of them runs); any
+/// event wakes it again. Two timers half a period apart, because the task of one may be what is left lying. Where both
+/// are, [`super::nudge`] helps, later.
 const KEEP_ALIVE_BUSY: Duration = Duration::from_millis(5);
 const KEEP_ALIVE_IDLE: Duration = Duration::from_millis(60);
 const KEEP_ALIVE_QUIET: Duration = Duration::from_millis(240);

@@ -41,8 +41,9 @@ pub(super) struct Spares {
     /// Partitions that have begun a new segment since the last turn.
     rolled: Vec<u32>,
     next_checkpoint: MonoNanos,
-    /// Something has changed that may tell against any spare.
-    wants_review: bool,
+    /// When spares are to be looked at: at once, if something has changed that may tell against any of them; never later
+    /// than the first of them ends.
+    review_at: Option<MonoNanos>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,19 +55,16 @@ enum Kept {
 
 impl Spares {
     pub(super) fn next_deadline(&self) -> MonoNanos {
-        if self.wants_review {
-            return MonoNanos(0);
-        }
-        let ends = self.kept.values().filter_map(|kept| match kept {
-            Kept::Making => None,
-            Kept::Until(end) => Some(*end),
-        });
-        ends.min().unwrap_or(MonoNanos::NEVER)
+        self.review_at.unwrap_or(MonoNanos::NEVER)
     }
 
     /// Topics have other settings, a log was emptied, or the disk has less space.
     pub(super) fn review(&mut self) {
-        self.wants_review = !self.kept.is_empty();
+        self.review_by(MonoNanos(0));
+    }
+
+    fn review_by(&mut self, at: MonoNanos) {
+        self.review_at = Some(self.next_deadline().min(at)).filter(|_| !self.kept.is_empty());
     }
 }
 
@@ -87,7 +85,7 @@ impl Shard {
         if now.mono < self.spares.next_deadline() {
             return;
         }
-        self.spares.wants_review = false;
+        self.spares.review_at = None;
         let kept: Vec<u32> = self.spares.kept.keys().copied().collect();
         kept.into_iter().for_each(|slot| self.review_spare(slot));
     }
@@ -144,7 +142,7 @@ impl Shard {
             end > self.mono && self.wants_spare(slot, past.bytes, |config| config.kept_ms)
         };
         if spare.is_some_and(stays) {
-            return;
+            return self.spares.review_by(end);
         }
         self.spares.kept.remove(&slot);
         if let Some(past) = spare {
