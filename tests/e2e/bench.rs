@@ -62,6 +62,26 @@ fn what_was_filled_in_is_read_again_and_again() {
 }
 
 #[test]
+fn a_topic_beside_is_filled_and_then_looked_after() {
+    let scratch = tempfile::tempdir().expect("scratch");
+    let server = Server::start_with(&["--set", "log.retention.check.interval.ms=20"]);
+    let file = scratch.path().join("beside.toml");
+    let scenario = r#"
+        about = "a topic beside"
+        produce = { connections = 1, pace = { depth = 1 }, batch = { bytes = 1024 } }
+        [beside]
+        topic = { partitions = 2, configs = { "segment.bytes" = "1048576" } }
+        fill = { bytes = 8388608, batch = { bytes = 65536 } }
+        then = { "retention.bytes" = "1" }
+    "#;
+    std::fs::write(&file, scenario).expect("writable");
+    let report = run(&server, scratch.path(), &["run", file.to_str().expect("a name")]);
+    let run = &report["runs"][0];
+    let (before, after) = (figure(run, "topic beside, before"), figure(run, "topic beside, after"));
+    assert!(before > 8.0 && after < before / 2.0, "{before} MB, then {after} MB");
+}
+
+#[test]
 fn wrong_uses_are_refused_with_a_reason() {
     for (arguments, code, reason) in [
         (&["run", "f99"][..], 1, "run --list"),
