@@ -6,8 +6,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod client;
 mod disk;
+mod events;
 mod model;
+mod topics;
 mod world;
 
 use std::panic;

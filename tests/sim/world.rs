@@ -7,27 +7,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ringmain::base::io::{IoOp, SegmentId};
+use ringmain::base::io::IoOp;
 use ringmain::base::rng::Rng;
 use ringmain::base::{
-    Chunk, LeaderEpoch, MonoNanos, Now, Offset, PartitionIndex, Payload, ProducerEpoch, ProducerId, ShardId,
-    TimestampMs, TopicPartition,
+    Chunk, MonoNanos, Now, Offset, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TimestampMs,
+    TopicPartition,
 };
 use ringmain::config::{CommitLimits, Config};
-use ringmain::controller::{
-    ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewTopic, TopicName,
-};
+use ringmain::controller::{ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, TopicName};
 use ringmain::log::LogLimits;
-use ringmain::record::{BatchBuilder, BatchHeader, records};
+use ringmain::record::BatchBuilder;
 use ringmain::runtime::recovery::Recovery;
 use ringmain::shard::{
-    CompactionConfig, DeleteRecordsPartition, Effect, FetchPartition, FetchRequest, IoId, Known,
-    ListOffsetsPartition, OffsetLookup, PartitionError, ProducePartition, ProduceRequest, RequestId,
-    RetentionConfig, ScrubConfig, Shard, ShardConfig, ShardReply, ShardRequest, SpareConfig,
+    CompactionConfig, DeleteRecordsPartition, Effect, IoId, OffsetLookup, PartitionError, ProducePartition,
+    ProduceRequest, RequestId, RetentionConfig, ScrubConfig, Shard, ShardConfig, ShardReply, ShardRequest,
+    SpareConfig,
 };
 
+use crate::client::{fetch, joined, last_offset, lookup, read_batches};
 use crate::disk::{Crash, Disk, Fault};
+use crate::events::named;
 use crate::model::Model;
+use crate::topics::{Kind, with_busy_topics};
 
 const LIVES: usize = 6;
 const STEPS_MAX: u64 = 3000;
@@ -37,20 +38,8 @@ const WAITING_MAX: usize = 40;
 const DIRECTORY: [u8; 16] = [9; 16];
 const WALL: i64 = 1_700_000_000_000;
 const KEYS: u64 = 7;
-/// Of topics that are busy: less than a topic may be told, so that many are filled in a life.
-const BUSY_SEGMENT_BYTES: u64 = 300_000;
-
 /// Where a log starts and ends, and its records: offsets and numbers.
 type Whole = (i64, i64, Vec<(i64, u64)>);
-
-/// What is special about a topic.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Plain,
-    Compacted,
-    /// Its small segments are full soon, and retention takes the old ones: their files are used again.
-    Busy,
-}
 
 /// What a course of events came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -539,42 +528,12 @@ impl World {
     }
 
     fn create_topic(&mut self) {
-        let kind = match self.rng.below(10) {
-            0..3 => Kind::Compacted,
-            3 => Kind::Busy,
-            _ => Kind::Plain,
-        };
+        let kind = Kind::any(&mut self.rng);
         self.create(kind);
     }
 
     fn create(&mut self, kind: Kind) {
-        let mut configs =
-            vec![("segment.bytes", "1048576"), ("retention.ms", "-1"), ("index.interval.bytes", "300")];
-        let segment_ms = (100 + self.rng.below(2000)).to_string();
-        let kept = (100_000 + self.rng.below(1_000_000)).to_string();
-        match kind {
-            Kind::Compacted => configs.extend([
-                ("segment.ms", segment_ms.as_str()),
-                ("cleanup.policy", "compact"),
-                ("min.cleanable.dirty.ratio", "0"),
-            ]),
-            Kind::Busy => configs.push(("retention.bytes", &kept)),
-            Kind::Plain => {
-                configs.push(("segment.ms", &segment_ms));
-                if self.chance(40) {
-                    configs.push(("retention.bytes", "200000"));
-                }
-            }
-        }
-        let partitions = if kind == Kind::Busy { 1 } else { 1 + i32::try_from(self.rng.below(4)).unwrap() };
-        let topic = NewTopic {
-            name: format!("{}{}", if kind == Kind::Busy { BUSY } else { "t" }, self.next_topic),
-            partitions,
-            replication_factor: 1,
-            assignments: Vec::new(),
-            configs: configs.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect(),
-            internal: false,
-        };
+        let topic = kind.topic(self.next_topic, &mut self.rng);
         self.next_topic += 1;
         let request = ControllerRequest::CreateTopics { topics: vec![topic], validate_only: false };
         self.ask(ShardId(0), Some(Asked::Create { kind }), ShardRequest::Controller(request));
@@ -704,120 +663,9 @@ impl World {
     }
 }
 
-const BUSY: &str = "busy";
-
-/// The image as shards are to have it.
-fn with_busy_topics(image: &Arc<MetadataImage>) -> Arc<MetadataImage> {
-    let mut image = MetadataImage::clone(image);
-    for (name, topic) in &mut image.topics {
-        if name.starts_with(BUSY) {
-            Arc::make_mut(topic).settings.segment_bytes = BUSY_SEGMENT_BYTES;
-            image.topics_by_id.insert(topic.id, Arc::clone(topic));
-        }
-    }
-    image.into()
-}
-
 fn scratch() -> tempfile::TempDir {
     // Memory will do: what the disk under recovery does is not what is tried here.
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
     tempfile::tempdir_in(place).unwrap()
-}
-
-fn joined(pieces: &[Payload]) -> Vec<u8> {
-    pieces.iter().map(|piece| &**piece).collect::<Vec<&[u8]>>().concat()
-}
-
-fn named(op: &IoOp) -> String {
-    let of = |segment: &SegmentId| {
-        let partition = segment.partition;
-        format!("{}-{}/{}", &partition.topic.to_string()[..8], partition.partition, segment.base)
-    };
-    match op {
-        IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
-            let spare = spare.map(|spare| format!(" from {}", spare.base)).unwrap_or_default();
-            let names = if *names { " with its name" } else { "" };
-            format!("create {} {allocate_bytes}{spare}{names}", of(segment))
-        }
-        IoOp::SpareSegment { segment } => format!("spare {}", of(segment)),
-        IoOp::DeleteSpare { segment } => format!("delete spare {}", of(segment)),
-        IoOp::Allocate { segment, allocate_bytes } => format!("allocate {} {allocate_bytes}", of(segment)),
-        IoOp::WriteSegment { segment, position, data, durable } => {
-            format!("write {} at {position}, {} bytes, durable: {durable}", of(segment), data.len())
-        }
-        IoOp::SyncSegment { segment, names } => {
-            format!("sync {}{}", of(segment), if *names { " and its name" } else { "" })
-        }
-        IoOp::SyncAll => "sync all".to_owned(),
-        IoOp::SealSegment { segment, length, .. } => format!("seal {} at {length}", of(segment)),
-        IoOp::WriteIndex { segment, .. } => format!("write index of {}", of(segment)),
-        IoOp::ReadSegment { segment, position, length } => {
-            format!("read {} at {position}, {length} bytes", of(segment))
-        }
-        IoOp::ReadIndex { segment } => format!("read index of {}", of(segment)),
-        IoOp::DeleteSegment { segment } => format!("delete {}", of(segment)),
-        IoOp::MapKeys { segments, .. } => {
-            format!("map keys of {:?}", segments.iter().map(|(segment, _)| of(segment)).collect::<Vec<_>>())
-        }
-        IoOp::CleanSegment { segment, length, .. } => format!("clean {} of {length} bytes", of(segment)),
-        IoOp::VerifySegment { segment, .. } => format!("verify {}", of(segment)),
-        IoOp::SyncCleaned { segment, .. } => format!("sync cleaned {}", of(segment)),
-        IoOp::DeletePartition { partition } => format!("delete partition {partition}"),
-        IoOp::WriteCommit { file, position, data } => {
-            format!("write commit file {file} at {position}, {} bytes", data.len())
-        }
-        IoOp::CreateCommitFile { file, .. } => format!("create commit file {file}"),
-        IoOp::WriteCheckpoint { bytes } => format!("write a checkpoint of {} bytes", bytes.len()),
-    }
-}
-
-fn lookup(partition: TopicPartition, lookup: OffsetLookup) -> ListOffsetsPartition {
-    ListOffsetsPartition { partition, current_leader_epoch: LeaderEpoch(-1), lookup, read_committed: false }
-}
-
-fn fetch(partition: TopicPartition, offset: i64) -> ShardRequest {
-    let asked = FetchPartition {
-        partition,
-        offset: Offset(offset),
-        current_leader_epoch: LeaderEpoch(-1),
-        last_fetched_epoch: LeaderEpoch(-1),
-        bytes_max: 200_000,
-        known: Known::NOTHING,
-    };
-    ShardRequest::Fetch(FetchRequest {
-        partitions: Arc::new(vec![asked]),
-        first: 0,
-        wait_ms_max: 0,
-        bytes_min: 0,
-        bytes_max: 200_000,
-        read_committed: false,
-    })
-}
-
-/// Offsets and numbers of all records in batches back to back.
-fn read_batches(mut bytes: &[u8]) -> Vec<(i64, u64)> {
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let header = BatchHeader::parse(bytes).unwrap();
-        records(bytes, |header, record| {
-            let value = record.value.unwrap();
-            let number = value.split(|byte| *byte == b':').next().unwrap();
-            found.push((record.offset(header).0, std::str::from_utf8(number).unwrap().parse().unwrap()));
-            true
-        })
-        .unwrap();
-        bytes = &bytes[header.total_bytes()..];
-    }
-    found
-}
-
-fn last_offset(mut bytes: &[u8]) -> i64 {
-    let mut last = -1;
-    while !bytes.is_empty() {
-        let header = BatchHeader::parse(bytes).unwrap();
-        last = header.last_offset().0;
-        bytes = &bytes[header.total_bytes()..];
-    }
-    last
 }
