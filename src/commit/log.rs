@@ -82,6 +82,8 @@ pub struct CommitLog {
     files: usize,
     next_file: u32,
     creating: bool,
+    /// The last file that was to be created could not be: there are no more to come for now.
+    create_refused: bool,
     next_age: u64,
     pending: VecDeque<Pending>,
     /// Tails logged again so that an old file can be freed: they go first, and only they may use the reserve.
@@ -125,6 +127,7 @@ impl CommitLog {
             next_file: start.files.iter().max().map_or(0, |last| last + 1),
             ready: start.files.into(),
             creating: false,
+            create_refused: false,
             next_age: 0,
             pending: VecDeque::new(),
             relogged: VecDeque::new(),
@@ -248,25 +251,53 @@ impl CommitLog {
     pub fn created(&mut self, file: u32) {
         assert!(self.creating, "a file was being created");
         self.creating = false;
+        self.create_refused = false;
         self.ready.push_back(file);
     }
 
     /// Creating the file failed (no space): go on with those there are.
     pub fn create_failed(&mut self) {
         self.creating = false;
+        self.create_refused = true;
         self.files -= 1;
     }
 
-    /// The oldest full file, once half of those that may be filled are in use: everything it covers must be synced in
-    /// segments, tails re-logged and a checkpoint written; then [`CommitLog::reclaimed`].
-    ///
-    /// One at a time, and soon: measured with 10,000 partitions, freeing several at once saves writes, but holds up the
-    /// foreground for longer.
+    /// How far the log has come: bytes, files left early counted whole.
     #[must_use]
-    pub fn reclaim(&self) -> Option<FileAge> {
-        let in_use = self.full.len() + usize::from(self.current.is_some());
+    pub fn head(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.age.0 * self.file_bytes + current.position)
+    }
+
+    /// The file being filled.
+    #[must_use]
+    pub fn current_age(&self) -> Option<FileAge> {
+        self.current.as_ref().map(|current| current.age)
+    }
+
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// How many files appends can fill before they wait.
+    #[must_use]
+    pub fn usable_files(&self) -> usize {
+        self.files_max.saturating_sub(self.reserve)
+    }
+
+    /// The oldest full file, if it must be freed now because appends have no other to go to soon.
+    #[must_use]
+    pub fn short_of_files(&self) -> Option<FileAge> {
+        let none_to_come = !self.creating && (self.files >= self.files_max || self.create_refused);
         let oldest = self.full.front()?;
-        (in_use * 2 >= self.files.saturating_sub(self.reserve)).then_some(oldest.age)
+        (none_to_come && self.ready.len() <= self.reserve).then_some(oldest.age)
+    }
+
+    /// The newest full file that nobody needs, if `needed` is the oldest that somebody does, and how many are free with it.
+    #[must_use]
+    pub fn freeable(&self, needed: Option<FileAge>) -> Option<(FileAge, usize)> {
+        let count = self.full.partition_point(|full| needed.is_none_or(|needed| full.age < needed));
+        Some((self.full.get(count.checked_sub(1)?)?.age, count))
     }
 
     /// Nothing in the files up to `age` is needed any more.
@@ -426,7 +457,7 @@ mod tests {
                 } else if let Some((file, _)) = log.create() {
                     log.created(file);
                 } else {
-                    log.reclaimed(log.reclaim().expect("what is full can be freed"));
+                    log.reclaimed(log.short_of_files().expect("what is full can be freed"));
                 }
             }
         }
@@ -445,12 +476,15 @@ mod tests {
             ages.push(write.age.0);
         }
         assert_eq!(ages, [0, 0, 0, 0, 1, 1, 1, 1], "the third file is the reserve");
-        assert_eq!(log.reclaim(), Some(FileAge(0)));
+        assert_eq!(log.short_of_files(), None, "another file can be had");
         log.relog(entry(10, 100));
         let write = log.gather(&mut allocate).expect("a tail may use the reserve");
         assert_eq!((write.age, numbers(&log.written())), (FileAge(2), vec![100, 8]));
         assert_eq!(log.replay_from_after(FileAge(0)), 5);
         assert_eq!(log.replay_from(), 1);
+        assert_eq!(log.freeable(Some(FileAge(0))), None);
+        assert_eq!(log.freeable(Some(FileAge(1))), Some((FileAge(0), 1)));
+        assert_eq!(log.freeable(None), Some((FileAge(1), 2)));
         log.reclaimed(FileAge(0));
         assert_eq!(log.replay_from(), 5);
         assert_eq!(log.file_counts(), (3, 1));
@@ -472,5 +506,13 @@ mod tests {
         log.created(3);
         assert_eq!(log.file_counts(), (4, 2));
         assert_eq!(log.create(), None, "the limit");
+        log.push(entry(GROUP_BYTES_MAX - 4096, 7));
+        for number in 0..4 {
+            log.push(entry(GROUP_BYTES_MAX - 4096, number));
+        }
+        while log.gather(&mut allocate).is_some() {
+            log.written();
+        }
+        assert_eq!(log.short_of_files(), Some(FileAge(0)), "only the reserve is left");
     }
 }

@@ -29,6 +29,7 @@ mod request;
 mod retain;
 mod scrub;
 mod spare;
+mod sweep;
 mod trim;
 
 use std::cell::Cell;
@@ -295,6 +296,7 @@ impl Shard {
         let own = self.groups.next_deadline();
         let own = own.min(self.retention.next_deadline()).min(self.compaction.next_deadline());
         let own = own.min(self.scrub.next_deadline()).min(self.spares.next_deadline());
+        let own = own.min(self.reclaim.next_deadline(self.mono));
         let own = if decides { own } else { MonoNanos::NEVER };
         self.fetch.next_deadline().min(self.io.next_retry()).min(own)
     }

@@ -190,9 +190,9 @@ impl Shard {
         self.limit_chunks();
     }
 
-    /// Unfinished chunks of all partitions together take a quarter of the tails' memory at most.
+    /// Unfinished chunks of all partitions together take half of the tails' memory at most.
     fn limit_chunks(&mut self) {
-        let each = self.config.cache_bytes / 4 / self.partitions.len().max(1);
+        let each = self.config.cache_bytes / 2 / self.partitions.len().max(1);
         let each = each.checked_ilog2().map_or(0, |log| 1 << log);
         self.limits.chunk_bytes_max = each.clamp(BLOCK_BYTES, self.config.limits.chunk_bytes_max);
     }

@@ -1,5 +1,6 @@
 //! Freeing commit files: what they cover is brought into synced segments, tails are logged again, a checkpoint is
-//! written; then the file may be filled anew. A few partitions at a time, so that the disk stays with the foreground.
+//! written; then files may be filled anew. Partitions take turns ([`super::sweep`]), and those whose turn it is while a file
+//! is being filled are released as it fills, so that the disk has the same to do all the time.
 //!
 //! A sync of one file costs a commit of the file system's journal, whatever else waits for one. So partitions that have
 //! written what they had wait for each other, and one sync of everything serves them all: thousands of partitions cost
@@ -7,11 +8,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::base::MonoNanos;
 use crate::base::io::IoOp;
 use crate::commit::{Checkpoint, FileAge};
 use crate::log::{LogOp, Purpose};
 
 use super::io::IoContext;
+use super::sweep::{Files, Sweep};
 use super::{Effect, Shard, Stop};
 
 /// Partitions whose blocks are on their way to their segments at once.
@@ -21,13 +24,23 @@ const WAITING_MAX: usize = 4096;
 /// From this many on, one sync of everything costs less than one of each, even if others have written to the same file
 /// system meanwhile and their pages must go first.
 const TOGETHER_MIN: usize = 64;
+/// A step that its file paces is over after this long all the same: what was released waits for its sync meanwhile.
+const STEP_MS_MAX: u64 = 1_000;
+/// How often a step is looked at where nothing else happens.
+const LOOK_MS: u64 = 50;
 /// Direct runs bypass the commit log; after this many of their bytes a checkpoint is written all the same, so that
 /// recovery's scans stay bounded: a gibibyte is verified in well under a second.
 const DIRECT_BYTES_PER_CHECKPOINT: u64 = 1024 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Reclaim {
-    state: State,
+    sweep: Sweep,
+    releasing: Option<Releasing>,
+    /// Files that nobody needs any more, up to this one; enough of them for a checkpoint.
+    freeable: Option<FileAge>,
+    is_checkpointing: bool,
+    /// The checkpoint under way frees files.
+    is_freeing: bool,
     pub(super) syncs: Syncs,
     /// Partitions that something has happened to since the last turn: their release may have ended.
     touched: Vec<u32>,
@@ -35,17 +48,41 @@ pub(super) struct Reclaim {
     pub(super) direct_bytes: u64,
 }
 
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Idle,
-    /// Partitions still need files up to `age`.
-    Releasing {
-        age: u64,
-        todo: VecDeque<u32>,
-        running: BTreeSet<u32>,
-    },
-    Checkpointing,
+/// Partitions that need files up to `age` are released.
+#[derive(Debug)]
+struct Releasing {
+    age: u64,
+    todo: VecDeque<u32>,
+    running: BTreeSet<u32>,
+    pace: Option<Pace>,
+    /// As many free files are worth a checkpoint.
+    worth: usize,
+}
+
+/// How fast a step goes.
+#[derive(Debug)]
+struct Pace {
+    partitions: usize,
+    from: u64,
+    /// Done when the log has come this many bytes further.
+    span: u64,
+    began: MonoNanos,
+}
+
+impl Pace {
+    /// How many of the step's partitions may have been begun.
+    fn allowed(&self, head: u64, now: MonoNanos) -> usize {
+        let logged = (head - self.from) as f64 / self.span as f64;
+        let elapsed = now.since(self.began) as f64 / (STEP_MS_MAX as f64 * 1e6);
+        (self.partitions as f64 * logged.max(elapsed).min(1.0)).ceil() as usize
+    }
+}
+
+impl Reclaim {
+    pub(super) fn next_deadline(&self, now: MonoNanos) -> MonoNanos {
+        let is_paced = self.releasing.as_ref().is_some_and(|it| it.pace.is_some() && !it.todo.is_empty());
+        if is_paced { now.plus_ms(LOOK_MS) } else { MonoNanos::NEVER }
+    }
 }
 
 /// Syncs of segments, gathered.
@@ -79,50 +116,101 @@ impl Shard {
         if self.stop != Stop::Running || self.failed.is_some() {
             return;
         }
-        if matches!(self.reclaim.state, State::Idle) {
-            self.begin_reclaim(effects);
+        self.begin_step();
+        self.release_partitions(effects);
+        self.checkpoint_if_due(effects);
+    }
+
+    /// Something has happened to a partition that may end its release.
+    pub(super) fn touch(&mut self, slot: u32) {
+        if self.reclaim.releasing.is_some() {
+            self.reclaim.touched.push(slot);
         }
-        if !matches!(self.reclaim.state, State::Releasing { .. }) {
+    }
+
+    fn begin_step(&mut self) {
+        let short = self.commit.short_of_files();
+        if let Some(releasing) = &mut self.reclaim.releasing {
+            // What is under way goes on, without regard for the foreground: that waits for it.
+            if short.is_some() {
+                releasing.pace = None;
+                releasing.worth = 1;
+            }
             return;
         }
-        let State::Releasing { age, mut todo, mut running } = std::mem::take(&mut self.reclaim.state) else {
+        if self.reclaim.freeable.is_some() || self.reclaim.is_freeing {
             return;
+        }
+        let Some(FileAge(current)) = self.commit.current_age() else { return };
+        if short.is_none() && !self.reclaim.sweep.is_due(current) {
+            return;
+        }
+        let needs = self.needs_of_partitions();
+        let releasing = if let Some(FileAge(age)) = short {
+            let todo = needs.iter().filter(|(_, oldest)| oldest.is_some_and(|oldest| oldest <= age));
+            let todo = todo.map(|(slot, _)| *slot).collect();
+            Releasing { age, todo, running: BTreeSet::new(), pace: None, worth: 1 }
+        } else {
+            let file_bytes = self.commit.file_bytes();
+            let usable = self.commit.usable_files() as u64;
+            let step = self.reclaim.sweep.step(&needs, Files { current, file_bytes, usable });
+            let span = step.files * file_bytes / 4 * 3;
+            let (from, began, partitions) = (self.commit.head(), self.mono, step.slots.len());
+            let pace = Some(Pace { partitions, from, span, began });
+            Releasing { age: step.age, todo: step.slots, running: BTreeSet::new(), pace, worth: step.worth }
         };
+        self.reclaim.touched.clear();
+        self.reclaim.releasing = Some(releasing);
+    }
+
+    fn release_partitions(&mut self, effects: &mut Vec<Effect>) {
+        let Some(mut step) = self.reclaim.releasing.take() else { return };
+        // Partitions may have been dropped since the step began: nothing is written to those any more.
         let needs = |shard: &Shard, slot: u32| {
-            let oldest = shard.partitions.get(slot).and_then(|partition| partition.log.needs_commit_file());
-            oldest.is_some_and(|oldest| oldest <= age)
+            let serving = shard.partitions.get(slot).filter(|_| shard.partitions.is_serving(slot));
+            let oldest = serving.and_then(|partition| partition.log.needs_commit_file());
+            oldest.is_some_and(|oldest| oldest <= step.age)
         };
         for slot in std::mem::take(&mut self.reclaim.touched) {
             if !needs(self, slot) {
-                running.remove(&slot);
+                step.running.remove(&slot);
             }
         }
-        while running.len() < WRITING_MAX + self.reclaim.syncs.len().min(WAITING_MAX)
-            && let Some(slot) = todo.pop_front()
+        let allowed = match &step.pace {
+            Some(pace) => {
+                let begun = pace.partitions - step.todo.len();
+                pace.allowed(self.commit.head(), self.mono).saturating_sub(begun)
+            }
+            None => usize::MAX,
+        };
+        let mut begun = 0;
+        while begun < allowed
+            && step.running.len() < WRITING_MAX + self.reclaim.syncs.len().min(WAITING_MAX)
+            && let Some(slot) = step.todo.pop_front()
         {
+            begun += 1;
             if needs(self, slot) {
                 self.with_log(slot, effects, |log, out| log.release(out));
             }
             if needs(self, slot) {
-                running.insert(slot);
+                step.running.insert(slot);
             }
         }
-        if running.is_empty() && todo.is_empty() {
-            self.reclaim.state = State::Checkpointing;
-            let replay_from = self.commit.replay_from_after(FileAge(age));
-            self.write_checkpoint(replay_from, Some(age), effects);
+        if step.running.is_empty() && step.todo.is_empty() {
+            let needed = self.needs_of_partitions().into_iter().filter_map(|(_, oldest)| oldest).min();
+            let freeable = self.commit.freeable(needed.map(FileAge));
+            self.reclaim.freeable = freeable.filter(|(_, files)| *files >= step.worth).map(|(age, _)| age);
         } else {
-            self.reclaim.state = State::Releasing { age, todo, running };
+            self.reclaim.releasing = Some(step);
             // What was logged again waits for the next group.
             self.write_commit_group(effects);
         }
     }
 
-    /// Something has happened to a partition that may end its release.
-    pub(super) fn touch(&mut self, slot: u32) {
-        if matches!(self.reclaim.state, State::Releasing { .. }) {
-            self.reclaim.touched.push(slot);
-        }
+    /// The oldest file that each partition needs, by slot.
+    fn needs_of_partitions(&self) -> Vec<(u32, Option<u64>)> {
+        let of = |slot| Some((slot, self.partitions.get(slot)?.log.needs_commit_file()));
+        self.partitions.slots().into_iter().filter_map(of).collect()
     }
 
     /// A log wants a segment synced: it shares the next sync.
@@ -137,13 +225,12 @@ impl Shard {
         if self.reclaim.syncs.waiting.is_empty() || self.failed.is_some() {
             return;
         }
-        let is_joined = match &self.reclaim.state {
-            State::Releasing { todo, running, .. } if self.stop == Stop::Running => {
-                let writing = running.len().saturating_sub(self.reclaim.syncs.len());
-                self.reclaim.syncs.len() < WAITING_MAX && (writing > 0 || !todo.is_empty())
-            }
-            _ => false,
-        };
+        let is_joined =
+            self.stop == Stop::Running
+                && self.reclaim.syncs.len() < WAITING_MAX
+                && self.reclaim.releasing.as_ref().is_some_and(|step| {
+                    step.running.len() > self.reclaim.syncs.len() || !step.todo.is_empty()
+                });
         if is_joined || !self.reclaim.syncs.under_way.is_empty() {
             return;
         }
@@ -184,35 +271,56 @@ impl Shard {
         if let Some(age) = age {
             self.commit.reclaimed(FileAge(age));
         }
-        self.reclaim.state = State::Idle;
+        self.reclaim.is_checkpointing = false;
+        self.reclaim.is_freeing = false;
     }
 
     /// A full disk refused the checkpoint: the files stay in use; try again at the next turn.
-    pub(super) fn reclaim_refused(&mut self, _age: Option<u64>) {
-        self.reclaim.state = State::Idle;
+    pub(super) fn reclaim_refused(&mut self, age: Option<u64>) {
+        self.reclaim.freeable = self.reclaim.freeable.max(age.map(FileAge));
+        self.reclaim.is_checkpointing = false;
+        self.reclaim.is_freeing = false;
     }
 
-    fn begin_reclaim(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(age) = self.commit.reclaim() {
-            let todo = self.partitions.slots().into();
-            self.reclaim.touched.clear();
-            self.reclaim.state = State::Releasing { age: age.0, todo, running: BTreeSet::new() };
-        } else if self.trims.want_checkpoint()
+    fn checkpoint_if_due(&mut self, effects: &mut Vec<Effect>) {
+        let is_wanted = self.reclaim.freeable.is_some()
+            || self.trims.want_checkpoint()
             || self.retention.wants_checkpoint()
             || self.compaction.wants_checkpoint()
-            || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT
-        {
-            self.reclaim.state = State::Checkpointing;
-            self.write_checkpoint(self.commit.replay_from(), None, effects);
+            || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT;
+        if is_wanted && !self.reclaim.is_checkpointing {
+            self.write_checkpoint(effects);
         }
     }
 
-    fn write_checkpoint(&mut self, replay_from: u64, age: Option<u64>, effects: &mut Vec<Effect>) {
+    fn write_checkpoint(&mut self, effects: &mut Vec<Effect>) {
+        let age = self.reclaim.freeable.take();
+        let replay_from = age.map_or(self.commit.replay_from(), |age| self.commit.replay_from_after(age));
+        self.reclaim.is_checkpointing = true;
+        self.reclaim.is_freeing = age.is_some();
         self.reclaim.direct_bytes = 0;
         self.trims.begin();
         self.cover_starts();
         self.cover_finished();
         let bytes = self.checkpoint(replay_from, false);
+        let age = age.map(|age| age.0);
         self.issue(IoContext::Checkpoint { age }, IoOp::WriteCheckpoint { bytes }, effects);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_goes_as_its_file_fills_and_ends_without() {
+        let began = MonoNanos(5_000_000_000);
+        let pace = Pace { partitions: 400, from: 1000, span: 8000, began };
+        assert_eq!(pace.allowed(1000, began), 0);
+        assert_eq!(pace.allowed(1020, began), 1);
+        assert_eq!(pace.allowed(3000, began), 100);
+        assert_eq!(pace.allowed(20_000, began), 400);
+        assert_eq!(pace.allowed(1000, began.plus_ms(STEP_MS_MAX / 2)), 200);
+        assert_eq!(pace.allowed(1000, began.plus_ms(STEP_MS_MAX * 3)), 400);
     }
 }

@@ -9,6 +9,7 @@ mod commands;
 mod compaction;
 mod consume;
 mod damage;
+mod deletion;
 mod disk;
 mod groups;
 mod inspect;

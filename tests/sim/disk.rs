@@ -5,13 +5,13 @@
 //! name, length and index may be as they were or as they should have become. What is written to a file that a rename which is
 //! not durable has moved would be found under its old name: nobody may do that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringmain::base::io::{Cleaned, IoDone, IoOp, Sealing, SegmentId, WriteData};
 use ringmain::base::rng::Rng;
-use ringmain::base::{BLOCK_BYTES, Chunk, ChunkWriter, ShardId};
+use ringmain::base::{BLOCK_BYTES, Chunk, ChunkWriter, ShardId, TopicPartition};
 use ringmain::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
 use ringmain::record::{BatchHeader, batch_crc};
 use ringmain::runtime::recovery::{commit_file, commit_folder, partition_folder, segment_file};
@@ -49,6 +49,8 @@ pub struct Disk {
     files: BTreeMap<PathBuf, File>,
     /// Unlinked or renamed since their folder was last synced: they may come back.
     ghosts: BTreeMap<PathBuf, Vec<u8>>,
+    /// Nothing may be written to these any more.
+    deleted: BTreeSet<TopicPartition>,
 }
 
 /// How an operation is to go wrong.
@@ -73,6 +75,22 @@ fn bytes_of(data: &WriteData) -> Vec<u8> {
     match data {
         WriteData::Whole(chunk) => chunk.all().to_vec(),
         WriteData::Copy(pieces) => pieces.iter().map(|piece| &**piece).collect::<Vec<&[u8]>>().concat(),
+    }
+}
+
+/// The partition whose files an operation makes or changes.
+fn written_to(op: &IoOp) -> Option<TopicPartition> {
+    match op {
+        IoOp::CreateSegment { segment, .. }
+        | IoOp::Allocate { segment, .. }
+        | IoOp::WriteSegment { segment, .. }
+        | IoOp::SyncSegment { segment, .. }
+        | IoOp::SealSegment { segment, .. }
+        | IoOp::WriteIndex { segment, .. }
+        | IoOp::SpareSegment { segment }
+        | IoOp::CleanSegment { segment, .. }
+        | IoOp::SyncCleaned { segment, .. } => Some(segment.partition),
+        _ => None,
     }
 }
 
@@ -192,6 +210,9 @@ impl Disk {
                 return IoDone::Failed("the simulated disk fails".to_owned());
             }
         }
+        if let Some(partition) = written_to(&op) {
+            assert!(!self.deleted.contains(&partition), "written to after its deletion: {op:?}");
+        }
         match op {
             IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
                 if let Some(spare) = spare {
@@ -267,6 +288,7 @@ impl Disk {
             }
             IoOp::DeleteSpare { segment } => self.unlink(&log_file(segment).with_extension("spare")),
             IoOp::DeletePartition { partition } => {
+                self.deleted.insert(partition);
                 let folder = partition_folder(Path::new(""), partition);
                 let gone: Vec<PathBuf> =
                     self.files.keys().filter(|path| path.starts_with(&folder)).cloned().collect();

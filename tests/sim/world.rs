@@ -182,8 +182,9 @@ impl World {
 
     fn start(&mut self, directory: &Path) {
         let shards = 1 + u16::try_from(self.rng.below(3)).unwrap();
-        let commit =
-            CommitLimits { file_bytes: 2 << 20, files_max: 3 + usize::try_from(self.rng.below(3)).unwrap() };
+        // Few, so that appends wait for them, or enough that they hardly ever do.
+        let more = if self.chance(50) { self.rng.below(3) } else { 5 + self.rng.below(12) };
+        let commit = CommitLimits { file_bytes: 2 << 20, files_max: 3 + usize::try_from(more).unwrap() };
         let own = ControllerConfig::new("0123456789abcdefghijkl".into(), &self.config);
         let controller = ControllerConfig { shards, ..own };
         let recovery = Recovery { data_dir: directory, directory: DIRECTORY, commit, controller };

@@ -41,7 +41,12 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::long("ringmain.commit.file.bytes", "33554432", 4 << 20, "Size of a commit log file.")
         .within(4 << 20, 1 << 30)
         .acts(),
-    Setting::int("ringmain.commit.files.max", "8", 3, "Commit log files per shard; more bear longer bursts.")
+    Setting::int(
+        "ringmain.commit.files.max",
+        "32",
+        3,
+        "Commit log files per shard; how many come into being depends on how many partitions are written to.",
+    )
         .within(3, 1024)
         .acts(),
     Setting::int(

@@ -1,0 +1,146 @@
+//! Whose turn it is to be released. A hand goes round the partitions, a part of the circle for every file or two that is
+//! begun, so that each is released once in a circle and the disk sees the same work all the time.
+//!
+//! A circle takes as many files as make a release worth its while: whatever it brings, it costs a write, a share of a sync,
+//! and the rest of a block that is logged again. The fewer partitions are written to, the smaller the circle, and with it
+//! the commit log that a start after a crash must read.
+
+use std::collections::VecDeque;
+
+/// What is logged of a partition between two releases, on average. With 10,000 partitions and 7 KiB the commit log took
+/// 1.6 times what was produced, with 100 KiB 1.05 times.
+const RELEASE_BYTES: u64 = 96 * 1024;
+/// Files in the smallest circle.
+const CIRCLE_FILES_MIN: u64 = 2;
+/// A circle is gone in about this many steps, each with a sync of its own, if it has as many files.
+const STEPS: u64 = 6;
+/// As many in a circle are worth a checkpoint to be freed.
+const CHECKPOINTS: u64 = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// The slot from which the next step goes on.
+    hand: u32,
+    /// The file that was current when the last step began.
+    stepped_at: u64,
+    /// The one with which the next begins.
+    due_at: u64,
+}
+
+/// The commit log, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Files {
+    /// The age of the file being filled.
+    pub(super) current: u64,
+    pub(super) file_bytes: u64,
+    /// How many may be in use before anything has to wait.
+    pub(super) usable: u64,
+}
+
+/// Partitions to be released: those that need files up to `age`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) age: u64,
+    pub(super) slots: VecDeque<u32>,
+    /// Until the next one.
+    pub(super) files: u64,
+    /// As many files to be freed are worth a checkpoint.
+    pub(super) worth: usize,
+}
+
+impl Sweep {
+    /// Whether it is time for a step, now that the file `current` is being filled.
+    pub(super) fn is_due(&self, current: u64) -> bool {
+        current >= self.due_at
+    }
+
+    /// The next step. `needs` lists the slots in ascending order, with the oldest file each needs.
+    ///
+    /// Whom the hand finds with little in the log is left for the next round: nothing is older than a circle and a half.
+    pub(super) fn step(&mut self, needs: &[(u32, Option<u64>)], files: Files) -> Step {
+        let in_need = needs.iter().filter(|(_, oldest)| oldest.is_some()).count() as u64;
+        // In use are a circle and a half, a quarter that awaits its checkpoint, the file being filled and one to spare.
+        let longest = (files.usable.saturating_sub(3) * 4 / 7).max(CIRCLE_FILES_MIN);
+        let circle = (in_need * RELEASE_BYTES).div_ceil(files.file_bytes).clamp(CIRCLE_FILES_MIN, longest);
+        let begun = files.current - self.stepped_at;
+        let ahead = (circle / STEPS).max(1);
+        (self.stepped_at, self.due_at) = (files.current, files.current + ahead);
+        let worth = usize::try_from(circle / CHECKPOINTS).expect("files are few").max(1);
+        let mut step = Step { age: 0, slots: VecDeque::new(), files: ahead, worth };
+        let Some(age) = files.current.checked_sub(circle / 2) else { return step };
+        step.age = age;
+        let visited = (needs.len() as u64 * begun).div_ceil(circle).min(needs.len() as u64);
+        let visited = usize::try_from(visited).expect("no more than there are");
+        let first = needs.partition_point(|(slot, _)| *slot < self.hand);
+        let round = needs.iter().cycle().skip(first);
+        for (slot, oldest) in round.take(visited) {
+            self.hand = slot + 1;
+            if oldest.is_some_and(|oldest| oldest <= age) {
+                step.slots.push_back(*slot);
+            }
+        }
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILES: Files = Files { current: 0, file_bytes: 32 << 20, usable: 31 };
+
+    /// Every partition in `busy` logs something in each file. Returns the sizes of the steps, and how many files were ever
+    /// needed at once.
+    fn run(partitions: u32, busy: impl Fn(u32) -> bool, files: u64) -> (Vec<usize>, u64) {
+        let mut sweep = Sweep::default();
+        let mut needs: Vec<(u32, Option<u64>)> = (0..partitions).map(|slot| (slot * 3, None)).collect();
+        let (mut steps, mut most) = (Vec::new(), 0);
+        for current in 0..files {
+            for (slot, oldest) in &mut needs {
+                if busy(*slot / 3) {
+                    oldest.get_or_insert(current);
+                }
+            }
+            if sweep.is_due(current) {
+                let step = sweep.step(&needs, Files { current, ..FILES });
+                for slot in &step.slots {
+                    let released = &mut needs[*slot as usize / 3].1;
+                    assert!(released.expect("it was in need") <= step.age);
+                    *released = Some(current);
+                }
+                steps.push(step.slots.len());
+            }
+            let oldest = needs.iter().filter_map(|(_, oldest)| *oldest).min().unwrap_or(current);
+            most = most.max(current - oldest + 1);
+            assert!(most + 1 + FILES.usable / 8 <= FILES.usable, "{most} in use");
+        }
+        (steps, most)
+    }
+
+    #[test]
+    fn many_partitions_take_turns_evenly_and_leave_room_in_the_log() {
+        let (steps, most) = run(5_000, |_| true, 200);
+        let steady = &steps[30..];
+        assert!(steady.iter().all(|step| (600..=800).contains(step)), "{steady:?}");
+        assert!((15..=24).contains(&most), "{most}");
+        run(100_000, |_| true, 200);
+    }
+
+    #[test]
+    fn few_busy_partitions_keep_the_log_short() {
+        let (_, most) = run(4, |_| true, 100);
+        assert!(most <= 4, "{most}");
+        let (steps, most) = run(5_000, |slot| slot == 4_321, 100);
+        assert!(most <= 4, "{most}");
+        assert!(steps.iter().sum::<usize>() >= 30, "{steps:?}");
+    }
+
+    #[test]
+    fn whoever_is_due_is_released_though_there_are_hardly_any_files() {
+        let mut sweep = Sweep::default();
+        let files = Files { current: 1, file_bytes: 2 << 20, usable: 2 };
+        let step = sweep.step(&[(0, Some(0)), (1, Some(1)), (2, None)], files);
+        assert_eq!(step, Step { age: 0, slots: [0].into(), files: 1, worth: 1 });
+        assert!(!sweep.is_due(1));
+    }
+}
