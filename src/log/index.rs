@@ -35,6 +35,35 @@ struct TimeEntry {
     relative: u32,
 }
 
+/// An entry of an index with the largest timestamp up to it: enough to go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexMark {
+    entry: OffsetEntry,
+    max: TimeEntry,
+}
+
+/// Bytes of an encoded mark: an entry of either file.
+pub const INDEX_MARK_BYTES: usize = OFFSET_ENTRY_BYTES + TIME_ENTRY_BYTES;
+
+impl IndexMark {
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        u64::from(self.entry.position)
+    }
+
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        [&encode_offset(self.entry)[..], &encode_time(self.max)].concat()
+    }
+
+    /// `None` if there are fewer than [`INDEX_MARK_BYTES`].
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<IndexMark> {
+        let (entry, max) = bytes.split_at_checked(OFFSET_ENTRY_BYTES)?;
+        Some(IndexMark { entry: offset_entry(entry)?, max: time_entry(max)? })
+    }
+}
+
 /// What the index wants to know of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexedBatch {
@@ -92,14 +121,12 @@ impl SparseIndex {
     pub fn encode(&self) -> (Vec<u8>, Vec<u8>) {
         let mut index = Vec::with_capacity(self.offsets.len() * OFFSET_ENTRY_BYTES);
         for entry in &self.offsets {
-            index.extend_from_slice(&entry.relative.to_be_bytes());
-            index.extend_from_slice(&entry.position.to_be_bytes());
+            index.extend_from_slice(&encode_offset(*entry));
         }
         let mut times = Vec::with_capacity((self.times.len() + 1) * TIME_ENTRY_BYTES);
         let unentered = self.max.filter(|max| self.times.last() != Some(max));
         for entry in self.times.iter().chain(&unentered) {
-            times.extend_from_slice(&entry.timestamp.to_be_bytes());
-            times.extend_from_slice(&entry.relative.to_be_bytes());
+            times.extend_from_slice(&encode_time(*entry));
         }
         (index, times)
     }
@@ -151,6 +178,32 @@ impl SparseIndex {
         self.offsets.last().map(|entry| (base.plus(i64::from(entry.relative)), u64::from(entry.position)))
     }
 
+    /// The last entry of a batch before `position`.
+    #[must_use]
+    pub fn mark_before(&self, position: u64) -> Option<IndexMark> {
+        let after = self.offsets.partition_point(|entry| u64::from(entry.position) < position);
+        let entry = *self.offsets.get(after.checked_sub(1)?)?;
+        let later = self.times.partition_point(|time| time.relative <= entry.relative);
+        Some(IndexMark { entry, max: *self.times.get(later.checked_sub(1)?)? })
+    }
+
+    /// Goes on from a mark beyond the last entry: of what lies between there are no entries, so that lookups begin further
+    /// ahead. Returns whether it did.
+    pub fn resume_at(&mut self, mark: IndexMark) -> bool {
+        let follows =
+            |last: &OffsetEntry| last.relative < mark.entry.relative && last.position < mark.entry.position;
+        if !self.offsets.last().is_none_or(follows) {
+            return false;
+        }
+        self.offsets.push(mark.entry);
+        self.indexed_to = mark.position();
+        if self.max.is_none_or(|max| max.timestamp < mark.max.timestamp) {
+            self.max = Some(mark.max);
+        }
+        self.enter_max();
+        true
+    }
+
     /// Entries by offset.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -173,6 +226,20 @@ impl SparseIndex {
 
 fn relative(base: Offset, offset: Offset) -> u32 {
     u32::try_from(offset.since(base).max(0)).unwrap_or(u32::MAX)
+}
+
+fn encode_offset(entry: OffsetEntry) -> [u8; OFFSET_ENTRY_BYTES] {
+    let mut bytes = [0; OFFSET_ENTRY_BYTES];
+    bytes[..4].copy_from_slice(&entry.relative.to_be_bytes());
+    bytes[4..].copy_from_slice(&entry.position.to_be_bytes());
+    bytes
+}
+
+fn encode_time(entry: TimeEntry) -> [u8; TIME_ENTRY_BYTES] {
+    let mut bytes = [0; TIME_ENTRY_BYTES];
+    bytes[..8].copy_from_slice(&entry.timestamp.to_be_bytes());
+    bytes[8..].copy_from_slice(&entry.relative.to_be_bytes());
+    bytes
 }
 
 fn offset_entry(bytes: &[u8]) -> Option<OffsetEntry> {
@@ -234,6 +301,15 @@ mod tests {
         assert_eq!(cut.position_before(BASE, Offset(9999)), 20_000);
         let torn = SparseIndex::decode(&offsets[..offsets.len() - 3], &[0xFF; 5], u64::MAX);
         assert_eq!(torn.position_before(BASE, Offset(9999)), 60_000);
+        let mark = index.mark_before(80_000).expect("there are entries before");
+        assert_eq!((mark.position(), mark.max.timestamp, mark.max.relative), (60_000, 900, 59));
+        assert_eq!(IndexMark::decode(&mark.encode()), Some(mark));
+        assert_eq!(index.mark_before(0), None);
+        let mut gone_on = SparseIndex::decode(&offsets[..8], &times[..12], u64::MAX);
+        assert!(gone_on.resume_at(mark) && !gone_on.resume_at(mark));
+        assert_eq!(gone_on.last_entry(BASE), index.mark_before(70_000).map(|_| (Offset(1069), 60_000)));
+        assert_eq!(gone_on.max_timestamp(BASE), index.max_timestamp(BASE));
+        assert_eq!(gone_on.position_before(BASE, Offset(1049)), 20_000, "further ahead");
         let mut truncated = index.clone();
         truncated.truncate(BASE, Offset(1040));
         assert_eq!(truncated.position_before(BASE, Offset(9999)), 20_000);

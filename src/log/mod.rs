@@ -34,7 +34,7 @@ mod tail;
 pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use damage::DamagedRanges;
 pub use epochs::EpochCache;
-pub use index::{IndexedBatch, SparseIndex};
+pub use index::{IndexMark, IndexedBatch, SparseIndex};
 pub use partition::{
     Accepted, AppendError, AppendRules, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment,
     ToLog,

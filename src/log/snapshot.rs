@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! topic id (16)  partition i32  log start i64  log end i64  segment base i64  position u64  offset i64
+//! marks u8  (index entry, time entry: as in the files)*
 //! epochs u32  (epoch i32  start i64)*
 //! producers u32  (id i64  epoch i16  timestamp i64  batches u8  (first i32  last i32  base i64  last offset i64)*)*
 //! ```
 //! All integers little-endian. `position` is that of a batch in the active segment, `offset` its base offset: every byte
-//! below is synced. Epochs and producers are as of `log end`; what turns out not to have survived is cut off again.
+//! below is synced. The mark, if there is one, is the index's last entry before it: an index is written to its file more rarely
+//! than a checkpoint is made, and a start that lacks its end would have to walk over all batches there. Epochs and producers are as of `log end`; what turns out not to have survived is cut off again.
 
 use crate::base::{
     LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs, TopicId, TopicPartition,
 };
 
 use super::epochs::EpochCache;
+use super::index::{INDEX_MARK_BYTES, IndexMark};
 use super::partition::PartitionLog;
 use super::producers::{BATCHES_MAX, ProducedBatch, ProducerState, ProducerStates};
 
@@ -27,6 +30,8 @@ pub struct PartitionSnapshot {
     pub position: u64,
     /// The base offset of the batch there.
     pub offset: Offset,
+    /// The last entry of the segment's index before `position`.
+    pub mark: Option<IndexMark>,
     pub epochs: EpochCache,
     pub producers: ProducerStates,
 }
@@ -36,6 +41,7 @@ impl PartitionLog {
     #[must_use]
     pub fn snapshot(&self) -> PartitionSnapshot {
         let (segment_base, position, offset) = self.scan_start();
+        let mark = self.draining.front().unwrap_or(&self.active).index.mark_before(position);
         PartitionSnapshot {
             id: self.id,
             log_start: self.log_start,
@@ -43,6 +49,7 @@ impl PartitionLog {
             segment_base,
             position,
             offset,
+            mark,
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
         }
@@ -60,6 +67,8 @@ impl PartitionSnapshot {
         }
         out.extend_from_slice(&self.position.to_le_bytes());
         out.extend_from_slice(&self.offset.0.to_le_bytes());
+        out.push(u8::from(self.mark.is_some()));
+        out.extend(self.mark.iter().flat_map(IndexMark::encode));
         out.extend_from_slice(&count(self.epochs.starts().len()));
         for (epoch, start) in self.epochs.starts() {
             out.extend_from_slice(&epoch.0.to_le_bytes());
@@ -85,6 +94,11 @@ impl PartitionSnapshot {
         let segment_base = Offset(i64_of(&mut rest)?);
         let position = u64::from_le_bytes(take(&mut rest)?);
         let offset = Offset(i64_of(&mut rest)?);
+        let mark = match take(&mut rest)? {
+            [0] => None,
+            [1] => Some(IndexMark::decode(&take::<INDEX_MARK_BYTES>(&mut rest)?)?),
+            _ => return None,
+        };
         let mut starts = Vec::new();
         for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
             starts.push((LeaderEpoch(i32_of(&mut rest)?), Offset(i64_of(&mut rest)?)));
@@ -102,6 +116,7 @@ impl PartitionSnapshot {
             segment_base,
             position,
             offset,
+            mark,
             epochs,
             producers,
         })
@@ -179,6 +194,7 @@ mod tests {
             segment_base: Offset(0),
             position: 4000,
             offset: Offset(5),
+            mark: IndexMark::decode(&[7; INDEX_MARK_BYTES]),
             epochs: EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0))]),
             producers,
         };

@@ -34,8 +34,8 @@ use std::path::{Path, PathBuf};
 use crate::base::io::SegmentId;
 use crate::base::{Offset, TimestampMs, TopicPartition, block_floor};
 use crate::log::{
-    EpochCache, IndexedBatch, PartitionSnapshot, ProducerStates, RecoveredLog, RecoveredSegment, Sequenced,
-    SparseIndex,
+    EpochCache, IndexMark, IndexedBatch, PartitionSnapshot, ProducerStates, RecoveredLog, RecoveredSegment,
+    Sequenced, SparseIndex,
 };
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 use crate::runtime::resync;
@@ -64,15 +64,15 @@ pub(super) fn recover(
     let bases = files::segments(folder)?;
     let Some(first) = bases.first().copied() else { return Ok(without_files(id, snapshot, claim)) };
     let durable = snapshot.as_ref().map_or(claim, |known| claim.max(known.offset));
-    let start = Beginning::of(&bases, snapshot);
+    let mut start = Beginning::of(&bases, snapshot);
     if first > start.log_start {
         tracing::error!(partition = %id, log_start = %start.log_start, %first, "the log's first segments are missing; it begins later now");
     }
     let log = RecoveredLog {
         log_start: start.log_start.max(first),
         log_end: first,
-        epochs: start.epochs,
-        producers: start.producers,
+        epochs: std::mem::take(&mut start.epochs),
+        producers: std::mem::take(&mut start.producers),
         ..RecoveredLog::default()
     };
     let mut recovery = PartitionRecovery { folder, id, durable, log, ends: first, written: first, files };
@@ -88,7 +88,7 @@ pub(super) fn recover(
         if at_index < scanned_from {
             recovery.finished(base, next.map_or(start.segment_base, |next| next.min(start.segment_base)))?;
         } else if base == start.segment_base && start.position > 0 {
-            recovery.begun(base, start.position, start.offset, next)?;
+            recovery.begun(base, &start, next)?;
         } else {
             recovery.scanned(base, 0, SparseIndex::default(), next)?;
         }
@@ -149,7 +149,7 @@ impl PartitionRecovery<'_> {
     fn finished(&mut self, base: Offset, next: Offset) -> Result<(), RecoveryError> {
         let path = self.path(base);
         let length = fs::metadata(&path).map_err(at(&path))?.len();
-        let known = self.known_part(base, length, next)?;
+        let known = self.known_part(base, length, next, None)?;
         if known.index_changed {
             write_index(self.folder, base, &known.index)?;
         }
@@ -159,18 +159,13 @@ impl PartitionRecovery<'_> {
     }
 
     /// The segment in which scanning begins: everything below `position`, where the batch with `offset` begins, is synced.
-    fn begun(
-        &mut self,
-        base: Offset,
-        position: u64,
-        offset: Offset,
-        next: Option<Offset>,
-    ) -> Result<(), RecoveryError> {
+    fn begun(&mut self, base: Offset, start: &Beginning, next: Option<Offset>) -> Result<(), RecoveryError> {
         let path = self.path(base);
+        let Beginning { position, offset, mark, .. } = *start;
         let length = fs::metadata(&path).map_err(at(&path))?.len();
-        let known = self.known_part(base, length.min(position), offset)?;
+        let known = self.known_part(base, length.min(position), offset, mark)?;
         if known.ends == offset && known.size == position {
-            if known.index_changed && position >= INDEX_WORTH_BYTES {
+            if known.index_changed && known.walked >= INDEX_WORTH_BYTES {
                 write_index(self.folder, base, &known.index)?;
             }
             self.found(offset);
@@ -181,10 +176,19 @@ impl PartitionRecovery<'_> {
     }
 
     /// Looks from the index's last entry on whether batches follow each other to the end of the part, where `ends` is
-    /// expected; if not, from the beginning on, and builds the index anew.
-    fn known_part(&mut self, base: Offset, to: u64, ends: Offset) -> Result<KnownPart, RecoveryError> {
+    /// expected; if not, from the beginning on, and builds the index anew. `mark` is an entry that may not be in its file.
+    fn known_part(
+        &mut self,
+        base: Offset,
+        to: u64,
+        ends: Offset,
+        mark: Option<IndexMark>,
+    ) -> Result<KnownPart, RecoveryError> {
         let path = self.path(base);
-        let decoded = read_index(self.folder, base, to);
+        let mut decoded = read_index(self.folder, base, to);
+        if let Some(mark) = mark.filter(|mark| mark.position() < to) {
+            decoded.resume_at(mark);
+        }
         let lacks_times = decoded.max_timestamp(base).is_none();
         if let Some(known) =
             (!lacks_times).then(|| follow_index(&path, base, decoded, to, ends)).transpose()?
@@ -199,7 +203,7 @@ impl PartitionRecovery<'_> {
             note(&mut index, base, header, position);
         })?;
         self.holes(base, holes);
-        Ok(KnownPart { index, index_changed: true, size: scan.end, ends: found })
+        Ok(KnownPart { index, index_changed: true, walked: to, size: scan.end, ends: found })
     }
 
     /// Follows the batches of one segment from `position` on, where the log ends so far.
@@ -325,6 +329,8 @@ struct KnownPart {
     index: SparseIndex,
     /// It says more than the files do.
     index_changed: bool,
+    /// Bytes between the last entry known before and the part's end.
+    walked: u64,
     size: u64,
     ends: Offset,
 }
@@ -351,7 +357,8 @@ fn follow_index(
     })?;
     let index_changed = index.len() > entries;
     let whole = leads && scan.end == to && found == ends;
-    Ok(whole.then_some(KnownPart { index, index_changed, size: scan.end, ends: found }))
+    let walked = to - position;
+    Ok(whole.then_some(KnownPart { index, index_changed, walked, size: scan.end, ends: found }))
 }
 
 fn read_index(folder: &Path, base: Offset, to: u64) -> SparseIndex {
@@ -385,6 +392,7 @@ pub(super) fn snapshot(id: TopicPartition, log: &RecoveredLog) -> PartitionSnaps
         segment_base: active.map_or(log.log_end, |segment| segment.base),
         position: active.map_or(0, |segment| segment.size),
         offset: log.log_end,
+        mark: active.and_then(|segment| segment.index.mark_before(segment.size)),
         epochs: log.epochs.clone(),
         producers: log.producers.clone(),
     }
@@ -396,6 +404,7 @@ struct Beginning {
     segment_base: Offset,
     position: u64,
     offset: Offset,
+    mark: Option<IndexMark>,
     epochs: EpochCache,
     producers: ProducerStates,
 }
@@ -410,6 +419,7 @@ impl Beginning {
                 segment_base: known.segment_base,
                 position: known.position,
                 offset: known.offset,
+                mark: known.mark,
                 epochs: known.epochs,
                 producers: known.producers,
             },
@@ -418,6 +428,7 @@ impl Beginning {
                 segment_base: first,
                 position: 0,
                 offset: first,
+                mark: None,
                 epochs: EpochCache::default(),
                 producers: ProducerStates::default(),
             },

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::files::{SegmentFiles, partition_folder, segment_file};
 use super::partition::recover;
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicPartition};
-use crate::log::{EpochCache, PartitionSnapshot, ProducerStates, RecoveredLog};
+use crate::log::{EpochCache, IndexMark, PartitionSnapshot, ProducerStates, RecoveredLog};
 use crate::record::{BatchBuilder, BatchHeader};
 
 const ID: TopicPartition = TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(0) };
@@ -51,6 +51,7 @@ fn checkpoint(segment_base: i64, position: usize, offset: i64) -> PartitionSnaps
         segment_base: Offset(segment_base),
         position: position as u64,
         offset: Offset(offset),
+        mark: None,
         epochs: EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0))]),
         producers: ProducerStates::default(),
     }
@@ -298,6 +299,36 @@ fn a_small_segment_that_goes_on_gets_no_index() {
         assert_eq!(folder.recover(Some(&at), 0), found(records, &[(0, bytes.len())], &[]));
         assert_eq!(folder.has(0, "index"), indexed, "{} bytes", bytes.len());
     }
+}
+
+#[test]
+fn the_checkpoints_mark_spares_walking_over_what_has_no_index_yet() {
+    let bytes = batches(0..1000);
+    let unmarked = checkpoint(0, bytes.len(), 1000);
+    let whole =
+        Folder::new().segment(0, &bytes).recover_whole(Some(unmarked.clone()), 0).segments[0].index.clone();
+    let mark = whole.mark_before(bytes.len() as u64);
+    let marked = PartitionSnapshot { mark, ..unmarked.clone() };
+    let folder = Folder::new().segment(0, &bytes);
+    assert_eq!(folder.recover(Some(&marked), 0), found(1000, &[(0, bytes.len())], &[]));
+    let index = folder.recover_whole(Some(marked.clone()), 0).segments[0].index.clone();
+    assert!(index.len() <= 2 && !folder.has(0, "index"), "only the end was looked at");
+    assert_eq!(index.max_timestamp(Offset(0)), whole.max_timestamp(Offset(0)));
+    assert_eq!(index.mark_before(bytes.len() as u64), mark, "for the next checkpoint");
+    // What the index file has comes before the mark, and counts.
+    let folder = folder.segment(0, &bytes);
+    let (offsets, times) = whole.encode();
+    fs::write(folder.file(0, "index"), &offsets[..80]).expect("writable");
+    fs::write(folder.file(0, "timeindex"), &times[..120]).expect("writable");
+    let index = folder.recover_whole(Some(marked), 0).segments[0].index.clone();
+    assert_eq!(index.len(), 11);
+    // One that leads nowhere.
+    let mut skewed = mark.expect("there are entries").encode();
+    skewed[7] ^= 1;
+    let mark = IndexMark::decode(&skewed);
+    let index =
+        Folder::new().segment(0, &bytes).recover_whole(Some(PartitionSnapshot { mark, ..unmarked }), 0);
+    assert_eq!(index.segments[0].index.encode(), whole.encode());
 }
 
 #[test]
