@@ -345,7 +345,7 @@ impl Output {
 }
 
 /// Tells the page cache what is to come of part of a file; of all of it, if the part is empty.
-fn advise(file: &File, part: Range<u64>, advice: libc::c_int) {
+pub(super) fn advise(file: &File, part: Range<u64>, advice: libc::c_int) {
     let (from, length) = span(&part);
     // SAFETY: the descriptor is open for as long as `file` lives. The call is a hint.
     unsafe { libc::posix_fadvise(file.as_raw_fd(), from, length, advice) };

@@ -62,7 +62,7 @@ struct Releasing {
 /// How fast a step goes.
 #[derive(Debug)]
 struct Pace {
-    partitions: usize,
+    partitions: u64,
     from: u64,
     /// Done when the log has come this many bytes further.
     span: u64,
@@ -72,9 +72,10 @@ struct Pace {
 impl Pace {
     /// How many of the step's partitions may have been begun.
     fn allowed(&self, head: u64, now: MonoNanos) -> usize {
-        let logged = (head - self.from) as f64 / self.span as f64;
-        let elapsed = now.since(self.began) as f64 / (STEP_MS_MAX as f64 * 1e6);
-        (self.partitions as f64 * logged.max(elapsed).min(1.0)).ceil() as usize
+        let part = |done: u64, whole: u64| self.partitions.saturating_mul(done).div_ceil(whole);
+        let by_log = part(head - self.from, self.span);
+        let by_time = part(now.since(self.began), STEP_MS_MAX * 1_000_000);
+        usize::try_from(by_log.max(by_time).min(self.partitions)).expect("no more than there are")
     }
 }
 
@@ -155,7 +156,7 @@ impl Shard {
             let usable = self.commit.usable_files() as u64;
             let step = self.reclaim.sweep.step(&needs, Files { current, file_bytes, usable });
             let span = step.files * file_bytes / 4 * 3;
-            let (from, began, partitions) = (self.commit.head(), self.mono, step.slots.len());
+            let (from, began, partitions) = (self.commit.head(), self.mono, step.slots.len() as u64);
             let pace = Some(Pace { partitions, from, span, began });
             Releasing { age: step.age, todo: step.slots, running: BTreeSet::new(), pace, worth: step.worth }
         };
@@ -178,8 +179,8 @@ impl Shard {
         }
         let allowed = match &step.pace {
             Some(pace) => {
-                let begun = pace.partitions - step.todo.len();
-                pace.allowed(self.commit.head(), self.mono).saturating_sub(begun)
+                let left = pace.allowed(self.commit.head(), self.mono) + step.todo.len();
+                left.saturating_sub(usize::try_from(pace.partitions).expect("a shard has fewer"))
             }
             None => usize::MAX,
         };

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::io::SegmentId;
 use crate::base::{Offset, ShardId, TopicId, TopicPartition};
@@ -121,26 +122,37 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), RecoveryError> {
 #[derive(Debug)]
 pub(super) struct SegmentFiles {
     data: PathBuf,
-    root: File,
+    root: Arc<File>,
+    /// As many are open at a time.
+    open_max: usize,
     open: BTreeMap<SegmentId, File>,
     folders: Vec<PathBuf>,
     /// More were touched than are open: only syncing everything reaches them all.
     many: bool,
 }
 
-/// Open files at a time, and how many are synced one by one.
+/// Open files at a time of all threads together, and how many are synced one by one.
 const OPEN_MAX: usize = 256;
 
 impl SegmentFiles {
     pub(super) fn new(data: &Path) -> Result<SegmentFiles, RecoveryError> {
-        let root = File::open(data).map_err(at(data))?;
-        Ok(SegmentFiles {
-            data: data.to_owned(),
-            root,
-            open: BTreeMap::new(),
-            folders: Vec::new(),
-            many: false,
-        })
+        let root = Arc::new(File::open(data).map_err(at(data))?);
+        Ok(SegmentFiles::with(data.to_owned(), root, OPEN_MAX))
+    }
+
+    fn with(data: PathBuf, root: Arc<File>, open_max: usize) -> SegmentFiles {
+        SegmentFiles { data, root, open_max, open: BTreeMap::new(), folders: Vec::new(), many: false }
+    }
+
+    /// For one of `parts` that work at the same time; goes back with [`SegmentFiles::absorb`].
+    pub(super) fn part(&self, parts: usize) -> SegmentFiles {
+        SegmentFiles::with(self.data.clone(), Arc::clone(&self.root), (self.open_max / parts).max(1))
+    }
+
+    pub(super) fn absorb(&mut self, part: SegmentFiles) {
+        self.many |= part.many;
+        self.open.extend(part.open);
+        self.folders.extend(part.folders);
     }
 
     /// Puts bytes where they belong.
@@ -159,7 +171,7 @@ impl SegmentFiles {
     pub(super) fn sync(&mut self) -> Result<(), RecoveryError> {
         let (open, folders) = (std::mem::take(&mut self.open), std::mem::take(&mut self.folders));
         if std::mem::take(&mut self.many) {
-            let any = open.values().next().unwrap_or(&self.root);
+            let any = open.values().next().unwrap_or(&*self.root);
             return sync_file_system(&self.root, any).map_err(at(&self.data));
         }
         for (id, file) in open {
@@ -172,7 +184,7 @@ impl SegmentFiles {
     }
 
     fn open(&mut self, id: SegmentId) -> Result<&File, RecoveryError> {
-        if self.open.len() >= OPEN_MAX && !self.open.contains_key(&id) {
+        if self.open.len() >= self.open_max && !self.open.contains_key(&id) {
             self.open.clear();
             self.folders.clear();
             self.many = true;

@@ -1,6 +1,6 @@
 //! Start: what the last life of this data directory left behind becomes the state of every shard.
 //!
-//! Cold, sequential, on ordinary files and threads, before any executor exists; each decision is a pure function of
+//! On ordinary files and threads, before any executor exists; each decision is a pure function of
 //! `commit::replay` or [`partition`]. Order: replay of the commit logs into segments (metadata first: it says which
 //! topics exist), scan of each partition from its checkpoint, sync of everything touched, new checkpoints for the shards
 //! of this life, removal of what they replace. A crash at any point repeats the same on the same evidence.
@@ -9,6 +9,7 @@
 //! costs nothing.
 
 mod files;
+mod parallel;
 mod partition;
 mod replay;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
-use crate::commit::{self, Checkpoint, CheckpointError, FILES_MIN, Found, Start, Verdict};
+use crate::commit::{self, Checkpoint, CheckpointError, EntryHeader, FILES_MIN, Found, Start, Verdict};
 use crate::config::CommitLimits;
 use crate::controller::{Controller, ControllerConfig, MetadataImage, MetadataRecordError};
 use crate::log::{PartitionSnapshot, RecoveredLog};
@@ -75,32 +76,56 @@ struct CommitFolder {
     next_sequence: u64,
 }
 
+/// What is known of a partition besides its files.
+#[derive(Debug)]
+struct Evidence {
+    id: TopicPartition,
+    snapshot: Option<PartitionSnapshot>,
+    /// Records below were on stable storage, says the commit log.
+    claim: Offset,
+}
+
 impl Recovery<'_> {
     /// Recovers everything. Blocking; bounded by the commit logs' size and what was written since the last checkpoints.
     pub fn run(&self) -> Result<Recovered, RecoveryError> {
         let folders = self.commit_folders()?;
         let mut snapshots = newest_snapshots(&folders);
         let mut files = SegmentFiles::new(self.data_dir)?;
-        let mut claims =
-            self.replay(&folders, &snapshots, &mut files, |id| id == TopicPartition::METADATA)?;
-        let metadata =
-            self.recover_partition(TopicPartition::METADATA, &mut snapshots, &claims, &mut files)?;
+        let (entries, claims) = noted(&folders, &snapshots)?;
+        let is_metadata = |id| id == TopicPartition::METADATA;
+        for (folder, entries) in folders.iter().zip(&entries) {
+            entries.write(&folder.path, &mut files, is_metadata)?;
+        }
+        let mut evidence = |id| {
+            let claim = claims.get(&id).copied().unwrap_or(Offset(0));
+            Evidence { id, snapshot: snapshots.remove(&id), claim }
+        };
+        let metadata = self.recover_partition(&evidence(TopicPartition::METADATA), &mut files)?;
         if let Some(lost) = metadata.damaged.iter().next() {
             return Err(RecoveryError::MetadataLost { from: lost.start, to: lost.end.plus(-1) });
         }
         let controller = self.fold_metadata(&metadata)?;
         let image = controller.image();
         let known = |id: TopicPartition| image.topics_by_id.contains_key(&id.topic);
-        claims.extend(self.replay(&folders, &snapshots, &mut files, known)?);
+        for (folder, entries) in folders.iter().zip(entries) {
+            entries.write(&folder.path, &mut files, |id| !is_metadata(id) && known(id))?;
+        }
         self.set_orphans_aside(&image)?;
         let mut shards: Vec<Vec<(TopicPartition, RecoveredLog)>> =
             vec![Vec::new(); usize::from(image.shards)];
         shards[0].push((TopicPartition::METADATA, metadata));
-        for topic in image.topics.values() {
-            for id in topic.partition_ids() {
-                let log = self.recover_partition(id, &mut snapshots, &claims, &mut files)?;
-                shards[usize::from(image.shard_of(topic, id.partition).0)].push((id, log));
-            }
+        let homes = image
+            .topics
+            .values()
+            .flat_map(|topic| topic.partition_ids().map(|id| (id, image.shard_of(topic, id.partition))));
+        let (evidence, homes): (Vec<Evidence>, Vec<ShardId>) =
+            homes.map(|(id, home)| (evidence(id), home)).unzip();
+        let recover = |evidence: &[Evidence], files: &mut SegmentFiles| {
+            evidence.iter().map(|evidence| self.recover_partition(evidence, files)).collect()
+        };
+        let logs = parallel::on_runs_with(&evidence, &mut files, recover)?;
+        for ((log, evidence), home) in logs.into_iter().zip(evidence).zip(homes) {
+            shards[usize::from(home.0)].push((evidence.id, log));
         }
         files.sync()?;
         let next_sequence = folders.iter().map(|folder| folder.next_sequence).max().unwrap_or(1);
@@ -120,15 +145,18 @@ impl Recovery<'_> {
     fn commit_folders(&self) -> Result<Vec<CommitFolder>, RecoveryError> {
         let root = self.data_dir.join("commit");
         fs::create_dir_all(&root).map_err(at(&root))?;
-        let mut folders = Vec::new();
+        let mut found = Vec::new();
         for entry in fs::read_dir(&root).map_err(at(&root))? {
             let path = entry.map_err(at(&root))?.path();
             if let Some(shard) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
-                folders.push(self.commit_folder(path, shard)?);
+                found.push((shard, path));
             }
         }
-        folders.sort_by_key(|folder| folder.shard);
-        Ok(folders)
+        found.sort_unstable();
+        // Each thread holds one commit file at a time.
+        parallel::on_runs(&found, |found| {
+            found.iter().map(|(shard, path)| self.commit_folder(path.clone(), *shard)).collect()
+        })
     }
 
     fn commit_folder(&self, path: PathBuf, shard: u16) -> Result<CommitFolder, RecoveryError> {
@@ -174,42 +202,13 @@ impl Recovery<'_> {
         })
     }
 
-    /// Writes the entries of chosen partitions into their segments; returns, per partition, below which offset records
-    /// were known to be durable. Segments before the one a checkpoint begins with are synced as they are, and may have
-    /// been compacted or deleted since: nothing is written into them.
-    fn replay(
-        &self,
-        folders: &[CommitFolder],
-        snapshots: &BTreeMap<TopicPartition, PartitionSnapshot>,
-        files: &mut SegmentFiles,
-        wanted: impl Fn(TopicPartition) -> bool,
-    ) -> Result<BTreeMap<TopicPartition, Offset>, RecoveryError> {
-        let mut claims = BTreeMap::new();
-        for folder in folders {
-            let mut entries = Entries::default();
-            entries.note(&folder.path, &folder.replay, |header| {
-                if !wanted(header.partition) {
-                    return false;
-                }
-                let claim = claims.entry(header.partition).or_insert(header.flushed);
-                *claim = (*claim).max(header.flushed);
-                let known = snapshots.get(&header.partition);
-                known.is_none_or(|known| header.segment_base >= known.segment_base)
-            })?;
-            entries.write(&folder.path, files)?;
-        }
-        Ok(claims)
-    }
-
     fn recover_partition(
         &self,
-        id: TopicPartition,
-        snapshots: &mut BTreeMap<TopicPartition, PartitionSnapshot>,
-        claims: &BTreeMap<TopicPartition, Offset>,
+        evidence: &Evidence,
         files: &mut SegmentFiles,
     ) -> Result<RecoveredLog, RecoveryError> {
-        let claim = claims.get(&id).copied().unwrap_or(Offset(0));
-        partition::recover(&partition_folder(self.data_dir, id), id, snapshots.remove(&id), claim, files)
+        let Evidence { id, snapshot, claim } = evidence;
+        partition::recover(&partition_folder(self.data_dir, *id), *id, snapshot.clone(), *claim, files)
     }
 
     /// Folds the metadata log into the controller's state.
@@ -299,6 +298,41 @@ impl Recovery<'_> {
             files_max: self.commit.files_max.max(FILES_MIN),
         })
     }
+}
+
+/// The commit logs' entries, and per partition below which offset records were known to be durable. What lies before the place
+/// a checkpoint begins with is synced as it is. Of segments before, it may have been compacted or deleted since: nothing may
+/// be written into them.
+fn noted(
+    folders: &[CommitFolder],
+    snapshots: &BTreeMap<TopicPartition, PartitionSnapshot>,
+) -> Result<(Vec<Entries>, Claims), RecoveryError> {
+    let of_folder = |folder: &CommitFolder| {
+        let (mut entries, mut claims) = (Entries::default(), Claims::new());
+        entries.note(&folder.path, &folder.replay, |entry| {
+            let EntryHeader { partition, segment_base, position, flushed } = entry.header;
+            claim(&mut claims, partition, flushed);
+            let ends = (segment_base, position + entry.bytes.len() as u64);
+            snapshots.get(&partition).is_none_or(|known| ends > (known.segment_base, known.position))
+        })?;
+        Ok((entries, claims))
+    };
+    let noted = parallel::on_runs(folders, |folders| folders.iter().map(of_folder).collect())?;
+    let mut claims = Claims::new();
+    let mut of_folders = Vec::with_capacity(noted.len());
+    for (entries, of_folder) in noted {
+        of_folders.push(entries);
+        of_folder.into_iter().for_each(|(id, flushed)| claim(&mut claims, id, flushed));
+    }
+    Ok((of_folders, claims))
+}
+
+/// Below which offset each partition's records were known to be durable.
+type Claims = BTreeMap<TopicPartition, Offset>;
+
+fn claim(claims: &mut Claims, id: TopicPartition, flushed: Offset) {
+    let claim = claims.entry(id).or_insert(flushed);
+    *claim = (*claim).max(flushed);
 }
 
 /// `None` if there is none, or if it is damaged: then everything is scanned.

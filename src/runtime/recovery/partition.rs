@@ -38,12 +38,15 @@ use crate::log::{
     Sequenced, SparseIndex,
 };
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
+use crate::runtime::cleaner::advise;
 use crate::runtime::resync;
 
 use super::files::{self, SegmentFiles, segment_file};
 use super::{RecoveryError, at};
 
 const READ_BYTES: usize = 64 * 1024;
+/// The same where little is expected to be read.
+const READ_LITTLE_BYTES: usize = 16 * 1024;
 
 /// More records than one segment holds: bytes that claim an offset further beyond what is durable are none of the log's.
 const BEYOND_DURABLE_MAX: i64 = 1 << 32;
@@ -216,7 +219,9 @@ impl PartitionRecovery<'_> {
     ) -> Result<(), RecoveryError> {
         let path = self.path(base);
         let length = fs::metadata(&path).map_err(at(&path))?.len();
-        let mut scan = Scan::open(&path, position, length)?;
+        // Behind a checkpoint is what replay has just written.
+        let open = if position > 0 { Scan::open_for_little } else { Scan::open };
+        let mut scan = open(&path, position, length)?;
         // Compaction leaves gaps, but never in the last segment.
         let follows = if next.is_some() { Follows::Gaps } else { Follows::Each };
         let limit = next.filter(|next| *next <= self.durable).unwrap_or(Offset(i64::MAX));
@@ -345,7 +350,9 @@ fn follow_index(
 ) -> Result<Option<KnownPart>, RecoveryError> {
     let (entered, position) = index.last_entry(base).unwrap_or((base.plus(-1), 0));
     let entries = index.len();
-    let mut scan = Scan::open(path, position, to)?;
+    let is_little = to.saturating_sub(position) <= READ_BYTES as u64;
+    let open = if is_little { Scan::open_for_little } else { Scan::open };
+    let mut scan = open(path, position, to)?;
     let mut first = true;
     let mut leads = true;
     let from = if position == 0 { base } else { Offset(0) };
@@ -472,7 +479,7 @@ fn write_index(folder: &Path, base: Offset, index: &SparseIndex) -> Result<(), R
 
 /// Of the first batch of a segment, if there is one: what an older segment left in the file lies below `base`.
 fn first_timestamp(path: &Path, base: Offset) -> Result<Option<TimestampMs>, RecoveryError> {
-    let mut scan = Scan::open(path, 0, u64::MAX)?;
+    let mut scan = Scan::open_for_little(path, 0, u64::MAX)?;
     let header = scan.header()?.filter(|header| header.base_offset >= base);
     Ok(header.map(|header| header.base_timestamp))
 }
@@ -521,6 +528,15 @@ impl<'a> Scan<'a> {
         let mut scan =
             Scan { path, reader: BufReader::with_capacity(READ_BYTES, file), end: position, length };
         scan.seek(position)?;
+        Ok(scan)
+    }
+
+    /// The same where a few batches are expected: nothing is read ahead, which tells with ten thousand partitions.
+    fn open_for_little(path: &'a Path, position: u64, length: u64) -> Result<Scan<'a>, RecoveryError> {
+        let mut scan = Scan::open(path, position, length)?;
+        let file = scan.reader.into_inner();
+        advise(&file, 0..0, libc::POSIX_FADV_RANDOM);
+        scan.reader = BufReader::with_capacity(READ_LITTLE_BYTES, file);
         Ok(scan)
     }
 

@@ -2,22 +2,24 @@
 //!
 //! In the log, entries of all partitions alternate. Written in that order, each would open a file of its own; so first only
 //! their places are noted, those are sorted, and each segment is then opened once and written in runs.
-//! Memory: [`RUN_BYTES_MAX`], and some 60 bytes for each entry of one shard's log.
+//! Memory: [`RUN_BYTES_MAX`] for each thread, and some 60 bytes for each entry of the logs.
 
 use std::collections::{BTreeMap, btree_map};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::base::TopicPartition;
 use crate::base::io::SegmentId;
 use crate::commit::{ENTRY_HEADER_BYTES, Entry, EntryHeader, Found, GROUP_HEADER_BYTES, Group};
 
 use super::files::{self, SegmentFiles, commit_file};
-use super::{RecoveryError, at};
+use super::{RecoveryError, at, parallel};
 
 const RUN_BYTES_MAX: usize = 1024 * 1024;
 
 /// An entry: where its bytes are, and where they belong.
+#[derive(Debug)]
 struct Place {
     segment: SegmentId,
     position: u64,
@@ -35,7 +37,7 @@ impl Place {
 }
 
 /// The entries of one shard's commit log.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Entries {
     places: Vec<Place>,
 }
@@ -46,7 +48,7 @@ impl Entries {
         &mut self,
         folder: &Path,
         groups: &[Found],
-        mut wanted: impl FnMut(&EntryHeader) -> bool,
+        mut wanted: impl FnMut(&Entry<'_>) -> bool,
     ) -> Result<(), RecoveryError> {
         for groups in groups.chunk_by(|one, next| one.file == next.file) {
             let Some(file) = groups.first().map(|group| group.file) else { continue };
@@ -58,7 +60,7 @@ impl Entries {
                 for entry in group.entries().map_while(Result::ok) {
                     let from = next + ENTRY_HEADER_BYTES as u64;
                     next = from + entry.bytes.len() as u64;
-                    if wanted(&entry.header) {
+                    if wanted(&entry) {
                         self.places.push(Place::of(&entry, file, from));
                     }
                 }
@@ -67,26 +69,45 @@ impl Entries {
         Ok(())
     }
 
-    /// Writes them; where several are for the same place, the last one stays.
-    pub(super) fn write(mut self, folder: &Path, segments: &mut SegmentFiles) -> Result<(), RecoveryError> {
+    /// Writes those of the partitions that are `wanted`; where several are for the same place, the last one stays.
+    pub(super) fn write(
+        &self,
+        folder: &Path,
+        segments: &mut SegmentFiles,
+        wanted: impl Fn(TopicPartition) -> bool,
+    ) -> Result<(), RecoveryError> {
+        let mut places: Vec<&Place> =
+            self.places.iter().filter(|place| wanted(place.segment.partition)).collect();
         // Stable: a segment's entries stay in the order of the log.
-        self.places.sort_by_key(|place| place.segment);
-        let mut sources = Sources { folder, open: BTreeMap::new() };
-        let mut run = Run { position: 0, bytes: Vec::new() };
-        for places in self.places.chunk_by(|one, next| one.segment == next.segment) {
-            for place in places {
-                if !run.takes(place) {
-                    run.write(place.segment, segments)?;
-                    run.position = place.position;
-                }
-                sources.read(place, run.room(place))?;
+        places.sort_by_key(|place| place.segment);
+        let of_segments: Vec<&[&Place]> = places.chunk_by(|one, next| one.segment == next.segment).collect();
+        let write = |of_segments: &[&[&Place]], segments: &mut SegmentFiles| {
+            let mut sources = Sources { folder, open: BTreeMap::new() };
+            for places in of_segments {
+                write_segment(places, &mut sources, segments)?;
             }
-            if let Some(place) = places.first() {
-                run.write(place.segment, segments)?;
-            }
-        }
-        Ok(())
+            Ok(Vec::new())
+        };
+        parallel::on_runs_with::<_, ()>(&of_segments, segments, write).map(drop)
     }
+}
+
+/// Writes the entries of one segment.
+fn write_segment(
+    places: &[&Place],
+    sources: &mut Sources<'_>,
+    segments: &mut SegmentFiles,
+) -> Result<(), RecoveryError> {
+    let Some(segment) = places.first().map(|place| place.segment) else { return Ok(()) };
+    let mut run = Run { position: 0, bytes: Vec::new() };
+    for place in places {
+        if !run.takes(place) {
+            run.write(segment, segments)?;
+            run.position = place.position;
+        }
+        sources.read(place, run.room(place))?;
+    }
+    run.write(segment, segments)
 }
 
 /// The log's files, opened when first read from.
@@ -215,7 +236,7 @@ mod tests {
         let mut segments = SegmentFiles::new(data.path()).expect("there");
         let mut noted = Entries::default();
         noted.note(&folder, &found, |_| true).expect("readable");
-        noted.write(&folder, &mut segments).expect("writable");
+        noted.write(&folder, &mut segments, |_| true).expect("writable");
         segments.sync().expect("writable");
         for (segment, bytes) in expected {
             let path = segment_file(&partition_folder(data.path(), segment.partition), segment.base, "log");
