@@ -58,11 +58,13 @@
 //!
 //! A partition's bytes are in one of two places on stable storage: its segment file below the segment's stable end, the
 //! commit log above. Commit files are fixed-size, written once at creation and recycled. Before one is filled anew, the
-//! partitions it covers write their whole blocks, sync, log the rest of the last block again (an acknowledged byte is
-//! never overwritten), and a checkpoint says where recovery begins. One file is always held back for those re-logged
-//! tails, so that freeing can finish under any load. Recovery ([`runtime::recovery`]) replays the commit logs into
-//! segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is in
-//! segments, which is why a changed number of shards costs nothing.
+//! partitions it covers are released: they write their whole blocks, sync, log the rest of the last block again (an
+//! acknowledged byte is never overwritten), and a checkpoint says where recovery begins. One file is always held back for
+//! those re-logged tails, so that freeing can finish under any load. Partitions take turns in that, at the pace in which the
+//! log fills ([`shard`]'s `sweep`): the more of them are written to, the more files the log uses, so that each release writes
+//! a piece worth its while and the disk has the same to do all the time. Recovery ([`runtime::recovery`]) replays the commit
+//! logs into segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is
+//! in segments, which is why a changed number of shards costs nothing.
 //!
 //! A sync of one file costs a commit of the file system's journal, so thousands of partitions do not get one each: those that
 //! have written what they had wait for each other, and one `syncfs` serves them all. What the commit log covers needs no
