@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Replaced atomically (temporary file, sync, rename, directory sync) each time a commit file is freed and at orderly
-//! stop. What a partition's bytes mean is the log's business.
+//! stop. What a partition's bytes mean is the log's business; in version 2 there may be more of them than in version 1, which
+//! is still read.
 
 /// Everything recovery needs from before the first group it replays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub enum CheckpointError {
 }
 
 const MAGIC: [u8; 8] = *b"RMCHECK1";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Checkpoint {
     #[must_use]
@@ -62,7 +63,7 @@ impl Checkpoint {
             return Err(CheckpointError::Magic);
         }
         let version = u32::from_le_bytes(take(&mut rest)?);
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(CheckpointError::Version(version));
         }
         if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
@@ -106,7 +107,15 @@ mod tests {
             partitions: vec![b"one".to_vec(), Vec::new(), b"three".to_vec()],
         };
         let bytes = checkpoint.encode();
-        assert_eq!(Checkpoint::decode(&bytes), Ok(checkpoint));
+        assert_eq!(Checkpoint::decode(&bytes), Ok(checkpoint.clone()));
+        for (version, outcome) in [(1, Ok(checkpoint)), (3, Err(CheckpointError::Version(3)))] {
+            let (mut body, _) =
+                bytes.split_last_chunk::<4>().map(|(body, crc)| (body.to_vec(), crc)).expect("longer");
+            body[8] = version;
+            let crc = crc32fast::hash(&body);
+            body.extend_from_slice(&crc.to_le_bytes());
+            assert_eq!(Checkpoint::decode(&body), outcome);
+        }
         for index in 0..bytes.len() {
             let mut bad = bytes.clone();
             bad[index] ^= 0x10;

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! topic id (16)  partition i32  log start i64  log end i64  segment base i64  position u64  offset i64
-//! marks u8  (index entry, time entry: as in the files)*
 //! epochs u32  (epoch i32  start i64)*
 //! producers u32  (id i64  epoch i16  timestamp i64  batches u8  (first i32  last i32  base i64  last offset i64)*)*
+//! mark: index entry, time entry, as in the files; or nothing
 //! ```
 //! All integers little-endian. `position` is that of a batch in the active segment, `offset` its base offset: every byte
 //! below is synced. The mark, if there is one, is the index's last entry before it: an index is written to its file more rarely
-//! than a checkpoint is made, and a start that lacks its end would have to walk over all batches there. Epochs and producers are as of `log end`; what turns out not to have survived is cut off again.
+//! than a checkpoint is made, and a start that lacks its end would have to walk over all batches there. Checkpoints of version
+//! 1 have none. Epochs and producers are as of `log end`; what turns out not to have survived is cut off again.
 
 use crate::base::{
     LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs, TopicId, TopicPartition,
@@ -67,8 +68,6 @@ impl PartitionSnapshot {
         }
         out.extend_from_slice(&self.position.to_le_bytes());
         out.extend_from_slice(&self.offset.0.to_le_bytes());
-        out.push(u8::from(self.mark.is_some()));
-        out.extend(self.mark.iter().flat_map(IndexMark::encode));
         out.extend_from_slice(&count(self.epochs.starts().len()));
         for (epoch, start) in self.epochs.starts() {
             out.extend_from_slice(&epoch.0.to_le_bytes());
@@ -78,6 +77,7 @@ impl PartitionSnapshot {
         for (id, state) in self.producers.iter() {
             encode_producer(&mut out, id, state);
         }
+        out.extend(self.mark.iter().flat_map(IndexMark::encode));
         out
     }
 
@@ -94,11 +94,6 @@ impl PartitionSnapshot {
         let segment_base = Offset(i64_of(&mut rest)?);
         let position = u64::from_le_bytes(take(&mut rest)?);
         let offset = Offset(i64_of(&mut rest)?);
-        let mark = match take(&mut rest)? {
-            [0] => None,
-            [1] => Some(IndexMark::decode(&take::<INDEX_MARK_BYTES>(&mut rest)?)?),
-            _ => return None,
-        };
         let mut starts = Vec::new();
         for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
             starts.push((LeaderEpoch(i32_of(&mut rest)?), Offset(i64_of(&mut rest)?)));
@@ -109,6 +104,10 @@ impl PartitionSnapshot {
             producers.restore(id, state);
         }
         let epochs = EpochCache::from_starts(starts);
+        let mark = match rest {
+            [] => None,
+            _ => Some(IndexMark::decode(&take::<INDEX_MARK_BYTES>(&mut rest)?)?),
+        };
         rest.is_empty().then_some(PartitionSnapshot {
             id,
             log_start,
@@ -199,8 +198,11 @@ mod tests {
             producers,
         };
         let bytes = snapshot.encode();
-        assert_eq!(PartitionSnapshot::decode(&bytes), Some(snapshot));
-        for cut in 0..bytes.len() {
+        assert_eq!(PartitionSnapshot::decode(&bytes).as_ref(), Some(&snapshot));
+        let unmarked = bytes.len() - INDEX_MARK_BYTES;
+        let without = PartitionSnapshot { mark: None, ..snapshot };
+        assert_eq!(PartitionSnapshot::decode(&bytes[..unmarked]), Some(without), "as version 1 had it");
+        for cut in (0..bytes.len()).filter(|cut| *cut != unmarked) {
             assert_eq!(PartitionSnapshot::decode(&bytes[..cut]), None, "cut at {cut}");
         }
     }
