@@ -136,16 +136,18 @@ impl PartitionRecovery<'_> {
         Ok(true)
     }
 
-    /// Records up to `to` were durable, and are in no segment.
+    /// Records up to `to` were durable, and are in no segment. Those below the log's start are none of the log's: what
+    /// retention has let go may be there in part.
     fn missing_to(&mut self, to: Offset) {
-        if self.ends < to {
+        let from = self.ends.max(self.log.log_start);
+        if from < to {
             tracing::error!(
-                partition = %self.id, from = %self.ends, %to,
+                partition = %self.id, %from, %to,
                 "records are missing: a segment is gone or cut short; these offsets are refused to readers"
             );
-            self.log.damaged.add(self.ends..to);
-            self.ends = to;
+            self.log.damaged.add(from..to);
         }
+        self.ends = self.ends.max(to);
     }
 
     /// A segment from before the checkpoint: whole and synced, if nothing has befallen it since.
@@ -253,7 +255,8 @@ impl PartitionRecovery<'_> {
     }
 
     fn holes(&mut self, base: Offset, holes: Vec<Range<Offset>>) {
-        for hole in holes {
+        let log_start = self.log.log_start;
+        for hole in holes.into_iter().filter(|hole| hole.end > log_start) {
             tracing::error!(
                 partition = %self.id, segment = %base, from = %hole.start, to = %hole.end,
                 "records that were durable are damaged; these offsets are refused to readers"

@@ -1,8 +1,10 @@
 //! The table at the head of [`super::partition`], row by row: a folder as a disk may leave it, and what is made of it.
 
 use std::fs;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
@@ -299,6 +301,45 @@ fn a_small_segment_that_goes_on_gets_no_index() {
         assert_eq!(folder.recover(Some(&at), 0), found(records, &[(0, bytes.len())], &[]));
         assert_eq!(folder.has(0, "index"), indexed, "{} bytes", bytes.len());
     }
+}
+
+/// Deletion frees a file's space in steps, and a power cut may bring its name back.
+#[test]
+fn what_is_left_of_a_segment_that_retention_has_let_go_is_no_damage() {
+    let (first, second) = (batches(0..60), batches(60..90));
+    let at = retained(60, second.len(), 90);
+    let mut holed = first.clone();
+    damage(&mut holed, 2);
+    for left in [&first[..], &first[..0], &first[..2000], &holed] {
+        let folder = Folder::new().segment(0, left).segment(60, &second);
+        let (log, errors) = with_errors(|| folder.recover_whole(Some(at.clone()), 90));
+        assert_eq!((log.log_start, log.log_end), (Offset(60), Offset(90)));
+        assert_eq!(errors, "", "{} bytes", left.len());
+    }
+    let folder = Folder::new().segment(0, &first[..2000]).segment(60, &second);
+    let kept = PartitionSnapshot { log_start: Offset(0), ..at };
+    assert!(with_errors(|| folder.recover_whole(Some(kept), 90)).1.contains("records are missing"));
+}
+
+/// What an operator is told meanwhile.
+fn with_errors<R>(work: impl FnOnce() -> R) -> (R, String) {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("one thread").write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let to = lines.clone();
+    let level = tracing::Level::ERROR;
+    let told = tracing_subscriber::fmt().with_max_level(level).with_writer(move || to.clone()).finish();
+    let result = tracing::subscriber::with_default(told, work);
+    let bytes = lines.0.lock().expect("one thread").clone();
+    (result, String::from_utf8(bytes).expect("text"))
 }
 
 #[test]
