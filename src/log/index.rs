@@ -52,8 +52,11 @@ impl IndexMark {
     }
 
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        [&encode_offset(self.entry)[..], &encode_time(self.max)].concat()
+    pub fn encode(&self) -> [u8; INDEX_MARK_BYTES] {
+        let mut bytes = [0; INDEX_MARK_BYTES];
+        bytes[..OFFSET_ENTRY_BYTES].copy_from_slice(&encode_offset(self.entry));
+        bytes[OFFSET_ENTRY_BYTES..].copy_from_slice(&encode_time(self.max));
+        bytes
     }
 
     /// `None` if there are fewer than [`INDEX_MARK_BYTES`].

@@ -47,8 +47,8 @@ pub(super) const ROWS: &[Setting] = &[
         3,
         "Commit log files per shard; how many come into being depends on how many partitions are written to.",
     )
-        .within(3, 1024)
-        .acts(),
+    .within(3, 1024)
+    .acts(),
     Setting::int(
         "ringmain.direct.run.bytes",
         "65536",
