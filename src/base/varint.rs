@@ -1,5 +1,7 @@
 //! Kafka's variable-length integers: base 128, least significant group first; zig-zag where signed.
 
+use bytes::BufMut;
+
 /// Bytes the longest varint of 32 bits takes.
 pub const VARINT32_BYTES_MAX: usize = 5;
 /// Bytes the longest varint of 64 bits takes.
@@ -34,26 +36,26 @@ pub fn read_i64(bytes: &[u8]) -> Option<(i64, usize)> {
 }
 
 /// Appends an unsigned varint.
-pub fn write_u64(out: &mut impl Extend<u8>, mut value: u64) {
+pub fn write_u64(out: &mut impl BufMut, mut value: u64) {
     while value >= 0x80 {
-        out.extend([(value & 0x7F) as u8 | 0x80]);
+        out.put_u8((value & 0x7F) as u8 | 0x80);
         value >>= 7;
     }
-    out.extend([(value & 0x7F) as u8]);
+    out.put_u8((value & 0x7F) as u8);
 }
 
 /// Appends an unsigned varint of 32 bits.
-pub fn write_u32(out: &mut impl Extend<u8>, value: u32) {
+pub fn write_u32(out: &mut impl BufMut, value: u32) {
     write_u64(out, u64::from(value));
 }
 
 /// Appends a zig-zag varint of 32 bits.
-pub fn write_i32(out: &mut impl Extend<u8>, value: i32) {
+pub fn write_i32(out: &mut impl BufMut, value: i32) {
     write_u32(out, ((value << 1) ^ (value >> 31)).cast_unsigned());
 }
 
 /// Appends a zig-zag varint of 64 bits.
-pub fn write_i64(out: &mut impl Extend<u8>, value: i64) {
+pub fn write_i64(out: &mut impl BufMut, value: i64) {
     write_u64(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 

@@ -98,8 +98,9 @@ pub fn with_max_timestamp(bytes: &[u8]) -> Result<Option<(Offset, TimestampMs)>,
     Ok(found)
 }
 
-/// Checks the structure of `count` records and that nothing follows them; returns the indexes of those without a key.
-pub(super) fn walk(records: &[u8], count: i32) -> Result<Vec<usize>, BatchError> {
+/// Checks the structure of `count` records and that nothing follows them; returns the indexes of those that have no key
+/// although keys are required.
+pub(super) fn walk(records: &[u8], count: i32, keys_required: bool) -> Result<Vec<usize>, BatchError> {
     let mut cursor = Cursor { rest: records };
     let mut keyless = Vec::new();
     for index in 0..usize::try_from(count).unwrap_or(0) {
@@ -107,7 +108,7 @@ pub(super) fn walk(records: &[u8], count: i32) -> Result<Vec<usize>, BatchError>
         if usize::try_from(record.offset_delta) != Ok(index) {
             return Err(BatchError::Record { index, problem: RecordProblem::OffsetDelta });
         }
-        if record.key.is_none() {
+        if keys_required && record.key.is_none() {
             keyless.push(index);
         }
     }

@@ -60,11 +60,8 @@ pub fn validate_records(bytes: &[u8], header: &BatchHeader, keys_required: bool)
         return Ok(());
     }
     let records = records_of(bytes, header)?;
-    let missing = reader::walk(&records, header.records_count)?;
-    if keys_required && !missing.is_empty() {
-        return Err(BatchError::MissingKeys { indexes: missing });
-    }
-    Ok(())
+    let missing = reader::walk(&records, header.records_count, keys_required)?;
+    if missing.is_empty() { Ok(()) } else { Err(BatchError::MissingKeys { indexes: missing }) }
 }
 
 fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {

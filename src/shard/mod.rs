@@ -133,6 +133,8 @@ pub struct Shard {
     /// Partitions that hold memory in chunks, those that wrote to their segments first in front: they give some back in
     /// turn.
     evictable: VecDeque<u32>,
+    /// Empty: for the next change of a log to fill.
+    log_effects: LogEffects,
     /// Set by the first failed write or sync: nothing is acknowledged any more.
     failed: Option<String>,
     /// Set while the disk is full: appends are refused with a retriable error.
@@ -191,6 +193,7 @@ impl Shard {
             groups: GroupSeats::new(config.groups.clone(), config.seed),
             limits: config.limits,
             evictable: VecDeque::new(),
+            log_effects: LogEffects::default(),
             failed: None,
             disk_full: false,
             disk_low: false,
@@ -389,7 +392,7 @@ impl Shard {
         change: impl FnOnce(&mut PartitionLog, &mut LogEffects) -> R,
     ) -> Option<R> {
         let partition = self.partitions.get_mut(slot)?;
-        let mut out = LogEffects::default();
+        let mut out = std::mem::take(&mut self.log_effects);
         let before = partition.log.unflushed_bytes();
         let result = change(&mut partition.log, &mut out);
         self.unflushed_bytes -= before - partition.log.unflushed_bytes();
@@ -398,8 +401,9 @@ impl Shard {
         Some(result)
     }
 
-    fn absorb(&mut self, slot: u32, out: LogEffects, effects: &mut Vec<Effect>) {
-        for op in out.ops {
+    /// Carries out what a log wants, and keeps the emptied lists.
+    fn absorb(&mut self, slot: u32, mut out: LogEffects, effects: &mut Vec<Effect>) {
+        for op in out.ops.drain(..) {
             if matches!(op.op, IoOp::SyncSegment { .. }) {
                 self.want_sync(slot, op);
                 continue;
@@ -407,7 +411,7 @@ impl Shard {
             self.count_op(slot, &op.op);
             self.issue(IoContext::Log { slot, purpose: op.purpose }, op.op, effects);
         }
-        for entry in out.log {
+        for entry in out.log.drain(..) {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
             let header = EntryHeader {
                 partition: partition.log.id,
@@ -420,6 +424,7 @@ impl Shard {
             self.waiting_since.get_or_insert(self.mono);
             if entry.append.is_some() { self.commit.push(pending) } else { self.commit.relog(pending) }
         }
+        self.log_effects = out;
     }
 
     fn write_commit_group(&mut self, effects: &mut Vec<Effect>) {

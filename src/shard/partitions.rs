@@ -71,6 +71,12 @@ impl Partition {
         !self.settings.sync_before_ack()
     }
 
+    /// Takes the next produce that has waited for no more than `flushed`.
+    pub(super) fn next_ack(&mut self, flushed: Offset) -> Option<Ack> {
+        let is_ready = self.acks.front().is_some_and(|ack| ack.end <= flushed);
+        if is_ready { self.acks.pop_front() } else { None }
+    }
+
     /// Records below are visible to consumers.
     pub(super) fn high_watermark(&self) -> Offset {
         if self.acknowledges_from_memory() { self.log.log_end() } else { self.log.flushed_offset() }

@@ -8,7 +8,7 @@ use crate::base::hash::IdMap;
 use crate::base::{Now, ProducerEpoch, ProducerId};
 use bytes::Bytes;
 
-use crate::log::{Accepted, AppendError, AppendRules, LogEffects};
+use crate::log::{Accepted, AppendError, AppendRules};
 use crate::record::BatchHeader;
 
 use super::partitions::Ack;
@@ -112,7 +112,7 @@ impl Shard {
         let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
         let (before, producers) = (partition.log.log_end(), partition.log.producers().len());
         let base = partition.log.active_base();
-        let mut out = LogEffects::default();
+        let mut out = std::mem::take(&mut self.log_effects);
         let rules = AppendRules { now, settings: &partition.settings, limits: &self.limits, zstd_allowed };
         let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
         let after = partition.log.log_end();
@@ -141,16 +141,10 @@ impl Shard {
     /// The flushed offset of a partition has moved: release what waited for it.
     pub(super) fn flushed(&mut self, slot: u32, effects: &mut Vec<Effect>) {
         self.fetch.wake(slot);
-        let Some(partition) = self.partitions.get_mut(slot) else { return };
+        let Some(partition) = self.partitions.get(slot) else { return };
         let flushed = partition.log.flushed_offset();
-        let mut ready = Vec::new();
-        while let Some(ack) = partition.acks.front()
-            && ack.end <= flushed
+        while let Some(ack) = self.partitions.get_mut(slot).and_then(|partition| partition.next_ack(flushed))
         {
-            ready.push(*ack);
-            partition.acks.pop_front();
-        }
-        for ack in ready {
             self.settle(ack, Ok(()), effects);
         }
         self.metadata_flushed(slot, flushed, effects);
