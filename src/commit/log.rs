@@ -91,6 +91,8 @@ pub struct CommitLog {
     pending_bytes: usize,
     /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
     reserve: usize,
+    /// One write at a time: a second beside it, of 64 or 128 KiB or more, made both take so much longer (each flushes the
+    /// disk's cache) that nothing came of it.
     in_flight: Option<Vec<Ticket>>,
 }
 

@@ -19,7 +19,7 @@ use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ShardId, TopicPartition};
 
 use super::cleaner::{Answer, Cleaner, Job};
 use super::durable::{sync_file_system, sync_names, sync_once};
-use super::memory::{ChunkMemory, PooledBuffer, from_read};
+use super::memory::{ChunkBuffer, ChunkMemory, from_read};
 use super::recovery::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
 
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
@@ -305,7 +305,7 @@ impl Files {
             WriteData::Whole(chunk) => chunk,
             WriteData::Copy(pieces) => self.gathered(&pieces),
         };
-        let owner = chunk.owner::<PooledBuffer>();
+        let owner = chunk.owner::<ChunkBuffer>();
         let owner =
             owner.ok_or_else(|| io::Error::other("a chunk to be written is not of this shard's memory"))?;
         let written = file.write_rc_at(owner.buffer(), position).await.map_err(plain_error)?;
@@ -328,7 +328,7 @@ impl Files {
             let from = written - written % BLOCK_BYTES;
             let rest = self.gathered(&[chunk.slice(from..chunk.len())]);
             let owner =
-                rest.owner::<PooledBuffer>().ok_or_else(|| io::Error::other("not of this shard's memory"))?;
+                rest.owner::<ChunkBuffer>().ok_or_else(|| io::Error::other("not of this shard's memory"))?;
             let more = file.write_rc_at(owner.buffer(), position + from as u64).await.map_err(plain_error)?;
             if from + more <= written {
                 return Err(io::Error::other("a write makes no progress"));
@@ -386,7 +386,7 @@ impl Files {
         options.read(true).write(true).create(true).truncate(true);
         let file = options.dma_open(&temporary).await.map_err(plain_error)?;
         let zeros = self.memory.allocate(PREWRITE_PIECE_BYTES);
-        // Chunk memory is recycled: what it held before is no zeros.
+        // Chunk memory comes as it is.
         let zeros = {
             let mut writer = crate::base::ChunkWriter::new(zeros);
             writer.spare().fill(0);

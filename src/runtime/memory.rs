@@ -1,96 +1,68 @@
-//! Chunk memory: glommio's I/O buffers behind `base::Chunk`, with a small pool, because a fresh megabyte costs a page
-//! fault for each of its pages.
+//! Chunk memory: glommio's I/O buffers behind `base::Chunk`.
 //!
-//! One of the audited homes of `unsafe`. A buffer is owned by one [`PooledBuffer`]; its memory never moves. Chunks hold
-//! the `PooledBuffer`, writes under way hold the inner `Rc<DmaBuffer>` as well; only when the last of both is gone is the
-//! memory given out again.
+//! One of the audited homes of `unsafe`. A buffer is owned by one [`ChunkBuffer`]; its memory never moves. Chunks hold
+//! the `ChunkBuffer`, writes under way hold the inner `Rc<DmaBuffer>` as well; only when the last of both is gone is the
+//! memory given back. The allocator keeps it for a while: a fresh megabyte costs a page fault for each of its pages.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use glommio::io::{DmaBuffer, ReadResult};
 
 use crate::base::{Chunk, ChunkSlice};
 
-/// Memory kept for reuse, per shard.
-const POOLED_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 /// Hands out chunk memory.
 #[derive(Clone, Debug, Default)]
 pub struct ChunkMemory {
-    pool: Rc<Pool>,
-}
-
-#[derive(Debug, Default)]
-struct Pool {
     /// Bytes of chunks alive.
     live: Rc<Cell<usize>>,
-    free: RefCell<HashMap<usize, Vec<Rc<DmaBuffer>>>>,
-    free_bytes: Cell<usize>,
 }
 
-/// Keeps a buffer for the pool when its last chunk goes.
+/// The memory of one chunk.
 #[derive(Debug)]
-pub struct PooledBuffer {
-    buffer: Option<Rc<DmaBuffer>>,
-    len: usize,
-    pool: Rc<Pool>,
+pub struct ChunkBuffer {
+    buffer: Rc<DmaBuffer>,
+    live: Rc<Cell<usize>>,
 }
 
 impl ChunkMemory {
     /// Bytes of chunks alive, kept current.
     #[must_use]
     pub fn live(&self) -> Rc<Cell<usize>> {
-        Rc::clone(&self.pool.live)
+        Rc::clone(&self.live)
     }
 
-    /// A chunk of `len` bytes, initialised; `len` must be a multiple of 4096 and not 0.
+    /// A chunk of `len` bytes, with whatever they held last; `len` must be a multiple of 4096 and not 0.
     #[must_use]
     pub fn allocate(&self, len: usize) -> Chunk {
-        let mut buffer = self.pool.take(len).unwrap_or_else(|| {
-            let mut fresh = glommio::allocate_dma_buffer_global(len);
-            fresh.as_bytes_mut().fill(0);
-            Rc::new(fresh)
-        });
-        let start = Rc::get_mut(&mut buffer).expect("nobody else holds a free buffer").as_mut_ptr();
-        self.pool.live.set(self.pool.live.get() + len);
-        let owner = Rc::new(PooledBuffer { buffer: Some(buffer), len, pool: Rc::clone(&self.pool) });
+        let mut buffer = glommio::allocate_dma_buffer_global(len);
+        let start = buffer.as_mut_ptr();
+        as_it_is(start);
+        self.live.set(self.live.get() + len);
+        let owner = Rc::new(ChunkBuffer { buffer: Rc::new(buffer), live: self.live() });
         // SAFETY: the buffer's memory is initialised, never moves, and lives until the owner's drop at least.
         unsafe { Chunk::from_raw(owner, start, len) }
     }
 }
 
-impl PooledBuffer {
+/// Makes memory count as initialised with the bytes it happens to hold. Every byte of a chunk is written before it is read;
+/// to zero it first would be a second pass over memory that is in no cache.
+fn as_it_is(start: *mut u8) {
+    // SAFETY: does nothing. To the compiler, assembly that has a pointer may have written all that can be reached by it.
+    unsafe { std::arch::asm!("/* {} */", in(reg) start, options(nostack, preserves_flags)) };
+}
+
+impl ChunkBuffer {
     /// The buffer, for writing it out.
     #[must_use]
     pub fn buffer(&self) -> Rc<DmaBuffer> {
-        Rc::clone(self.buffer.as_ref().expect("only taken on drop"))
+        Rc::clone(&self.buffer)
     }
 }
 
-impl Drop for PooledBuffer {
+impl Drop for ChunkBuffer {
     fn drop(&mut self) {
-        self.pool.live.set(self.pool.live.get() - self.len);
-        if let Some(buffer) = self.buffer.take() {
-            self.pool.give_back(buffer, self.len);
-        }
-    }
-}
-
-impl Pool {
-    fn take(&self, len: usize) -> Option<Rc<DmaBuffer>> {
-        let buffer = self.free.borrow_mut().get_mut(&len)?.pop()?;
-        self.free_bytes.set(self.free_bytes.get() - len);
-        Some(buffer)
-    }
-
-    fn give_back(&self, buffer: Rc<DmaBuffer>, len: usize) {
-        // A write still under way keeps it: then it is not for reuse.
-        if Rc::strong_count(&buffer) == 1 && self.free_bytes.get() + len <= POOLED_BYTES_MAX {
-            self.free_bytes.set(self.free_bytes.get() + len);
-            self.free.borrow_mut().entry(len).or_default().push(buffer);
-        }
+        self.live.set(self.live.get() - self.buffer.len());
     }
 }
 
