@@ -42,6 +42,7 @@ mod schedule;
 mod session;
 mod socket;
 mod stats;
+mod stolen;
 mod syscalls;
 mod timeline;
 mod tool;

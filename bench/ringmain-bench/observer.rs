@@ -6,6 +6,7 @@ use crate::outcome::{Part, PartName};
 use crate::progress::Progress;
 use crate::scenario::{Pace, Scenario};
 use crate::stats::{Beat, Stats, Window};
+use crate::stolen::{self, Stolen};
 use crate::syscalls::Counter;
 use crate::timeline::Timeline;
 use crate::usage::{Process, Usage, Used};
@@ -17,16 +18,27 @@ pub struct Observer {
     count_syscalls: bool,
     window: Option<Window>,
     timelines: [Timeline; 3],
-    /// At the beginning and the end of the window: the broker's use and our own.
-    edges: Vec<(Option<Used>, Used)>,
+    /// At the beginning and the end of the window.
+    edges: Vec<Edge>,
+    stolen: Stolen,
     counter: Option<Counter>,
     pub syscalls: Option<u64>,
 }
 
-/// What both sides used between two edges.
-pub struct Both {
+/// What the broker and we ourselves had used by then, and what was stolen of the machine.
+struct Edge {
+    server: Option<Used>,
+    loader: Used,
+    stolen_seconds: f64,
+}
+
+/// What was used between two edges.
+#[derive(Default)]
+pub struct Shares {
     pub server: Option<Usage>,
     pub loader: Usage,
+    /// Share of the machine's processor time.
+    pub stolen: f64,
 }
 
 impl Observer {
@@ -38,18 +50,20 @@ impl Observer {
             window: None,
             timelines: Default::default(),
             edges: Vec::new(),
+            stolen: Stolen::begin(),
             counter: None,
             syscalls: None,
         }
     }
 
-    pub fn usage(&self, seconds: f64) -> Both {
-        let between = |pick: fn(&(Option<Used>, Used)) -> Option<Used>| {
-            let (before, after) = (self.edges.first().and_then(pick)?, self.edges.get(1).and_then(pick)?);
-            Some(Usage::between(&before, &after, seconds))
-        };
-        let loader = between(|edge| Some(edge.1)).unwrap_or_default();
-        Both { server: between(|edge| edge.0), loader }
+    pub fn usage(&self, seconds: f64) -> Shares {
+        let [before, after] = &self.edges[..] else { return Shares::default() };
+        let server = before.server.zip(after.server);
+        Shares {
+            server: server.map(|(before, after)| Usage::between(&before, &after, seconds)),
+            loader: Usage::between(&before.loader, &after.loader, seconds),
+            stolen: stolen::share(after.stolen_seconds - before.stolen_seconds, seconds),
+        }
     }
 
     /// What the parts came to.
@@ -65,7 +79,9 @@ impl Observer {
             let Some(stats) = stats else { continue };
             let once = name == PartName::Fetch && scenario.read.is_some_and(|plan| plan.once);
             let seconds = if once { ran.read_seconds } else { window.seconds() };
-            parts.push(part(name, stats, timeline, scenario, window, seconds));
+            let mut part = part(name, stats, timeline, scenario, window, seconds);
+            self.stolen.enter(&mut part.steps, part.beat_seconds);
+            parts.push(part);
         }
         parts
     }
@@ -120,6 +136,7 @@ impl Watch for Observer {
     }
 
     fn beat(&mut self, beat: &Beat) {
+        self.stolen.note(beat.number);
         if let Some(timeline) = self.timelines.get_mut(beat.part) {
             timeline.add(beat);
         }
@@ -129,8 +146,11 @@ impl Watch for Observer {
     }
 
     fn edge(&mut self) {
-        let server = self.process.and_then(Process::used);
-        self.edges.push((server, Process::this().used().unwrap_or_default()));
+        self.edges.push(Edge {
+            server: self.process.and_then(Process::used),
+            loader: Process::this().used().unwrap_or_default(),
+            stolen_seconds: stolen::seconds(),
+        });
         match self.counter.take() {
             Some(counter) => self.syscalls = counter.stop(),
             None if self.count_syscalls && self.edges.len() == 1 => {

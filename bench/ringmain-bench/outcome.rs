@@ -27,6 +27,9 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_syscalls: Option<u64>,
     pub loader: Usage,
+    /// Share of the machine's processor time that its host gave to others meanwhile.
+    #[serde(default)]
+    pub stolen: f64,
     /// Figures that no part has: of a start, of a tool.
     #[serde(default)]
     pub others: Vec<Value>,
@@ -119,9 +122,10 @@ impl Part {
             }
             values.push(Value::new(format!("{name} {what} max"), distribution.max, "us"));
         }
-        if let Some(drift) = drift(&self.steps) {
-            values.push(Value::new(format!("{name} p99 of the last third / first"), drift, ""));
-        }
+        let what = format!("{name} p99 of the last third / first");
+        let undisturbed = drift(&self.steps, Step::is_undisturbed);
+        values.extend(drift(&self.steps, |_| true).map(|drift| Value::new(&*what, drift, "")));
+        values.extend(undisturbed.map(|drift| Value::new(format!("{what}, undisturbed steps"), drift, "")));
         values
     }
 }
@@ -141,7 +145,10 @@ impl Outcome {
     }
 
     fn usage(&self) -> Vec<Value> {
-        let mut values = vec![Value::new("loader cores", self.loader.cores(), "cores")];
+        let mut values = vec![
+            Value::new("loader cores", self.loader.cores(), "cores"),
+            Value::new("processor time stolen", self.stolen * 100.0, "%"),
+        ];
         let Some(server) = self.server else { return values };
         values.push(Value::new("server cores", server.cores(), "cores"));
         values.push(Value::new("server memory", to_f64(server.resident_bytes) / 1e6, "MB"));

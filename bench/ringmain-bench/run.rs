@@ -126,6 +126,7 @@ fn with_topic(
         server: usage.server,
         server_syscalls: observer.syscalls,
         loader: usage.loader,
+        stolen: usage.stolen,
         others,
     })
 }

@@ -17,6 +17,18 @@ pub struct Step {
     pub p50: Option<f64>,
     pub p99: Option<f64>,
     pub max: Option<f64>,
+    /// Share of the machine's processor time that its host gave to others.
+    #[serde(default)]
+    pub stolen: f64,
+}
+
+impl Step {
+    /// Whether the machine had its processors to itself: with more stolen, a step says more of the neighbours than of the
+    /// broker.
+    pub fn is_undisturbed(&self) -> bool {
+        const STOLEN_MAX: f64 = 0.025;
+        self.stolen <= STOLEN_MAX
+    }
 }
 
 /// Beats of one part, by number.
@@ -64,6 +76,7 @@ impl Timeline {
             p50: at(0.5),
             p99: at(0.99),
             max: at(1.0),
+            stolen: 0.0,
         })
     }
 
@@ -74,18 +87,17 @@ impl Timeline {
     }
 }
 
-/// The 99th percentile of the last third of a run over that of the first: whether it gets worse with time.
-pub fn drift(steps: &[Step]) -> Option<f64> {
+/// The 99th percentile of the last third of a run over that of the first: whether it gets worse with time. Only steps that
+/// `count`.
+pub fn drift(steps: &[Step], count: impl Fn(&Step) -> bool) -> Option<f64> {
     let third = steps.len() / 3;
     let median = |part: &[Step]| {
-        let mut found: Vec<f64> = part.iter().filter_map(|step| step.p99).collect();
+        let mut found: Vec<f64> =
+            part.iter().filter(|step| count(step)).filter_map(|step| step.p99).collect();
         found.sort_by(f64::total_cmp);
-        found.get(found.len() / 2).copied()
+        // Of fewer than three the median is an outlier as likely as not.
+        found.get(found.len() / 2).copied().filter(|_| found.len() >= 3)
     };
-    // Of fewer than three the median is an outlier as likely as not.
-    if third < 3 {
-        return None;
-    }
     Some(median(steps.get(steps.len() - third..)?)? / median(steps.get(..third)?)?)
 }
 
@@ -115,16 +127,21 @@ mod tests {
 
     #[test]
     fn drift_compares_the_ends() {
-        let step = |p99: f64| Step {
+        let step = |(p99, stolen): (f64, f64)| Step {
             at: 0.0,
             records_per_second: 0.0,
             megabytes_per_second: 0.0,
             p50: None,
             p99: Some(p99),
             max: None,
+            stolen,
         };
-        let steps = [2.0, 9.0, 2.0, 5.0, 5.0, 5.0, 3.0, 3.0, 1.0].map(step);
-        assert_eq!(drift(&steps), Some(1.5));
-        assert_eq!(drift(&steps[1..]), None);
+        let steps = [2.0, 9.0, 2.0, 5.0, 5.0, 5.0, 3.0, 3.0, 1.0].map(|p99| step((p99, 0.0)));
+        assert_eq!(drift(&steps, |_| true), Some(1.5));
+        assert_eq!(drift(&steps[1..], |_| true), None);
+        let disturbed = [(2.0, 0.0), (2.0, 0.01), (2.0, 0.0), (90.0, 0.2), (5.0, 0.0), (5.0, 0.0)];
+        let last = [(90.0, 0.1), (90.0, 0.3), (90.0, 0.1), (3.0, 0.0), (3.0, 0.02), (3.0, 0.0)];
+        let steps: Vec<Step> = disturbed.into_iter().chain([(5.0, 0.0); 6]).chain(last).map(step).collect();
+        assert_eq!(drift(&steps, Step::is_undisturbed), Some(1.5));
     }
 }

@@ -165,6 +165,7 @@ fn figures(scenario: &Scenario) -> Vec<String> {
         "produce hot path instructions per request",
         "fetch hot path instructions per request",
         "server memory",
+        "processor time stolen",
     ];
     for figure in goals.chain(always.map(str::to_owned)) {
         if !figures.contains(&figure) {

@@ -147,6 +147,7 @@ pub mod tests {
             p50: Some(50.0),
             p99: Some(99.0),
             max: None,
+            stolen: 0.0,
         };
         let part = Part {
             name: PartName::Produce,
@@ -174,6 +175,7 @@ pub mod tests {
             server: Some(Usage { seconds: 2.0, user_seconds: 1.0, ..Usage::default() }),
             server_syscalls: Some(4000),
             loader: Usage::default(),
+            stolen: 0.0,
             others: vec![],
         }
     }
