@@ -38,14 +38,23 @@ pub(super) struct Reclaim {
     releasing: Option<Releasing>,
     /// Files that nobody needs any more, up to this one; enough of them for a checkpoint.
     freeable: Option<FileAge>,
-    is_checkpointing: bool,
-    /// The checkpoint under way frees files.
-    is_freeing: bool,
+    checkpoint: Checkpointing,
     pub(super) syncs: Syncs,
     /// Partitions that something has happened to since the last turn: their release may have ended.
     touched: Vec<u32>,
     /// Since the last checkpoint.
     pub(super) direct_bytes: u64,
+}
+
+/// The checkpoint under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Checkpointing {
+    #[default]
+    None,
+    /// Files are free once it is written.
+    Freeing,
+    /// It only keeps what has been decided: starts of logs, what compaction may touch.
+    Keeping,
 }
 
 /// Partitions that need files up to `age` are released.
@@ -139,7 +148,7 @@ impl Shard {
             }
             return;
         }
-        if self.reclaim.freeable.is_some() || self.reclaim.is_freeing {
+        if self.reclaim.freeable.is_some() || self.reclaim.checkpoint == Checkpointing::Freeing {
             return;
         }
         let Some(FileAge(current)) = self.commit.current_age() else { return };
@@ -272,15 +281,13 @@ impl Shard {
         if let Some(age) = age {
             self.commit.reclaimed(FileAge(age));
         }
-        self.reclaim.is_checkpointing = false;
-        self.reclaim.is_freeing = false;
+        self.reclaim.checkpoint = Checkpointing::None;
     }
 
     /// A full disk refused the checkpoint: the files stay in use; try again at the next turn.
     pub(super) fn reclaim_refused(&mut self, age: Option<u64>) {
         self.reclaim.freeable = self.reclaim.freeable.max(age.map(FileAge));
-        self.reclaim.is_checkpointing = false;
-        self.reclaim.is_freeing = false;
+        self.reclaim.checkpoint = Checkpointing::None;
     }
 
     fn checkpoint_if_due(&mut self, effects: &mut Vec<Effect>) {
@@ -289,7 +296,7 @@ impl Shard {
             || self.retention.wants_checkpoint()
             || self.compaction.wants_checkpoint()
             || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT;
-        if is_wanted && !self.reclaim.is_checkpointing {
+        if is_wanted && self.reclaim.checkpoint == Checkpointing::None {
             self.write_checkpoint(effects);
         }
     }
@@ -297,8 +304,7 @@ impl Shard {
     fn write_checkpoint(&mut self, effects: &mut Vec<Effect>) {
         let age = self.reclaim.freeable.take();
         let replay_from = age.map_or(self.commit.replay_from(), |age| self.commit.replay_from_after(age));
-        self.reclaim.is_checkpointing = true;
-        self.reclaim.is_freeing = age.is_some();
+        self.reclaim.checkpoint = if age.is_some() { Checkpointing::Freeing } else { Checkpointing::Keeping };
         self.reclaim.direct_bytes = 0;
         self.trims.begin();
         self.cover_starts();
