@@ -30,6 +30,9 @@ fn nothing_acknowledged_is_lost_or_changed_by_crashes() {
     let mut course = Course::new(seed, Arc::new(|| 0));
     let mut recycled = 0;
     for cycle in 0..cycles {
+        if cycle % 100 == 99 {
+            println!("{cycle} cycles; {}", course.summary());
+        }
         course.live(launch.start(), |server| {
             // The moment is what is random here; nothing is waited for.
             thread::sleep(Duration::from_millis(200 + rng.below(400)));
