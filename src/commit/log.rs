@@ -161,8 +161,10 @@ impl CommitLog {
 
     /// Says how many partitions may need their tails re-logged at once; decides how many files are held in reserve.
     pub fn reserve_for(&mut self, partitions: usize) {
-        let tails = partitions as u64 * (ENTRY_HEADER_BYTES + BLOCK_BYTES) as u64;
-        self.reserve = usize::try_from(tails.div_ceil(self.file_bytes)).unwrap_or(usize::MAX).max(1);
+        // In groups of their own at worst. Less than a group is lost at a file's end.
+        let tails = partitions as u64 * 2 * BLOCK_BYTES as u64;
+        let usable = self.file_bytes - GROUP_BYTES_MAX as u64;
+        self.reserve = usize::try_from(tails.div_ceil(usable)).unwrap_or(usize::MAX).max(1);
         self.files_max = self.files_max.max(self.reserve + FILES_MIN - 1);
     }
 
@@ -196,6 +198,9 @@ impl CommitLog {
             return None;
         }
         let (relogged, count, bytes) = self.next_group();
+        if relogged + count == 0 {
+            return None;
+        }
         if self.lacks_room(bytes) && !self.rotate(relogged > 0) {
             return None;
         }
@@ -234,12 +239,17 @@ impl CommitLog {
         tickets
     }
 
-    /// A file worth creating now, if only the reserve is left and there is none in use or it is half full: its number and
-    /// size. Answered by [`CommitLog::created`] or [`CommitLog::create_failed`].
+    /// What waits for a group is durable otherwise: its tickets.
+    pub fn give_up(&mut self) -> Vec<Ticket> {
+        self.pending_bytes = 0;
+        self.relogged.drain(..).chain(self.pending.drain(..)).map(|entry| entry.ticket).collect()
+    }
+
+    /// A file worth creating now, if only the reserve is left: its number and size. Making it takes longer than filling
+    /// half of one may. Answered by [`CommitLog::created`] or [`CommitLog::create_failed`].
     pub fn create(&mut self) -> Option<(u32, u64)> {
         // A reserve that has grown with the partitions may take all the files there are.
-        let half_full = self.current.as_ref().is_none_or(|current| current.position > self.file_bytes / 2);
-        if self.creating || self.files >= self.files_max || self.ready.len() > self.reserve || !half_full {
+        if self.creating || self.files >= self.files_max || self.ready.len() > self.reserve {
             return None;
         }
         self.creating = true;
@@ -335,8 +345,15 @@ impl CommitLog {
         self.next_sequence
     }
 
-    /// How many re-logged tails and how many entries the next group takes, and its bytes without padding. At least one
-    /// of them: every entry fits a group.
+    /// Whether a group of any size can be written and leave the reserve as it is.
+    fn has_room_besides_the_reserve(&self) -> bool {
+        let in_current = self.current.as_ref().map_or(0, |current| self.file_bytes - current.position);
+        let is_whole = self.ready.len() == self.reserve;
+        self.ready.len() > self.reserve || is_whole && in_current >= GROUP_BYTES_MAX as u64
+    }
+
+    /// How many re-logged tails and how many entries the next group takes, and its bytes without padding. No entries once the
+    /// reserve has been begun: what it holds must be enough for all tails, or nothing would ever be freed again.
     fn next_group(&self) -> (usize, usize, usize) {
         let mut bytes = GROUP_HEADER_BYTES;
         let mut take = |queue: &VecDeque<Pending>| {
@@ -351,7 +368,8 @@ impl CommitLog {
             count
         };
         let relogged = take(&self.relogged);
-        let count = if relogged < self.relogged.len() { 0 } else { take(&self.pending) };
+        let takes_entries = relogged == self.relogged.len() && self.has_room_besides_the_reserve();
+        let count = if takes_entries { take(&self.pending) } else { 0 };
         (relogged, count, bytes)
     }
 
@@ -481,7 +499,8 @@ mod tests {
         assert_eq!(log.short_of_files(), None, "another file can be had");
         log.relog(entry(10, 100));
         let write = log.gather(&mut allocate).expect("a tail may use the reserve");
-        assert_eq!((write.age, numbers(&log.written())), (FileAge(2), vec![100, 8]));
+        assert_eq!((write.age, numbers(&log.written())), (FileAge(2), vec![100]));
+        assert!(log.gather(&mut allocate).is_none(), "what is left of it is for more tails");
         assert_eq!(log.replay_from_after(FileAge(0)), 5);
         assert_eq!(log.replay_from(), 1);
         assert_eq!(log.freeable(Some(FileAge(0))), None);
@@ -490,10 +509,12 @@ mod tests {
         log.reclaimed(FileAge(0));
         assert_eq!(log.replay_from(), 5);
         assert_eq!(log.file_counts(), (3, 1));
+        let write = log.gather(&mut allocate).expect("the reserve is whole again");
+        assert_eq!((write.age, numbers(&log.written())), (FileAge(2), vec![8]));
     }
 
     #[test]
-    fn files_are_created_behind_the_load_up_to_the_limit() {
+    fn files_are_created_ahead_of_the_load_up_to_the_limit() {
         let mut log = log(&[0, 1, 2]);
         let mut allocate = Chunk::heap;
         assert_eq!(log.create(), None, "two are free");

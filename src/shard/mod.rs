@@ -448,7 +448,12 @@ impl Shard {
     }
 
     fn commit_written(&mut self, effects: &mut Vec<Effect>) {
-        for Ticket { slot, number } in self.commit.written() {
+        let tickets = self.commit.written();
+        self.are_durable(tickets, effects);
+    }
+
+    fn are_durable(&mut self, tickets: Vec<Ticket>, effects: &mut Vec<Effect>) {
+        for Ticket { slot, number } in tickets {
             if number == RELOGGED {
                 self.with_log(slot, effects, |log, _| log.relogged());
             } else if self.with_log(slot, effects, |log, _| log.durable(number)).unwrap_or(false) {
@@ -482,18 +487,23 @@ impl Shard {
     }
 
     fn advance_stop(&mut self, effects: &mut Vec<Effect>) {
-        let drained = self.commit.is_idle()
-            && self.io.is_empty()
-            && self.reclaim.syncs.is_empty()
-            && self.partitions.all_finished();
-        if self.stop == Stop::Draining && drained && self.failed.is_none() {
-            self.stop = Stop::Syncing;
-            // Segments were sealed without a sync each.
-            self.issue(IoContext::SyncAll, IoOp::SyncAll, effects);
-        } else if self.stop == Stop::Syncing && self.io.is_empty() && self.failed.is_none() {
-            self.stop = Stop::Checkpointing;
-            let bytes = self.checkpoint(self.commit.next_sequence(), true);
-            self.issue(IoContext::Checkpoint { age: None }, IoOp::WriteCheckpoint { bytes }, effects);
+        let is_quiet = self.io.is_empty() && self.failed.is_none();
+        match self.stop {
+            // What still waits for the commit log, which may have no room left, is in the segments too.
+            Stop::Draining if is_quiet && self.reclaim.syncs.is_empty() && self.partitions.all_finished() => {
+                self.stop = Stop::Syncing;
+                // Segments were sealed without a sync each.
+                self.issue(IoContext::SyncAll, IoOp::SyncAll, effects);
+            }
+            Stop::Syncing if is_quiet => {
+                assert!(self.partitions.all_finished(), "nothing is appended after the stop");
+                let waited = self.commit.give_up();
+                self.are_durable(waited, effects);
+                self.stop = Stop::Checkpointing;
+                let bytes = self.checkpoint(self.commit.next_sequence(), true);
+                self.issue(IoContext::Checkpoint { age: None }, IoOp::WriteCheckpoint { bytes }, effects);
+            }
+            _ => {}
         }
     }
 

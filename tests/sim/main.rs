@@ -62,6 +62,11 @@ fn one_seed_is_one_course_of_events() {
     }
 }
 
+#[test]
+fn a_stop_ends_though_the_commit_log_is_full() {
+    World::new(4).stop_with_the_commit_log_full();
+}
+
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
