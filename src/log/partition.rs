@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::io::SegmentId;
-use crate::base::{ChunkSlice, LeaderEpoch, Now, Offset, ProducerId, TimestampMs, TopicPartition};
+use crate::base::{ChunkSlice, LeaderEpoch, Now, Offset, ProducerId, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::{TimestampType, TopicSettings};
 use crate::record::{
     self, BATCH_HEADER_BYTES, BatchError, BatchHeader, ProduceLimits, stamp_header, stamp_log_append_time,
@@ -17,7 +17,7 @@ use super::index::{IndexedBatch, SparseIndex};
 use super::producers::{Admission, ProducerStates, Sequenced};
 use super::segment::{LogOp, OpenSegment, Purpose, SealedSegment};
 use super::spare::{Filling, PastSegment};
-use super::tail::{Allocate, Placed, Stamped, Tail, TailBatch};
+use super::tail::{Allocate, ChunkGrid, Placed, Stamped, Tail, TailBatch};
 
 /// The same for every partition of a shard.
 #[derive(Clone, Copy, Debug)]
@@ -307,7 +307,8 @@ impl PartitionLog {
         let placed = if direct {
             self.active.tail.append_direct(end, &stamped, allocate)
         } else {
-            self.active.tail.append(end, &stamped, limits.chunk_bytes_max, allocate)
+            let grid = ChunkGrid { bytes_max: limits.chunk_bytes_max, phase: phase(self.id) };
+            self.active.tail.append(end, &stamped, grid, allocate)
         };
         let placed =
             placed.ok_or(BatchError::Crc { claimed: header.crc, computed: record::batch_crc(batch) })?;
@@ -406,7 +407,7 @@ impl PartitionLog {
                 }
             }
             Purpose::Seal { base } => self.sealed(base),
-            Purpose::Allocate { base } | Purpose::WriteIndex { base } => {
+            Purpose::Allocate { base, .. } | Purpose::WriteIndex { base } => {
                 self.with_open(base, out, |segment, _| segment.beside_done());
             }
             Purpose::Delete => {}
@@ -646,6 +647,12 @@ fn damage_first(batch: &[u8], problem: BatchError) -> BatchError {
         },
         _ => problem,
     }
+}
+
+/// Far from those of its topic's neighbours (the golden ratio's multiples), and of those of other topics.
+fn phase(id: TopicPartition) -> u32 {
+    let TopicId([a, b, c, d, ..]) = id.topic;
+    id.partition.0.cast_unsigned().wrapping_mul(0x9E37_79B9).wrapping_add(u32::from_be_bytes([a, b, c, d]))
 }
 
 fn produce_limits(now: Now, settings: &TopicSettings, zstd_allowed: bool) -> ProduceLimits {

@@ -13,7 +13,10 @@ use super::tail::{Tail, ToWrite};
 /// Allocation ahead of the first direct run, and of each following step up to [`ALLOCATE_STEP_BYTES_MAX`].
 const ALLOCATE_STEP_BYTES_MIN: u64 = 1024 * 1024;
 const ALLOCATE_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const ALLOCATE_LITTLE_BYTES_MIN: u64 = 16 * 1024;
+/// What a segment that grows in small pieces gets at first, so that thousands of small ones stay small, and what it gets
+/// more once it grows. Each step is an extent, and few of them have room in the inode.
+const ALLOCATE_LITTLE_BYTES_FIRST: u64 = 32 * 1024;
+const ALLOCATE_LITTLE_BYTES_MIN: u64 = 256 * 1024;
 /// The index of an unfinished segment is written again after this much more of the log: a start after a crash walks over
 /// less than this without one.
 const INDEX_STEP_BYTES: u64 = 1024 * 1024;
@@ -27,6 +30,8 @@ pub enum Purpose {
     },
     Allocate {
         base: Offset,
+        /// For writes that the commit log covers.
+        is_covered: bool,
     },
     /// A write the commit log covers.
     Write {
@@ -190,7 +195,11 @@ impl OpenSegment {
 
     /// Hands out a write that the commit log covers, to a segment that goes on.
     pub fn write(&mut self, write: ToWrite, out: &mut Vec<LogOp>) {
-        self.allocate_ahead(write.position + write.bytes() as u64, self.ahead_of_little(), out);
+        let end = write.position + write.bytes() as u64;
+        if end + end / 4 > self.allocated {
+            let step = end.clamp(ALLOCATE_LITTLE_BYTES_MIN, ALLOCATE_STEP_BYTES_MAX);
+            self.allocate(block_ceil(end + step), true, out);
+        }
         self.write_last(write, out);
     }
 
@@ -205,7 +214,9 @@ impl OpenSegment {
 
     /// Hands out a direct run.
     pub fn write_direct(&mut self, write: ToWrite, number: u64, out: &mut Vec<LogOp>) {
-        if self.allocate_ahead(write.position + write.chunk.len() as u64, self.allocate_step, out) {
+        let end = write.position + write.chunk.len() as u64;
+        if end + self.allocate_step / 2 > self.allocated {
+            self.allocate(end + self.allocate_step, false, out);
             self.allocate_step = (self.allocate_step * 4).min(ALLOCATE_STEP_BYTES_MAX);
         }
         let (position, bytes) = (write.position, write.chunk.len() as u64);
@@ -217,7 +228,8 @@ impl OpenSegment {
     /// Makes the file exist, for what the commit log covers of a segment that goes on; from a spare if there is one.
     pub fn create(&mut self, spare: &mut Option<PastSegment>, out: &mut Vec<LogOp>) {
         if self.file == FileState::Missing {
-            self.issue_create(self.ahead_of_little() * 2, spare.take(), out);
+            let bytes = block_ceil(2 * self.size).clamp(ALLOCATE_LITTLE_BYTES_FIRST, ALLOCATE_STEP_BYTES_MAX);
+            self.issue_create(bytes, spare.take(), out);
         }
     }
 
@@ -410,22 +422,16 @@ impl OpenSegment {
         }
     }
 
-    /// Allocates `step` beyond `end` before what there is runs out: a write that makes a file longer holds a kernel thread
-    /// until it is done, and changes metadata each time.
-    fn allocate_ahead(&mut self, end: u64, step: u64, out: &mut Vec<LogOp>) -> bool {
-        if end + step / 2 <= self.allocated || self.file != FileState::Ready {
-            return false;
+    /// Allocates up to `bytes` before what there is runs out: a write that makes a file longer holds a kernel thread until it
+    /// is done, and changes metadata each time.
+    fn allocate(&mut self, bytes: u64, is_covered: bool, out: &mut Vec<LogOp>) {
+        if self.file != FileState::Ready {
+            return;
         }
-        self.allocated = block_ceil(end) + step;
+        self.allocated = bytes;
         self.beside += 1;
-        let op = IoOp::Allocate { segment: self.id, allocate_bytes: self.allocated };
-        out.push(LogOp { purpose: Purpose::Allocate { base: self.id.base }, op });
-        true
-    }
-
-    /// What a segment that grows in small pieces gets ahead: as much as it has, so that thousands of small ones stay small.
-    fn ahead_of_little(&self) -> u64 {
-        block_ceil(self.size).clamp(ALLOCATE_LITTLE_BYTES_MIN, ALLOCATE_STEP_BYTES_MAX)
+        let op = IoOp::Allocate { segment: self.id, allocate_bytes: bytes };
+        out.push(LogOp { purpose: Purpose::Allocate { base: self.id.base, is_covered }, op });
     }
 }
 

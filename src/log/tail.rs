@@ -14,6 +14,26 @@ use crate::record::BATCH_HEADER_BYTES;
 /// little and a busy one writes in large pieces.
 const CHUNK_BYTES_FIRST: usize = BLOCK_BYTES;
 
+/// Where the regular chunks of a partition end.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkGrid {
+    /// The largest; whole blocks.
+    pub bytes_max: usize,
+    /// Moves the ends of the largest by this part of 2^32 of their length. Each partition has another: those that are
+    /// written to evenly would all have one to write at the same time.
+    pub phase: u32,
+}
+
+impl ChunkGrid {
+    /// How long a chunk of the largest size is that begins at file position `start`.
+    fn bytes_at(self, start: u64) -> usize {
+        let bytes = self.bytes_max as u64;
+        let shift = block_floor((bytes * u64::from(self.phase)) >> 32);
+        let past = (start + bytes - shift) % bytes;
+        index(bytes - past)
+    }
+}
+
 /// Hands out zero-filled or at least initialised block-aligned memory of exactly the length asked for.
 pub type Allocate<'a> = &'a mut dyn FnMut(usize) -> Chunk;
 
@@ -163,13 +183,14 @@ impl Tail {
         &mut self,
         end: u64,
         batch: &Stamped<'_>,
-        chunk_bytes_max: usize,
+        grid: ChunkGrid,
         allocate: Allocate<'_>,
     ) -> Option<Placed> {
         let room = self.writer.as_ref().map_or(0, |writer| writer.memory.room());
         let beyond = batch.len().saturating_sub(room);
+        let start = end + (batch.len() - beyond) as u64;
         let mut fresh =
-            (beyond > 0).then(|| ChunkWriter::new(allocate(self.next_chunk_bytes(beyond, chunk_bytes_max))));
+            (beyond > 0).then(|| ChunkWriter::new(allocate(self.next_chunk_bytes(start, beyond, grid))));
         let crc = {
             let first = self.writer.as_mut().map_or(&mut [][..], |writer| writer.memory.spare());
             let second = fresh.as_mut().map_or(&mut [][..], |memory| memory.spare());
@@ -190,7 +211,6 @@ impl Tail {
         if let Some(mut memory) = fresh {
             memory.advance(beyond);
             log[usize::from(log[0].is_some())] = Some(memory.slice(0..beyond));
-            let start = end + (batch.len() - beyond) as u64;
             assert_eq!(start, block_floor(start), "chunks begin at whole blocks");
             self.writer = Some(TailWriter { start, memory, written: 0 });
             writes.extend(self.freeze_if_full());
@@ -313,9 +333,9 @@ impl Tail {
         }
         let Some(TailWriter { start, memory, .. }) = self.writer.take() else { return false };
         let rest = memory.slice(index(whole)..memory.filled());
-        self.chunk_bytes_next = CHUNK_BYTES_FIRST;
+        self.chunk_bytes_next = 2 * CHUNK_BYTES_FIRST;
         if !rest.is_empty() {
-            let mut small = ChunkWriter::new(allocate(self.next_chunk_bytes(rest.len(), CHUNK_BYTES_FIRST)));
+            let mut small = ChunkWriter::new(allocate(CHUNK_BYTES_FIRST));
             small.append(&rest);
             self.writer = Some(TailWriter { start: start + whole, memory: small, written: 0 });
         }
@@ -324,11 +344,15 @@ impl Tail {
         true
     }
 
-    fn next_chunk_bytes(&mut self, at_least: usize, chunk_bytes_max: usize) -> usize {
-        let chunk_bytes_max = chunk_bytes_max.max(CHUNK_BYTES_FIRST);
-        let doubled = self.chunk_bytes_next.clamp(CHUNK_BYTES_FIRST, chunk_bytes_max);
-        self.chunk_bytes_next = (doubled * 2).min(chunk_bytes_max);
-        doubled.max(at_least.next_multiple_of(BLOCK_BYTES))
+    fn next_chunk_bytes(&mut self, start: u64, at_least: usize, grid: ChunkGrid) -> usize {
+        let doubled = self.chunk_bytes_next.max(CHUNK_BYTES_FIRST);
+        let bytes = if doubled < grid.bytes_max {
+            self.chunk_bytes_next = doubled * 2;
+            doubled
+        } else {
+            grid.bytes_at(start)
+        };
+        bytes.max(at_least.next_multiple_of(BLOCK_BYTES))
     }
 
     fn freeze_if_full(&mut self) -> Option<ToWrite> {
@@ -404,4 +428,35 @@ const CRC_FROM: usize = 21;
 
 fn index(value: u64) -> usize {
     usize::try_from(value).expect("positions within memory fit usize")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_written_to_evenly_fill_their_chunks_in_turn() {
+        let bytes_max = 16 * BLOCK_BYTES;
+        let mut at_once = [0; 16];
+        for partition in 0..64_u32 {
+            let grid = ChunkGrid { bytes_max, phase: partition.wrapping_mul(0x9E37_79B9) };
+            let mut tail = Tail::default();
+            let mut end = 0;
+            // Beyond the chunks that double.
+            while end < 100 * BLOCK_BYTES as u64 {
+                let bytes = tail.next_chunk_bytes(end, 1, grid);
+                assert!(bytes <= bytes_max && bytes.is_multiple_of(BLOCK_BYTES), "{bytes}");
+                end += bytes as u64;
+            }
+            assert_eq!(tail.next_chunk_bytes(end, 1, grid), bytes_max);
+            at_once[index(end) / BLOCK_BYTES % 16] += 1;
+        }
+        assert!(at_once.iter().all(|count| (3..=5).contains(count)), "{at_once:?}");
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_largest_chunk_gets_one_of_its_own_size() {
+        let grid = ChunkGrid { bytes_max: BLOCK_BYTES, phase: u32::MAX };
+        assert_eq!(Tail::default().next_chunk_bytes(0, 3 * BLOCK_BYTES + 1, grid), 4 * BLOCK_BYTES);
+    }
 }

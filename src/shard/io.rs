@@ -5,6 +5,7 @@ use crate::base::io::{IoDone, IoOp};
 use crate::base::{MonoNanos, Now};
 use crate::log::{PastSegment, Purpose, SparseIndex};
 
+use super::writeback::Writeback;
 use super::{Effect, IoId, IoRequest, Shard, Stop};
 
 /// How long to wait before trying again what a full disk refused.
@@ -94,6 +95,7 @@ struct Issued {
     /// Kept for operations that a full disk may refuse and that must be done all the same.
     again: Option<IoOp>,
     was_refused: bool,
+    is_writeback: bool,
 }
 
 impl IoTable {
@@ -120,7 +122,10 @@ impl Shard {
             matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
         let id = IoId(self.io.next);
         self.io.next += 1;
-        self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()), was_refused });
+        let is_writeback = matches!(context, IoContext::Log { purpose, .. } if Writeback::takes(purpose));
+        self.writeback.under_way += usize::from(is_writeback);
+        let again = again.then(|| op.clone());
+        self.io.under_way.insert(id.0, Issued { context, again, was_refused, is_writeback });
         effects.push(Effect::Io(IoRequest { id, op }));
     }
 
@@ -131,6 +136,7 @@ impl Shard {
         if let Some(slot) = issued.context.holds() {
             self.partitions.op_done(slot);
         }
+        self.writeback.under_way -= usize::from(issued.is_writeback);
         if matches!(issued.context, IoContext::Log { purpose: Purpose::Delete, .. }) {
             self.retention.deleted(now.mono);
         }
@@ -142,6 +148,7 @@ impl Shard {
                 self.io_succeeded(now, issued.context, done, effects);
             }
         }
+        self.go_on_writing_back(effects);
         self.delete_finished(effects);
         self.answer_woken(effects);
     }

@@ -31,6 +31,7 @@ mod scrub;
 mod spare;
 mod sweep;
 mod trim;
+mod writeback;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -67,6 +68,7 @@ pub use scrub::ScrubConfig;
 pub use spare::SpareConfig;
 use spare::Spares;
 use trim::Trims;
+use writeback::Writeback;
 
 /// Settings of one shard.
 #[derive(Clone, Debug)]
@@ -121,6 +123,7 @@ pub struct Shard {
     cache: ReadCache,
     lookups: Lookups,
     reclaim: Reclaim,
+    writeback: Writeback,
     trims: Trims,
     retention: Retention,
     spares: Spares,
@@ -184,6 +187,7 @@ impl Shard {
             cache: ReadCache::new(config.read_cache_bytes),
             lookups: Lookups::default(),
             reclaim: Reclaim::default(),
+            writeback: Writeback::default(),
             trims: Trims::default(),
             retention: Retention::new(config.retention),
             spares: Spares::default(),
@@ -310,6 +314,7 @@ impl Shard {
             return;
         }
         self.stop = Stop::Draining;
+        self.writeback.is_hurried = true;
         for slot in self.partitions.slots() {
             self.with_log(slot, effects, |log, out| log.finish(out));
         }
@@ -409,7 +414,11 @@ impl Shard {
                 continue;
             }
             self.count_op(slot, &op.op);
-            self.issue(IoContext::Log { slot, purpose: op.purpose }, op.op, effects);
+            if Writeback::takes(op.purpose) {
+                self.write_back(slot, op, effects);
+            } else {
+                self.issue(IoContext::Log { slot, purpose: op.purpose }, op.op, effects);
+            }
         }
         for entry in out.log.drain(..) {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };

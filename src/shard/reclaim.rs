@@ -140,6 +140,7 @@ impl Shard {
 
     fn begin_step(&mut self) {
         let short = self.commit.short_of_files();
+        self.writeback.is_hurried = short.is_some();
         if let Some(releasing) = &mut self.reclaim.releasing {
             // What is under way goes on, without regard for the foreground: that waits for it.
             if short.is_some() {

@@ -1,0 +1,91 @@
+//! Segment writes that the commit log covers, and the files they need. Hardly anybody waits for one, so few of them are under way at
+//! once: whatever a commit group needs waits behind what the disk, the kernel's workers and the blocking thread have been
+//! given before it, and partitions come to write by the thousand at the same time.
+
+use std::collections::VecDeque;
+
+use crate::log::{LogOp, Purpose};
+
+use super::io::IoContext;
+use super::{Effect, Shard};
+
+/// Under way at once. A write that makes its file longer, and now and then one that does not, is done by one of the
+/// kernel's workers, of which there are at least eight: so many leave one to a commit group that needs it.
+const UNDER_WAY_MAX: usize = 4;
+/// The same while somebody waits for them all the same.
+const UNDER_WAY_IN_A_HURRY_MAX: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct Writeback {
+    /// In the order in which they were handed out. Something is under way as long as there are any.
+    waiting: VecDeque<(u32, LogOp)>,
+    pub(super) under_way: usize,
+    /// Somebody does wait: the commit log is full but for what is held back, or the shard is to stop.
+    pub(super) is_hurried: bool,
+}
+
+impl Writeback {
+    /// Whether an operation is one of these.
+    pub(super) fn takes(purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Write { .. } => true,
+            Purpose::Create { names, .. } => !names,
+            Purpose::Allocate { is_covered, .. } => is_covered,
+            _ => false,
+        }
+    }
+
+    fn next(&mut self) -> Option<(u32, LogOp)> {
+        let max = if self.is_hurried { UNDER_WAY_IN_A_HURRY_MAX } else { UNDER_WAY_MAX };
+        if self.under_way < max { self.waiting.pop_front() } else { None }
+    }
+}
+
+impl Shard {
+    /// A log wants something written: it goes when its turn comes.
+    pub(super) fn write_back(&mut self, slot: u32, op: LogOp, effects: &mut Vec<Effect>) {
+        self.partitions.op_issued(slot);
+        self.writeback.waiting.push_back((slot, op));
+        self.go_on_writing_back(effects);
+    }
+
+    pub(super) fn go_on_writing_back(&mut self, effects: &mut Vec<Effect>) {
+        while let Some((slot, LogOp { purpose, op })) = self.writeback.next() {
+            self.partitions.op_done(slot);
+            self.issue(IoContext::Log { slot, purpose }, op, effects);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::io::{IoOp, SegmentId};
+    use crate::base::{Offset, TopicPartition};
+
+    #[test]
+    fn few_are_under_way_unless_somebody_waits() {
+        let segment = SegmentId { partition: TopicPartition::METADATA, base: Offset(0) };
+        let op = |number| {
+            let purpose = Purpose::Create { base: segment.base, names: false };
+            assert!(Writeback::takes(purpose));
+            let op = IoOp::CreateSegment { segment, allocate_bytes: 0, names: false, spare: None };
+            (number, LogOp { purpose, op })
+        };
+        let mut writeback = Writeback { waiting: (0..40).map(op).collect(), ..Writeback::default() };
+        let go = |writeback: &mut Writeback| {
+            let mut gone = Vec::new();
+            while let Some((number, _)) = writeback.next() {
+                writeback.under_way += 1;
+                gone.push(number);
+            }
+            gone
+        };
+        assert_eq!(go(&mut writeback), [0, 1, 2, 3]);
+        writeback.under_way -= 1;
+        assert_eq!(go(&mut writeback), [4], "in order");
+        writeback.is_hurried = true;
+        assert_eq!(go(&mut writeback).len(), UNDER_WAY_IN_A_HURRY_MAX - UNDER_WAY_MAX);
+        assert!(!Writeback::takes(Purpose::Create { base: segment.base, names: true }), "a direct run waits");
+    }
+}
