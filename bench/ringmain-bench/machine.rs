@@ -42,6 +42,12 @@ impl Machine {
     }
 }
 
+/// Major and minor number of the device that `dir` is on, as in /sys/dev/block.
+pub fn device_number(dir: &Path) -> Option<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    mount_of(&table, &fs::canonicalize(dir).ok()?).map(|mount| mount.number)
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     /// Major and minor number of the device.

@@ -4,10 +4,10 @@ mod kafka;
 mod peer;
 mod ratio;
 mod server;
+mod settle;
 
 use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::args::CompareArgs;
 use crate::catalog::{self, Named};
@@ -25,9 +25,7 @@ pub use peer::Kind;
 pub use ratio::{Row, Spread, Table};
 
 use peer::{Ground, Peer};
-
-/// What a broker left dirty in the page cache, and files it deletes a second later, are not the next one's burden.
-const SETTLE: Duration = Duration::from_secs(2);
+use settle::settle;
 
 /// Runs every scenario on every peer, round by round.
 pub fn compare(args: &CompareArgs) -> Result<Report, BenchError> {
@@ -112,7 +110,7 @@ fn rounds(
             for turn in 0..args.peers.len() {
                 let Some(kind) = args.peers.get((turn + round) % args.peers.len()) else { continue };
                 let Some(peer) = peers.iter_mut().find(|peer| peer.kinds.contains(kind)) else { continue };
-                settle();
+                settle(&args.dir);
                 let mut scenario = scenario.clone();
                 scenario.topic.configs.extend(kind.topic_config());
                 let topic = format!(
@@ -144,14 +142,6 @@ fn rounds(
         }
     }
     Ok(table)
-}
-
-fn settle() {
-    // SAFETY: takes nothing and returns nothing.
-    unsafe { libc::sync() };
-    sleep(SETTLE);
-    // SAFETY: as above.
-    unsafe { libc::sync() };
 }
 
 /// What is compared: what the scenario is about, and what is always of interest.
