@@ -333,7 +333,7 @@ impl Tail {
         }
         let Some(TailWriter { start, memory, .. }) = self.writer.take() else { return false };
         let rest = memory.slice(index(whole)..memory.filled());
-        self.chunk_bytes_next = 2 * CHUNK_BYTES_FIRST;
+        self.chunk_bytes_next = CHUNK_BYTES_FIRST;
         if !rest.is_empty() {
             let mut small = ChunkWriter::new(allocate(CHUNK_BYTES_FIRST));
             small.append(&rest);

@@ -1,6 +1,6 @@
-//! Segment writes that the commit log covers, and the files they need. Hardly anybody waits for one, so few of them are under way at
-//! once: whatever a commit group needs waits behind what the disk, the kernel's workers and the blocking thread have been
-//! given before it, and partitions come to write by the thousand at the same time.
+//! Segment writes that the commit log covers, and the files they need. Hardly anybody waits for one, so few of them are under
+//! way at once: whatever a commit group needs waits behind what the disk, the kernel's workers and the blocking thread have
+//! been given before it, and partitions come to write by the thousand at the same time.
 
 use std::collections::VecDeque;
 
