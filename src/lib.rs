@@ -59,8 +59,9 @@
 //! A partition's bytes are in one of two places on stable storage: its segment file below the segment's stable end, the
 //! commit log above. Commit files are fixed-size, written once at creation and recycled. Before one is filled anew, the
 //! partitions it covers are released: they write their whole blocks, sync, log the rest of the last block again (an
-//! acknowledged byte is never overwritten), and a checkpoint says where recovery begins. One file is always held back for
-//! those re-logged tails, so that freeing can finish under any load. Partitions take turns in that, at the pace in which the
+//! acknowledged byte is never overwritten), and a checkpoint says where recovery begins. Files are always held back for
+//! those re-logged tails, enough for all of them and for nothing else, so that freeing can finish under any load. What an
+//! orderly stop finds without room in the log is made durable by its last sync instead. Partitions take turns in that, at the pace in which the
 //! log fills ([`shard`]'s `sweep`): the more of them are written to, the more files the log uses, so that each release writes
 //! a piece worth its while and the disk has the same to do all the time. Recovery ([`runtime::recovery`]) replays the commit
 //! logs into segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is

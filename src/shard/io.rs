@@ -69,6 +69,11 @@ impl IoContext {
         }
     }
 
+    /// Whether few of its kind are under way at once.
+    fn is_writeback(&self) -> bool {
+        matches!(self, IoContext::Log { purpose, .. } if Writeback::takes(*purpose))
+    }
+
     /// Whether it may take long and be left unfinished: the next start finds nothing but a file to remove.
     fn is_background(&self) -> bool {
         matches!(
@@ -95,7 +100,6 @@ struct Issued {
     /// Kept for operations that a full disk may refuse and that must be done all the same.
     again: Option<IoOp>,
     was_refused: bool,
-    is_writeback: bool,
 }
 
 impl IoTable {
@@ -122,10 +126,8 @@ impl Shard {
             matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
         let id = IoId(self.io.next);
         self.io.next += 1;
-        let is_writeback = matches!(context, IoContext::Log { purpose, .. } if Writeback::takes(purpose));
-        self.writeback.under_way += usize::from(is_writeback);
-        let again = again.then(|| op.clone());
-        self.io.under_way.insert(id.0, Issued { context, again, was_refused, is_writeback });
+        self.writeback.under_way += usize::from(context.is_writeback());
+        self.io.under_way.insert(id.0, Issued { context, again: again.then(|| op.clone()), was_refused });
         effects.push(Effect::Io(IoRequest { id, op }));
     }
 
@@ -136,7 +138,7 @@ impl Shard {
         if let Some(slot) = issued.context.holds() {
             self.partitions.op_done(slot);
         }
-        self.writeback.under_way -= usize::from(issued.is_writeback);
+        self.writeback.under_way -= usize::from(issued.context.is_writeback());
         if matches!(issued.context, IoContext::Log { purpose: Purpose::Delete, .. }) {
             self.retention.deleted(now.mono);
         }

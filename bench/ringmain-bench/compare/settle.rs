@@ -15,17 +15,16 @@ const QUIET: u64 = 50;
 
 /// Waits until the disk that `dir` is on is quiet; no more than three minutes.
 pub fn settle(dir: &Path) {
-    let mut before = u64::MAX;
+    let mut before = None;
     for _ in 0..LOOKS_MAX {
         // What is to be discarded is known when it is on the disk that the files are gone.
         // SAFETY: takes nothing and returns nothing.
         unsafe { libc::sync() };
         sleep(LOOK);
         let now = done(dir);
-        if now.saturating_sub(before) < QUIET && before != u64::MAX {
+        if before.replace(now).is_some_and(|before| now.saturating_sub(before) < QUIET) {
             return;
         }
-        before = now;
     }
 }
 
