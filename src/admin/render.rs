@@ -105,7 +105,7 @@ const COUNTERS: [Row; 42] = [
     ),
 ];
 
-const GAUGES: [Row; 17] = [
+const GAUGES: [Row; 18] = [
     (
         "ringmain_spare_segments",
         "Files of old segments kept to be used again, one of a busy partition at most.",
@@ -136,6 +136,11 @@ const GAUGES: [Row; 17] = [
     ("ringmain_commit_files_free", "Files of the commit log that hold nothing needed.", |m| {
         m.gauges.commit_files_free
     }),
+    (
+        "ringmain_writeback_waiting",
+        "Background writes to segments, with their files and blocks, not done yet.",
+        |m| m.gauges.writeback_waiting,
+    ),
     ("ringmain_requests_in_flight", "Requests read and not yet answered.", |m| m.gauges.requests_in_flight),
 ];
 

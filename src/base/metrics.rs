@@ -171,6 +171,8 @@ pub struct ShardGauges {
     pub commit_pending_bytes: u64,
     pub commit_files: u64,
     pub commit_files_free: u64,
+    /// Segment writes that the commit log covers, and the files and blocks they need, not done yet.
+    pub writeback_waiting: u64,
     /// Memory of tails.
     pub chunk_bytes: u64,
     /// Memory of requests read and not yet answered.

@@ -102,6 +102,8 @@ struct Current {
     age: FileAge,
     position: u64,
     first_sequence: u64,
+    /// Begun from the reserve, which is not whole yet: what is left is for tails that are logged again.
+    is_reserve: bool,
 }
 
 #[derive(Debug)]
@@ -166,6 +168,7 @@ impl CommitLog {
         let usable = self.file_bytes - GROUP_BYTES_MAX as u64;
         self.reserve = usize::try_from(tails.div_ceil(usable)).unwrap_or(usize::MAX).max(1);
         self.files_max = self.files_max.max(self.reserve + FILES_MIN - 1);
+        self.note_whole_reserve();
     }
 
     /// Bytes that wait for a group.
@@ -265,6 +268,7 @@ impl CommitLog {
         self.creating = false;
         self.create_refused = false;
         self.ready.push_back(file);
+        self.note_whole_reserve();
     }
 
     /// Creating the file failed (no space): go on with those there are.
@@ -320,6 +324,7 @@ impl CommitLog {
             self.ready.push_back(full.file);
             self.full.pop_front();
         }
+        self.note_whole_reserve();
     }
 
     /// Where replay may begin once everything up to and including the file `age` is in segments.
@@ -345,11 +350,22 @@ impl CommitLog {
         self.next_sequence
     }
 
-    /// Whether a group of any size can be written and leave the reserve as it is.
+    /// Whether a group of any size can be written and leave the reserve as it is. A reserve that has just grown with the
+    /// partitions does not stop what the current file has room for.
     fn has_room_besides_the_reserve(&self) -> bool {
-        let in_current = self.current.as_ref().map_or(0, |current| self.file_bytes - current.position);
-        let is_whole = self.ready.len() == self.reserve;
-        self.ready.len() > self.reserve || is_whole && in_current >= GROUP_BYTES_MAX as u64
+        let fits = |current: &Current| {
+            !current.is_reserve && self.file_bytes - current.position >= GROUP_BYTES_MAX as u64
+        };
+        self.ready.len() > self.reserve || self.current.as_ref().is_some_and(fits)
+    }
+
+    /// With as many files free as the reserve has, what was begun of it is a file like any other.
+    fn note_whole_reserve(&mut self) {
+        if self.ready.len() >= self.reserve
+            && let Some(current) = &mut self.current
+        {
+            current.is_reserve = false;
+        }
     }
 
     /// How many re-logged tails and how many entries the next group takes, and its bytes without padding. No entries once the
@@ -384,13 +400,15 @@ impl CommitLog {
         if self.ready.len() <= held_back {
             return false;
         }
+        let is_reserve = self.ready.len() <= self.reserve;
         let Some(file) = self.ready.pop_front() else { return false };
         if let Some(done) = self.current.take() {
             self.full.push_back(Full { file: done.file, age: done.age, first_sequence: done.first_sequence });
         }
         let age = FileAge(self.next_age);
         self.next_age += 1;
-        self.current = Some(Current { file, age, position: 0, first_sequence: self.next_sequence });
+        self.current =
+            Some(Current { file, age, position: 0, first_sequence: self.next_sequence, is_reserve });
         true
     }
 }
@@ -460,6 +478,35 @@ mod tests {
             let (file, _) = log.create().expect("without more files nothing goes on");
             log.created(file);
         }
+    }
+
+    #[test]
+    fn a_reserve_that_grows_does_not_stop_what_the_current_file_has_room_for() {
+        let mut log = log(&[0, 1, 2]);
+        let mut allocate = Chunk::heap;
+        log.push(entry(100, 1));
+        assert!(log.gather(&mut allocate).is_some());
+        log.written();
+        log.reserve_for(5 * usize::try_from(FILE_BYTES).expect("small") / BLOCK_BYTES);
+        assert!(log.create().is_some(), "its files are on their way");
+        log.create_failed();
+        log.push(entry(100, 2));
+        assert!(
+            log.gather(&mut allocate).is_some(),
+            "the disk is full: what deletes a topic is logged all the same"
+        );
+        log.written();
+        log.relog(entry(10, 3));
+        for number in 4..9 {
+            log.push(entry(GROUP_BYTES_MAX - 4096, number));
+        }
+        while log.gather(&mut allocate).is_some() {
+            log.written();
+        }
+        assert!(
+            !log.pending.is_empty() && log.ready.len() == 2,
+            "but it does not go on in what there is of the reserve"
+        );
     }
 
     #[test]

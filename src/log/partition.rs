@@ -235,6 +235,12 @@ impl PartitionLog {
         self.flushed
     }
 
+    /// A direct run waits for the active segment's file, which is being made.
+    #[must_use]
+    pub fn direct_run_lacks_file(&self) -> bool {
+        self.active.direct_run_lacks_file()
+    }
+
     /// Appended and not durable yet, whether it is on its way or waits for its file to be created.
     #[must_use]
     pub fn unflushed_bytes(&self) -> usize {

@@ -283,6 +283,12 @@ impl OpenSegment {
         out.push(LogOp { purpose: Purpose::Create { base: self.id.base, names }, op });
     }
 
+    /// A direct run waits for the file, which is being made.
+    #[must_use]
+    pub fn direct_run_lacks_file(&self) -> bool {
+        self.file == FileState::Creating && self.names == Names::Wanted
+    }
+
     /// A write that the commit log covers has completed.
     pub fn write_done(&mut self, position: u64, out: &mut Vec<LogOp>) {
         self.no_longer_outstanding(position);

@@ -1,8 +1,4 @@
-//! Compaction's reading and writing, and deleting segments: an ordinary thread per shard on the shard's core, at the lowest
-//! priority, begun when there is first something to do.
-//!
-//! A file is deleted in pieces: freeing many blocks at once keeps the file system's locks, and with `discard` the device,
-//! from everybody else for as long as it takes.
+//! Compaction's reading and writing, and scrubbing's, on a thread of their own.
 //!
 //! Through the page cache, but in steps of [`STEP_BYTES`]: a step is read without reading ahead, written back at once and
 //! then forgotten, so that the disk never has more than a step of it before a commit, and the cache never holds a
@@ -18,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::background::Background;
 use super::resync::next_batch;
 use crate::base::io::{Cleaned, Damage};
 use crate::base::keys::KeyOffsets;
@@ -29,17 +26,11 @@ const STEP_BYTES: u64 = 1024 * 1024;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// After this a pause looks whether it may be shorter.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
-/// A file that is deleted gets shorter by this much at a time, and then there is a pause: up to 1 GB/s.
-const FREE_BYTES: u64 = 2 * 1024 * 1024;
-const FREE_PAUSE: Duration = Duration::from_millis(2);
 /// Of offset index, as the topic setting's default.
 const INDEX_INTERVAL_BYTES: u64 = 4096;
 
+#[derive(Debug)]
 pub(super) enum Job {
-    /// The segment's `.log`; its other files go with it.
-    Delete {
-        path: PathBuf,
-    },
     Map {
         files: Vec<(PathBuf, u64)>,
         keys: KeyOffsets,
@@ -61,94 +52,34 @@ pub(super) enum Job {
     },
 }
 
+#[derive(Debug)]
 pub(super) enum Answer {
-    Deleted,
     Keys(KeyOffsets),
     Cleaned(Option<Cleaned>),
     Verified { to: u64, next: Offset, damage: Vec<Damage> },
 }
 
-/// A job, and where its answer goes.
-type Asked = (Job, flume::Sender<io::Result<Answer>>);
+pub(super) type Cleaner = Background<Rate, Job, Answer>;
 
-#[derive(Debug)]
-pub(super) struct Cleaner {
-    /// Shared with the thread, which is this shard's own.
-    bytes_per_second: Arc<AtomicU64>,
-    jobs: Option<flume::Sender<Asked>>,
+/// Bytes a second, which the shard changes as the foreground comes and goes: from the next step on.
+pub(super) type Rate = AtomicU64;
+
+pub(super) fn cleaner(bytes_per_second: u64) -> Cleaner {
+    Background::new("cleaner", Rate::new(bytes_per_second), work)
 }
 
-impl Cleaner {
-    pub(super) fn new(bytes_per_second: u64) -> Cleaner {
-        Cleaner { bytes_per_second: Arc::new(AtomicU64::new(bytes_per_second)), jobs: None }
-    }
-
-    /// From the next step on.
-    pub(super) fn set_rate(&self, bytes_per_second: u64) {
-        self.bytes_per_second.store(bytes_per_second, Ordering::Relaxed);
-    }
-
-    /// Hands over a job; its answer comes by the channel.
-    pub(super) fn begin(&mut self, job: Job) -> io::Result<flume::Receiver<io::Result<Answer>>> {
-        let jobs = match &self.jobs {
-            Some(jobs) => jobs.clone(),
-            None => {
-                let (jobs, asked) = flume::unbounded::<Asked>();
-                let rate = Arc::clone(&self.bytes_per_second);
-                let thread = std::thread::Builder::new().name("cleaner".to_owned());
-                thread.spawn(move || work(&asked, &rate))?;
-                self.jobs.insert(jobs).clone()
-            }
-        };
-        let (answer, answered) = flume::bounded(1);
-        jobs.send((job, answer)).map_err(|_| io::Error::other("the cleaner has ended"))?;
-        Ok(answered)
-    }
-}
-
-fn work(asked: &flume::Receiver<Asked>, rate: &AtomicU64) {
-    // SAFETY: three numbers; 0 is the calling thread. Failing leaves the priority as it is.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
-    while let Ok((job, answer)) = asked.recv() {
-        let mut pace = Pace { rate, bytes: 0, since: Instant::now() };
-        let done = match job {
-            Job::Delete { path } => delete(&path).map(|()| Answer::Deleted),
-            Job::Map { files, keys } => map(&files, keys, &mut pace).map(Answer::Keys),
-            Job::Verify { path, position, length, bytes, offsets } => {
-                verify(&path, position..length, bytes, offsets)
-            }
-            Job::Clean { base, path, length, keys, now, delete_retention_ms } => {
-                let rules = CleanRules { keys: &keys, now, delete_retention_ms };
-                clean(base, &path, length, &rules, &mut pace).map(Answer::Cleaned)
-            }
-        };
-        // The shard may have stopped.
-        let _ = answer.send(done);
-    }
-}
-
-/// From the first moment on, nobody takes the file for a segment any more: a crash leaves what the next start removes.
-fn delete(path: &Path) -> io::Result<()> {
-    let deleted = path.with_extension("deleted");
-    match fs::rename(path, &deleted) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        renamed => renamed?,
-    }
-    for extension in ["index", "timeindex", "cleaned"] {
-        match fs::remove_file(path.with_extension(extension)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed?,
+fn work(rate: &Rate, job: Job) -> io::Result<Answer> {
+    let mut pace = Pace { rate, bytes: 0, since: Instant::now() };
+    match job {
+        Job::Map { files, keys } => map(&files, keys, &mut pace).map(Answer::Keys),
+        Job::Verify { path, position, length, bytes, offsets } => {
+            verify(&path, position..length, bytes, offsets)
+        }
+        Job::Clean { base, path, length, keys, now, delete_retention_ms } => {
+            let rules = CleanRules { keys: &keys, now, delete_retention_ms };
+            clean(base, &path, length, &rules, &mut pace).map(Answer::Cleaned)
         }
     }
-    let file = File::options().write(true).open(&deleted)?;
-    let mut length = file.metadata()?.len();
-    while length > FREE_BYTES {
-        length -= FREE_BYTES;
-        file.set_len(length)?;
-        std::thread::sleep(FREE_PAUSE);
-    }
-    drop(file);
-    fs::remove_file(&deleted)
 }
 
 /// Looks at each batch of a part of a segment until `bytes` have been read. A batch's own offset is not covered by its
@@ -370,7 +301,7 @@ fn span(part: &Range<u64>) -> (libc::off64_t, libc::off64_t) {
 
 /// Keeps to so many bytes a second, looking anew at how many with each step.
 struct Pace<'a> {
-    rate: &'a AtomicU64,
+    rate: &'a Rate,
     bytes: u64,
     since: Instant,
 }

@@ -10,17 +10,20 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 
 use crate::base::io::{IoDone, IoOp, Sealing, SegmentId, WriteData};
-use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ShardId, TopicPartition};
+use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, Offset, ShardId, TopicPartition};
 
-use super::cleaner::{Answer, Cleaner, Job};
+use super::background::answer;
+use super::cleaner::{Answer, Cleaner, Job, cleaner};
 use super::durable::{sync_file_system, sync_names, sync_once};
 use super::memory::{ChunkBuffer, ChunkMemory, from_read};
-use super::recovery::{commit_file, commit_folder, partition_folder, segment_file, topic_folder};
+use super::recovery::{commit_file, commit_folder, partition_folder, segment_file};
+use super::remover::{Gone, Remover, absent_is_fine, remover};
 
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
 const PREWRITE_PIECE_BYTES: usize = 1024 * 1024;
@@ -36,7 +39,7 @@ pub struct Files {
     data: PathBuf,
     shard: ShardId,
     memory: ChunkMemory,
-    segments: RefCell<HashMap<SegmentId, Rc<Handles>>>,
+    segments: RefCell<BTreeMap<SegmentId, Rc<Handles>>>,
     /// Last use → segment.
     used: RefCell<BTreeMap<u64, SegmentId>>,
     /// Descriptors of segments.
@@ -45,6 +48,7 @@ pub struct Files {
     commit: RefCell<HashMap<u32, Rc<DmaFile>>>,
     uses: Cell<u64>,
     cleaner: RefCell<Cleaner>,
+    remover: RefCell<Remover>,
 }
 
 /// The files of one segment, opened when first needed.
@@ -107,13 +111,14 @@ impl Files {
             handles_max,
             commit: RefCell::default(),
             uses: Cell::new(0),
-            cleaner: RefCell::new(Cleaner::new(cleaner_bytes_per_second)),
+            cleaner: RefCell::new(cleaner(cleaner_bytes_per_second)),
+            remover: RefCell::new(remover()),
         }
     }
 
     /// What the cleaner may read and write from now on.
     pub fn set_cleaner_rate(&self, bytes_per_second: u64) {
-        self.cleaner.borrow().set_rate(bytes_per_second);
+        self.cleaner.borrow().context.store(bytes_per_second, Ordering::Relaxed);
     }
 
     /// Performs one operation. Never dropped before it ends: its task is detached.
@@ -180,7 +185,7 @@ impl Files {
             }
             IoOp::DeleteSegment { segment } => {
                 self.forget_segment(segment);
-                self.clean(Job::Delete { path: self.log_file(segment) }).await
+                self.remove(Gone::Segment(self.log_file(segment))).await
             }
             IoOp::SpareSegment { segment } => {
                 self.forget_segment(segment);
@@ -189,7 +194,7 @@ impl Files {
             }
             IoOp::DeleteSpare { segment } => {
                 let path = self.log_file(segment).with_extension(SPARE);
-                self.clean(Job::Delete { path }).await
+                self.remove(Gone::Segment(path)).await
             }
             IoOp::MapKeys { segments, keys } => {
                 let file = |(segment, length): (SegmentId, u64)| (self.log_file(segment), length);
@@ -213,8 +218,7 @@ impl Files {
             }
             IoOp::DeletePartition { partition } => {
                 self.forget_partition(partition);
-                let data = self.data.clone();
-                blocking(move || remove_partition(&data, partition)).await
+                self.remove(Gone::Partition(partition_folder(&self.data, partition))).await
             }
             IoOp::WriteCommit { file, position, data } => {
                 let file = self.commit_file(file).await?;
@@ -234,14 +238,16 @@ impl Files {
 
     async fn clean(&self, job: Job) -> io::Result<IoDone> {
         let answered = self.cleaner.borrow_mut().begin(job)?;
-        match answered.recv_async().await {
-            Ok(Ok(Answer::Deleted)) => Ok(IoDone::Done),
-            Ok(Ok(Answer::Keys(keys))) => Ok(IoDone::Keys(keys)),
-            Ok(Ok(Answer::Verified { to, next, damage })) => Ok(IoDone::Verified { to, next, damage }),
-            Ok(Ok(Answer::Cleaned(cleaned))) => Ok(IoDone::Cleaned(cleaned)),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(io::Error::other("the cleaner has ended")),
-        }
+        Ok(match answer(answered).await? {
+            Answer::Keys(keys) => IoDone::Keys(keys),
+            Answer::Verified { to, next, damage } => IoDone::Verified { to, next, damage },
+            Answer::Cleaned(cleaned) => IoDone::Cleaned(cleaned),
+        })
+    }
+
+    async fn remove(&self, gone: Gone) -> io::Result<IoDone> {
+        let answered = self.remover.borrow_mut().begin(gone)?;
+        answer(answered).await.map(|()| IoDone::Done)
     }
 
     /// Puts what stays of a segment in its place, at once: whoever reads next reads the new file. Either file is there
@@ -466,8 +472,9 @@ impl Files {
     }
 
     fn forget_partition(&self, partition: TopicPartition) {
-        let all: Vec<SegmentId> =
-            self.segments.borrow().keys().filter(|id| id.partition == partition).copied().collect();
+        let whole =
+            SegmentId { partition, base: Offset(0) }..=SegmentId { partition, base: Offset(i64::MAX) };
+        let all: Vec<SegmentId> = self.segments.borrow().range(whole).map(|(id, _)| *id).collect();
         all.into_iter().for_each(|segment| self.forget_segment(segment));
     }
 }
@@ -539,20 +546,6 @@ fn make_spare(path: &Path) -> io::Result<IoDone> {
         absent_is_fine(fs::remove_file(path.with_extension(extension)))?;
     }
     fs::rename(path, path.with_extension(SPARE)).map(|()| IoDone::Done)
-}
-
-fn remove_partition(data: &Path, partition: TopicPartition) -> io::Result<IoDone> {
-    absent_is_fine(fs::remove_dir_all(partition_folder(data, partition)))?;
-    // The topic's folder goes with its last partition, whichever shard that is on.
-    let _ = fs::remove_dir(topic_folder(data, partition.topic));
-    Ok(IoDone::Done)
-}
-
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Replaces a file even when the disk is full: space for it is kept in another file, which is given up then. What the

@@ -9,6 +9,7 @@
 //! ([`sendv`]), `!Send` buffers ([`memory`]).
 
 pub mod awake;
+mod background;
 mod cleaner;
 pub mod clock;
 mod durable;
@@ -20,6 +21,7 @@ pub mod memory;
 pub mod mesh;
 pub mod nudge;
 pub mod recovery;
+mod remover;
 mod resync;
 pub mod sendv;
 

@@ -501,6 +501,7 @@ impl ShardServer {
         metrics.gauges.commit_pending_bytes = gauges.commit_pending_bytes as u64;
         metrics.gauges.commit_files = gauges.commit_files as u64;
         metrics.gauges.commit_files_free = gauges.commit_files_free as u64;
+        metrics.gauges.writeback_waiting = gauges.writeback_waiting as u64;
         metrics.gauges.connections = self.connections.borrow().len() as u64;
         metrics.gauges.partitions = gauges.partitions as u64;
         metrics.gauges.producers = gauges.producers as u64;

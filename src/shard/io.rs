@@ -74,11 +74,14 @@ impl IoContext {
         matches!(self, IoContext::Log { purpose, .. } if Writeback::takes(*purpose))
     }
 
-    /// Whether it may take long and be left unfinished: the next start finds nothing but a file to remove.
+    /// Whether it may take long and be left unfinished: the next start finds nothing but files to remove.
     fn is_background(&self) -> bool {
         matches!(
             self,
-            IoContext::Clean { .. } | IoContext::Scrub | IoContext::Log { purpose: Purpose::Delete, .. }
+            IoContext::Clean { .. }
+                | IoContext::Scrub
+                | IoContext::Delete { .. }
+                | IoContext::Log { purpose: Purpose::Delete, .. }
         )
     }
 }

@@ -357,6 +357,7 @@ impl Shard {
             commit_pending_bytes: self.commit.pending_bytes(),
             commit_files,
             commit_files_free,
+            writeback_waiting: self.writeback.len(),
             chunk_bytes: self.memory.get(),
             read_cache_bytes: self.cache.bytes(),
             scrub_left: self.scrub_left(),
@@ -553,6 +554,8 @@ pub struct ShardGauges {
     pub commit_pending_bytes: usize,
     pub commit_files: usize,
     pub commit_files_free: usize,
+    /// Segment writes that the commit log covers, and what they need, handed out and not done.
+    pub writeback_waiting: usize,
     pub chunk_bytes: usize,
     pub read_cache_bytes: usize,
     /// Segments that the scrubbing pass under way has yet to verify.

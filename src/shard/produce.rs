@@ -121,6 +121,7 @@ impl Shard {
             self.unflushed_bytes += records.len();
         }
         self.absorb(slot, out, effects);
+        self.hurry_direct_run(slot);
         self.note_roll(slot, base);
         if is_new {
             self.producer_noted();

@@ -35,6 +35,21 @@ impl Writeback {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.under_way
+    }
+
+    /// The file that a partition waits for is made before everything else.
+    fn create_first(&mut self, partition: u32) {
+        let is_meant =
+            |(slot, op): &(u32, LogOp)| *slot == partition && matches!(op.purpose, Purpose::Create { .. });
+        if let Some(at) = self.waiting.iter().position(is_meant)
+            && let Some(create) = self.waiting.remove(at)
+        {
+            self.waiting.push_front(create);
+        }
+    }
+
     fn next(&mut self) -> Option<(u32, LogOp)> {
         let max = if self.is_hurried { UNDER_WAY_IN_A_HURRY_MAX } else { UNDER_WAY_MAX };
         if self.under_way < max { self.waiting.pop_front() } else { None }
@@ -47,6 +62,13 @@ impl Shard {
         self.partitions.op_issued(slot);
         self.writeback.waiting.push_back((slot, op));
         self.go_on_writing_back(effects);
+    }
+
+    /// A partition has been appended to: if that is a direct run, and its file waits in line, somebody waits for it.
+    pub(super) fn hurry_direct_run(&mut self, slot: u32) {
+        if self.partitions.get(slot).is_some_and(|partition| partition.log.direct_run_lacks_file()) {
+            self.writeback.create_first(slot);
+        }
     }
 
     pub(super) fn go_on_writing_back(&mut self, effects: &mut Vec<Effect>) {
@@ -87,5 +109,8 @@ mod tests {
         writeback.is_hurried = true;
         assert_eq!(go(&mut writeback).len(), UNDER_WAY_IN_A_HURRY_MAX - UNDER_WAY_MAX);
         assert!(!Writeback::takes(Purpose::Create { base: segment.base, names: true }), "a direct run waits");
+        writeback.create_first(33);
+        writeback.under_way = 0;
+        assert_eq!(go(&mut writeback).first(), Some(&33), "and goes before the others");
     }
 }

@@ -1,0 +1,63 @@
+//! Work that takes long and that nobody waits for: a thread on the shard's core, at the lowest priority, begun with its first
+//! job. One job after the other.
+
+use std::io;
+use std::sync::Arc;
+
+/// A job, and where its answer goes.
+type Asked<J, A> = (J, flume::Sender<io::Result<A>>);
+
+#[derive(Debug)]
+pub(super) struct Background<C, J, A> {
+    name: &'static str,
+    /// Shared with the thread.
+    pub(super) context: Arc<C>,
+    work: fn(&C, J) -> io::Result<A>,
+    jobs: Option<flume::Sender<Asked<J, A>>>,
+}
+
+impl<C, J, A> Background<C, J, A>
+where
+    C: Send + Sync + 'static,
+    J: Send + 'static,
+    A: Send + 'static,
+{
+    /// `work` does one job.
+    pub(super) fn new(
+        name: &'static str,
+        context: C,
+        work: fn(&C, J) -> io::Result<A>,
+    ) -> Background<C, J, A> {
+        Background { name, context: Arc::new(context), work, jobs: None }
+    }
+
+    /// Hands over a job; its answer comes by the channel.
+    pub(super) fn begin(&mut self, job: J) -> io::Result<flume::Receiver<io::Result<A>>> {
+        let jobs = match &self.jobs {
+            Some(jobs) => jobs.clone(),
+            None => {
+                let (jobs, asked) = flume::unbounded::<Asked<J, A>>();
+                let (context, work) = (Arc::clone(&self.context), self.work);
+                let thread = std::thread::Builder::new().name(self.name.to_owned());
+                thread.spawn(move || {
+                    // SAFETY: three numbers; 0 is the calling thread. Failing leaves the priority as it is.
+                    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+                    while let Ok((job, answer)) = asked.recv() {
+                        // The shard may have stopped.
+                        let _ = answer.send(work(&context, job));
+                    }
+                })?;
+                self.jobs.insert(jobs).clone()
+            }
+        };
+        let (answer, answered) = flume::bounded(1);
+        jobs.send((job, answer)).map_err(|_| io::Error::other(format!("the {} has ended", self.name)))?;
+        Ok(answered)
+    }
+}
+
+/// The answer to a job, once there is one.
+pub(super) async fn answer<A>(answered: flume::Receiver<io::Result<A>>) -> io::Result<A> {
+    let ended = |_| io::Error::other("the thread that had the job has ended");
+    answered.recv_async().await.map_err(ended)?
+}
