@@ -16,7 +16,7 @@ pub mod varint;
 
 pub use chunk::{Chunk, ChunkSlice, ChunkWriter};
 pub use ids::*;
-pub use payload::Payload;
+pub use payload::{Payload, joined};
 pub use time::{MonoNanos, Now, TimestampMs};
 
 /// Direct I/O works in whole blocks of this many bytes, in memory, in length and in file position.

@@ -48,3 +48,11 @@ impl From<ChunkSlice> for Payload {
         Payload::Chunk(slice)
     }
 }
+
+/// The pieces in one.
+#[must_use]
+pub fn joined<P: Deref<Target = [u8]>>(pieces: &[P]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+    pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+    bytes
+}

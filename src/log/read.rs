@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::base::io::SegmentId;
-use crate::base::{ChunkSlice, Offset, TimestampMs};
+use crate::base::{ChunkSlice, Offset, TimestampMs, joined};
 use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
 
 use super::index::SparseIndex;
@@ -125,7 +125,7 @@ impl PartitionLog {
             return None;
         }
         let to = at.size.min(position.saturating_add(bytes as u64));
-        Some(at.tail.slices(position.min(to), to).iter().flat_map(|piece| piece.iter().copied()).collect())
+        Some(joined(&at.tail.slices(position.min(to), to)))
     }
 
     /// How far the segment's file can be read, should memory not hold it.

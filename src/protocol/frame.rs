@@ -1,6 +1,6 @@
 //! Whole messages as they go over a connection: size, header, body.
 
-use crate::base::Payload;
+use crate::base::{Payload, joined};
 
 use super::header::{request_header_version, response_header_version};
 use super::writer::{EncodeError, Writer};
@@ -31,7 +31,7 @@ impl Frame {
     /// All bytes in one piece; for tests and blocking clients.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        self.pieces.iter().flat_map(|piece| piece.iter().copied()).collect()
+        joined(&self.pieces)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::base::{Payload, TopicId, varint};
+use crate::base::{Payload, TopicId, joined, varint};
 
 /// Record batches in a message: as they lie in a frame, or as pieces of memory to be sent from where they are.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ impl Records<'_> {
     /// The bytes in one piece; for tests and clients.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        self.pieces().flatten().copied().collect()
+        joined(&self.pieces().collect::<Vec<_>>())
     }
 }
 
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     fn bytes_of(writer: Writer) -> Vec<u8> {
-        writer.into_pieces().iter().flat_map(|piece| piece.to_vec()).collect()
+        joined(&writer.into_pieces())
     }
 
     #[test]

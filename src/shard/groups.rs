@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::hash::IdMap;
-use crate::base::{LeaderEpoch, MonoNanos, Now, Offset, TopicPartition};
+use crate::base::{LeaderEpoch, MonoNanos, Now, Offset, TopicPartition, joined};
 use crate::group::{
     Coordinator, GroupError, GroupLimits, GroupRecord, GroupReply, GroupRequest, OFFSETS_TOPIC, Outcome,
     Ticket,
@@ -239,8 +239,7 @@ impl Shard {
         let outcome = results.into_iter().next().map(|result| result.outcome);
         match outcome {
             Some(Ok(fetched)) => {
-                let bytes: Vec<u8> = fetched.records.iter().flat_map(|piece| piece.iter().copied()).collect();
-                self.fold(slot, &bytes, effects);
+                self.fold(slot, &joined(&fetched.records), effects);
             }
             Some(Err(error)) => self.cannot_load(slot, &error.to_string(), effects),
             None => {}

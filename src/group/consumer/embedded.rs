@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::base::TopicId;
+use crate::base::{TopicId, joined};
 use crate::controller::MetadataImage;
 use crate::group::Name;
 use crate::protocol::messages::consumer_protocol_assignment::TopicPartition;
@@ -75,7 +75,7 @@ pub fn write_assignment(assignment: &Assignment, topics: &Topics, metadata: &[u8
         let mut writer = Writer::new();
         writer.i16(version);
         message.encode(&mut writer, version)?;
-        Ok(writer.into_pieces().iter().flat_map(|piece| piece.iter().copied()).collect())
+        Ok(joined(&writer.into_pieces()))
     };
     encode().expect("topic names are short").into()
 }
