@@ -2,7 +2,6 @@
 //! second was slow.
 
 use std::fs;
-use std::thread;
 
 use crate::distribution::to_f64;
 use crate::timeline::Step;
@@ -46,14 +45,22 @@ impl Stolen {
 
 /// Seconds stolen in a time, as a share of what this machine's processors could have done in it.
 pub fn share(stolen_seconds: f64, seconds: f64) -> f64 {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    stolen_seconds / (seconds.max(1e-9) * to_f64(processors as u64))
+    stolen_seconds / (seconds.max(1e-9) * to_f64(processors(&stat()) as u64))
 }
 
 /// Stolen from all processors since the machine started; 0 where the kernel does not tell.
 pub fn seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    to_f64(ticks(&stat).unwrap_or(0)) / ticks_per_second()
+    to_f64(ticks(&stat()).unwrap_or(0)) / ticks_per_second()
+}
+
+fn stat() -> String {
+    fs::read_to_string("/proc/stat").unwrap_or_default()
+}
+
+/// Those that are counted, whichever of them this process may use.
+fn processors(stat: &str) -> usize {
+    let lines = stat.lines().filter_map(|line| line.strip_prefix("cpu"));
+    lines.filter(|rest| rest.starts_with(|next: char| next.is_ascii_digit())).count().max(1)
 }
 
 /// The eighth number of the line about all processors (proc(5)).
@@ -70,6 +77,7 @@ mod tests {
     #[test]
     fn stolen_time_is_the_eighth_number() {
         assert_eq!(ticks("cpu  1 2 3 4 5 6 7 88 9 10\ncpu0 1 2 3 4 5 6 7 44 9 10\n"), Some(88));
+        assert_eq!(processors("cpu  1 2 3\ncpu0 1 2\ncpu1 1 2\nctxt 5\n"), 2);
         assert_eq!(ticks("cpu  1 2 3 4\n"), None);
         assert_eq!(ticks(""), None);
     }

@@ -110,7 +110,7 @@ fn rounds(
             for turn in 0..args.peers.len() {
                 let Some(kind) = args.peers.get((turn + round) % args.peers.len()) else { continue };
                 let Some(peer) = peers.iter_mut().find(|peer| peer.kinds.contains(kind)) else { continue };
-                settle(&args.dir);
+                settle(&args.dir, !args.report.quiet);
                 let mut scenario = scenario.clone();
                 scenario.topic.configs.extend(kind.topic_config());
                 let topic = format!(

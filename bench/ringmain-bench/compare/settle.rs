@@ -13,10 +13,14 @@ const LOOKS_MAX: usize = 90;
 /// Fewer writes and discards in one look are those of servers without anything to do.
 const QUIET: u64 = 50;
 
-/// Waits until the disk that `dir` is on is quiet; no more than three minutes.
-pub fn settle(dir: &Path) {
+/// Waits until the disk that `dir` is on is quiet; no more than three minutes. Says so if it takes more than a look or two,
+/// unless that is not wanted.
+pub fn settle(dir: &Path, tells: bool) {
     let mut before = None;
-    for _ in 0..LOOKS_MAX {
+    for look in 0..LOOKS_MAX {
+        if tells && look == 2 {
+            eprintln!("waiting for the disk to be done with what went before, for three minutes at most");
+        }
         // What is to be discarded is known when it is on the disk that the files are gone.
         // SAFETY: takes nothing and returns nothing.
         unsafe { libc::sync() };
