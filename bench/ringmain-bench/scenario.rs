@@ -175,6 +175,9 @@ pub struct ToolPlan {
     pub properties: BTreeMap<String, String>,
     /// Records a second; as fast as it can without.
     pub throughput: Option<u64>,
+    /// The first of the records, which no figure counts; kafka-producer-perf-test only.
+    #[serde(default)]
+    pub warmup_records: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,6 +56,9 @@ fn command(tools: &Tools, plan: &ToolPlan, aim: Aim<'_>) -> Result<Command, Benc
             let throughput = plan.throughput.map_or_else(|| "-1".to_owned(), |it| it.to_string());
             command.args(["org.apache.kafka.tools.ProducerPerformance", "--topic", aim.topic]);
             command.args(["--num-records", &records, "--record-size", &bytes, "--throughput", &throughput]);
+            if plan.warmup_records > 0 {
+                command.args(["--warmup-records", &plan.warmup_records.to_string()]);
+            }
             command.arg("--producer-props").args([&server, "acks=all"]);
             command.args(plan.properties.iter().map(|(key, value)| format!("{key}={value}")));
             Ok(command)
