@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Checked;
 use crate::distribution::{Distribution, PERCENTILES, to_f64};
 use crate::scenario::Scenario;
-use crate::timeline::{Step, drift};
+use crate::timeline::{Step, drift, median_p99};
 use crate::usage::Usage;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -126,6 +126,9 @@ impl Part {
         let undisturbed = drift(&self.steps, Step::is_undisturbed);
         values.extend(drift(&self.steps, |_| true).map(|drift| Value::new(&*what, drift, "")));
         values.extend(undisturbed.map(|drift| Value::new(format!("{what}, undisturbed steps"), drift, "")));
+        let median = median_p99(&self.steps, Step::is_undisturbed);
+        let what = format!("{name} p99 of a step, median of undisturbed");
+        values.extend(median.map(|median| Value::new(what, median, "us")));
         values
     }
 }

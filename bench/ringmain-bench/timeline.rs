@@ -91,14 +91,16 @@ impl Timeline {
 /// `count`.
 pub fn drift(steps: &[Step], count: impl Fn(&Step) -> bool) -> Option<f64> {
     let third = steps.len() / 3;
-    let median = |part: &[Step]| {
-        let mut found: Vec<f64> =
-            part.iter().filter(|step| count(step)).filter_map(|step| step.p99).collect();
-        found.sort_by(f64::total_cmp);
-        // Of fewer than three the median is an outlier as likely as not.
-        found.get(found.len() / 2).copied().filter(|_| found.len() >= 3)
-    };
+    let median = |part| median_p99(part, &count);
     Some(median(steps.get(steps.len() - third..)?)? / median(steps.get(..third)?)?)
+}
+
+/// The median of the steps' 99th percentiles, of those that `count`.
+pub fn median_p99(steps: &[Step], count: impl Fn(&Step) -> bool) -> Option<f64> {
+    let mut found: Vec<f64> = steps.iter().filter(|step| count(step)).filter_map(|step| step.p99).collect();
+    found.sort_by(f64::total_cmp);
+    // Of fewer than three the median is an outlier as likely as not.
+    found.get(found.len() / 2).copied().filter(|_| found.len() >= 3)
 }
 
 #[cfg(test)]
@@ -143,5 +145,7 @@ mod tests {
         let last = [(90.0, 0.1), (90.0, 0.3), (90.0, 0.1), (3.0, 0.0), (3.0, 0.02), (3.0, 0.0)];
         let steps: Vec<Step> = disturbed.into_iter().chain([(5.0, 0.0); 6]).chain(last).map(step).collect();
         assert_eq!(drift(&steps, Step::is_undisturbed), Some(1.5));
+        assert_eq!(median_p99(&steps, Step::is_undisturbed), Some(5.0));
+        assert_eq!(median_p99(&steps, |step| step.stolen > 0.15), None, "of two");
     }
 }
