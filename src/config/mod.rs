@@ -107,8 +107,9 @@ pub struct ConnectionLimits {
     pub request_bytes_max: u32,
     /// Requests read and not yet answered.
     pub queued_request_bytes: u64,
-    /// `None` = as the kernel tunes it.
+    /// `None` = by how near the peer is.
     pub send_buffer_bytes: Option<u32>,
+    /// `None` = as the kernel tunes it.
     pub receive_buffer_bytes: Option<u32>,
     pub backlog: u32,
 }

@@ -12,6 +12,7 @@ mod peer;
 mod pool;
 pub mod preflight;
 mod replies;
+mod send_buffer;
 mod shard;
 mod signals;
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::mpsc;
@@ -39,7 +39,7 @@ use super::listener::Bound;
 use super::overload::{Shortage, Standing, Verdict};
 use super::peer::{self, NotKafka};
 use super::pool::Pool;
-use super::preflight;
+use super::{preflight, send_buffer};
 
 /// How often connections are looked over for idle and stuck ones.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -376,6 +376,9 @@ impl ShardServer {
                         continue;
                     }
                     self.network.borrow_mut().connections_accepted += 1;
+                    // SAFETY: the stream is alive beyond the call, and its descriptor open.
+                    let socket = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+                    send_buffer::size(socket, self.config().connections.send_buffer_bytes);
                     Connection::accept(&self, stream, peer, self.introduce(local, peer));
                 }
                 Err(error) => {

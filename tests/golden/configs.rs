@@ -28,7 +28,7 @@ const DIFFERENT: [(&str, &str, &str); 12] = [
     ("broker", "process.roles", "required in Kafka; always both here"),
     ("broker", "socket.listen.backlog.size", "clients come back all at once after a restart"),
     ("broker", "socket.receive.buffer.bytes", "the kernel tunes it"),
-    ("broker", "socket.send.buffer.bytes", "the kernel tunes it"),
+    ("broker", "socket.send.buffer.bytes", "by how near the peer is"),
     ("topic", "flush.messages", "durable before it acknowledges"),
 ];
 

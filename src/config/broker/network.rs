@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::long("connections.max.reauth.ms", "0", 0, "Time after which a SASL connection must authenticate again; 0 never."),
     Setting::int("connection.failed.authentication.delay.ms", "100", 0, "Pause before a refused connection is closed."),
     Setting::int("socket.request.max.bytes", "104857600", 1024, "Largest request accepted; a larger one closes its connection.").acts(),
-    Setting::int("socket.send.buffer.bytes", "-1", -1, "Kernel send buffer of a connection; -1 leaves it to the kernel.").acts(),
+    Setting::int("socket.send.buffer.bytes", "-1", -1, "Kernel send buffer of a connection; -1 has half a mebibyte for peers nearby and leaves the others to the kernel.").acts(),
     Setting::int("socket.receive.buffer.bytes", "-1", -1, "Kernel receive buffer of a connection; -1 leaves it to the kernel.").acts(),
     Setting::int("socket.listen.backlog.size", "1024", 1, "Connections that may wait to be accepted.").acts(),
     Setting::long(
