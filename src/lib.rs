@@ -20,10 +20,11 @@
 //!    the runtime writes it with one `O_DIRECT | O_DSYNC` write into pre-written blocks.
 //! 6. The completion moves the flushed offset, which releases the answer and wakes fetches that wait for data.
 //!
-//! A fetch finds its batches in the tail's memory and sends them from there as a gather list (`sendmsg`), no byte copied
-//! in user space; older ones are read by direct I/O, verified, and sent from the buffer they were read into. What is read is
-//! kept for a while and shared: one disk read serves every group that comes for the same range, also while it is under way,
-//! and who goes through a segment finds the next window already asked for ([`shard`]'s `cache`).
+//! A fetch finds its batches in the tail's memory and sends them from there as a gather list (`sendmsg`), no byte copied in
+//! user space, and no more given to the kernel at once than a reader still finds in the caches (`server`'s `send_buffer`).
+//! Older ones are read by direct I/O, verified, and sent from the buffer they were read into. What is read is kept for a
+//! while and shared: one disk read serves every group that comes for the same range, also while it is under way, and who goes
+//! through a segment finds the next window already asked for ([`shard`]'s `cache`).
 //!
 //! # Shape
 //!
@@ -60,10 +61,11 @@
 //! commit log above. Commit files are fixed-size, written once at creation and recycled. Before one is filled anew, the
 //! partitions it covers are released: they write their whole blocks, sync, log the rest of the last block again (an
 //! acknowledged byte is never overwritten), and a checkpoint says where recovery begins. Files are always held back for
-//! those re-logged tails, enough for all of them and for nothing else, so that freeing can finish under any load. What an
-//! orderly stop finds without room in the log is made durable by its last sync instead. Partitions take turns in that, at the pace in which the
-//! log fills ([`shard`]'s `sweep`): the more of them are written to, the more files the log uses, so that each release writes
-//! a piece worth its while and the disk has the same to do all the time. Recovery ([`runtime::recovery`]) replays the commit
+//! those re-logged tails, enough for all of them: once one of these is begun, it takes nothing else until there are as many
+//! again, so that freeing can finish under any load. What an orderly stop finds without room in the log is made durable by
+//! its last sync instead. Partitions take turns in being released, at the pace in which the log fills ([`shard`]'s `sweep`):
+//! the more of them are written to, the more files the log uses, so that each release writes a piece worth its while and the
+//! disk has the same to do all the time. Recovery ([`runtime::recovery`]) replays the commit
 //! logs into segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is
 //! in segments, which is why a changed number of shards costs nothing.
 //!
@@ -77,7 +79,9 @@
 //! are written to evenly would all have one to write at the same moment, some 600 MB from 10,000 of them.
 //!
 //! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
-//! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on.
+//! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on. Deleting is done
+//! by a thread of its own, at the lowest priority, segments in pieces: nothing waits for it, neither commit files that are being
+//! made nor a stop, and it waits for no compaction.
 //!
 //! A partition that fills its segments within minutes keeps the file of one that retention has taken, and begins its next
 //! segment in it: its blocks are there, so that durable writes change nothing else, and none are freed meanwhile. Whatever
@@ -88,8 +92,8 @@
 //!
 //! Compaction writes a finished segment anew beside the old one and puts it in its place with one rename, while nobody reads
 //! from it: a crash finds either. Only segments before the one the checkpoint begins with are touched, and recovery replays
-//! nothing into those. Its reading and writing is the one thing done by a thread besides the shards' own, at the lowest
-//! priority, since it would hold up the shard's blocking calls, and paced: a tenth of what producers write while they
+//! nothing into those. Its reading and writing is done by another thread at the lowest priority, since it would hold up the
+//! shard's blocking calls, and paced: a tenth of what producers write while they
 //! write, all that the settings allow while they are quiet, something is overdue, or the disk is low ([`shard`]'s
 //! `background`).
 //!

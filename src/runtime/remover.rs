@@ -1,7 +1,7 @@
 //! Deleting segments and partitions, on a thread of its own: whatever compaction is at, space that an operator needs comes
 //! back, and the thread that finishes commit files has nothing to do with it.
 //!
-//! A file is deleted in pieces: freeing many blocks at once keeps the file system's locks, and with `discard` the device,
+//! A segment is deleted in pieces: freeing many blocks at once keeps the file system's locks, and with `discard` the device,
 //! from everybody else for as long as it takes.
 
 use std::fs::{self, File};
@@ -51,16 +51,9 @@ fn remove_segment(path: &Path) -> io::Result<()> {
     fs::remove_file(&deleted)
 }
 
-/// The metadata log says that the topic is gone: the next start removes what a crash leaves.
+/// The metadata log says that the topic is gone: the next start removes what a crash leaves. Who still reads from a file goes
+/// on with what it has open, so that these are not deleted in pieces.
 fn remove_partition(folder: &Path) -> io::Result<()> {
-    match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => {
-            for entry in entries? {
-                shrink(&entry?.path())?;
-            }
-        }
-    }
     absent_is_fine(fs::remove_dir_all(folder))?;
     // The topic's folder goes with its last partition, whichever shard that is on.
     if let Some(topic) = folder.parent() {

@@ -177,8 +177,10 @@ impl Shard {
     }
 
     fn is_as_it_was(&self, progress: &Progress) -> bool {
-        let log = self.partitions.get(progress.slot).map(|partition| &partition.log);
-        let found = log.and_then(|log| log.finished(progress.segment));
+        // A dropped partition's files go while their pieces are read.
+        let serving =
+            self.partitions.get(progress.slot).filter(|_| self.partitions.is_serving(progress.slot));
+        let found = serving.and_then(|partition| partition.log.finished(progress.segment));
         found.is_some_and(|found| found.size == progress.length)
     }
 

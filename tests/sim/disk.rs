@@ -519,10 +519,6 @@ fn half_done(left: &mut BTreeMap<PathBuf, Vec<u8>>, shard: ShardId, op: &IoOp, r
         IoOp::DeletePartition { partition } => {
             let folder = partition_folder(Path::new(""), *partition);
             left.retain(|path, _| !path.starts_with(&folder) || coin(rng));
-            // Each file gets shorter before it goes.
-            for (_, bytes) in left.iter_mut().filter(|(path, _)| path.starts_with(&folder)) {
-                bytes.truncate(usize::try_from(rng.below(bytes.len() as u64 + 1)).unwrap());
-            }
         }
         IoOp::CreateCommitFile { file, bytes } if coin(rng) => {
             let bytes = usize::try_from(rng.below(*bytes)).unwrap();
