@@ -112,6 +112,7 @@ impl Shard {
         let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
         let (before, producers) = (partition.log.log_end(), partition.log.producers().len());
         let base = partition.log.active_base();
+        let lacked_file = partition.log.direct_run_lacks_file();
         let mut out = std::mem::take(&mut self.log_effects);
         let rules = AppendRules { now, settings: &partition.settings, limits: &self.limits, zstd_allowed };
         let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
@@ -121,7 +122,9 @@ impl Shard {
             self.unflushed_bytes += records.len();
         }
         self.absorb(slot, out, effects);
-        self.hurry_direct_run(slot);
+        if !lacked_file {
+            self.hurry_direct_run(slot);
+        }
         self.note_roll(slot, base);
         if is_new {
             self.producer_noted();

@@ -64,7 +64,7 @@ impl Shard {
         self.go_on_writing_back(effects);
     }
 
-    /// A partition has been appended to: if that is a direct run, and its file waits in line, somebody waits for it.
+    /// A partition has been appended to: if that is the first direct run that lacks its file, somebody waits for that.
     pub(super) fn hurry_direct_run(&mut self, slot: u32) {
         if self.partitions.get(slot).is_some_and(|partition| partition.log.direct_run_lacks_file()) {
             self.writeback.create_first(slot);
