@@ -110,7 +110,9 @@
 //! `ringmain.memory.bytes` is shared out to the shards, and in each to tails (a half), requests (a quarter), answers (an eighth)
 //! and what is read from segments (an eighth). A request is counted from the moment its size is known until it is answered,
 //! an answer from the moment it is ready until the socket has taken it: whoever comes when there is no room waits, in order,
-//! and who holds room that others wait for and does not move is let go. Tails give memory back as soon as the segments
+//! and who holds room that others wait for and does not move is let go. An answer that becomes ready when others have filled
+//! their part goes without records, and the client asks again; of what is read from segments, no more is read while answers hold
+//! its part and theirs, however little of each piece they need. Tails give memory back as soon as the segments
 //! have the bytes; a partition that is idle keeps its last block. Cold reads wait for each other, and few of them are on the
 //! disk at once, so that commits do not wait behind them. What is answered before it is durable (acks=0, `flush.messages`)
 //! waits once too much is on its way.

@@ -25,6 +25,8 @@ pub struct Context<'a> {
     pub disk: DiskSpace,
     /// Memory there is for answers that sockets have not taken: what a fetch is worth bringing.
     pub answer_bytes_max: u32,
+    /// There is none, for as long as others do not take theirs.
+    pub answers_are_full: bool,
     /// The shard's.
     pub sessions: &'a mut FetchSessions,
     /// The shard's.

@@ -32,6 +32,7 @@ pub(super) struct Server {
     pub sessions: FetchSessions,
     pub telemetry: Telemetry,
     pub now: MonoNanos,
+    pub answers_are_full: bool,
     pub connection: ConnectionState,
 }
 
@@ -50,6 +51,7 @@ impl Server {
             sessions: FetchSessions::new(10, 7),
             telemetry: Telemetry::new(7),
             now: MonoNanos(0),
+            answers_are_full: false,
             connection: ConnectionState {
                 software_name: String::new(),
                 software_version: String::new(),
@@ -136,6 +138,7 @@ impl Server {
             config: &self.config,
             disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
             answer_bytes_max: u32::MAX,
+            answers_are_full: self.answers_are_full,
             sessions: &mut self.sessions,
             telemetry: &mut self.telemetry,
             connection: &mut self.connection,

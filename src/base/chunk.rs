@@ -9,6 +9,7 @@
 //! Chunks are `Rc`-counted and never leave their shard.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
@@ -53,6 +54,16 @@ impl Chunk {
         self.len == 0
     }
 
+    /// The same memory, counted in `alive` for as long as anybody holds a part of the chunk that this returns.
+    #[must_use]
+    pub fn counted(self, alive: &Rc<Cell<usize>>) -> Chunk {
+        let (start, len) = (self.start, self.len);
+        alive.set(alive.get() + len);
+        let owner = Rc::new(Counted { chunk: self, alive: Rc::clone(alive) });
+        // SAFETY: the memory is the chunk's, which the owner keeps; whoever made that has vouched for it.
+        unsafe { Chunk::from_raw(owner, start, len) }
+    }
+
     /// The owner this chunk was made from, if it is a `T`: how the runtime finds its I/O buffer again.
     #[must_use]
     pub fn owner<T: Any>(&self) -> Option<Rc<T>> {
@@ -76,6 +87,18 @@ impl Chunk {
 impl fmt::Debug for Chunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Chunk({} bytes)", self.len)
+    }
+}
+
+/// A chunk that is counted while it lives.
+struct Counted {
+    chunk: Chunk,
+    alive: Rc<Cell<usize>>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.set(self.alive.get() - self.chunk.len);
     }
 }
 
@@ -183,6 +206,12 @@ impl ChunkSlice {
         &self.chunk
     }
 
+    /// See [`Chunk::counted`].
+    #[must_use]
+    pub fn counted(self, alive: &Rc<Cell<usize>>) -> ChunkSlice {
+        ChunkSlice { chunk: self.chunk.counted(alive), ..self }
+    }
+
     /// A part of this part.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> ChunkSlice {
@@ -242,5 +271,16 @@ mod tests {
         let chunk = writer.freeze();
         assert_eq!(chunk.all()[10..], [0; 8182]);
         assert_eq!(chunk.all().as_ptr() as usize % BLOCK_BYTES, 0);
+    }
+
+    #[test]
+    fn a_counted_chunk_counts_until_its_last_part_is_gone() {
+        let alive = Rc::default();
+        let chunk = Chunk::heap(8192).counted(&alive);
+        let part = chunk.slice(100..200);
+        drop(chunk);
+        assert_eq!((alive.get(), part.len()), (8192, 100));
+        drop(part);
+        assert_eq!(alive.get(), 0);
     }
 }

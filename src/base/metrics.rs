@@ -179,8 +179,10 @@ pub struct ShardGauges {
     pub frame_bytes: u64,
     /// Memory of answers that sockets have not taken.
     pub answer_bytes: u64,
-    /// Memory of blocks read from disk.
+    /// Memory of blocks read from disk that are kept for the next reader.
     pub read_cache_bytes: u64,
+    /// The same with what answers hold of them.
+    pub read_bytes: u64,
     pub scrub_left: u64,
     pub quarantined: u64,
     /// Old segments' files kept to be used again.

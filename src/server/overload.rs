@@ -8,7 +8,8 @@
 const STUCK_MS_MAX: u64 = 30_000;
 /// The same while others wait for the memory it holds.
 const STUCK_SHORT_MS_MAX: u64 = 2_000;
-/// Whoever holds less is no help to others by leaving.
+/// Whoever holds less of the pools is no help to others by leaving. What an answer keeps alive of a read is another
+/// matter: a whole piece, however little of it is in the answer.
 const BURDEN_BYTES_MIN: usize = 64 * 1024;
 
 /// One connection as the sweep sees it.
@@ -28,8 +29,10 @@ pub(super) struct Standing {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shortage {
     pub(super) idle_ms_max: Option<u64>,
-    /// Others wait for memory.
-    pub(super) memory: bool,
+    /// Others wait for memory of the pools.
+    pub(super) pools: bool,
+    /// Reads wait for others' to be taken.
+    pub(super) reads: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +47,8 @@ pub(super) enum Verdict {
 impl Shortage {
     pub(super) fn judge(&self, standing: &Standing) -> Verdict {
         let is_over = |since: Option<u64>, max: Option<u64>| since.zip(max).is_some_and(|(ms, max)| ms > max);
-        let is_burden = self.memory && standing.held_bytes >= BURDEN_BYTES_MIN;
+        let is_burden =
+            self.pools && standing.held_bytes >= BURDEN_BYTES_MIN || self.reads && standing.held_bytes > 0;
         let burdens = is_burden.then_some(standing.stuck_ms.max(standing.queued_ms)).flatten();
         if is_over(standing.stuck_ms, Some(STUCK_MS_MAX)) || is_over(burdens, Some(STUCK_SHORT_MS_MAX)) {
             Verdict::Stuck
@@ -62,10 +66,9 @@ mod tests {
 
     #[test]
     fn who_does_not_move_goes_sooner_when_others_wait_for_its_memory() {
-        let (calm, short) = (
-            Shortage { idle_ms_max: Some(600_000), memory: false },
-            Shortage { idle_ms_max: None, memory: true },
-        );
+        let calm = Shortage { idle_ms_max: Some(600_000), pools: false, reads: false };
+        let short = Shortage { idle_ms_max: None, pools: true, ..calm };
+        let of_reads = Shortage { idle_ms_max: None, reads: true, ..calm };
         let stuck = |ms, held_bytes| Standing { stuck_ms: Some(ms), held_bytes, ..Standing::default() };
         for (shortage, standing, verdict) in [
             (calm, Standing::default(), Verdict::Stays),
@@ -73,7 +76,9 @@ mod tests {
             (calm, stuck(31_000, 1 << 20), Verdict::Stuck),
             (short, stuck(1_900, 1 << 20), Verdict::Stays),
             (short, stuck(2_100, 1 << 20), Verdict::Stuck),
-            (short, stuck(2_100, 0), Verdict::Stays),
+            (short, stuck(2_100, 4_000), Verdict::Stays),
+            (of_reads, stuck(2_100, 4_000), Verdict::Stuck),
+            (of_reads, stuck(2_100, 0), Verdict::Stays),
             (
                 short,
                 Standing { queued_ms: Some(2_100), held_bytes: 1 << 20, ..Standing::default() },

@@ -91,6 +91,8 @@ pub(super) struct ShardServer {
     by_ip: RefCell<HashMap<IpAddr, u32>>,
     leaving: RefCell<HashSet<RawFd>>,
     asking: RefCell<IdMap<u64, Asking>>,
+    /// Fetches among them.
+    fetching: Cell<usize>,
     next_ask: Cell<u64>,
     pub(super) pools: Pools,
     network: RefCell<NetworkCounters>,
@@ -111,6 +113,12 @@ struct Asking {
     shards: Vec<ShardId>,
     api_key: i16,
     since: MonoNanos,
+}
+
+impl Asking {
+    fn is_fetch(&self) -> bool {
+        self.api_key == ApiKey::Fetch.code()
+    }
 }
 
 impl ShardThread {
@@ -167,6 +175,7 @@ impl ShardServer {
             by_ip: RefCell::default(),
             leaving: RefCell::default(),
             asking: RefCell::default(),
+            fetching: Cell::default(),
             next_ask: Cell::new(0),
             pools,
             network: RefCell::default(),
@@ -217,6 +226,7 @@ impl ShardServer {
             }
             Progress::Complete => {
                 let Some(asking) = self.asking.borrow_mut().remove(&number) else { return };
+                self.fetching.set(self.fetching.get() - usize::from(asking.is_fetch()));
                 self.note_latency(&asking);
                 let (then, replies) = asking.join.into_parts();
                 let step = self.in_context(&asking.connection, |context| then(context, replies));
@@ -273,6 +283,7 @@ impl ShardServer {
                     api_key,
                     since: self.host.clock.mono(),
                 };
+                self.fetching.set(self.fetching.get() + usize::from(asking.is_fetch()));
                 self.asking.borrow_mut().insert(ask_number, asking);
                 for (shard, request) in calls {
                     self.host.ask(shard, ask_number, request);
@@ -292,13 +303,19 @@ impl ShardServer {
             image: &image,
             config: &config,
             disk: self.disk.get(),
-            answer_bytes_max: u32::try_from(self.pools.answers.left().max(ANSWER_BYTES_MIN))
-                .unwrap_or(u32::MAX),
+            answer_bytes_max: self.answer_bytes_max(),
+            answers_are_full: !self.pools.answers.has_room(),
             sessions: &mut sessions,
             telemetry: &mut telemetry,
             connection: &mut state,
         };
         act(&mut context)
+    }
+
+    /// Answers count when they are ready: those of fetches in progress are still to come.
+    fn answer_bytes_max(&self) -> u32 {
+        let share = self.pools.answers.left() / (1 + self.fetching.get());
+        u32::try_from(share.max(ANSWER_BYTES_MIN)).unwrap_or(u32::MAX)
     }
 
     fn note_latency(&self, asking: &Asking) {
@@ -437,7 +454,8 @@ impl ShardServer {
             let Pools { frames, answers } = &self.pools;
             let shortage = Shortage {
                 idle_ms_max: self.settings.connections.idle_ms,
-                memory: !frames.has_room() || !answers.has_room(),
+                pools: !frames.has_room() || !answers.has_room(),
+                reads: self.host.with_shard(crate::shard::Shard::reads_wait_for_memory),
             };
             for connection in self.alive() {
                 let standing = connection.standing(now);
@@ -514,6 +532,7 @@ impl ShardServer {
         metrics.gauges.requests_in_flight = self.host.in_progress.get() as u64;
         metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
         metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
+        metrics.gauges.read_bytes = gauges.read_bytes as u64;
         metrics.gauges.scrub_left = gauges.scrub_left as u64;
         metrics.gauges.quarantined = gauges.quarantined;
         metrics.gauges.spares = gauges.spares as u64;
@@ -531,7 +550,7 @@ impl ShardServer {
         self.host.resign();
         let polls: Vec<(u64, Vec<ShardId>)> = {
             let asking = self.asking.borrow();
-            let fetches = asking.iter().filter(|(_, it)| it.api_key == ApiKey::Fetch.code());
+            let fetches = asking.iter().filter(|(_, it)| it.is_fetch());
             fetches.map(|(number, it)| (*number, it.shards.clone())).collect()
         };
         for (number, shards) in polls {
@@ -567,6 +586,10 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
         },
         cache_bytes: share(config.memory_bytes / CACHE_SHARE, config),
         read_cache_bytes: share(config.memory_bytes / READ_CACHE_SHARE, config),
+        read_bytes_max: share(
+            config.memory_bytes / READ_CACHE_SHARE + config.memory_bytes / ANSWERS_SHARE,
+            config,
+        ),
         producers_max: share(config.memory_bytes / PRODUCERS_SHARE, config) / PRODUCER_BYTES,
         unflushed_bytes_max: share(config.memory_bytes / UNFLUSHED_SHARE, config).min(UNFLUSHED_BYTES_MAX),
         groups: config.groups.clone(),

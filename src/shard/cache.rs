@@ -5,12 +5,18 @@
 //! Pieces begin where a reader needed a batch to begin, so that whoever follows the same log finds them again. Checksums
 //! are verified at each use. What is kept and what is being read is bounded by `read_cache_bytes`: the piece used longest ago
 //! goes first. A read that finds no room, or enough of others on the disk, waits for the ones before it.
+//!
+//! A piece lives on while answers that no socket has taken hold a part of it, however small. With `read_bytes_max` alive,
+//! wherever they are, nothing further is read. So that those who wait hold nothing others wait for, fetches that have
+//! something are then answered with that.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use crate::base::hash::IdMap;
 use crate::base::io::{IoOp, SegmentId};
-use crate::base::{BLOCK_BYTES, ChunkSlice, TopicPartition, block_ceil, block_floor};
+use crate::base::{BLOCK_BYTES, ChunkSlice, MonoNanos, TopicPartition, block_ceil, block_floor};
 use crate::log::DiskRead;
 
 use super::io::IoContext;
@@ -23,11 +29,18 @@ const AHEAD_BYTES: u64 = 1024 * 1024;
 const READING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Segments whose readers' progress is remembered.
 const TRAILS_MAX: usize = 1024;
+/// How often reads that wait for memory are looked at where nothing else happens.
+const LOOK_MS: u64 = 2;
 
 #[derive(Debug)]
 pub(super) struct ReadCache {
     bytes_max: usize,
     bytes: usize,
+    /// What has been read, kept here or held by answers.
+    alive: Rc<Cell<usize>>,
+    alive_max: usize,
+    /// The first in line waits for answers to be taken.
+    is_short: bool,
     /// By segment and position, a whole block's.
     pieces: BTreeMap<(SegmentId, u64), Piece>,
     /// Last use → piece.
@@ -67,10 +80,13 @@ struct UnderWay {
 }
 
 impl ReadCache {
-    pub(super) fn new(bytes_max: usize) -> ReadCache {
+    pub(super) fn new(bytes_max: usize, alive_max: usize) -> ReadCache {
         ReadCache {
             bytes_max,
             bytes: 0,
+            alive: Rc::default(),
+            alive_max,
+            is_short: false,
             pieces: BTreeMap::new(),
             uses: BTreeMap::new(),
             next_use: 0,
@@ -85,6 +101,19 @@ impl ReadCache {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) fn alive_bytes(&self) -> usize {
+        self.alive.get()
+    }
+
+    /// Reads wait for answers to be taken.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    pub(super) fn next_deadline(&self, now: MonoNanos) -> MonoNanos {
+        if self.is_short { now.plus_ms(LOOK_MS) } else { MonoNanos::NEVER }
     }
 
     /// Whether the segment's file is being read.
@@ -136,14 +165,33 @@ impl ReadCache {
         }
     }
 
+    /// Whether so much may be read besides what is alive: anything, if that is nothing.
+    fn has_memory(&mut self, length: usize) -> bool {
+        let beside = |alive: &Cell<usize>, reading: usize| alive.get() + reading;
+        while beside(&self.alive, self.reading_bytes) + length > self.alive_max
+            && let Some((_, key)) = self.uses.first_key_value()
+        {
+            self.remove(*key);
+        }
+        let held = beside(&self.alive, self.reading_bytes);
+        held == 0 || held + length <= self.alive_max
+    }
+
     /// The next read that may begin now: one at a time at least, whatever its size.
     fn begin_next(&mut self) -> Option<(u64, IoOp)> {
+        self.is_short = false;
         let window = *self.queued.front()?;
         let wanted = self.under_way.get(&window).expect("what is queued is under way");
         let reading_bytes_max = self.bytes_max.min(READING_BYTES_MAX);
         if self.reading_bytes > 0 && self.reading_bytes + wanted.length > reading_bytes_max {
             return None;
         }
+        let length = wanted.length;
+        self.is_short = !self.has_memory(length);
+        if self.is_short {
+            return None;
+        }
+        let wanted = self.under_way.get(&window).expect("it was a moment ago");
         let op =
             IoOp::ReadSegment { segment: wanted.segment, position: wanted.position, length: wanted.length };
         self.reading_bytes += wanted.length;
@@ -258,6 +306,38 @@ impl Shard {
         while let Some((window, op)) = self.cache.begin_next() {
             self.issue(IoContext::Window { window }, op, effects);
         }
+        if self.cache.is_short {
+            self.answer_with_what_there_is(effects);
+        }
+    }
+
+    /// Reads that have waited for memory, if there is some now.
+    pub(super) fn turn_reads(&mut self, effects: &mut Vec<Effect>) {
+        if self.cache.is_short {
+            self.begin_reads(effects);
+        }
+    }
+
+    /// Takes those whose fetch has something from the reads in line, and reads that nobody waits for out of it.
+    fn answer_with_what_there_is(&mut self, effects: &mut Vec<Effect>) {
+        let mut content = Vec::new();
+        let ReadCache { queued, under_way, places, .. } = &mut self.cache;
+        queued.retain(|window| {
+            let wanted = under_way.get_mut(window).expect("what is queued is under way");
+            let (go, stay) =
+                wanted.waiting.drain(..).partition(|(reader, _)| self.fetch.has_records(*reader));
+            wanted.waiting = stay;
+            content.extend::<Vec<_>>(go);
+            let is_wanted = !wanted.waiting.is_empty();
+            if !is_wanted {
+                places.remove(&(wanted.segment, wanted.position, *window));
+                under_way.remove(window);
+            }
+            is_wanted
+        });
+        for (reader, _) in content {
+            self.cold_done(reader, Ok(Vec::new()), effects);
+        }
     }
 
     /// A window has been read, or cannot be.
@@ -270,6 +350,7 @@ impl Shard {
         let Some(done) = self.cache.under_way.remove(&window) else { return };
         self.cache.places.remove(&(done.segment, done.position, window));
         self.cache.reading_bytes -= done.length;
+        let bytes = bytes.map(|it| it.counted(&self.cache.alive));
         self.begin_reads(effects);
         let Ok(bytes) = bytes else {
             for (reader, _) in done.waiting {
@@ -305,9 +386,37 @@ mod tests {
         cache.queued.push_back(window);
     }
 
+    fn arrive(cache: &mut ReadCache, window: u64) -> ChunkSlice {
+        let read = cache.under_way.remove(&window).expect("it is under way");
+        cache.reading_bytes -= read.length;
+        let bytes = crate::base::Chunk::heap(read.length).all().counted(&cache.alive);
+        cache.insert(read.segment, read.position, read.end, bytes.clone());
+        bytes
+    }
+
+    #[test]
+    fn what_answers_hold_of_a_piece_keeps_its_memory_from_other_reads() {
+        let mut cache = ReadCache::new(2 * MEBIBYTE, 3 * MEBIBYTE);
+        (0..4).for_each(|window| queue(&mut cache, window, MEBIBYTE));
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            let (window, _) = cache.begin_next().expect("there is memory");
+            // A little of it is enough.
+            answers.push(arrive(&mut cache, window).slice(0..10));
+        }
+        assert_eq!((cache.begin_next().is_none(), cache.alive_bytes()), (true, 3 * MEBIBYTE));
+        assert!(cache.is_short() && cache.bytes() == 0, "the cache is no reason to wait");
+        answers.pop();
+        assert!(cache.begin_next().is_some() && !cache.is_short());
+        cache.reading_bytes = 0;
+        answers.clear();
+        queue(&mut cache, 9, 9 * MEBIBYTE);
+        assert!(cache.begin_next().is_some(), "a larger one goes alone");
+    }
+
     #[test]
     fn little_is_asked_of_the_disk_at_once_and_something_always() {
-        let mut cache = ReadCache::new(1024 * MEBIBYTE);
+        let mut cache = ReadCache::new(1024 * MEBIBYTE, 2048 * MEBIBYTE);
         (0..16).for_each(|window| queue(&mut cache, window, MEBIBYTE));
         assert_eq!(std::iter::from_fn(|| cache.begin_next()).count() * MEBIBYTE, READING_BYTES_MAX);
         cache.reading_bytes -= MEBIBYTE;

@@ -90,6 +90,14 @@ impl FetchWaits {
         self.parked.len() + self.reading.len()
     }
 
+    /// Whether the reader's fetch has something to answer with already.
+    pub(super) fn has_records(&self, reader: u64) -> bool {
+        let reading = self.readers.get(&reader).and_then(|it| self.reading.get(&it.fetch));
+        let mut found =
+            reading.into_iter().flat_map(|it| &it.results).filter_map(|it| it.outcome.as_ref().ok());
+        found.any(|fetched| !fetched.records.is_empty())
+    }
+
     /// Whether somebody is reading from this segment's file.
     pub(super) fn reads(&self, segment: SegmentId) -> bool {
         self.readers.values().any(|reader| reader.at.segment == segment)
@@ -450,7 +458,7 @@ impl Shard {
         self.issue_read(reader, Reader { at, ..state }, needed, effects);
     }
 
-    fn cold_done(
+    pub(super) fn cold_done(
         &mut self,
         reader: u64,
         records: Result<Vec<Payload>, PartitionError>,

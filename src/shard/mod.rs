@@ -9,8 +9,8 @@
 //! that is where batching comes from.
 //!
 //! Limits: what is not durable yet is bounded by the bytes the server admits, for answers that do not wait for it by
-//! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`; waiting
-//! fetches by the requests the server lets a connection have in progress.
+//! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`, and
+//! by `read_bytes_max` with what answers still hold of it; waiting fetches by the requests the server lets a connection have in progress.
 
 mod background;
 mod cache;
@@ -80,6 +80,8 @@ pub struct ShardConfig {
     pub cache_bytes: usize,
     /// Memory for what was read from segments, and for what is being read.
     pub read_cache_bytes: usize,
+    /// With more than this of it alive, in answers that no socket has taken, nothing further is read.
+    pub read_bytes_max: usize,
     /// Idempotent producers that the logs remember, all together.
     pub producers_max: usize,
     /// With more than this on its way to the disk, nobody is answered before it is there.
@@ -184,7 +186,7 @@ impl Shard {
             unflushed_bytes: 0,
             producers: 0,
             fetch: FetchWaits::default(),
-            cache: ReadCache::new(config.read_cache_bytes),
+            cache: ReadCache::new(config.read_cache_bytes, config.read_bytes_max),
             lookups: Lookups::default(),
             reclaim: Reclaim::default(),
             writeback: Writeback::default(),
@@ -281,6 +283,7 @@ impl Shard {
     pub fn turn(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.mono = now.mono;
         self.expire_fetches(now, effects);
+        self.turn_reads(effects);
         self.turn_groups(now, effects);
         self.turn_retention(now, effects);
         self.turn_scrub(now, effects);
@@ -305,7 +308,8 @@ impl Shard {
         let own = own.min(self.scrub.next_deadline()).min(self.spares.next_deadline());
         let own = own.min(self.reclaim.next_deadline(self.mono));
         let own = if decides { own } else { MonoNanos::NEVER };
-        self.fetch.next_deadline().min(self.io.next_retry()).min(own)
+        let reads = self.cache.next_deadline(self.mono);
+        self.fetch.next_deadline().min(reads).min(self.io.next_retry()).min(own)
     }
 
     /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.
@@ -331,6 +335,12 @@ impl Shard {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.io.is_empty() || !self.commit.is_idle()
+    }
+
+    /// Answers that no socket takes hold so much of what was read from segments that nothing further is.
+    #[must_use]
+    pub fn reads_wait_for_memory(&self) -> bool {
+        self.cache.is_short()
     }
 
     #[must_use]
@@ -360,6 +370,7 @@ impl Shard {
             writeback_waiting: self.writeback.len(),
             chunk_bytes: self.memory.get(),
             read_cache_bytes: self.cache.bytes(),
+            read_bytes: self.cache.alive_bytes(),
             scrub_left: self.scrub_left(),
             quarantined: self.partitions.quarantined(),
             spares,
@@ -558,6 +569,8 @@ pub struct ShardGauges {
     pub writeback_waiting: usize,
     pub chunk_bytes: usize,
     pub read_cache_bytes: usize,
+    /// Of what was read from segments, in the cache or in answers.
+    pub read_bytes: usize,
     /// Segments that the scrubbing pass under way has yet to verify.
     pub scrub_left: usize,
     /// Offsets refused to readers because they are damaged or gone.

@@ -184,6 +184,7 @@ impl Peer {
             config: &self.config,
             disk: DiskSpace { total_bytes: 1000, usable_bytes: 400 },
             answer_bytes_max: u32::MAX,
+            answers_are_full: false,
             sessions: &mut self.sessions,
             telemetry: &mut self.telemetry,
             connection: &mut self.connection,

@@ -59,13 +59,15 @@ fn gets_on(wire: &mut Wire) {
 #[test]
 fn readers_that_stop_taking_answers() {
     const PARTITIONS: i32 = 8;
-    const BATCHES: usize = 400;
+    const BATCHES: i32 = 200;
     const READERS: i32 = 200;
+    /// More than the kernel takes for a connection whose peer reads nothing.
+    const BATCHES_EACH: i32 = 8;
     let server = server();
     let topic = topic_name("stopped-readers");
     server.create_topic(&topic, PARTITIONS, &[]);
     let mut wires: Vec<Wire> = (0..PARTITIONS).map(|number| Wire::to(&server, &topic, number)).collect();
-    let full = large_batch(100_000);
+    let full = large_batch(400_000);
     for _ in 0..BATCHES {
         for wire in &mut wires {
             wire.send_produce(wire.partition, full.clone());
@@ -79,10 +81,12 @@ fn readers_that_stop_taking_answers() {
         for reader in 0..READERS {
             let number = reader % PARTITIONS;
             let mut wire = wires[usize::try_from(number).expect("small")].beside(number);
-            // Each pins what nobody else reads: most of it is on disk only.
-            for part in 0..4 {
-                let offset = (reader / PARTITIONS * 16 + part * 4) % i32::try_from(BATCHES).expect("small");
-                wire.send_fetch(Offset(i64::from(offset)), Limits::NOW);
+            // Each pins what nobody else reads: most of it is on disk only, and for some of them on both shards.
+            let all: Vec<i32> = (0..PARTITIONS).map(|index| (number + index) % PARTITIONS).collect();
+            let wanted = if reader % 3 == 0 { &all[..] } else { &all[..1] };
+            for batch in 0..BATCHES_EACH {
+                let offset = (reader / PARTITIONS * BATCHES_EACH + batch) % BATCHES;
+                wire.send_fetch_of(wanted, Offset(i64::from(offset)), Limits::NOW);
             }
             stopped.push(wire);
         }

@@ -124,8 +124,12 @@ impl Wire {
     }
 
     pub fn send_fetch(&mut self, offset: Offset, limits: Limits) {
-        let partition = FetchPartition {
-            partition: self.partition.0,
+        self.send_fetch_of(&[self.partition.0], offset, limits);
+    }
+
+    pub fn send_fetch_of(&mut self, partitions: &[i32], offset: Offset, limits: Limits) {
+        let asked = |partition: &i32| FetchPartition {
+            partition: *partition,
             fetch_offset: offset.0,
             partition_max_bytes: limits.max_bytes,
             ..Default::default()
@@ -137,7 +141,7 @@ impl Wire {
             topics: vec![FetchTopic {
                 topic: self.topic.as_str().into(),
                 topic_id: self.topic_id,
-                partitions: vec![partition],
+                partitions: partitions.iter().map(asked).collect(),
             }],
             ..Default::default()
         };

@@ -214,6 +214,7 @@ impl World {
                 },
                 cache_bytes: 64 << 10,
                 read_cache_bytes,
+                read_bytes_max: 2 * read_cache_bytes,
                 producers_max: 1000,
                 unflushed_bytes_max: 64 << 10,
                 groups: self.config.groups.clone(),

@@ -53,7 +53,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         Ok(asked) => asked,
         Err(code) => return respond_now(header, &refusal(code)),
     };
-    let merge = Merge {
+    let mut merge = Merge {
         answer: Answer::to(header)?,
         bytes_left: at_least_0(request.max_bytes)
             .min(context.config.fetch_bytes_max)
@@ -77,6 +77,10 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         },
     };
     Ok(ask(context, calls, Wait::FirstThenNudge, move |context, replies| {
+        if context.answers_are_full {
+            // Others' were ready earlier. The client asks again, and waits for its turn before anything is read.
+            merge.give_way();
+        }
         let results = replies.into_iter().map(results).collect();
         match asked {
             Asked::Once(mut plan) => merge.respond(&mut plan, None, results),
@@ -265,6 +269,12 @@ impl Merge {
         }
         let session_id = session.map_or(0, |(id, _)| id);
         answer.send(&FetchResponse { session_id, responses, ..FetchResponse::default() })
+    }
+
+    /// No records go into the answer.
+    fn give_way(&mut self) {
+        self.any = true;
+        self.bytes_left = 0;
     }
 
     fn data(&mut self, index: i32, fetched: Fetched) -> PartitionData<'static> {

@@ -46,6 +46,19 @@ fn limits_hold_over_all_shards_but_for_the_first_records() {
     check(0, 0, [(2, 0, 6, 5), (1, 56, -1, 0), (0, 0, 6, 0), (9, 3, -1, 0)]);
 }
 
+#[test]
+fn without_memory_for_answers_there_are_no_records_in_them() {
+    let mut server = Server::new();
+    let id = server.create("a", 3);
+    for (answers_are_full, want) in [(true, [0, 0, 0, 0]), (false, [5, 0, 5, 0])] {
+        server.answers_are_full = answers_are_full;
+        let body = server.call(start, 13, &request(13, id, 100));
+        let answer: FetchResponse<'_> = read(&body, 13);
+        let records = |one: &PartitionData<'_>| one.records.len();
+        assert_eq!(answer.responses[0].partitions.iter().map(records).collect::<Vec<_>>(), want);
+    }
+}
+
 /// A client in a session: partitions 0 and 2 are healthy, 1 has failed.
 struct Client {
     server: Server,
