@@ -76,7 +76,8 @@
 //! Hardly anybody waits for what the commit log covers, so only few of those writes, and of the files and blocks they need, are
 //! under way at once ([`shard`]'s `writeback`): a commit group waits behind whatever the disk, the kernel's workers and the
 //! blocking thread have been given before. For the same reason the chunks of partitions end at different places: those that
-//! are written to evenly would all have one to write at the same moment, some 600 MB from 10,000 of them.
+//! are written to evenly would all have one to write at the same moment, some 600 MB from 10,000 of them. And files that nobody
+//! waits for are made with a pause after each: the kernel's workers, without whom no durable write ends, share the processor.
 //!
 //! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
 //! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on. Deleting is done

@@ -20,8 +20,15 @@ pub struct SegmentId {
 pub enum IoOp {
     /// Create the partition's directory (and its topic's) and the `.log` file if missing: from the file of `spare` by
     /// renaming it, or empty if there is none. Allocate `allocate_bytes` in all; with `names`, which a spare needs, make
-    /// the names durable (directory sync). Keep the file open.
-    CreateSegment { segment: SegmentId, allocate_bytes: u64, names: bool, spare: Option<SegmentId> },
+    /// the names durable (directory sync). Keep the file open. What is done `leisurely` leaves the processor to others for
+    /// as long as it took it.
+    CreateSegment {
+        segment: SegmentId,
+        allocate_bytes: u64,
+        names: bool,
+        spare: Option<SegmentId>,
+        leisurely: bool,
+    },
     /// Extend the allocation to `allocate_bytes` in all. Failure other than a full disk may be ignored by the runtime.
     Allocate { segment: SegmentId, allocate_bytes: u64 },
     /// Write at `position`. With `durable`, done means it is on stable storage (O_DSYNC).

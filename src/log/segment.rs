@@ -279,7 +279,7 @@ impl OpenSegment {
         let allocate_bytes = allocate_bytes.max(spare.map_or(0, |spare| block_ceil(spare.bytes)));
         self.allocated = self.allocated.max(allocate_bytes);
         let spare = spare.map(|spare| spare.segment);
-        let op = IoOp::CreateSegment { segment: self.id, allocate_bytes, names, spare };
+        let op = IoOp::CreateSegment { segment: self.id, allocate_bytes, names, spare, leisurely: false };
         out.push(LogOp { purpose: Purpose::Create { base: self.id.base, names }, op });
     }
 

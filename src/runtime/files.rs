@@ -11,6 +11,8 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
@@ -30,6 +32,9 @@ const PREWRITE_PIECE_BYTES: usize = 1024 * 1024;
 
 /// Extension of an old segment's file that is kept to be used again.
 const SPARE: &str = "spare";
+
+/// Between two files that nobody waits for. One that takes longer waits for the disk, and leaves the processor by itself.
+const PAUSE_MAX: Duration = Duration::from_millis(2);
 
 /// Kept free for a checkpoint at least.
 const RESERVE_BYTES_MIN: u64 = 256 * 1024;
@@ -142,8 +147,13 @@ impl Files {
 
     async fn try_perform(&self, op: IoOp) -> io::Result<IoDone> {
         match op {
-            IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
-                self.create(segment, allocate_bytes, names, spare).await
+            IoOp::CreateSegment { segment, allocate_bytes, names, spare, leisurely } => {
+                self.create(segment, names, spare, leisurely).await?;
+                if allocate_bytes > 0 {
+                    self.allocate(segment, allocate_bytes).await
+                } else {
+                    Ok(IoDone::Done)
+                }
             }
             IoOp::Allocate { segment, allocate_bytes } => self.allocate(segment, allocate_bytes).await,
             IoOp::WriteSegment { segment, position, data, durable } => {
@@ -265,12 +275,13 @@ impl Files {
     async fn create(
         &self,
         segment: SegmentId,
-        allocate_bytes: u64,
         names: bool,
         spare: Option<SegmentId>,
+        leisurely: bool,
     ) -> io::Result<IoDone> {
         let data = self.data.clone();
         let make = move || {
+            let begun = Instant::now();
             let folder = partition_folder(&data, segment.partition);
             let path = segment_file(&folder, segment.base, "log");
             fs::create_dir_all(&folder)?;
@@ -283,13 +294,12 @@ impl Files {
             if names {
                 sync_names(&data, &folder)?;
             }
+            if leisurely {
+                thread::sleep(begun.elapsed().min(PAUSE_MAX));
+            }
             Ok(IoDone::Done)
         };
-        blocking(make).await?;
-        if allocate_bytes > 0 {
-            self.allocate(segment, allocate_bytes).await?;
-        }
-        Ok(IoDone::Done)
+        blocking(make).await
     }
 
     async fn sync(&self, segment: SegmentId) -> io::Result<()> {

@@ -214,7 +214,7 @@ impl Disk {
             assert!(!self.deleted.contains(&partition), "written to after its deletion: {op:?}");
         }
         match op {
-            IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
+            IoOp::CreateSegment { segment, allocate_bytes, names, spare, .. } => {
                 if let Some(spare) = spare {
                     self.rename(&log_file(spare).with_extension("spare"), &log_file(segment));
                 }

@@ -8,7 +8,7 @@ pub fn named(op: &IoOp) -> String {
         format!("{}-{}/{}", &partition.topic.to_string()[..8], partition.partition, segment.base)
     };
     match op {
-        IoOp::CreateSegment { segment, allocate_bytes, names, spare } => {
+        IoOp::CreateSegment { segment, allocate_bytes, names, spare, .. } => {
             let spare = spare.map(|spare| format!(" from {}", spare.base)).unwrap_or_default();
             let names = if *names { " with its name" } else { "" };
             format!("create {} {allocate_bytes}{spare}{names}", of(segment))
