@@ -76,6 +76,10 @@ pub(super) struct Connection {
     /// Whether the first produce or fetch has been looked at.
     steered: Cell<bool>,
     last_active: Cell<MonoNanos>,
+    /// Of the last request, with its size.
+    last_request_bytes: Cell<usize>,
+    /// The reader has been woken because something is there.
+    heard: Cell<bool>,
 }
 
 enum Read {
@@ -133,6 +137,8 @@ impl Connection {
             over: Cell::new(false),
             steered: Cell::new(steered),
             last_active: Cell::new(server.host.clock.mono()),
+            last_request_bytes: Cell::default(),
+            heard: Cell::default(),
         });
         server.opened(&connection);
         glommio::spawn_local(Rc::clone(&connection).write_answers()).detach();
@@ -207,7 +213,6 @@ impl Connection {
                         self.wait_to_receive(bytes).await;
                     }
                     let missing = size.map_or(0, |bytes| bytes.saturating_sub(buffer.len()));
-                    make_room(&mut buffer, missing);
                     match poll_fn(|context| self.poll_read(context, &mut buffer, missing)).await {
                         Ok(Read::Bytes(bytes)) => {
                             self.server.received(bytes);
@@ -270,6 +275,7 @@ impl Connection {
         if buffer.len() < 4 + bytes {
             return Ok(Next::Missing(Some(4 + bytes)));
         }
+        self.last_request_bytes.set(4 + bytes);
         let mut frame = buffer.split_to(4 + bytes);
         frame.advance(4);
         self.last_active.set(self.server.host.clock.mono());
@@ -284,7 +290,9 @@ impl Connection {
         buffer: &mut BytesMut,
         missing: usize,
     ) -> Poll<io::Result<Read>> {
-        if missing >= FEW_BYTES {
+        let expected = self.expected_bytes();
+        if missing >= FEW_BYTES || expected > 0 {
+            make_room(buffer, missing.max(expected));
             match self.receive(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
@@ -296,6 +304,7 @@ impl Connection {
         let mut stream = self.stream.borrow_mut();
         match Pin::new(&mut *stream).poll_read(context, &mut few) {
             Poll::Pending => {
+                self.heard.set(true);
                 if buffer.is_empty() {
                     // Whoever says nothing needs no memory to be heard.
                     *buffer = BytesMut::new();
@@ -310,6 +319,14 @@ impl Connection {
                 Poll::Ready(Ok(Read::Bytes(bytes)))
             }
         }
+    }
+
+    /// What the peer, just heard of, is likely to have sent at least, if that deserves a buffer before it is known: who sent
+    /// a request of some size sends another. One system call receives it then.
+    fn expected_bytes(&self) -> usize {
+        let last = self.last_request_bytes.get();
+        let is_likely = self.heard.replace(false) && (FEW_BYTES..READ_BYTES).contains(&last);
+        if is_likely && self.server.pools.frames.has_room() { last } else { 0 }
     }
 
     /// Receives into the buffer's spare room, if something is there.

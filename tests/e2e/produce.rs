@@ -1,5 +1,10 @@
 //! What a produce request may rely on.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
 use ringmain::base::{Offset, PartitionIndex, ProducerEpoch, TimestampMs};
 use ringmain::client::{Acks, ProducerOptions, ProducerRecord};
 use ringmain::protocol::ErrorCode;
@@ -46,6 +51,57 @@ fn records_come_back_as_they_were_sent_in_every_codec() {
         let read: Vec<_> = read.into_iter().map(|(_, number, key, value)| (number, key, value)).collect();
         assert_eq!(read, sent, "{codec:?}");
     }
+}
+
+/// What the network makes of requests means nothing, whatever the connection sent before.
+#[test]
+fn requests_arrive_whole_however_they_are_cut() {
+    const RECORD_BYTES: [usize; 10] =
+        [100, 5_000, 16_000, 16_000, 60_000, 3_000, 200_000, 16_000, 900_000, 10];
+    let server = Server::start();
+    let topic = topic_name("cut");
+    server.create_topic(&topic, 1, &[]);
+    let mut wire = Wire::to(&server, &topic, 0);
+    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
+    stream.set_nodelay(true).expect("a socket can be");
+    let number = |index: usize| i32::try_from(index).expect("few");
+    let record = |bytes: usize| batch(&[&"x".repeat(bytes)]);
+    let requests: Vec<Vec<u8>> = (0..RECORD_BYTES.len())
+        .map(|index| wire.produce_bytes(record(RECORD_BYTES[index]), number(index)))
+        .collect();
+    let all_at_once = vec![requests.concat()];
+    let cuts = [1, 3, 4_095, 4_097, 20_000, 70_000];
+    let mut in_pieces = Vec::new();
+    let mut rest = &all_at_once[0][..];
+    for bytes in cuts.into_iter().cycle() {
+        let (piece, left) = rest.split_at(bytes.min(rest.len()));
+        in_pieces.push(piece.to_vec());
+        rest = left;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    for pieces in [&requests, &in_pieces, &all_at_once, &in_pieces, &requests] {
+        for piece in pieces {
+            stream.write_all(piece).expect("the server reads");
+            // The reader has seen it all, and waits.
+            thread::sleep(Duration::from_millis(3));
+        }
+        for index in 0..requests.len() {
+            let mut size = [0; 4];
+            stream.read_exact(&mut size).expect("an answer");
+            let mut answer = vec![0; usize::try_from(i32::from_be_bytes(size)).expect("a size")];
+            stream.read_exact(&mut answer).expect("an answer");
+            assert_eq!(answer[..4], number(index).to_be_bytes(), "in order");
+        }
+    }
+    let mut offset = Offset(0);
+    for bytes in RECORD_BYTES.into_iter().cycle().take(5 * RECORD_BYTES.len()) {
+        let fetched = wire.fetch(offset, Limits { min_bytes: 1, max_bytes: 1, max_wait_ms: 1000 });
+        assert_eq!(fetched.bytes.len(), record(bytes).len(), "at {offset}");
+        offset = offset.plus(1);
+    }
+    assert_eq!(wire.fetch(offset, Limits::NOW).high_watermark, offset, "nothing else");
 }
 
 type Read = (i32, i64, Option<String>, Option<String>);

@@ -11,7 +11,7 @@ use ringmain::protocol::messages::{
     DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, FetchResponse, InitProducerIdRequest,
     InitProducerIdResponse, ProduceRequest, ProduceResponse,
 };
-use ringmain::protocol::{ErrorCode, Records};
+use ringmain::protocol::{ApiKey, ErrorCode, Records, encode_request};
 use ringmain::record::{BatchBuilder, BatchHeader};
 
 use super::server::{PATIENCE, Server};
@@ -86,6 +86,13 @@ impl Wire {
         let request = self.produce_request(self.partition, batch, 0);
         let version = self.connection.version_up_to::<ProduceRequest<'_>>(i16::MAX).expect("served");
         self.connection.send_unanswered(&request, version).expect("the broker reads");
+    }
+
+    /// The same as bytes, for whoever sends them in another way. Its answer is for `correlation`.
+    pub fn produce_bytes(&self, batch: Vec<u8>, correlation: i32) -> Vec<u8> {
+        let request = self.produce_request(self.partition, batch, -1);
+        let version = self.connection.version_up_to::<ProduceRequest<'_>>(i16::MAX).expect("served");
+        encode_request(ApiKey::Produce, version, correlation, None, &request).expect("it encodes").to_vec()
     }
 
     fn produce_request(
