@@ -152,12 +152,11 @@ const CROSS_SHARD: [Labelled; 3] = [
     ("other", |m| m.cross_shard.other),
 ];
 
-const MEMORY: [Labelled; 5] = [
+const MEMORY: [Labelled; 4] = [
     ("chunks", |m| m.gauges.chunk_bytes),
     ("frames", |m| m.gauges.frame_bytes),
     ("answers", |m| m.gauges.answer_bytes),
     ("read_cache", |m| m.gauges.read_cache_bytes),
-    ("reads", |m| m.gauges.read_bytes),
 ];
 
 type LatencyRow = (&'static str, fn(&ShardMetrics) -> &Latency);

@@ -58,8 +58,7 @@ impl Chunk {
     #[must_use]
     pub fn counted(self, alive: &Rc<Cell<usize>>) -> Chunk {
         let (start, len) = (self.start, self.len);
-        alive.set(alive.get() + len);
-        let owner = Rc::new(Counted { chunk: self, alive: Rc::clone(alive) });
+        let owner = Rc::new((self, Counted::new(len, alive)));
         // SAFETY: the memory is the chunk's, which the owner keeps; whoever made that has vouched for it.
         unsafe { Chunk::from_raw(owner, start, len) }
     }
@@ -90,15 +89,24 @@ impl fmt::Debug for Chunk {
     }
 }
 
-/// A chunk that is counted while it lives.
-struct Counted {
-    chunk: Chunk,
-    alive: Rc<Cell<usize>>,
+/// So many bytes are part of a sum while this lives.
+#[derive(Debug)]
+pub struct Counted {
+    bytes: usize,
+    sum: Rc<Cell<usize>>,
+}
+
+impl Counted {
+    #[must_use]
+    pub fn new(bytes: usize, sum: &Rc<Cell<usize>>) -> Counted {
+        sum.set(sum.get() + bytes);
+        Counted { bytes, sum: Rc::clone(sum) }
+    }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.alive.set(self.alive.get() - self.chunk.len);
+        self.sum.set(self.sum.get() - self.bytes);
     }
 }
 

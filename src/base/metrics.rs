@@ -179,10 +179,8 @@ pub struct ShardGauges {
     pub frame_bytes: u64,
     /// Memory of answers that sockets have not taken.
     pub answer_bytes: u64,
-    /// Memory of blocks read from disk that are kept for the next reader.
+    /// Memory of blocks read from disk, kept for the next reader or held by answers.
     pub read_cache_bytes: u64,
-    /// The same with what answers hold of them.
-    pub read_bytes: u64,
     pub scrub_left: u64,
     pub quarantined: u64,
     /// Old segments' files kept to be used again.

@@ -14,7 +14,7 @@ pub mod rng;
 pub mod time;
 pub mod varint;
 
-pub use chunk::{Chunk, ChunkSlice, ChunkWriter};
+pub use chunk::{Chunk, ChunkSlice, ChunkWriter, Counted};
 pub use ids::*;
 pub use payload::{Payload, joined};
 pub use time::{MonoNanos, Now, TimestampMs};

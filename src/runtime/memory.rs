@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use glommio::io::{DmaBuffer, ReadResult};
 
-use crate::base::{Chunk, ChunkSlice};
+use crate::base::{Chunk, ChunkSlice, Counted};
 
 /// Hands out chunk memory.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ pub struct ChunkMemory {
 #[derive(Debug)]
 pub struct ChunkBuffer {
     buffer: Rc<DmaBuffer>,
-    live: Rc<Cell<usize>>,
+    _counted: Counted,
 }
 
 impl ChunkMemory {
@@ -38,8 +38,7 @@ impl ChunkMemory {
         let mut buffer = glommio::allocate_dma_buffer_global(len);
         let start = buffer.as_mut_ptr();
         as_it_is(start);
-        self.live.set(self.live.get() + len);
-        let owner = Rc::new(ChunkBuffer { buffer: Rc::new(buffer), live: self.live() });
+        let owner = Rc::new(ChunkBuffer { buffer: Rc::new(buffer), _counted: Counted::new(len, &self.live) });
         // SAFETY: the buffer's memory is initialised, never moves, and lives until the owner's drop at least.
         unsafe { Chunk::from_raw(owner, start, len) }
     }
@@ -57,12 +56,6 @@ impl ChunkBuffer {
     #[must_use]
     pub fn buffer(&self) -> Rc<DmaBuffer> {
         Rc::clone(&self.buffer)
-    }
-}
-
-impl Drop for ChunkBuffer {
-    fn drop(&mut self) {
-        self.live.set(self.live.get() - self.buffer.len());
     }
 }
 

@@ -137,6 +137,7 @@ impl Holdings {
             stuck_ms: unheard.max(unmoved.filter(|_| sending)),
             queued_ms: unmoved.filter(|_| !sending),
             held_bytes: ready + receiving.map_or(0, |it| it.bytes),
+            answer_bytes: ready,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Standing {
     pub(super) queued_ms: Option<u64>,
     /// Of the shard's pools.
     pub(super) held_bytes: usize,
+    /// Of these, answers: what was read lives in nothing else.
+    pub(super) answer_bytes: usize,
 }
 
 /// What the pools lack.
@@ -31,7 +33,7 @@ pub(super) struct Shortage {
     pub(super) idle_ms_max: Option<u64>,
     /// Others wait for memory of the pools.
     pub(super) pools: bool,
-    /// Reads wait for others' to be taken.
+    /// Reads wait for answers to be taken.
     pub(super) reads: bool,
 }
 
@@ -48,7 +50,7 @@ impl Shortage {
     pub(super) fn judge(&self, standing: &Standing) -> Verdict {
         let is_over = |since: Option<u64>, max: Option<u64>| since.zip(max).is_some_and(|(ms, max)| ms > max);
         let is_burden =
-            self.pools && standing.held_bytes >= BURDEN_BYTES_MIN || self.reads && standing.held_bytes > 0;
+            self.pools && standing.held_bytes >= BURDEN_BYTES_MIN || self.reads && standing.answer_bytes > 0;
         let burdens = is_burden.then_some(standing.stuck_ms.max(standing.queued_ms)).flatten();
         if is_over(standing.stuck_ms, Some(STUCK_MS_MAX)) || is_over(burdens, Some(STUCK_SHORT_MS_MAX)) {
             Verdict::Stuck
@@ -70,6 +72,7 @@ mod tests {
         let short = Shortage { idle_ms_max: None, pools: true, ..calm };
         let of_reads = Shortage { idle_ms_max: None, reads: true, ..calm };
         let stuck = |ms, held_bytes| Standing { stuck_ms: Some(ms), held_bytes, ..Standing::default() };
+        let with_answers = |standing: Standing| Standing { answer_bytes: standing.held_bytes, ..standing };
         for (shortage, standing, verdict) in [
             (calm, Standing::default(), Verdict::Stays),
             (calm, stuck(29_000, 1 << 20), Verdict::Stays),
@@ -77,8 +80,8 @@ mod tests {
             (short, stuck(1_900, 1 << 20), Verdict::Stays),
             (short, stuck(2_100, 1 << 20), Verdict::Stuck),
             (short, stuck(2_100, 4_000), Verdict::Stays),
-            (of_reads, stuck(2_100, 4_000), Verdict::Stuck),
-            (of_reads, stuck(2_100, 0), Verdict::Stays),
+            (of_reads, with_answers(stuck(2_100, 4_000)), Verdict::Stuck),
+            (of_reads, stuck(2_100, 1 << 20), Verdict::Stays),
             (
                 short,
                 Standing { queued_ms: Some(2_100), held_bytes: 1 << 20, ..Standing::default() },

@@ -30,6 +30,11 @@ impl Pool {
         self.bytes_max.saturating_sub(self.used.get())
     }
 
+    /// An equal part of what is left, if so many others are going to take theirs.
+    pub(super) fn share_beside(&self, others: usize) -> usize {
+        self.left() / (1 + others)
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.left() > 0
     }
@@ -82,11 +87,16 @@ mod tests {
             pool.give_back(30);
             assert!(poll_once(&mut first).await.is_some(), "the first has waited longest");
             pool.take(40);
-            assert_eq!((pool.used(), pool.left()), (110, 0), "a taker may overshoot");
+            assert_eq!(
+                (pool.used(), pool.left(), pool.share_beside(0)),
+                (110, 0, 0),
+                "a taker may overshoot"
+            );
             assert!(poll_once(&mut lost).await.is_none() && poll_once(&mut last).await.is_none());
             pool.give_back(20);
             drop(lost);
             assert!(poll_once(&mut last).await.is_some(), "its turn has come");
+            assert_eq!((pool.share_beside(0), pool.share_beside(1)), (10, 5));
         });
     }
 }

@@ -314,7 +314,7 @@ impl ShardServer {
 
     /// Answers count when they are ready: those of fetches in progress are still to come.
     fn answer_bytes_max(&self) -> u32 {
-        let share = self.pools.answers.left() / (1 + self.fetching.get());
+        let share = self.pools.answers.share_beside(self.fetching.get());
         u32::try_from(share.max(ANSWER_BYTES_MIN)).unwrap_or(u32::MAX)
     }
 
@@ -532,7 +532,6 @@ impl ShardServer {
         metrics.gauges.requests_in_flight = self.host.in_progress.get() as u64;
         metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
         metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
-        metrics.gauges.read_bytes = gauges.read_bytes as u64;
         metrics.gauges.scrub_left = gauges.scrub_left as u64;
         metrics.gauges.quarantined = gauges.quarantined;
         metrics.gauges.spares = gauges.spares as u64;

@@ -99,10 +99,6 @@ impl ReadCache {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     pub(super) fn alive_bytes(&self) -> usize {
         self.alive.get()
     }
@@ -167,34 +163,35 @@ impl ReadCache {
 
     /// Whether so much may be read besides what is alive: anything, if that is nothing.
     fn has_memory(&mut self, length: usize) -> bool {
-        let beside = |alive: &Cell<usize>, reading: usize| alive.get() + reading;
-        while beside(&self.alive, self.reading_bytes) + length > self.alive_max
+        while self.memory_bytes() + length > self.alive_max
             && let Some((_, key)) = self.uses.first_key_value()
         {
             self.remove(*key);
         }
-        let held = beside(&self.alive, self.reading_bytes);
-        held == 0 || held + length <= self.alive_max
+        self.memory_bytes() == 0 || self.memory_bytes() + length <= self.alive_max
+    }
+
+    /// Of what has been read and what is being read.
+    fn memory_bytes(&self) -> usize {
+        self.alive.get() + self.reading_bytes
     }
 
     /// The next read that may begin now: one at a time at least, whatever its size.
     fn begin_next(&mut self) -> Option<(u64, IoOp)> {
         self.is_short = false;
         let window = *self.queued.front()?;
-        let wanted = self.under_way.get(&window).expect("what is queued is under way");
+        let UnderWay { segment, position, length, .. } =
+            *self.under_way.get(&window).expect("what is queued is under way");
         let reading_bytes_max = self.bytes_max.min(READING_BYTES_MAX);
-        if self.reading_bytes > 0 && self.reading_bytes + wanted.length > reading_bytes_max {
+        if self.reading_bytes > 0 && self.reading_bytes + length > reading_bytes_max {
             return None;
         }
-        let length = wanted.length;
         self.is_short = !self.has_memory(length);
         if self.is_short {
             return None;
         }
-        let wanted = self.under_way.get(&window).expect("it was a moment ago");
-        let op =
-            IoOp::ReadSegment { segment: wanted.segment, position: wanted.position, length: wanted.length };
-        self.reading_bytes += wanted.length;
+        let op = IoOp::ReadSegment { segment, position, length };
+        self.reading_bytes += length;
         self.queued.pop_front();
         self.make_room();
         Some((window, op))
@@ -405,7 +402,7 @@ mod tests {
             answers.push(arrive(&mut cache, window).slice(0..10));
         }
         assert_eq!((cache.begin_next().is_none(), cache.alive_bytes()), (true, 3 * MEBIBYTE));
-        assert!(cache.is_short() && cache.bytes() == 0, "the cache is no reason to wait");
+        assert!(cache.is_short() && cache.bytes == 0, "the cache is no reason to wait");
         answers.pop();
         assert!(cache.begin_next().is_some() && !cache.is_short());
         cache.reading_bytes = 0;

@@ -10,7 +10,8 @@
 //!
 //! Limits: what is not durable yet is bounded by the bytes the server admits, for answers that do not wait for it by
 //! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`, and
-//! by `read_bytes_max` with what answers still hold of it; waiting fetches by the requests the server lets a connection have in progress.
+//! by `read_bytes_max` with what answers still hold of it; waiting fetches by the requests the server lets a connection have
+//! in progress.
 
 mod background;
 mod cache;
@@ -369,8 +370,7 @@ impl Shard {
             commit_files_free,
             writeback_waiting: self.writeback.len(),
             chunk_bytes: self.memory.get(),
-            read_cache_bytes: self.cache.bytes(),
-            read_bytes: self.cache.alive_bytes(),
+            read_cache_bytes: self.cache.alive_bytes(),
             scrub_left: self.scrub_left(),
             quarantined: self.partitions.quarantined(),
             spares,
@@ -568,9 +568,8 @@ pub struct ShardGauges {
     /// Segment writes that the commit log covers, and what they need, handed out and not done.
     pub writeback_waiting: usize,
     pub chunk_bytes: usize,
-    pub read_cache_bytes: usize,
     /// Of what was read from segments, in the cache or in answers.
-    pub read_bytes: usize,
+    pub read_cache_bytes: usize,
     /// Segments that the scrubbing pass under way has yet to verify.
     pub scrub_left: usize,
     /// Offsets refused to readers because they are damaged or gone.

@@ -5,7 +5,7 @@
 //! Making a file costs the processor more than the disk: up to half a millisecond where the file system has just deleted
 //! thousands. So those that nobody waits for are made with a pause after each. Made without, 10,000 take both processors of
 //! a small machine for two seconds, and the kernel's workers, which end every durable write, have been seen to get none of
-//! it for 450 ms.
+//! it for a quarter of a second.
 
 use std::collections::VecDeque;
 
