@@ -181,6 +181,7 @@ fn shard_config(config: &Config) -> ShardConfig {
             direct_run_bytes: config.direct_run_bytes,
             chunk_bytes_max: config.chunk_bytes,
             create_allocate_bytes: 4 << 20,
+            marks_step_bytes: 4 << 20,
         },
         cache_bytes: CACHE_BYTES,
         read_cache_bytes: 16 << 20,

@@ -10,8 +10,12 @@ pub const NOW: Now = Now { mono: MonoNanos(1), wall: TimestampMs(1_700_000_000_0
 pub const PARTITION: TopicPartition =
     TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(0) };
 /// As the server sets them by default.
-pub const LIMITS: LogLimits =
-    LogLimits { direct_run_bytes: 64 << 10, chunk_bytes_max: 256 << 10, create_allocate_bytes: 0 };
+pub const LIMITS: LogLimits = LogLimits {
+    direct_run_bytes: 64 << 10,
+    chunk_bytes_max: 256 << 10,
+    create_allocate_bytes: 0,
+    marks_step_bytes: u64::MAX,
+};
 
 /// Sizes that every bench is run at: a name, records in a batch, bytes of a record's value.
 pub const SIZES: [(&str, usize, usize); 3] =

@@ -40,11 +40,11 @@ pub enum IoOp {
     SyncAll,
     /// Cut the file to exactly `length` bytes (not a whole block in general) and, unless [`IoOp::SyncAll`] follows, sync it
     /// as [`IoOp::SyncSegment`] does; write `index` and `time_index` beside it (`.index`, `.timeindex`), durably or not: they
-    /// can be rebuilt.
+    /// can be rebuilt. Its `.marks` go.
     SealSegment { segment: SegmentId, length: u64, index: Vec<u8>, time_index: Vec<u8>, sync: Sealing },
-    /// Replace `.index` and `.timeindex` of a segment that is still being appended to; not synced: they can be rebuilt,
-    /// and recovery only believes what agrees with the log.
-    WriteIndex { segment: SegmentId, index: Vec<u8>, time_index: Vec<u8> },
+    /// Write at `position` of the `.marks` of a segment that is still being appended to; at 0 the file begins anew. Not synced:
+    /// nothing depends on it.
+    WriteMarks { segment: SegmentId, position: u64, marks: Vec<u8> },
     /// Read up to `length` bytes at `position`; a short result means the end of the file. Answer: [`IoDone::Read`].
     ReadSegment { segment: SegmentId, position: u64, length: usize },
     /// Read the whole `.index` and `.timeindex` of a sealed segment; missing files read as empty. Answer:

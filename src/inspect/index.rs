@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::base::io::SegmentId;
+use crate::base::{PartitionIndex, TopicId, TopicPartition};
+use crate::log::marks;
+
 use super::segment::{Batches, Next};
 use super::{Report, Watcher, base_of};
 
@@ -29,6 +33,59 @@ pub(super) fn inspect_times(path: &Path, watcher: &mut dyn Watcher) -> Report {
         let leads = batches.timestamps.get(&offset) == Some(&timestamp);
         Some((leads, (timestamp, relative), format!("timestamp {timestamp} at offset {offset}")))
     })
+}
+
+/// Marks of a segment that was still being appended to. A crash may have taken any of them away.
+pub(super) fn inspect_marks(path: &Path, watcher: &mut dyn Watcher) -> Report {
+    let mut report = Report::new(path, "marks");
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return Report::unreadable(path, report.kind, &error),
+    };
+    let Some(segment) = segment_of(path) else {
+        return Report::unreadable(path, report.kind, &"its name and folders are those of no segment");
+    };
+    let Some(known) = known(&path.with_extension("log"), watcher) else {
+        report.problem("index", None, "there is no segment beside it".to_owned());
+        return report;
+    };
+    let (mut whole, mut all) = (0, 0);
+    for mark in marks::decode(segment, &bytes) {
+        let at = all * marks::MARK_BYTES;
+        all += 1;
+        let Some(mark) = mark else { continue };
+        whole += 1;
+        let ((position, offset), (timestamp, of)) =
+            (mark.batch(segment.base), mark.max_timestamp(segment.base));
+        let line = format!("offset {offset} at {position}, timestamp {timestamp} at offset {of}");
+        if watcher.wants_details() {
+            watcher.detail(path, &line);
+        }
+        let leads =
+            known.at.get(&position) == Some(&offset.0) && known.timestamps.get(&of.0) == Some(&timestamp.0);
+        if !leads {
+            report.problem(
+                "index",
+                Some(at as u64),
+                format!("mark {} ({line}) leads to another batch", all - 1),
+            );
+            break;
+        }
+    }
+    report.summary = match all - whole {
+        0 => format!("{whole} marks"),
+        lost => format!("{whole} marks, {lost} lost to a crash"),
+    };
+    report
+}
+
+/// The segment that a file in a data directory is about: by the names of its folders, and its own.
+fn segment_of(path: &Path) -> Option<SegmentId> {
+    let folder = path.parent()?;
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let topic = TopicId::parse(&name(folder.parent()?)?)?;
+    let partition = PartitionIndex(name(folder)?.parse().ok()?);
+    Some(SegmentId { partition: TopicPartition { topic, partition }, base: base_of(path)? })
 }
 
 struct At {

@@ -107,6 +107,7 @@ pub fn inspect(files: &[PathBuf], watcher: &mut dyn Watcher, mut each: impl FnMu
             }
             (_, "index") => index::inspect_offsets(path, watcher),
             (_, "timeindex") => index::inspect_times(path, watcher),
+            (_, "marks") => index::inspect_marks(path, watcher),
             (_, "commit") => commit::inspect_file(path, watcher),
             ("checkpoint", _) => commit::inspect_checkpoint(path, watcher),
             ("identity.toml", _) => text(path),

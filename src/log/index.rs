@@ -1,9 +1,11 @@
 //! Sparse offset and time index of one segment: where to begin looking. Never needed for correctness: a lookup without
 //! an entry begins at the segment's first byte, and a lost index file is rebuilt from the log.
 //!
-//! The files are Kafka's: `.index` = (relative offset i32, position i32)*, `.timeindex` = (timestamp i64, relative
+//! The files of a finished segment are Kafka's: `.index` = (relative offset i32, position i32)*, `.timeindex` = (timestamp i64, relative
 //! offset i32)*, big-endian, ascending. An offset entry names the last offset of the batch at its position; a time
 //! entry names the largest timestamp so far and the last offset of the batch that has it.
+
+use std::ops::Range;
 
 use crate::base::{Offset, TimestampMs};
 
@@ -49,6 +51,18 @@ impl IndexMark {
     #[must_use]
     pub fn position(&self) -> u64 {
         u64::from(self.entry.position)
+    }
+
+    /// The batch's position, and its last offset.
+    #[must_use]
+    pub fn batch(&self, base: Offset) -> (u64, Offset) {
+        (self.position(), base.plus(i64::from(self.entry.relative)))
+    }
+
+    /// The largest timestamp up to it, and the last offset of the batch that has it.
+    #[must_use]
+    pub fn max_timestamp(&self, base: Offset) -> (TimestampMs, Offset) {
+        (TimestampMs(self.max.timestamp), base.plus(i64::from(self.max.relative)))
     }
 
     #[must_use]
@@ -184,8 +198,21 @@ impl SparseIndex {
     /// The last entry of a batch before `position`.
     #[must_use]
     pub fn mark_before(&self, position: u64) -> Option<IndexMark> {
-        let after = self.offsets.partition_point(|entry| u64::from(entry.position) < position);
-        let entry = *self.offsets.get(after.checked_sub(1)?)?;
+        self.mark_of(*self.offsets.get(self.entries_before(position).checked_sub(1)?)?)
+    }
+
+    /// How many entries there are of batches before `position`.
+    #[must_use]
+    pub fn entries_before(&self, position: u64) -> usize {
+        self.offsets.partition_point(|entry| u64::from(entry.position) < position)
+    }
+
+    /// Entries by their numbers; without those for which files that were cut off gave no timestamp.
+    pub fn marks(&self, numbers: Range<usize>) -> impl Iterator<Item = IndexMark> {
+        self.offsets.get(numbers).unwrap_or_default().iter().filter_map(|entry| self.mark_of(*entry))
+    }
+
+    fn mark_of(&self, entry: OffsetEntry) -> Option<IndexMark> {
         let later = self.times.partition_point(|time| time.relative <= entry.relative);
         Some(IndexMark { entry, max: *self.times.get(later.checked_sub(1)?)? })
     }
@@ -195,16 +222,20 @@ impl SparseIndex {
     pub fn resume_at(&mut self, mark: IndexMark) -> bool {
         let follows =
             |last: &OffsetEntry| last.relative < mark.entry.relative && last.position < mark.entry.position;
-        if !self.offsets.last().is_none_or(follows) {
+        let is_new = self.offsets.last().is_none_or(follows);
+        if !is_new && self.offsets.last() != Some(&mark.entry) {
             return false;
         }
-        self.offsets.push(mark.entry);
-        self.indexed_to = mark.position();
+        if is_new {
+            self.offsets.push(mark.entry);
+            self.indexed_to = mark.position();
+        }
+        // Also of the entry that was the last: the file with the times may be behind.
         if self.max.is_none_or(|max| max.timestamp < mark.max.timestamp) {
             self.max = Some(mark.max);
         }
         self.enter_max();
-        true
+        is_new
     }
 
     /// Entries by offset.

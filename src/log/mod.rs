@@ -21,6 +21,7 @@ mod compact;
 mod damage;
 mod epochs;
 mod index;
+pub mod marks;
 mod partition;
 mod producers;
 mod read;

@@ -28,6 +28,9 @@ pub struct LogLimits {
     pub chunk_bytes_max: usize,
     /// Allocated when a segment's file is created for a direct run.
     pub create_allocate_bytes: u64,
+    /// Of a segment that is still being appended to, after a crash lookups find their way to within this, or what is
+    /// released at once.
+    pub marks_step_bytes: u64,
 }
 
 /// Under which rules a batch is appended.
@@ -364,7 +367,7 @@ impl PartitionLog {
 
     /// Makes the commit files up to now unnecessary: whole blocks are written and synced, the rest of the last block is
     /// logged again. Ends by itself; then [`PartitionLog::needs_commit_file`] is newer.
-    pub fn release(&mut self, out: &mut LogEffects) {
+    pub fn release(&mut self, limits: &LogLimits, out: &mut LogEffects) {
         if self.coverage.release != Release::None || self.coverage.oldest.is_none() {
             return;
         }
@@ -375,7 +378,7 @@ impl PartitionLog {
                 self.active.write(write, &mut out.ops);
             }
             self.active.want_sync(&mut out.ops);
-            self.active.write_index(&mut out.ops);
+            self.active.write_marks(limits.marks_step_bytes, &mut out.ops);
         }
         let relog = self.relog_remainder(out);
         self.coverage.release = Release::Running { sync, relog };
@@ -413,7 +416,7 @@ impl PartitionLog {
                 }
             }
             Purpose::Seal { base } => self.sealed(base),
-            Purpose::Allocate { base, .. } | Purpose::WriteIndex { base } => {
+            Purpose::Allocate { base, .. } | Purpose::WriteMarks { base } => {
                 self.with_open(base, out, |segment, _| segment.beside_done());
             }
             Purpose::Delete => {}

@@ -7,6 +7,7 @@ use crate::base::io::{IoOp, Sealing, SegmentId, WriteData};
 use crate::base::{Offset, TimestampMs, block_ceil};
 
 use super::index::SparseIndex;
+use super::marks;
 use super::spare::PastSegment;
 use super::tail::{Tail, ToWrite};
 
@@ -17,9 +18,6 @@ const ALLOCATE_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// more once it grows. Each step is an extent, and few of them have room in the inode.
 const ALLOCATE_LITTLE_BYTES_FIRST: u64 = 32 * 1024;
 const ALLOCATE_LITTLE_BYTES_MIN: u64 = 256 * 1024;
-/// The index of an unfinished segment is written again after this much more of the log: a start after a crash walks over
-/// less than this without one.
-const INDEX_STEP_BYTES: u64 = 1024 * 1024;
 
 /// The log's own name for an operation it waits for; comes back with its completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +49,8 @@ pub enum Purpose {
     Seal {
         base: Offset,
     },
-    /// Rebuildable; the outcome does not matter.
-    WriteIndex {
+    /// Only spares work; the outcome does not matter.
+    WriteMarks {
         base: Offset,
     },
     /// Files that are no longer part of the log.
@@ -63,7 +61,7 @@ impl Purpose {
     /// Whether the log cannot go on without it. What fails of the rest counts as done: it only spared work.
     #[must_use]
     pub fn must_succeed(self) -> bool {
-        !matches!(self, Purpose::Allocate { .. } | Purpose::WriteIndex { .. } | Purpose::Delete)
+        !matches!(self, Purpose::Allocate { .. } | Purpose::WriteMarks { .. } | Purpose::Delete)
     }
 }
 
@@ -93,10 +91,9 @@ pub struct OpenSegment {
     outstanding: Vec<u64>,
     /// Plain (not durable) writes among them: a sync covers only completed ones.
     plain_outstanding: usize,
-    /// Allocations and index writes under way: ending after the seal, they would undo it.
+    /// Allocations and writes of marks under way: ending after the seal, they would undo it.
     beside: usize,
-    /// The segment's size when its index was last written.
-    index_written_at: u64,
+    marked: Marked,
     issued_to: u64,
     /// Bytes recovery left in the file: readable whatever is being written over them (it begins with the same bytes).
     recovered_end: u64,
@@ -115,6 +112,17 @@ struct Stable {
     runs: Vec<(u64, u64)>,
     /// The last batch known to lie at or below `end`: its position and base offset. Where a scan may begin.
     scan_from: (u64, Offset),
+}
+
+/// How much of the index is in the file of [`super::marks`].
+#[derive(Clone, Copy, Debug)]
+struct Marked {
+    /// The index's entries, from the first on.
+    entries: usize,
+    /// Of the file.
+    bytes: u64,
+    /// Where the segment was stable to then.
+    to: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +182,7 @@ impl OpenSegment {
             outstanding: Vec::new(),
             plain_outstanding: 0,
             beside: 0,
-            index_written_at: size,
+            marked: Marked { entries: 0, bytes: 0, to: size },
             recovered_end: size,
             sync: SyncState::Idle,
             stable: Stable { end: size, syncing_to: 0, runs: Vec::new(), scan_from: (0, id.base) },
@@ -304,23 +312,28 @@ impl OpenSegment {
         self.sync_if_ready(out);
     }
 
-    /// An allocation or an index write has ended, well or not.
+    /// An allocation or a write of marks has ended, well or not.
     pub fn beside_done(&mut self) {
         self.beside -= 1;
     }
 
-    /// Writes the index as it is, for a start after a crash to begin with; not while another index write is under way, nor
-    /// for little.
-    pub fn write_index(&mut self, out: &mut Vec<LogOp>) {
-        let is_new = self.size >= self.index_written_at + INDEX_STEP_BYTES;
-        if self.is_missing() || !is_new || self.index.is_empty() || self.beside > 0 {
+    /// Writes what the index says of what is stable by now, for a start after a crash to begin with: when that is
+    /// `step_bytes` more of the log than the last time. Whatever is left undone is not tried again: lookups begin further
+    /// ahead there.
+    pub fn write_marks(&mut self, step_bytes: u64, out: &mut Vec<LogOp>) {
+        let (stable, _) = self.stable.scan_from;
+        if stable < self.marked.to.saturating_add(step_bytes) || self.beside > 0 {
             return;
         }
-        self.beside += 1;
-        self.index_written_at = self.size;
-        let (index, time_index) = self.index.encode();
-        let op = IoOp::WriteIndex { segment: self.id, index, time_index };
-        out.push(LogOp { purpose: Purpose::WriteIndex { base: self.id.base }, op });
+        let entries = self.index.entries_before(stable);
+        let marks = marks::encode(self.id, self.index.marks(self.marked.entries..entries));
+        let position = self.marked.bytes;
+        self.marked = Marked { entries, bytes: position + marks.len() as u64, to: stable };
+        if !marks.is_empty() {
+            self.beside += 1;
+            let op = IoOp::WriteMarks { segment: self.id, position, marks };
+            out.push(LogOp { purpose: Purpose::WriteMarks { base: self.id.base }, op });
+        }
     }
 
     /// Asks for a sync of everything handed out so far. Writes to come wait until it has been issued.
@@ -364,12 +377,6 @@ impl OpenSegment {
         let op = IoOp::SealSegment { segment: self.id, length: self.size, index, time_index, sync };
         out.push(LogOp { purpose: Purpose::Seal { base: self.id.base }, op });
         true
-    }
-
-    /// The file was sealed at orderly stop, or sealing is complete.
-    #[must_use]
-    pub fn is_missing(&self) -> bool {
-        self.file == FileState::Missing
     }
 
     fn no_longer_outstanding(&mut self, position: u64) {

@@ -96,8 +96,12 @@ mod tests {
 
     const SEGMENT_BYTES: u64 = 100_000;
     const MINUTE_MS: u64 = 60_000;
-    const LIMITS: LogLimits =
-        LogLimits { direct_run_bytes: 32 << 10, chunk_bytes_max: 16 << 10, create_allocate_bytes: 64 << 10 };
+    const LIMITS: LogLimits = LogLimits {
+        direct_run_bytes: 32 << 10,
+        chunk_bytes_max: 16 << 10,
+        create_allocate_bytes: 64 << 10,
+        marks_step_bytes: 16 << 10,
+    };
 
     fn settings() -> TopicSettings {
         TopicSettings { segment_bytes: SEGMENT_BYTES, ..TopicSettings::default() }

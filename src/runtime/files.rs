@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ use super::background::answer;
 use super::cleaner::{Answer, Cleaner, Job, cleaner};
 use super::durable::{sync_file_system, sync_names, sync_once};
 use super::memory::{ChunkBuffer, ChunkMemory, from_read};
-use super::recovery::{commit_file, commit_folder, partition_folder, segment_file};
+use super::recovery::{BESIDE, MARKS, commit_file, commit_folder, partition_folder, segment_file};
 use super::remover::{Gone, Remover, absent_is_fine, remover};
 
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
@@ -178,9 +179,9 @@ impl Files {
             IoOp::SealSegment { segment, length, index, time_index, sync } => {
                 self.seal(segment, length, (index, time_index), sync).await
             }
-            IoOp::WriteIndex { segment, index, time_index } => {
+            IoOp::WriteMarks { segment, position, marks } => {
                 let folder = partition_folder(&self.data, segment.partition);
-                blocking(move || write_index(&folder, segment, &index, &time_index)).await
+                blocking(move || write_marks(&folder, segment, position, &marks)).await
             }
             IoOp::ReadSegment { segment, position, length } => self.read(segment, position, length).await,
             IoOp::ReadIndex { segment } => {
@@ -264,7 +265,7 @@ impl Files {
     /// after a crash; an index that fits neither is gone before.
     pub fn swap(&self, segment: SegmentId) -> io::Result<()> {
         let path = self.log_file(segment);
-        for extension in ["index", "timeindex"] {
+        for extension in BESIDE {
             absent_is_fine(fs::remove_file(path.with_extension(extension)))?;
         }
         fs::rename(path.with_extension("cleaned"), &path)?;
@@ -389,7 +390,9 @@ impl Files {
             if sync == Sealing::DataAndNames {
                 sync_names(&data, &folder)?;
             }
-            write_index(&folder, segment, &index, &time_index)
+            write_index(&folder, segment, &index, &time_index)?;
+            absent_is_fine(fs::remove_file(segment_file(&folder, segment.base, MARKS)))?;
+            Ok(IoDone::Done)
         };
         blocking(seal).await
     }
@@ -550,9 +553,17 @@ fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8
     Ok(IoDone::Done)
 }
 
+fn write_marks(folder: &Path, segment: SegmentId, position: u64, marks: &[u8]) -> io::Result<IoDone> {
+    let begins = position == 0;
+    let path = segment_file(folder, segment.base, MARKS);
+    let file = fs::OpenOptions::new().write(true).create(begins).truncate(begins).open(path)?;
+    file.write_all_at(marks, position)?;
+    Ok(IoDone::Done)
+}
+
 /// The indexes go first: should the rename fail, a segment without them is whole.
 fn make_spare(path: &Path) -> io::Result<IoDone> {
-    for extension in ["index", "timeindex"] {
+    for extension in BESIDE {
         absent_is_fine(fs::remove_file(path.with_extension(extension)))?;
     }
     fs::rename(path, path.with_extension(SPARE)).map(|()| IoDone::Done)

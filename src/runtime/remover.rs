@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::background::Background;
+use super::recovery::BESIDE;
 
 /// A file that is deleted gets shorter by this much at a time, and then there is a pause: up to 1 GB/s.
 const FREE_BYTES: u64 = 2 * 1024 * 1024;
@@ -44,7 +45,7 @@ fn remove_segment(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         renamed => renamed?,
     }
-    for extension in ["index", "timeindex", "cleaned"] {
+    for extension in BESIDE.into_iter().chain(["cleaned"]) {
         absent_is_fine(fs::remove_file(path.with_extension(extension)))?;
     }
     shrink(&deleted)?;

@@ -51,6 +51,8 @@ const RESERVE_BYTES_MAX: u64 = 1 << 30;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Allocated when a segment begins with a direct run.
 const CREATE_ALLOCATE_BYTES: u64 = 4 * 1024 * 1024;
+/// After a crash, so much of a segment that was being appended to has no index: a lookup reads that in a few milliseconds.
+const MARKS_STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// A shard's tail cache is this part of its memory; frames in progress get a quarter.
 const CACHE_SHARE: u64 = 2;
 /// What is read from segments, and kept for the next reader, gets this part.
@@ -582,6 +584,7 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
             direct_run_bytes: config.direct_run_bytes,
             chunk_bytes_max: config.chunk_bytes,
             create_allocate_bytes: CREATE_ALLOCATE_BYTES,
+            marks_step_bytes: MARKS_STEP_BYTES,
         },
         cache_bytes: share(config.memory_bytes / CACHE_SHARE, config),
         read_cache_bytes: share(config.memory_bytes / READ_CACHE_SHARE, config),

@@ -201,7 +201,8 @@ impl Shard {
         {
             begun += 1;
             if needs(self, slot) {
-                self.with_log(slot, effects, |log, out| log.release(out));
+                let limits = self.limits;
+                self.with_log(slot, effects, |log, out| log.release(&limits, out));
             }
             if needs(self, slot) {
                 step.running.insert(slot);

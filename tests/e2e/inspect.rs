@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ringmain::base::Offset;
+use ringmain::protocol::ErrorCode;
 use serde_json::Value;
 
 use super::server::{Server, topic_name};
-use super::wire::{Wire, batch};
+use super::wire::{Limits, Wire, batch, headers};
 
 /// The exit code, and what is said of each file.
 fn inspect(paths: &[&Path]) -> (i32, Vec<Value>) {
@@ -66,6 +68,45 @@ fn what_a_server_writes_is_in_order() {
         assert!(segments(&data, &topic).len() >= 3);
         server.start_again(&[]);
     }
+}
+
+#[test]
+fn marks_lead_through_a_segment_that_a_kill_left_unfinished() {
+    let small_log = ["--set", "ringmain.commit.file.bytes=4194304", "--set", "ringmain.commit.files.max=4"];
+    let mut server = Server::start_with(&[&["--shards", "1"], &small_log[..]].concat());
+    let topic = topic_name("marked");
+    server.create_topic(&topic, 1, &[]);
+    let id = server.admin().describe_topic(&topic).expect("it was created").id.to_string();
+    let folder = server.data_directory().join("topics").join(id).join("0");
+    let file = |extension: &str| folder.join("00000000000000000000").with_extension(extension);
+    let mut wire = Wire::to(&server, &topic, 0);
+    for number in 0..500 {
+        wire.append(batch(&[&format!("{number}"), &"x".repeat(50_000)]));
+    }
+    server.kill();
+    // 25 MB, less the last step and what the log still covers.
+    let (code, reports) = inspect(&[&file("marks")]);
+    assert_eq!((code, &reports[0]["kind"]), (0, &"marks".into()), "{reports:?}");
+    let marks = fs::metadata(file("marks")).expect("there").len() / 24;
+    assert!((150..500).contains(&marks) && !file("index").exists(), "{marks} marks");
+    for _ in 0..2 {
+        server.start_again(&[&["--shards", "1"], &small_log[..]].concat());
+        let mut wire = Wire::to(&server, &topic, 0);
+        for offset in (0..1000).step_by(86) {
+            let fetched = wire.fetch(Offset(offset), Limits { max_bytes: 1, ..Limits::NOW });
+            assert_eq!(fetched.error, ErrorCode::None);
+            assert_eq!(headers(&fetched.bytes)[0].base_offset, Offset(offset));
+        }
+        server.kill();
+    }
+    let mut rotten = fs::read(file("marks")).expect("there");
+    rotten[2 * 24..3 * 24].fill(0);
+    fs::write(file("marks"), &rotten).expect("writable");
+    assert_eq!(problems(&file("marks")), [], "a crash may do that");
+    server.start_again(&[]);
+    server.stop();
+    assert!(!file("marks").exists() && file("index").exists(), "the finished segment has Kafka's index");
+    assert_eq!(problems(&folder), []);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn written_to(op: &IoOp) -> Option<TopicPartition> {
         | IoOp::WriteSegment { segment, .. }
         | IoOp::SyncSegment { segment, .. }
         | IoOp::SealSegment { segment, .. }
-        | IoOp::WriteIndex { segment, .. }
+        | IoOp::WriteMarks { segment, .. }
         | IoOp::SpareSegment { segment }
         | IoOp::CleanSegment { segment, .. }
         | IoOp::SyncCleaned { segment, .. } => Some(segment.partition),
@@ -264,8 +264,15 @@ impl Disk {
                     self.sync_names(segment);
                 }
                 self.write_index(segment, index, time_index);
+                self.unlink(&log_file(segment).with_extension("marks"));
             }
-            IoOp::WriteIndex { segment, index, time_index } => self.write_index(segment, index, time_index),
+            IoOp::WriteMarks { segment, position, marks } => {
+                let path = log_file(segment).with_extension("marks");
+                if position == 0 {
+                    self.unlink(&path);
+                }
+                self.write(path, position, marks, false);
+            }
             IoOp::ReadSegment { segment, position, length } => return self.read(segment, position, length),
             IoOp::ReadIndex { segment } => {
                 let read = |extension: &str| {
@@ -275,13 +282,13 @@ impl Disk {
                 return IoDone::Index { index: read("index"), time_index: read("timeindex") };
             }
             IoOp::DeleteSegment { segment } => {
-                for extension in ["log", "index", "timeindex", "cleaned"] {
+                for extension in ["log", "index", "timeindex", "marks", "cleaned"] {
                     self.unlink(&log_file(segment).with_extension(extension));
                 }
             }
             IoOp::SpareSegment { segment } => {
                 let path = log_file(segment);
-                for extension in ["index", "timeindex"] {
+                for extension in ["index", "timeindex", "marks"] {
                     self.unlink(&path.with_extension(extension));
                 }
                 self.rename(&path, &path.with_extension("spare"));
@@ -339,7 +346,7 @@ impl Disk {
     /// What the runtime does for [`Effect::Swap`](ringmain::shard::Effect::Swap).
     pub fn swap(&mut self, segment: SegmentId) {
         let path = log_file(segment);
-        for extension in ["index", "timeindex"] {
+        for extension in ["index", "timeindex", "marks"] {
             self.unlink(&path.with_extension(extension));
         }
         let cleaned = self.files.remove(&path.with_extension("cleaned")).unwrap();

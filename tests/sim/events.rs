@@ -24,7 +24,9 @@ pub fn named(op: &IoOp) -> String {
         }
         IoOp::SyncAll => "sync all".to_owned(),
         IoOp::SealSegment { segment, length, .. } => format!("seal {} at {length}", of(segment)),
-        IoOp::WriteIndex { segment, .. } => format!("write index of {}", of(segment)),
+        IoOp::WriteMarks { segment, position, marks } => {
+            format!("write marks of {} at {position}, {} bytes", of(segment), marks.len())
+        }
         IoOp::ReadSegment { segment, position, length } => {
             format!("read {} at {position}, {length} bytes", of(segment))
         }

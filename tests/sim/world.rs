@@ -211,6 +211,7 @@ impl World {
                     direct_run_bytes: 32 << 10,
                     chunk_bytes_max: 16 << 10,
                     create_allocate_bytes: 64 << 10,
+                    marks_step_bytes: 4 << 10,
                 },
                 cache_bytes: 64 << 10,
                 read_cache_bytes,

@@ -13,6 +13,11 @@ use crate::runtime::durable::{sync_file_system, sync_names};
 
 use super::{RecoveryError, at};
 
+/// The index of a segment that is still being appended to: see [`crate::log::marks`].
+pub const MARKS: &str = "marks";
+/// What lies beside a segment, and goes with it.
+pub const BESIDE: [&str; 3] = ["index", "timeindex", MARKS];
+
 #[must_use]
 pub fn commit_folder(data: &Path, shard: ShardId) -> PathBuf {
     data.join("commit").join(shard.to_string())

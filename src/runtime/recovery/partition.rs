@@ -35,13 +35,14 @@ use crate::base::io::SegmentId;
 use crate::base::{Offset, TimestampMs, TopicPartition, block_floor};
 use crate::log::{
     EpochCache, IndexMark, IndexedBatch, PartitionSnapshot, ProducerStates, RecoveredLog, RecoveredSegment,
-    Sequenced, SparseIndex,
+    Sequenced, SparseIndex, marks,
 };
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 use crate::runtime::cleaner::advise;
+use crate::runtime::remover::absent_is_fine;
 use crate::runtime::resync;
 
-use super::files::{self, SegmentFiles, segment_file};
+use super::files::{self, MARKS, SegmentFiles, segment_file};
 use super::{RecoveryError, at};
 
 const READ_BYTES: usize = 64 * 1024;
@@ -154,7 +155,8 @@ impl PartitionRecovery<'_> {
     fn finished(&mut self, base: Offset, next: Offset) -> Result<(), RecoveryError> {
         let path = self.path(base);
         let length = fs::metadata(&path).map_err(at(&path))?.len();
-        let known = self.known_part(base, length, next, None)?;
+        let index = read_index(self.folder, base, length);
+        let known = self.known_part(base, length, next, index)?;
         if known.index_changed {
             write_index(self.folder, base, &known.index)?;
         }
@@ -168,7 +170,13 @@ impl PartitionRecovery<'_> {
         let path = self.path(base);
         let Beginning { position, offset, mark, .. } = *start;
         let length = fs::metadata(&path).map_err(at(&path))?.len();
-        let known = self.known_part(base, length.min(position), offset, mark)?;
+        let to = length.min(position);
+        let mut index = read_index(self.folder, base, to);
+        let segment = SegmentId { partition: self.id, base };
+        let marks = fs::read(segment_file(self.folder, base, MARKS)).unwrap_or_default();
+        let marks = marks::decode(segment, &marks).flatten().chain(mark);
+        marks.filter(|mark| mark.position() < to).for_each(|mark| _ = index.resume_at(mark));
+        let known = self.known_part(base, to, offset, index)?;
         if known.ends == offset && known.size == position {
             if known.index_changed && known.walked >= INDEX_WORTH_BYTES {
                 write_index(self.folder, base, &known.index)?;
@@ -177,23 +185,20 @@ impl PartitionRecovery<'_> {
             return self.scanned(base, position, known.index, next);
         }
         // Not as the checkpoint found it: only looking at all of it tells what is left.
+        remove_marks(self.folder, base)?;
         self.scanned(base, 0, SparseIndex::default(), next)
     }
 
-    /// Looks from the index's last entry on whether batches follow each other to the end of the part, where `ends` is
-    /// expected; if not, from the beginning on, and builds the index anew. `mark` is an entry that may not be in its file.
+    /// Looks from the last entry of `decoded` on whether batches follow each other to the end of the part, where `ends` is
+    /// expected; if not, from the beginning on, and builds the index anew.
     fn known_part(
         &mut self,
         base: Offset,
         to: u64,
         ends: Offset,
-        mark: Option<IndexMark>,
+        decoded: SparseIndex,
     ) -> Result<KnownPart, RecoveryError> {
         let path = self.path(base);
-        let mut decoded = read_index(self.folder, base, to);
-        if let Some(mark) = mark.filter(|mark| mark.position() < to) {
-            decoded.resume_at(mark);
-        }
         let lacks_times = decoded.max_timestamp(base).is_none();
         if let Some(known) =
             (!lacks_times).then(|| follow_index(&path, base, decoded, to, ends)).transpose()?
@@ -301,6 +306,7 @@ impl PartitionRecovery<'_> {
             let path = segment_file(folder, last.base, "log");
             files.cut(SegmentId { partition: id, base: last.base }, 0)?;
             fs::remove_file(&path).map_err(at(&path))?;
+            remove_marks(folder, last.base)?;
         }
         if log.segments.is_empty() {
             log.log_start = log.log_end;
@@ -375,6 +381,12 @@ fn read_index(folder: &Path, base: Offset, to: u64) -> SparseIndex {
     let offsets = fs::read(segment_file(folder, base, "index")).unwrap_or_default();
     let times = fs::read(segment_file(folder, base, "timeindex")).unwrap_or_default();
     SparseIndex::decode(&offsets, &times, to)
+}
+
+/// They are about a segment that is no more.
+fn remove_marks(folder: &Path, base: Offset) -> Result<(), RecoveryError> {
+    let path = segment_file(folder, base, MARKS);
+    absent_is_fine(fs::remove_file(&path)).map_err(at(&path))
 }
 
 fn keep_damaged(folder: &Path, base: Offset) -> Result<(), RecoveryError> {

@@ -10,8 +10,11 @@ use tempfile::TempDir;
 
 use super::files::{SegmentFiles, partition_folder, segment_file};
 use super::partition::recover;
+use crate::base::io::SegmentId;
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicPartition};
-use crate::log::{EpochCache, IndexMark, PartitionSnapshot, ProducerStates, RecoveredLog};
+use crate::log::{
+    EpochCache, IndexMark, PartitionSnapshot, ProducerStates, RecoveredLog, SparseIndex, marks,
+};
 use crate::record::{BatchBuilder, BatchHeader};
 
 const ID: TopicPartition = TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(0) };
@@ -361,8 +364,43 @@ fn the_checkpoints_mark_spares_walking_over_what_has_no_index_yet() {
     let (offsets, times) = whole.encode();
     fs::write(folder.file(0, "index"), &offsets[..80]).expect("writable");
     fs::write(folder.file(0, "timeindex"), &times[..120]).expect("writable");
-    let index = folder.recover_whole(Some(marked), 0).segments[0].index.clone();
+    let index = folder.recover_whole(Some(marked.clone()), 0).segments[0].index.clone();
     assert_eq!(index.len(), 11);
+    // So do the marks of a segment that was being appended to; what a crash left unwritten of them is passed over.
+    let segment = SegmentId { partition: ID, base: Offset(0) };
+    let folder = Folder::new().segment(0, &bytes);
+    let written = marks::encode(segment, whole.marks(0..20));
+    let mut holed = written.clone();
+    holed[5 * marks::MARK_BYTES..][..marks::MARK_BYTES].fill(0);
+    for (file, entries) in [(&written, 21), (&holed, 20)] {
+        fs::write(folder.file(0, "marks"), file).expect("writable");
+        let index = folder.recover_whole(Some(marked.clone()), 0).segments[0].index.clone();
+        assert_eq!((index.len(), index.max_timestamp(Offset(0))), (entries, whole.max_timestamp(Offset(0))));
+        assert_eq!(
+            index.position_before(Offset(0), Offset(300)),
+            whole.position_before(Offset(0), Offset(300))
+        );
+    }
+    assert!(folder.has(0, "marks"));
+    // They go on from the files of an orderly stop, and end where the checkpoint does.
+    fs::write(folder.file(0, "index"), &offsets[..80]).expect("writable");
+    fs::write(folder.file(0, "timeindex"), &times[..120]).expect("writable");
+    let index = folder.recover_whole(Some(marked.clone()), 0).segments[0].index.clone();
+    assert_eq!(index.len(), 21);
+    let half = batches(0..500);
+    let early = checkpoint(0, half.len(), 500);
+    let folder = Folder::new().segment(0, &half);
+    let walked = folder.recover_whole(Some(early.clone()), 0).segments[0].index.clone();
+    fs::remove_file(folder.file(0, "index")).expect("it was worth it");
+    fs::write(folder.file(0, "marks"), marks::encode(segment, whole.marks(0..whole.len())))
+        .expect("writable");
+    let index = folder.recover_whole(Some(early), 0).segments[0].index.clone();
+    assert!(index.len() > 10 && index.encode() == walked.encode());
+    // Those of a segment that is not what the checkpoint found are none of its.
+    let folder = Folder::new().segment(0, &bytes[1..]);
+    fs::write(folder.file(0, "marks"), &written).expect("writable");
+    folder.recover_whole(Some(marked.clone()), 0);
+    assert!(!folder.has(0, "marks"));
     // One that leads nowhere.
     let mut skewed = mark.expect("there are entries").encode();
     skewed[7] ^= 1;
