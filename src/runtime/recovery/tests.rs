@@ -12,9 +12,7 @@ use super::files::{SegmentFiles, partition_folder, segment_file};
 use super::partition::recover;
 use crate::base::io::SegmentId;
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicPartition};
-use crate::log::{
-    EpochCache, IndexMark, PartitionSnapshot, ProducerStates, RecoveredLog, SparseIndex, marks,
-};
+use crate::log::{EpochCache, IndexMark, PartitionSnapshot, ProducerStates, RecoveredLog, marks};
 use crate::record::{BatchBuilder, BatchHeader};
 
 const ID: TopicPartition = TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(0) };
