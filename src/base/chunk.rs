@@ -197,6 +197,13 @@ impl ChunkWriter {
         });
         self.chunk
     }
+
+    /// Ends the writing, and the chunk after its first `len` bytes, all of which are filled.
+    #[must_use]
+    pub fn freeze_at(self, len: usize) -> Chunk {
+        assert!(len <= self.filled, "what is left has been written");
+        Chunk { len, ..self.chunk }
+    }
 }
 
 /// A readable part of a chunk; keeps it alive.

@@ -80,7 +80,7 @@ mod tests {
         for age in 0..100 {
             let mut out = append(&mut log, 25_000);
             log.logged(age);
-            log.release(&LIMITS, &mut out);
+            log.release(&LIMITS, &mut Chunk::heap, &mut out);
             log.relogged();
             let (_, stable, _) = log.scan_start();
             while let Some(LogOp { purpose, op }) = out.ops.pop() {

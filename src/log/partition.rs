@@ -316,7 +316,7 @@ impl PartitionLog {
         let placed = if direct {
             self.active.tail.append_direct(end, &stamped, allocate)
         } else {
-            let grid = ChunkGrid { bytes_max: limits.chunk_bytes_max, phase: phase(self.id) };
+            let grid = self.grid(limits);
             self.active.tail.append(end, &stamped, grid, allocate)
         };
         let placed =
@@ -367,14 +367,14 @@ impl PartitionLog {
 
     /// Makes the commit files up to now unnecessary: whole blocks are written and synced, the rest of the last block is
     /// logged again. Ends by itself; then [`PartitionLog::needs_commit_file`] is newer.
-    pub fn release(&mut self, limits: &LogLimits, out: &mut LogEffects) {
+    pub fn release(&mut self, limits: &LogLimits, allocate: Allocate<'_>, out: &mut LogEffects) {
         if self.coverage.release != Release::None || self.coverage.oldest.is_none() {
             return;
         }
         let sync = self.active.size > 0;
         if sync {
             self.active.create(&mut self.spare, &mut out.ops);
-            if let Some(write) = self.active.tail.early_write() {
+            if let Some(write) = self.active.tail.early_write(self.grid(limits), allocate) {
                 self.active.write(write, &mut out.ops);
             }
             self.active.want_sync(&mut out.ops);
@@ -515,6 +515,10 @@ impl PartitionLog {
             "log start ≤ flushed < log end"
         );
         Accepted { base_offset, end: self.log_end, log_append_time: TimestampMs::NONE }
+    }
+
+    fn grid(&self, limits: &LogLimits) -> ChunkGrid {
+        ChunkGrid { bytes_max: limits.chunk_bytes_max, phase: phase(self.id) }
     }
 
     fn hand_out(

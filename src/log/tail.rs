@@ -14,6 +14,9 @@ use crate::record::BATCH_HEADER_BYTES;
 /// little and a busy one writes in large pieces.
 const CHUNK_BYTES_FIRST: usize = BLOCK_BYTES;
 
+/// What is written early is a chunk of its own from here on: of less, a copy costs less than another chunk.
+const EARLY_CHUNK_BYTES_MIN: usize = 4 * BLOCK_BYTES;
+
 /// Where the regular chunks of a partition end.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkGrid {
@@ -84,7 +87,7 @@ impl TailBatch {
 pub struct ToWrite {
     pub position: u64,
     pub chunk: Chunk,
-    /// True if the whole chunk goes; else only `from..to` of it (whole blocks), to be copied.
+    /// `None` if the whole chunk goes; else only `from..to` of it (whole blocks), to be copied.
     pub part: Option<(usize, usize)>,
 }
 
@@ -257,18 +260,37 @@ impl Tail {
         self.batches.push_back(batch);
     }
 
-    /// What of the unfinished chunk can be written now: its whole blocks that are not in the segment yet. The chunk goes
-    /// on being filled; when it is full only the rest is written.
-    pub fn early_write(&mut self) -> Option<ToWrite> {
-        let writer = self.writer.as_mut()?;
+    /// What of the unfinished chunk can be written now: its whole blocks that are not in the segment yet. If these are many,
+    /// the chunk ends with them; else it goes on being filled, and when it is full only the rest is written.
+    pub fn early_write(&mut self, grid: ChunkGrid, allocate: Allocate<'_>) -> Option<ToWrite> {
+        let writer = self.writer.as_ref()?;
         let whole = block_floor(writer.memory.filled() as u64);
         if whole == writer.written {
             return None;
         }
+        if writer.written == 0 && whole >= EARLY_CHUNK_BYTES_MIN as u64 {
+            return self.end_chunk(index(whole), grid, allocate);
+        }
+        let writer = self.writer.as_mut()?;
         let (from, to) = (index(writer.written), index(whole));
         let position = writer.start + writer.written;
         writer.written = whole;
         Some(ToWrite { position, chunk: writer.memory.slice(0..0).chunk().clone(), part: Some((from, to)) })
+    }
+
+    /// Ends the chunk being filled after `whole` bytes; what it holds beyond begins the next one.
+    fn end_chunk(&mut self, whole: usize, grid: ChunkGrid, allocate: Allocate<'_>) -> Option<ToWrite> {
+        let TailWriter { start, memory, .. } = self.writer.take()?;
+        let rest = memory.slice(whole..memory.filled());
+        let next = start + whole as u64;
+        if !rest.is_empty() {
+            let mut memory = ChunkWriter::new(allocate(self.next_chunk_bytes(next, rest.len(), grid)));
+            memory.append(&rest);
+            self.writer = Some(TailWriter { start: next, memory, written: 0 });
+        }
+        let chunk = memory.freeze_at(whole);
+        self.chunks.push_back(TailChunk { start, len: whole as u64, chunk: chunk.clone() });
+        Some(ToWrite { position: start, chunk, part: None })
     }
 
     /// The bytes after the last whole block: what only the commit log holds after [`Tail::early_write`].
@@ -452,6 +474,49 @@ mod tests {
             at_once[index(end) / BLOCK_BYTES % 16] += 1;
         }
         assert!(at_once.iter().all(|count| (3..=5).contains(count)), "{at_once:?}");
+    }
+
+    #[test]
+    fn what_is_written_early_is_written_once_and_stays_readable() {
+        let grid = ChunkGrid { bytes_max: 16 * BLOCK_BYTES, phase: 0 };
+        for step in [700, 5_000, 20_000, 90_000] {
+            let mut tail = Tail::default();
+            let (mut all, mut file) = (Vec::new(), Vec::new());
+            let mut take = |writes: Vec<ToWrite>| {
+                for write in writes {
+                    let (from, to) = write.part.unwrap_or((0, write.chunk.len()));
+                    assert_eq!(
+                        (write.position, write.position % 4096),
+                        (file.len() as u64, 0),
+                        "each byte once"
+                    );
+                    file.extend_from_slice(&write.chunk.slice(from..to));
+                }
+                file.len()
+            };
+            for round in 0..60_u8 {
+                let payload = vec![round; step];
+                let mut crc = Crc32c::new();
+                let header = [round; BATCH_HEADER_BYTES];
+                crc.update(&header[CRC_FROM..]);
+                crc.update(&payload);
+                let batch = Stamped { header, original: header, payload: &payload, crc: crc.finish() };
+                let placed = tail.append(all.len() as u64, &batch, grid, &mut Chunk::heap).expect("sound");
+                all.extend_from_slice(&header);
+                all.extend_from_slice(&payload);
+                take(placed.writes);
+                let written = take(tail.early_write(grid, &mut Chunk::heap).into_iter().collect());
+                assert_eq!(written as u64, block_floor(all.len() as u64));
+                assert!(tail.early_write(grid, &mut Chunk::heap).is_none());
+                let remainder = tail.remainder().map_or(0, |(_, rest)| rest.len());
+                assert_eq!(written + remainder, all.len());
+                let read: Vec<u8> =
+                    tail.slices(0, all.len() as u64).iter().flat_map(|piece| piece.to_vec()).collect();
+                assert_eq!(read, all);
+            }
+            take(tail.seal().into_iter().collect());
+            assert!(file.starts_with(&all) && file.len() < all.len() + BLOCK_BYTES);
+        }
     }
 
     #[test]

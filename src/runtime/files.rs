@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use glommio::GlommioError;
-use glommio::io::{DmaFile, OpenOptions};
+use glommio::io::{DmaBuffer, DmaFile, OpenOptions};
 
 use crate::base::io::{IoDone, IoOp, Sealing, SegmentId, WriteData};
 use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, Offset, ShardId, TopicPartition};
@@ -322,10 +322,7 @@ impl Files {
             WriteData::Whole(chunk) => chunk,
             WriteData::Copy(pieces) => self.gathered(&pieces),
         };
-        let owner = chunk.owner::<ChunkBuffer>();
-        let owner =
-            owner.ok_or_else(|| io::Error::other("a chunk to be written is not of this shard's memory"))?;
-        let written = file.write_rc_at(owner.buffer(), position).await.map_err(plain_error)?;
+        let written = file.write_rc_at(buffer_of(&chunk)?, position).await.map_err(plain_error)?;
         if written == chunk.len() {
             Ok(IoDone::Done)
         } else {
@@ -344,9 +341,8 @@ impl Files {
         while written < chunk.len() {
             let from = written - written % BLOCK_BYTES;
             let rest = self.gathered(&[chunk.slice(from..chunk.len())]);
-            let owner =
-                rest.owner::<ChunkBuffer>().ok_or_else(|| io::Error::other("not of this shard's memory"))?;
-            let more = file.write_rc_at(owner.buffer(), position + from as u64).await.map_err(plain_error)?;
+            let more =
+                file.write_rc_at(buffer_of(&rest)?, position + from as u64).await.map_err(plain_error)?;
             if from + more <= written {
                 return Err(io::Error::other("a write makes no progress"));
             }
@@ -551,6 +547,14 @@ fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8
         fs::rename(&temporary, &path)?;
     }
     Ok(IoDone::Done)
+}
+
+/// The memory of a chunk that is written as it stands.
+fn buffer_of(chunk: &Chunk) -> io::Result<Rc<DmaBuffer>> {
+    let buffer = chunk.owner::<ChunkBuffer>().and_then(|owner| owner.buffer(chunk.len()));
+    buffer.ok_or_else(|| {
+        io::Error::other("a chunk to be written is not of this shard's memory, or not all of it")
+    })
 }
 
 fn write_marks(folder: &Path, segment: SegmentId, position: u64, marks: &[u8]) -> io::Result<IoDone> {

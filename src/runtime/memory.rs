@@ -4,7 +4,7 @@
 //! the `ChunkBuffer`, writes under way hold the inner `Rc<DmaBuffer>` as well; only when the last of both is gone is the
 //! memory given back. The allocator keeps it for a while: a fresh megabyte costs a page fault for each of its pages.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use glommio::io::{DmaBuffer, ReadResult};
@@ -21,7 +21,7 @@ pub struct ChunkMemory {
 /// The memory of one chunk.
 #[derive(Debug)]
 pub struct ChunkBuffer {
-    buffer: Rc<DmaBuffer>,
+    buffer: RefCell<Rc<DmaBuffer>>,
     _counted: Counted,
 }
 
@@ -38,7 +38,10 @@ impl ChunkMemory {
         let mut buffer = glommio::allocate_dma_buffer_global(len);
         let start = buffer.as_mut_ptr();
         as_it_is(start);
-        let owner = Rc::new(ChunkBuffer { buffer: Rc::new(buffer), _counted: Counted::new(len, &self.live) });
+        let owner = Rc::new(ChunkBuffer {
+            buffer: RefCell::new(Rc::new(buffer)),
+            _counted: Counted::new(len, &self.live),
+        });
         // SAFETY: the buffer's memory is initialised, never moves, and lives until the owner's drop at least.
         unsafe { Chunk::from_raw(owner, start, len) }
     }
@@ -52,10 +55,15 @@ fn as_it_is(start: *mut u8) {
 }
 
 impl ChunkBuffer {
-    /// The buffer, for writing it out.
+    /// The buffer, for writing out its first `len` bytes. It ends there from now on: `None` if it is shorter, or longer and
+    /// being written.
     #[must_use]
-    pub fn buffer(&self) -> Rc<DmaBuffer> {
-        Rc::clone(&self.buffer)
+    pub fn buffer(&self, len: usize) -> Option<Rc<DmaBuffer>> {
+        let mut buffer = self.buffer.borrow_mut();
+        if buffer.len() > len {
+            Rc::get_mut(&mut buffer)?.trim_to_size(len);
+        }
+        (buffer.len() == len).then(|| Rc::clone(&buffer))
     }
 }
 

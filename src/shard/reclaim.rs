@@ -201,8 +201,7 @@ impl Shard {
         {
             begun += 1;
             if needs(self, slot) {
-                let limits = self.limits;
-                self.with_log(slot, effects, |log, out| log.release(&limits, out));
+                self.release_log(slot, effects);
             }
             if needs(self, slot) {
                 step.running.insert(slot);
@@ -217,6 +216,14 @@ impl Shard {
             // What was logged again waits for the next group.
             self.write_commit_group(effects);
         }
+    }
+
+    fn release_log(&mut self, slot: u32, effects: &mut Vec<Effect>) {
+        let Some(partition) = self.partitions.get_mut(slot) else { return };
+        let mut out = std::mem::take(&mut self.log_effects);
+        partition.log.release(&self.limits, &mut *self.allocate, &mut out);
+        self.absorb(slot, out, effects);
+        self.touch(slot);
     }
 
     /// The oldest file that each partition needs, by slot.
