@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .within(4096, 1 << 30)
     .acts(),
-    Setting::int("ringmain.chunk.bytes", "65536", 4096, "Memory block of a partition's tail; rounded up to 4096.")
+    Setting::int("ringmain.chunk.bytes", "262144", 4096, "Memory block of a partition's tail; rounded up to 4096.")
         .within(4096, 4 << 20)
         .acts(),
     Setting::boolean(
