@@ -1,9 +1,9 @@
 //! Sparse offset and time index of one segment: where to begin looking. Never needed for correctness: a lookup without
 //! an entry begins at the segment's first byte, and a lost index file is rebuilt from the log.
 //!
-//! The files of a finished segment are Kafka's: `.index` = (relative offset i32, position i32)*, `.timeindex` = (timestamp i64, relative
-//! offset i32)*, big-endian, ascending. An offset entry names the last offset of the batch at its position; a time
-//! entry names the largest timestamp so far and the last offset of the batch that has it.
+//! The files of a finished segment are Kafka's: `.index` = (relative offset i32, position i32)*, `.timeindex` = (timestamp
+//! i64, relative offset i32)*, big-endian, ascending. An offset entry names the last offset of the batch at its position; a
+//! time entry names the largest timestamp so far and the last offset of the batch that has it.
 
 use std::ops::Range;
 
