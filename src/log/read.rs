@@ -159,7 +159,7 @@ impl PartitionLog {
         }
         let readable_end = self.active.readable_end();
         match self.active.tail.evict_front(readable_end) {
-            0 if self.active.tail.shrink(allocate) => self.active.tail.evict_front(readable_end),
+            0 => self.active.tail.shrink(allocate) + self.active.tail.evict_front(readable_end),
             freed => freed,
         }
     }

@@ -269,7 +269,9 @@ impl Tail {
             return None;
         }
         if writer.written == 0 && whole >= EARLY_CHUNK_BYTES_MIN as u64 {
-            return self.end_chunk(index(whole), grid, allocate);
+            let next = writer.start + whole;
+            let ended = self.end_chunk(index(whole), |tail| tail.next_chunk_bytes(next, 1, grid), allocate);
+            return ended.map(|(position, chunk)| ToWrite { position, chunk, part: None });
         }
         let writer = self.writer.as_mut()?;
         let (from, to) = (index(writer.written), index(whole));
@@ -279,18 +281,25 @@ impl Tail {
     }
 
     /// Ends the chunk being filled after `whole` bytes; what it holds beyond begins the next one.
-    fn end_chunk(&mut self, whole: usize, grid: ChunkGrid, allocate: Allocate<'_>) -> Option<ToWrite> {
+    fn end_chunk(
+        &mut self,
+        whole: usize,
+        next_bytes: impl FnOnce(&mut Tail) -> usize,
+        allocate: Allocate<'_>,
+    ) -> Option<(u64, Chunk)> {
         let TailWriter { start, memory, .. } = self.writer.take()?;
         let rest = memory.slice(whole..memory.filled());
-        let next = start + whole as u64;
         if !rest.is_empty() {
-            let mut memory = ChunkWriter::new(allocate(self.next_chunk_bytes(next, rest.len(), grid)));
-            memory.append(&rest);
-            self.writer = Some(TailWriter { start: next, memory, written: 0 });
+            let mut next = ChunkWriter::new(allocate(next_bytes(self)));
+            next.append(&rest);
+            self.writer = Some(TailWriter { start: start + whole as u64, memory: next, written: 0 });
+        }
+        if whole == 0 {
+            return None;
         }
         let chunk = memory.freeze_at(whole);
         self.chunks.push_back(TailChunk { start, len: whole as u64, chunk: chunk.clone() });
-        Some(ToWrite { position: start, chunk, part: None })
+        Some((start, chunk))
     }
 
     /// The bytes after the last whole block: what only the commit log holds after [`Tail::early_write`].
@@ -345,25 +354,17 @@ impl Tail {
     }
 
     /// Ends the unfinished chunk early if all its whole blocks have been handed out for writing: what follows the last of
-    /// them moves to the smallest chunk, so that a partition that was busy once costs no more than any other. Returns
-    /// whether it did.
-    pub fn shrink(&mut self, allocate: Allocate<'_>) -> bool {
-        let Some(writer) = &self.writer else { return false };
-        let whole = block_floor(writer.memory.filled() as u64);
-        if writer.memory.capacity() <= CHUNK_BYTES_FIRST || whole == 0 || writer.written < whole {
-            return false;
+    /// them moves to the smallest chunk, so that a partition that was busy once costs no more than any other. Returns the
+    /// bytes that this frees at once; the rest can be evicted then.
+    pub fn shrink(&mut self, allocate: Allocate<'_>) -> usize {
+        let Some(writer) = &self.writer else { return 0 };
+        let (whole, capacity) = (block_floor(writer.memory.filled() as u64), writer.memory.capacity());
+        if capacity <= CHUNK_BYTES_FIRST || writer.written < whole {
+            return 0;
         }
-        let Some(TailWriter { start, memory, .. }) = self.writer.take() else { return false };
-        let rest = memory.slice(index(whole)..memory.filled());
         self.chunk_bytes_next = CHUNK_BYTES_FIRST;
-        if !rest.is_empty() {
-            let mut small = ChunkWriter::new(allocate(CHUNK_BYTES_FIRST));
-            small.append(&rest);
-            self.writer = Some(TailWriter { start: start + whole, memory: small, written: 0 });
-        }
-        drop(rest);
-        self.chunks.push_back(TailChunk { start, len: whole, chunk: memory.freeze() });
-        true
+        self.end_chunk(index(whole), |_| CHUNK_BYTES_FIRST, allocate);
+        if whole > 0 { 0 } else { capacity - CHUNK_BYTES_FIRST }
     }
 
     fn next_chunk_bytes(&mut self, start: u64, at_least: usize, grid: ChunkGrid) -> usize {
@@ -514,6 +515,10 @@ mod tests {
                     tail.slices(0, all.len() as u64).iter().flat_map(|piece| piece.to_vec()).collect();
                 assert_eq!(read, all);
             }
+            // Idle from here on, it keeps a block beside what can be evicted.
+            tail.shrink(&mut Chunk::heap);
+            assert!(tail.writer.as_ref().is_none_or(|it| it.memory.capacity() == CHUNK_BYTES_FIRST));
+            assert_eq!(tail.slices(0, all.len() as u64).iter().map(|it| it.len()).sum::<usize>(), all.len());
             take(tail.seal().into_iter().collect());
             assert!(file.starts_with(&all) && file.len() < all.len() + BLOCK_BYTES);
         }
