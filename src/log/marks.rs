@@ -75,6 +75,7 @@ mod tests {
     #[test]
     fn only_what_is_stable_is_marked_each_once_and_now_and_then() {
         let id = TopicPartition::METADATA;
+        let segment = SegmentId { partition: id, base: Offset(0) };
         let mut log = PartitionLog::empty(id);
         let (mut file, mut writes) = (Vec::new(), 0);
         for age in 0..100 {
@@ -88,7 +89,6 @@ mod tests {
                     assert_eq!(position, file.len() as u64, "behind the last");
                     file.extend(marks);
                     writes += 1;
-                    let segment = SegmentId { partition: id, base: Offset(0) };
                     let last = decode(segment, &file).last().flatten().expect("it is whole");
                     assert!(last.position() < stable, "what a crash may take away is marked");
                 }
@@ -96,7 +96,6 @@ mod tests {
             }
             assert_eq!(log.needs_commit_file(), None, "released");
         }
-        let segment = SegmentId { partition: id, base: Offset(0) };
         let marked = decode(segment, &file).flatten().count();
         assert_eq!(writes, 16, "every sixth round is a step further");
         // But for the step that has not passed, every entry there is: one for each batch of more than 16 KiB.

@@ -45,7 +45,7 @@ use crate::base::{Chunk, MonoNanos, Now, ShardId, TopicPartition};
 use crate::commit::{CommitLog, EntryHeader, Pending, Start, Ticket};
 use crate::controller::Controller;
 use crate::group::{Coordinator, GroupLimits};
-use crate::log::{LogEffects, LogLimits, PartitionLog, RecoveredLog};
+use crate::log::{Allocate, LogEffects, LogLimits, PartitionLog, RecoveredLog};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
 use cache::ReadCache;
@@ -408,10 +408,20 @@ impl Shard {
         effects: &mut Vec<Effect>,
         change: impl FnOnce(&mut PartitionLog, &mut LogEffects) -> R,
     ) -> Option<R> {
+        self.with_log_and_memory(slot, effects, |log, _, out| change(log, out))
+    }
+
+    /// The same with what gives out memory.
+    fn with_log_and_memory<R>(
+        &mut self,
+        slot: u32,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut PartitionLog, Allocate<'_>, &mut LogEffects) -> R,
+    ) -> Option<R> {
         let partition = self.partitions.get_mut(slot)?;
         let mut out = std::mem::take(&mut self.log_effects);
         let before = partition.log.unflushed_bytes();
-        let result = change(&mut partition.log, &mut out);
+        let result = change(&mut partition.log, &mut *self.allocate, &mut out);
         self.unflushed_bytes -= before - partition.log.unflushed_bytes();
         self.absorb(slot, out, effects);
         self.touch(slot);

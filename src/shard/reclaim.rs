@@ -201,7 +201,10 @@ impl Shard {
         {
             begun += 1;
             if needs(self, slot) {
-                self.release_log(slot, effects);
+                let limits = self.limits;
+                self.with_log_and_memory(slot, effects, |log, allocate, out| {
+                    log.release(&limits, allocate, out)
+                });
             }
             if needs(self, slot) {
                 step.running.insert(slot);
@@ -216,14 +219,6 @@ impl Shard {
             // What was logged again waits for the next group.
             self.write_commit_group(effects);
         }
-    }
-
-    fn release_log(&mut self, slot: u32, effects: &mut Vec<Effect>) {
-        let Some(partition) = self.partitions.get_mut(slot) else { return };
-        let mut out = std::mem::take(&mut self.log_effects);
-        partition.log.release(&self.limits, &mut *self.allocate, &mut out);
-        self.absorb(slot, out, effects);
-        self.touch(slot);
     }
 
     /// The oldest file that each partition needs, by slot.
