@@ -128,6 +128,12 @@ impl Shard {
         }
         self.begin_step();
         self.release_partitions(effects);
+        // What was over now may have been a step of a few partitions, which freed nothing. With the log full, nothing comes
+        // in that would bring another turn: all of them are begun in this one.
+        if self.reclaim.releasing.is_none() && self.commit.short_of_files().is_some() {
+            self.begin_step();
+            self.release_partitions(effects);
+        }
         self.checkpoint_if_due(effects);
     }
 

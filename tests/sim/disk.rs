@@ -17,6 +17,8 @@ use ringmain::record::{BatchHeader, batch_crc};
 use ringmain::runtime::recovery::{commit_file, commit_folder, partition_folder, segment_file};
 
 const SECTOR_BYTES: usize = 512;
+/// Of what is allocated beyond a file's end so much is there: the zeros take real memory, and a file system may refuse too.
+const ALLOCATED_MAX: usize = 256 << 10;
 
 /// What the end of a life leaves of writes that were not synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -475,7 +477,7 @@ fn absent() -> IoDone {
 }
 
 fn allocate(file: &mut File, bytes: u64) {
-    let bytes = usize::try_from(bytes).unwrap();
+    let bytes = usize::try_from(bytes).unwrap().min(file.visible.len() + ALLOCATED_MAX);
     file.visible.resize(bytes.max(file.visible.len()), 0);
 }
 

@@ -67,6 +67,12 @@ fn a_stop_ends_though_the_commit_log_is_full() {
     World::new(4).stop_with_the_commit_log_full();
 }
 
+#[test]
+fn a_full_commit_log_is_freed_without_waiting_for_a_timer() {
+    keep_memory();
+    (1..=5).for_each(|seed| World::new(seed).fill_the_commit_log_again_and_again());
+}
+
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }

@@ -1,5 +1,6 @@
 //! Shards, their disk, their clients and the time, all in one thread.
 
+mod alone;
 mod full_log;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -79,6 +80,8 @@ pub struct World {
     config: Config,
     shards: Vec<Shard>,
     under_way: Vec<(ShardId, IoId, IoOp)>,
+    /// Shards that something has been given to since their last turn.
+    given: BTreeSet<ShardId>,
     asked: BTreeMap<u64, Asked>,
     next_ask: u64,
     next_record: u64,
@@ -103,6 +106,7 @@ impl World {
             config: Config::default(),
             shards: Vec::new(),
             under_way: Vec::new(),
+            given: BTreeSet::new(),
             asked: BTreeMap::new(),
             next_ask: 1,
             next_record: 1,
@@ -136,6 +140,10 @@ impl World {
             match self.rng.below(10) {
                 0..3 if !self.has_failed => self.stop(),
                 3..5 if !self.has_failed => self.calm_down(),
+                5..7 if !self.has_failed => {
+                    let segments_lag = self.chance(50);
+                    self.go_on_without_time(1500, segments_lag);
+                }
                 _ => {}
             }
         }
@@ -176,6 +184,7 @@ impl World {
     fn forget_waiting(&mut self) {
         self.recycled += self.shards.iter().map(|shard| shard.counters().segments_recycled).sum::<u64>();
         self.shards.clear();
+        self.given.clear();
         self.asked.clear();
         self.told = None;
         self.has_failed = false;
@@ -246,8 +255,13 @@ impl World {
     // Inputs and effects
 
     fn input(&mut self, shard: ShardId, give: impl FnOnce(&mut Shard, Now, &mut Vec<Effect>)) {
+        self.given.insert(shard);
+        self.call(shard, give);
+    }
+
+    fn call(&mut self, shard: ShardId, of: impl FnOnce(&mut Shard, Now, &mut Vec<Effect>)) {
         let mut effects = Vec::new();
-        give(&mut self.shards[usize::from(shard.0)], self.now, &mut effects);
+        of(&mut self.shards[usize::from(shard.0)], self.now, &mut effects);
         for effect in effects {
             self.perform(shard, effect);
         }
@@ -391,7 +405,9 @@ impl World {
     }
 
     fn turn_of(&mut self, at: usize) {
-        self.input(ShardId(u16::try_from(at).unwrap()), |it, now, effects| it.turn(now, effects));
+        let at = ShardId(u16::try_from(at).unwrap());
+        self.given.remove(&at);
+        self.call(at, |it, now, effects| it.turn(now, effects));
     }
 
     fn pass_time(&mut self) {
