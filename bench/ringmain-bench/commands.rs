@@ -1,5 +1,6 @@
 //! One function per subcommand: settings in, report out.
 
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::args::{
@@ -53,8 +54,12 @@ pub fn scenarios(args: &RunArgs) -> Result<(), BenchError> {
 }
 
 fn list() -> Result<(), BenchError> {
+    let mut out = io::stdout().lock();
     for Named { name, scenario } in catalog::all()? {
-        println!("{name:<44} {}", scenario.about);
+        // A reader that has had enough (`| head`) is no error.
+        if writeln!(out, "{name:<44} {}", scenario.about).is_err() {
+            break;
+        }
     }
     Ok(())
 }
