@@ -3,7 +3,7 @@
 use ringmain::base::ShardId;
 use ringmain::base::io::IoOp;
 
-use super::World;
+use super::{Asked, PATIENCE, World};
 use crate::disk::Fault;
 
 /// Enough to fill each shard's commit log several times.
@@ -31,26 +31,39 @@ impl World {
             if self.chance(60) {
                 self.produce();
             } else {
-                let prompt =
-                    |op: &IoOp| matches!(op, IoOp::WriteCommit { .. } | IoOp::CreateCommitFile { .. });
-                let first = self.under_way.iter().position(|(_, _, op)| segments_lag && prompt(op));
-                let any = self.rng.below(self.under_way.len().max(1) as u64);
-                let at = first.unwrap_or_else(|| usize::try_from(any).unwrap());
-                if at < self.under_way.len() {
-                    self.finish(at, Fault::None);
-                }
+                self.finish_next(segments_lag);
             }
-            for shard in std::mem::take(&mut self.given) {
-                self.turn_of(usize::from(shard.0));
-            }
-            if self.has_failed {
-                return;
-            }
-            let forgotten = (0..).map(ShardId).zip(&self.shards).find(|(at, shard)| {
-                let works = self.under_way.iter().any(|(by, ..)| by == at);
-                shard.gauges().commit_pending_bytes > 0 && !works
-            });
-            assert!(forgotten.is_none(), "appends wait for nothing\n{:#?}", self.last_events);
+            self.take_turns();
         }
+        let mut left = PATIENCE;
+        while !self.under_way.is_empty() && !self.has_failed {
+            self.finish_next(segments_lag);
+            self.take_turns();
+            left -= 1;
+            assert!(left > 0, "never done\n{:#?}", self.last_events);
+        }
+        let waits = self.asked.values().find(|it| matches!(it, Asked::Produce { .. }));
+        assert!(waits.is_none() || self.has_failed, "never answered: {waits:?}\n{:#?}", self.last_events);
+    }
+
+    fn finish_next(&mut self, segments_lag: bool) {
+        if self.under_way.is_empty() || self.has_failed {
+            return;
+        }
+        let is_prompt = |op: &IoOp| matches!(op, IoOp::WriteCommit { .. } | IoOp::CreateCommitFile { .. });
+        let prompt = self.under_way.iter().position(|(_, _, op)| segments_lag && is_prompt(op));
+        let any = self.rng.below(self.under_way.len() as u64);
+        self.finish(prompt.unwrap_or_else(|| usize::try_from(any).unwrap()), Fault::None);
+    }
+
+    fn take_turns(&mut self) {
+        for shard in std::mem::take(&mut self.given) {
+            self.turn_of(usize::from(shard.0));
+        }
+        let forgotten = (0..).map(ShardId).zip(&self.shards).find(|(at, shard)| {
+            let works = self.under_way.iter().any(|(by, ..)| by == at);
+            shard.gauges().commit_pending_bytes > 0 && !works
+        });
+        assert!(forgotten.is_none() || self.has_failed, "appends wait for nothing\n{:#?}", self.last_events);
     }
 }
