@@ -1,6 +1,7 @@
 """Kafka Connect's workers, alone and as a group: a file into a topic and out of it again."""
 
 import json
+import signal
 import socket
 import subprocess
 import time
@@ -65,6 +66,11 @@ class Worker:
             self.process.terminate()
         try:
             self.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            # The stacks of its threads go to its log: they say what it waits for.
+            self.process.send_signal(signal.SIGQUIT)
+            time.sleep(2)
+            pytest.fail(f"the worker does not end\n{self.log.read_text(errors='replace')[-30000:]}")
         finally:
             self.process.kill()
             self.process.wait()
