@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 /// What is logged of a partition between two releases, on average. Each dirties an inode and a block of extents, which the
 /// next sync writes, 4 KiB each: with 1,024 partitions and 256 KiB these were a quarter of all that the disk was asked to do,
-/// and it took 12 % less in all than with 1 MiB. With 10,000 partitions and 7 KiB the commit log took 1.6 times what was
+/// and it took a tenth less in all than with 1 MiB. With 10,000 partitions and 7 KiB the commit log took 1.6 times what was
 /// produced, with 100 KiB 1.05 times.
 const RELEASE_BYTES: u64 = 1024 * 1024;
 /// Files in the smallest circle.
