@@ -1,6 +1,7 @@
 //! Disks to put a data directory on: a folder in memory, files in it as block devices, file systems on those.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,14 +46,32 @@ pub enum FileSystem {
 
 /// A file as a block device with 4 KiB sectors.
 pub struct Device {
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
 impl Device {
     pub fn of(file: &Path) -> Device {
         let output =
             run(Command::new("losetup").args(["--find", "--show", "--sector-size", "4096"]).arg(file));
-        Device { path: PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()) }
+        let device = Device { path: PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()) };
+        // A device keeps what its last user has set, if that was killed.
+        device.write_whole_requests().unwrap();
+        device
+    }
+
+    /// Has the file written a block at a time. The kernel's loop driver takes a request of which only the first blocks
+    /// found space for one that was done (6.18): a disk that lies, which no server can stand.
+    pub fn write_single_blocks(&self) {
+        fs::write(self.queue("max_sectors_kb"), "4").unwrap();
+    }
+
+    fn write_whole_requests(&self) -> io::Result<()> {
+        let kibibytes = fs::read_to_string(self.queue("max_hw_sectors_kb"))?;
+        fs::write(self.queue("max_sectors_kb"), kibibytes)
+    }
+
+    fn queue(&self, name: &str) -> PathBuf {
+        Path::new("/sys/block").join(self.path.file_name().unwrap()).join("queue").join(name)
     }
 
     pub fn format(&self, file_system: FileSystem) {
@@ -73,6 +92,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        let _ = self.write_whole_requests();
         try_run(Command::new("losetup").arg("-d").arg(&self.path));
     }
 }
