@@ -126,13 +126,14 @@ impl Shard {
         if self.stop != Stop::Running || self.failed.is_some() {
             return;
         }
-        self.begin_step();
-        self.release_partitions(effects);
-        // What was over now may have been a step of a few partitions, which freed nothing. With the log full, nothing comes
+        // What is over at once may have been a step of a few partitions, which freed nothing. With the log full, nothing comes
         // in that would bring another turn: all of them are begun in this one.
-        if self.reclaim.releasing.is_none() && self.commit.short_of_files().is_some() {
+        for _few_then_all in 0..2 {
             self.begin_step();
             self.release_partitions(effects);
+            if self.reclaim.releasing.is_some() || self.commit.short_of_files().is_none() {
+                break;
+            }
         }
         self.checkpoint_if_due(effects);
     }

@@ -17,7 +17,7 @@ impl World {
             self.produce();
             self.pass_time();
             (0..self.shards.len()).for_each(|at| self.turn_of(at));
-            if self.is_stuck() {
+            if self.waits_without(|op| !is_sync(op)) {
                 break;
             }
             while let Some(at) = self.under_way.iter().position(|(_, _, op)| !is_sync(op)) {
@@ -33,10 +33,10 @@ impl World {
         self.begin_life();
     }
 
-    /// Something waits for the commit log, and nothing is under way that would let it go on.
-    fn is_stuck(&self) -> bool {
+    /// Whether appends wait for a shard's commit log while no operation that could let them go on is under way.
+    pub(super) fn waits_without(&self, helps: impl Fn(&IoOp) -> bool) -> bool {
         let waits = |it: &Shard| it.gauges().commit_pending_bytes > 0;
-        let works = |at: ShardId| self.under_way.iter().any(|(shard, _, op)| *shard == at && !is_sync(op));
+        let works = |at: ShardId| self.under_way.iter().any(|(shard, _, op)| *shard == at && helps(op));
         (0..).map(ShardId).zip(&self.shards).any(|(at, it)| waits(it) && !works(at))
     }
 }
