@@ -185,6 +185,7 @@ fn shard_config(config: &Config) -> ShardConfig {
         },
         cache_bytes: CACHE_BYTES,
         read_cache_bytes: 16 << 20,
+        index_bytes: 4 << 20,
         read_bytes_max: 32 << 20,
         producers_max: 1000,
         unflushed_bytes_max: 32 << 20,

@@ -22,7 +22,7 @@ pub fn bench(criterion: &mut Criterion) {
         // Far apart and in no order, as consumers come.
         let wanted: Vec<Offset> = (0..LOOKUPS).map(|at| offset(at * 7919 % entries * 4)).collect();
         let positions = |index: &SparseIndex| -> Vec<u64> {
-            wanted.iter().map(|wanted| index.position_before(Offset(0), *wanted)).collect()
+            wanted.iter().map(|wanted| index.lead_to(Offset(0), *wanted).position).collect()
         };
         let found: Vec<u8> = positions(&index).iter().flat_map(|position| position.to_be_bytes()).collect();
         verify("index", &found, expected);
@@ -33,7 +33,7 @@ pub fn bench(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, by time"), |bencher| {
             let times = wanted.iter().map(|wanted| TimestampMs(wanted.0)).collect::<Vec<_>>();
             bencher.iter(|| {
-                let at = |time: &TimestampMs| black_box(&index).position_before_time(Offset(0), *time);
+                let at = |time: &TimestampMs| black_box(&index).lead_to_time(Offset(0), *time).position;
                 black_box(times.iter().map(at).sum::<u64>())
             });
         });

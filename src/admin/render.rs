@@ -14,7 +14,7 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 42] = [
+const COUNTERS: [Row; 43] = [
     ("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |m| m.telemetry.pushes),
     ("ringmain_client_telemetry_refused_total", "Sets of metrics from clients that were refused.", |m| {
         m.telemetry.refused
@@ -75,6 +75,9 @@ const COUNTERS: [Row; 42] = [
     ("ringmain_cold_read_bytes_total", "Bytes read from segments on disk.", |m| m.log.cold_read_bytes),
     ("ringmain_corrupt_reads_total", "Reads whose bytes did not match their checksum.", |m| {
         m.log.corrupt_reads
+    }),
+    ("ringmain_indexes_mended_total", "Indexes that led astray and were made anew.", |m| {
+        m.log.indexes_mended
     }),
     ("ringmain_evicted_bytes_total", "Bytes of tails let go from memory.", |m| m.log.evicted_bytes),
     ("ringmain_connections_accepted_total", "Connections accepted.", |m| m.network.connections_accepted),
@@ -152,11 +155,12 @@ const CROSS_SHARD: [Labelled; 3] = [
     ("other", |m| m.cross_shard.other),
 ];
 
-const MEMORY: [Labelled; 4] = [
+const MEMORY: [Labelled; 5] = [
     ("chunks", |m| m.gauges.chunk_bytes),
     ("frames", |m| m.gauges.frame_bytes),
     ("answers", |m| m.gauges.answer_bytes),
     ("read_cache", |m| m.gauges.read_cache_bytes),
+    ("indexes", |m| m.gauges.index_bytes),
 ];
 
 type LatencyRow = (&'static str, fn(&ShardMetrics) -> &Latency);

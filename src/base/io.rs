@@ -50,6 +50,9 @@ pub enum IoOp {
     /// Read the whole `.index` and `.timeindex` of a sealed segment; missing files read as empty. Answer:
     /// [`IoDone::Index`].
     ReadIndex { segment: SegmentId },
+    /// Make the index of a finished segment of `length` bytes anew from its batches, which lie within `offsets`, and write its
+    /// files. Damage is passed over. In the background. Answer: [`IoDone::Index`].
+    IndexSegment { segment: SegmentId, length: u64, offsets: Range<Offset> },
     /// Close and remove the segment's files; in the background, in pieces that leave the disk to others.
     DeleteSegment { segment: SegmentId },
     /// Close the segment, rename its file so that no start takes it for a segment (`.spare`), and remove its index files.

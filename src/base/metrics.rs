@@ -114,6 +114,8 @@ pub struct LogCounters {
     pub cold_read_bytes: u64,
     /// Reads whose bytes did not match their checksum.
     pub corrupt_reads: u64,
+    /// Indexes that did not lead to the batches they named, and were made anew.
+    pub indexes_mended: u64,
     /// Chunk bytes let go from memory.
     pub evicted_bytes: u64,
 }
@@ -181,6 +183,8 @@ pub struct ShardGauges {
     pub answer_bytes: u64,
     /// Memory of blocks read from disk, kept for the next reader or held by answers.
     pub read_cache_bytes: u64,
+    /// Memory of indexes of finished segments.
+    pub index_bytes: u64,
     pub scrub_left: u64,
     pub quarantined: u64,
     /// Old segments' files kept to be used again.

@@ -83,14 +83,14 @@ impl PartitionLog {
         dirt
     }
 
-    /// A finished segment's file has been replaced: it is as long as `size` now, and memory holds nothing of it.
-    pub fn compacted(&mut self, segment: SegmentId, size: u64, index: SparseIndex) {
-        if let Some(sealed) = self.sealed.iter_mut().find(|sealed| sealed.id == segment) {
-            sealed.size = size;
-            sealed.tail = Tail::default();
-            sealed.max_timestamp = index.max_timestamp(segment.base);
-            sealed.index = Some(index);
-        }
+    /// A finished segment's file has been replaced: it is as long as `size` now, and memory holds nothing of it. The memory
+    /// its index takes, which is kept, or `None` if there is no such segment.
+    pub fn compacted(&mut self, segment: SegmentId, size: u64, index: SparseIndex) -> Option<usize> {
+        let sealed = self.sealed.iter_mut().find(|sealed| sealed.id == segment)?;
+        sealed.size = size;
+        sealed.tail = Tail::default();
+        sealed.max_timestamp = index.max_timestamp(segment.base);
+        Some(sealed.index.insert(index).memory_bytes())
     }
 
     /// The finished segments that begin after an offset, in order.

@@ -1,10 +1,12 @@
 //! Sparse offset and time index of one segment: where to begin looking. Never needed for correctness: a lookup without
-//! an entry begins at the segment's first byte, and a lost index file is rebuilt from the log.
+//! an entry begins at the segment's first byte, a lost index file is rebuilt from the log, and an entry that has rotted is
+//! found out by who goes by it ([`Landmarks`]).
 //!
 //! The files of a finished segment are Kafka's: `.index` = (relative offset i32, position i32)*, `.timeindex` = (timestamp
 //! i64, relative offset i32)*, big-endian, ascending. An offset entry names the last offset of the batch at its position; a
 //! time entry names the largest timestamp so far and the last offset of the batch that has it.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::base::{Offset, TimestampMs};
@@ -81,6 +83,47 @@ impl IndexMark {
     }
 }
 
+/// Where an index says to begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lead {
+    pub position: u64,
+    pub landmarks: Landmarks,
+}
+
+/// What an index says of the batches from a position on. Its files are Kafka's and have no checksums: an entry that has
+/// rotted could lead beyond what is sought, and records would be missing without a word. So the reader passes the batches
+/// it meets by this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Landmarks {
+    /// The last offset of the batch at the position.
+    first: Option<Offset>,
+    /// The batch with this last offset has the largest timestamp up to it.
+    latest: Option<(Offset, TimestampMs)>,
+}
+
+impl Landmarks {
+    /// Whether this batch may come next.
+    pub fn pass(&mut self, last_offset: Offset, max_timestamp: TimestampMs) -> bool {
+        let is_first = self.first.take().is_none_or(|first| first == last_offset);
+        let Some((offset, largest)) = self.latest else { return is_first };
+        if last_offset >= offset {
+            self.latest = None;
+        }
+        is_first
+            && match last_offset.cmp(&offset) {
+                Ordering::Less => max_timestamp <= largest,
+                Ordering::Equal => max_timestamp == largest,
+                Ordering::Greater => false,
+            }
+    }
+
+    /// Whether no batch is missed so far.
+    #[must_use]
+    pub fn are_passed(&self) -> bool {
+        self.first.is_none() && self.latest.is_none()
+    }
+}
+
 /// What the index wants to know of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexedBatch {
@@ -107,24 +150,38 @@ impl SparseIndex {
         self.enter_max();
     }
 
-    /// Where to begin looking for `offset`: the position of a batch that begins at or before it.
+    /// Where to begin looking for `offset`: at a batch that begins at or before it.
     #[must_use]
-    pub fn position_before(&self, base: Offset, offset: Offset) -> u64 {
+    pub fn lead_to(&self, base: Offset, offset: Offset) -> Lead {
         let relative = relative(base, offset);
         // The entry names the batch's last offset: the batch at it may begin before `offset` only if its last offset
         // does not lie beyond.
         let after = self.offsets.partition_point(|entry| entry.relative <= relative);
-        after.checked_sub(1).and_then(|at| self.offsets.get(at)).map_or(0, |entry| u64::from(entry.position))
+        let Some(entry) = after.checked_sub(1).and_then(|at| self.offsets.get(at)) else {
+            return Lead::default();
+        };
+        let first = Some(base.plus(i64::from(entry.relative)));
+        Lead { position: u64::from(entry.position), landmarks: Landmarks { first, latest: None } }
     }
 
     /// Where to begin looking for the first record at or after `timestamp`.
     #[must_use]
-    pub fn position_before_time(&self, base: Offset, timestamp: TimestampMs) -> u64 {
+    pub fn lead_to_time(&self, base: Offset, timestamp: TimestampMs) -> Lead {
         let after = self.times.partition_point(|entry| entry.timestamp < timestamp.0);
         match after.checked_sub(1).and_then(|at| self.times.get(at)) {
-            Some(entry) => self.position_before(base, base.plus(i64::from(entry.relative))),
-            None => 0,
+            Some(entry) => {
+                let offset = base.plus(i64::from(entry.relative));
+                self.lead_to_largest(base, TimestampMs(entry.timestamp), offset)
+            }
+            None => Lead::default(),
         }
+    }
+
+    /// Where to begin looking for the batch with this last offset, which has the largest timestamp up to it.
+    #[must_use]
+    pub fn lead_to_largest(&self, base: Offset, timestamp: TimestampMs, offset: Offset) -> Lead {
+        let lead = self.lead_to(base, offset);
+        Lead { landmarks: Landmarks { latest: Some((offset, timestamp)), ..lead.landmarks }, ..lead }
     }
 
     /// The largest timestamp and the last offset of the batch that has it.
@@ -238,6 +295,12 @@ impl SparseIndex {
         is_new
     }
 
+    /// What it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.offsets.capacity() * size_of::<OffsetEntry>() + self.times.capacity() * size_of::<TimeEntry>()
+    }
+
     /// Entries by offset.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -300,15 +363,18 @@ mod tests {
 
     fn index() -> SparseIndex {
         let mut index = SparseIndex::default();
-        for batch in 0..10i64 {
-            let noted = IndexedBatch {
-                last_offset: BASE.plus(batch * 10 + 9),
-                max_timestamp: TimestampMs(if batch == 5 { 900 } else { 100 + batch }),
-                position: batch.unsigned_abs() * 10_000,
-            };
-            index.note(BASE, noted, 4096);
+        for at in 0..10i64 {
+            let (last_offset, max_timestamp) = batch(at);
+            let (last_offset, max_timestamp) = (Offset(last_offset), TimestampMs(max_timestamp));
+            let position = at.unsigned_abs() * 10_000;
+            index.note(BASE, IndexedBatch { last_offset, max_timestamp, position }, 4096);
         }
         index
+    }
+
+    /// Of 10,000 bytes each: the last offset, and the largest timestamp.
+    fn batch(at: i64) -> (i64, i64) {
+        (BASE.0 + at * 10 + 9, if at == 5 { 900 } else { 100 + at })
     }
 
     #[test]
@@ -317,11 +383,43 @@ mod tests {
         for (offset, position) in
             [(1000, 0), (1019, 0), (1029, 20_000), (1048, 20_000), (1049, 40_000), (9999, 80_000)]
         {
-            assert_eq!(index.position_before(BASE, Offset(offset)), position, "offset {offset}");
+            assert_eq!(index.lead_to(BASE, Offset(offset)).position, position, "offset {offset}");
         }
-        assert_eq!(index.position_before_time(BASE, TimestampMs(0)), 0);
-        assert!(index.position_before_time(BASE, TimestampMs(900)) <= 50_000);
+        assert_eq!(index.lead_to_time(BASE, TimestampMs(0)).position, 0);
+        assert!(index.lead_to_time(BASE, TimestampMs(900)).position <= 50_000);
         assert_eq!(index.max_timestamp(BASE), Some((TimestampMs(900), Offset(1059))));
+    }
+
+    #[test]
+    fn landmarks_are_the_batches_an_entry_names() {
+        let index = index();
+        // From a position on; what ends with this offset has this timestamp.
+        let batches = |from: u64| (from / 10_000..10).map(|at| batch(i64::try_from(at).expect("few")));
+        let pass = |lead: Lead, change: &dyn Fn((i64, i64)) -> (i64, i64)| {
+            let mut landmarks = lead.landmarks;
+            let is_passed = batches(lead.position)
+                .map(change)
+                .all(|(last_offset, timestamp)| landmarks.pass(Offset(last_offset), TimestampMs(timestamp)));
+            is_passed && landmarks.are_passed()
+        };
+        let same = |batch| batch;
+        for offset in 1000..1100 {
+            assert!(pass(index.lead_to(BASE, Offset(offset)), &same), "offset {offset}");
+        }
+        for time in (90..120).chain(895..905) {
+            assert!(pass(index.lead_to_time(BASE, TimestampMs(time)), &same), "time {time}");
+        }
+        let lead = index.lead_to(BASE, Offset(1049));
+        assert_eq!(lead.position, 40_000);
+        assert!(!pass(lead, &|(last_offset, time)| (last_offset + 1, time)), "another batch");
+        // Entries name the fourth batch, and after it the one with the largest timestamp, which has none of its own.
+        let lead = index.lead_to_time(BASE, TimestampMs(2000));
+        assert_eq!(lead.position, 40_000);
+        for wrong in [800, 899, 901] {
+            assert!(!pass(lead, &|(at, time)| (at, if time == 900 { wrong } else { time })), "{wrong}");
+        }
+        assert!(!pass(lead, &|(at, time)| (at, if at == 1049 { 901 } else { time })), "larger before");
+        assert!(!pass(lead, &|(at, time)| (if at == 1059 { 1060 } else { at }, time)), "not there");
     }
 
     #[test]
@@ -330,11 +428,11 @@ mod tests {
         let (offsets, times) = index.encode();
         let again = SparseIndex::decode(&offsets, &times, u64::MAX);
         assert_eq!(again.max_timestamp(BASE), index.max_timestamp(BASE));
-        assert_eq!(again.position_before(BASE, Offset(1049)), 40_000);
+        assert_eq!(again.lead_to(BASE, Offset(1049)).position, 40_000);
         let cut = SparseIndex::decode(&offsets, &times, 40_000);
-        assert_eq!(cut.position_before(BASE, Offset(9999)), 20_000);
+        assert_eq!(cut.lead_to(BASE, Offset(9999)).position, 20_000);
         let torn = SparseIndex::decode(&offsets[..offsets.len() - 3], &[0xFF; 5], u64::MAX);
-        assert_eq!(torn.position_before(BASE, Offset(9999)), 60_000);
+        assert_eq!(torn.lead_to(BASE, Offset(9999)).position, 60_000);
         let mark = index.mark_before(80_000).expect("there are entries before");
         assert_eq!((mark.position(), mark.max.timestamp, mark.max.relative), (60_000, 900, 59));
         assert_eq!(IndexMark::decode(&mark.encode()), Some(mark));
@@ -343,9 +441,9 @@ mod tests {
         assert!(gone_on.resume_at(mark) && !gone_on.resume_at(mark));
         assert_eq!(gone_on.last_entry(BASE), index.mark_before(70_000).map(|_| (Offset(1069), 60_000)));
         assert_eq!(gone_on.max_timestamp(BASE), index.max_timestamp(BASE));
-        assert_eq!(gone_on.position_before(BASE, Offset(1049)), 20_000, "further ahead");
+        assert_eq!(gone_on.lead_to(BASE, Offset(1049)).position, 20_000, "further ahead");
         let mut truncated = index.clone();
         truncated.truncate(BASE, Offset(1040));
-        assert_eq!(truncated.position_before(BASE, Offset(9999)), 20_000);
+        assert_eq!(truncated.lead_to(BASE, Offset(9999)).position, 20_000);
     }
 }

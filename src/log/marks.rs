@@ -137,6 +137,6 @@ mod tests {
         decode(SEGMENT, &holed).flatten().for_each(|mark| _ = again.resume_at(mark));
         assert_eq!(again.len(), left.len());
         assert_eq!(again.max_timestamp(SEGMENT.base), index.max_timestamp(SEGMENT.base));
-        assert_eq!(again.position_before(SEGMENT.base, Offset(705)), 80_000, "the last before the hole");
+        assert_eq!(again.lead_to(SEGMENT.base, Offset(705)).position, 80_000, "the last before the hole");
     }
 }

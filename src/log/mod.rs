@@ -35,15 +35,13 @@ mod tail;
 pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use damage::DamagedRanges;
 pub use epochs::EpochCache;
-pub use index::{IndexMark, IndexedBatch, SparseIndex};
+pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
 pub use partition::{
     Accepted, AppendError, AppendRules, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment,
     ToLog,
 };
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
-pub use read::{
-    DiskRead, ReadLimits, ReadPlan, Scan, end_of_empty, scan_for_batch, scan_for_offset, scan_for_time,
-};
+pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, Sought, end_of_empty, scan_for, scan_for_offset};
 pub use resync::{find_batch, may_begin, may_follow};
 pub use segment::{LogOp, Purpose};
 pub use snapshot::PartitionSnapshot;

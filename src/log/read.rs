@@ -7,13 +7,15 @@ use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, Offset, TimestampMs, joined};
 use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
 
-use super::index::SparseIndex;
+use super::index::{Landmarks, Lead, SparseIndex};
 use super::partition::PartitionLog;
 use super::resync::find_batch;
 use super::tail::{Allocate, Tail, TailBatch};
 
 /// A cold read fetches this much beyond what was asked for: one index interval to walk over, and a header.
 const WALK_BYTES: usize = 20 * 1024;
+/// A search by timestamp goes through a segment in pieces of this.
+const SEARCH_BYTES: usize = 256 * 1024;
 
 /// How a read from `offset` must proceed.
 #[derive(Debug)]
@@ -41,6 +43,32 @@ pub struct DiskRead {
     pub end: u64,
     /// Above all offsets in the segment.
     pub offsets_end: Offset,
+    /// What the index says is there.
+    pub landmarks: Landmarks,
+}
+
+impl DiskRead {
+    /// None yet of this segment.
+    #[must_use]
+    pub fn nothing_of(segment: SegmentId) -> DiskRead {
+        let (offsets_end, landmarks) = (Offset(0), Landmarks::default());
+        DiskRead { segment, position: 0, bytes: 0, end: 0, offsets_end, landmarks }
+    }
+
+    /// The same, whatever is there.
+    #[must_use]
+    pub fn trusting(self) -> DiskRead {
+        DiskRead { landmarks: Landmarks::default(), ..self }
+    }
+}
+
+/// What a lookup by timestamp looks for in a segment.
+#[derive(Clone, Copy, Debug)]
+pub enum Sought {
+    /// The first record at or after this time.
+    AtOrAfter(TimestampMs),
+    /// The batch with the largest timestamp, this one; it ends with this offset.
+    Largest(TimestampMs, Offset),
 }
 
 /// What a reader may get.
@@ -64,6 +92,8 @@ pub enum Scan {
     End,
     /// The batch at this offset does not match its checksum or is no batch.
     Corrupt { offset: Offset },
+    /// The index leads to something else than it says.
+    Misled,
 }
 
 impl PartitionLog {
@@ -84,27 +114,31 @@ impl PartitionLog {
             return memory(at.tail, batches, limits);
         }
         let Some(index) = at.index else { return ReadPlan::Index(at.id) };
-        let position = index.position_before(at.id.base, offset);
+        let Lead { position, landmarks } = index.lead_to(at.id.base, offset);
         let bytes = limits.bytes_max.saturating_add(WALK_BYTES);
-        let offsets_end = self.end_of(at.id.base);
-        ReadPlan::Disk(DiskRead { segment: at.id, position, bytes, end: at.file_end, offsets_end })
+        let (end, offsets_end) = (at.file_end, self.end_of(at.id.base));
+        ReadPlan::Disk(DiskRead { segment: at.id, position, bytes, end, offsets_end, landmarks })
     }
 
-    /// Plans the search for the first record at or after `timestamp`: the segments that may hold it, oldest first, each
-    /// with the position to begin at (0 if its index is not loaded).
+    /// The segments that may hold a record at or after `timestamp`, oldest first.
     #[must_use]
-    pub fn time_candidates(&self, timestamp: TimestampMs) -> Vec<DiskRead> {
-        let candidates =
-            self.locations().filter(|at| at.max_timestamp.is_some_and(|(max, _)| max >= timestamp));
-        candidates
-            .map(|at| DiskRead {
-                segment: at.id,
-                position: at.index.map_or(0, |index| index.position_before_time(at.id.base, timestamp)),
-                bytes: 256 * 1024,
-                end: at.size,
-                offsets_end: self.end_of(at.id.base),
-            })
-            .collect()
+    pub fn time_candidates(&self, timestamp: TimestampMs) -> Vec<SegmentId> {
+        let may_hold = |at: &Location<'_>| at.max_timestamp.is_some_and(|(max, _)| max >= timestamp);
+        self.locations().filter(may_hold).map(|at| at.id).collect()
+    }
+
+    /// Plans the search in a segment; `None` if it is not part of the log any more.
+    #[must_use]
+    pub fn seek(&self, segment: SegmentId, sought: Sought) -> Option<ReadPlan> {
+        let at = self.locations().find(|at| at.id == segment)?;
+        let Some(index) = at.index else { return Some(ReadPlan::Index(segment)) };
+        let Lead { position, landmarks } = match sought {
+            Sought::AtOrAfter(timestamp) => index.lead_to_time(segment.base, timestamp),
+            Sought::Largest(timestamp, offset) => index.lead_to_largest(segment.base, timestamp, offset),
+        };
+        let offsets_end = self.end_of(segment.base);
+        let bytes = SEARCH_BYTES;
+        Some(ReadPlan::Disk(DiskRead { segment, position, bytes, end: at.size, offsets_end, landmarks }))
     }
 
     /// The largest timestamp of the log, and the last offset of the batch that has it.
@@ -134,11 +168,10 @@ impl PartitionLog {
         self.locations().find(|at| at.id == segment).map(|at| at.file_end)
     }
 
-    /// Keeps the index of a sealed segment.
-    pub fn index_loaded(&mut self, segment: SegmentId, index: SparseIndex) {
-        if let Some(sealed) = self.sealed.iter_mut().find(|sealed| sealed.id == segment) {
-            sealed.index = Some(index);
-        }
+    /// Keeps the index of a sealed segment, from its files' bytes; what it takes, or `None` if there is no such segment.
+    pub fn index_loaded(&mut self, segment: SegmentId, index: &[u8], times: &[u8]) -> Option<usize> {
+        let sealed = self.sealed.iter_mut().find(|sealed| sealed.id == segment)?;
+        Some(sealed.index.insert(SparseIndex::decode(index, times, sealed.size)).memory_bytes())
     }
 
     /// Lets the index of a sealed segment go.
@@ -250,9 +283,23 @@ fn memory<'a>(tail: &Tail, batches: impl Iterator<Item = &'a TailBatch>, limits:
 
 /// Finds, in bytes that begin with a batch, the whole batches from the one that holds `offset` on, verifying the
 /// checksum of each that is to be served. `within` are the segment's offsets: a batch's own offset is not covered by its
-/// checksum, so batches must also ascend between these.
+/// checksum, so batches must also ascend between these. The first must be the one of the landmarks.
 #[must_use]
-pub fn scan_for_offset(bytes: &[u8], offset: Offset, limits: &ReadLimits, within: Range<Offset>) -> Scan {
+pub fn scan_for_offset(
+    bytes: &[u8],
+    offset: Offset,
+    limits: &ReadLimits,
+    within: Range<Offset>,
+    mut landmarks: Landmarks,
+) -> Scan {
+    let leads = match batch_at(bytes, 0) {
+        At::Batch(header) => landmarks.pass(header.last_offset(), header.max_timestamp),
+        At::Partial { .. } => true,
+        At::End | At::Corrupt => landmarks.are_passed(),
+    };
+    if !leads {
+        return Scan::Misled;
+    }
     let (mut at, mut expected) = (0, within.start);
     // The batch before: should nothing stand where it ends, its length may be what is wrong.
     let mut before = (0, within.start);
@@ -283,16 +330,38 @@ pub fn scan_for_offset(bytes: &[u8], offset: Offset, limits: &ReadLimits, within
     }
 }
 
-/// Finds the first batch whose largest timestamp is at or after `timestamp` and that ends at or beyond `from_offset`.
+/// Finds what is sought among records from `start` on, in bytes that begin with a batch, which come by the landmarks.
 #[must_use]
-pub fn scan_for_time(bytes: &[u8], timestamp: TimestampMs, from_offset: Offset) -> Scan {
-    scan_for(bytes, |header| header.max_timestamp >= timestamp && header.last_offset() >= from_offset)
-}
-
-/// Finds the batch that ends with `last_offset` or holds it.
-#[must_use]
-pub fn scan_for_batch(bytes: &[u8], last_offset: Offset) -> Scan {
-    scan_for(bytes, |header| header.last_offset() >= last_offset)
+pub fn scan_for(bytes: &[u8], sought: Sought, start: Offset, landmarks: &mut Landmarks) -> Scan {
+    let is_wanted = |header: &BatchHeader| match sought {
+        Sought::AtOrAfter(timestamp) => header.max_timestamp >= timestamp && header.last_offset() >= start,
+        Sought::Largest(_, offset) => header.last_offset() >= offset,
+    };
+    let mut at = 0;
+    loop {
+        let header = match batch_at(bytes, at) {
+            At::Batch(header) => header,
+            At::Partial { bytes } => return Scan::More { skip: at, bytes },
+            At::End | At::Corrupt if !landmarks.are_passed() => return Scan::Misled,
+            At::End => return Scan::End,
+            At::Corrupt => return Scan::Corrupt { offset: Offset(-1) },
+        };
+        if !landmarks.pass(header.last_offset(), header.max_timestamp) {
+            return Scan::Misled;
+        }
+        let to = at + header.total_bytes();
+        if !is_wanted(&header) {
+            at = to;
+            continue;
+        }
+        return match bytes.get(at..to) {
+            None => Scan::More { skip: at, bytes: header.total_bytes() },
+            Some(batch) if record::batch_crc(batch) != header.crc => {
+                Scan::Corrupt { offset: header.base_offset }
+            }
+            Some(_) => Scan::Found { from: at, to },
+        };
+    }
 }
 
 /// If these whole batches have no records at all, as compaction may leave them: where the next one would begin.
@@ -307,28 +376,6 @@ pub fn end_of_empty(bytes: &[u8]) -> Option<Offset> {
         at += header.total_bytes();
     }
     end
-}
-
-fn scan_for(bytes: &[u8], wanted: impl Fn(&BatchHeader) -> bool) -> Scan {
-    let mut at = 0;
-    loop {
-        match batch_at(bytes, at) {
-            At::Batch(header) if !wanted(&header) => at += header.total_bytes(),
-            At::Batch(header) => {
-                let to = at + header.total_bytes();
-                return match bytes.get(at..to) {
-                    None => Scan::More { skip: at, bytes: header.total_bytes() },
-                    Some(batch) if record::batch_crc(batch) != header.crc => {
-                        Scan::Corrupt { offset: header.base_offset }
-                    }
-                    Some(_) => Scan::Found { from: at, to },
-                };
-            }
-            At::Partial { bytes } => return Scan::More { skip: at, bytes },
-            At::End => return Scan::End,
-            At::Corrupt => return Scan::Corrupt { offset: Offset(-1) },
-        }
-    }
 }
 
 fn follows(header: &BatchHeader, expected: Offset, end: Offset) -> bool {
@@ -404,7 +451,7 @@ mod tests {
     }
 
     fn scan(bytes: &[u8], offset: i64) -> Scan {
-        scan_for_offset(bytes, Offset(offset), &LIMITS, WITHIN)
+        scan_for_offset(bytes, Offset(offset), &LIMITS, WITHIN, Landmarks::default())
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Compaction's reading and writing, and scrubbing's, on a thread of their own.
+//! Compaction's reading and writing, and scrubbing's, on a thread of their own; on another, what makes an index anew, for
+//! which readers wait.
 //!
 //! Through the page cache, but in steps of [`STEP_BYTES`]: a step is read without reading ahead, written back at once and
 //! then forgotten, so that the disk never has more than a step of it before a commit, and the cache never holds a
@@ -42,6 +43,12 @@ pub(super) enum Job {
         bytes: u64,
         offsets: Range<Offset>,
     },
+    Index {
+        base: Offset,
+        path: PathBuf,
+        length: u64,
+        offsets: Range<Offset>,
+    },
     Clean {
         base: Offset,
         path: PathBuf,
@@ -57,6 +64,7 @@ pub(super) enum Answer {
     Keys(KeyOffsets),
     Cleaned(Option<Cleaned>),
     Verified { to: u64, next: Offset, damage: Vec<Damage> },
+    Index { index: Vec<u8>, time_index: Vec<u8> },
 }
 
 pub(super) type Cleaner = Background<Rate, Job, Answer>;
@@ -68,13 +76,19 @@ pub(super) fn cleaner(bytes_per_second: u64) -> Cleaner {
     Background::new("cleaner", Rate::new(bytes_per_second), work)
 }
 
+/// Takes the same jobs, and does them as fast as it can.
+pub(super) fn indexer() -> Cleaner {
+    Background::new("indexer", Rate::new(u64::MAX), work)
+}
+
 fn work(rate: &Rate, job: Job) -> io::Result<Answer> {
     let mut pace = Pace { rate, bytes: 0, since: Instant::now() };
     match job {
         Job::Map { files, keys } => map(&files, keys, &mut pace).map(Answer::Keys),
         Job::Verify { path, position, length, bytes, offsets } => {
-            verify(&path, position..length, bytes, offsets)
+            verify(&path, position..length, bytes, offsets, &mut |_, _| {})
         }
+        Job::Index { base, path, length, offsets } => index(base, &path, length, offsets),
         Job::Clean { base, path, length, keys, now, delete_retention_ms } => {
             let rules = CleanRules { keys: &keys, now, delete_retention_ms };
             clean(base, &path, length, &rules, &mut pace).map(Answer::Cleaned)
@@ -83,14 +97,22 @@ fn work(rate: &Rate, job: Job) -> io::Result<Answer> {
 }
 
 /// Looks at each batch of a part of a segment until `bytes` have been read. A batch's own offset is not covered by its
-/// checksum: batches must ascend, and lie within `offsets`. Damage is passed over if whole batches stand behind it.
-fn verify(path: &Path, part: Range<u64>, bytes: u64, offsets: Range<Offset>) -> io::Result<Answer> {
+/// checksum: batches must ascend, and lie within `offsets`. Damage is passed over if whole batches stand behind it. `each`
+/// gets the others, with their positions.
+fn verify(
+    path: &Path,
+    part: Range<u64>,
+    bytes: u64,
+    offsets: Range<Offset>,
+    each: &mut dyn FnMut(&BatchHeader, u64),
+) -> io::Result<Answer> {
     let mut batches = Batches::open_at(path, part.start, part.end)?;
     let until = part.start.saturating_add(bytes);
     let (mut to, mut next, mut damage) = (part.start, offsets.start, Vec::new());
     while to < part.end && to < until {
         let what = match batches.next().and_then(|batch| judged(path, batch, next, offsets.end)) {
             Ok((Some(header), None)) => {
+                each(&header, to);
                 (to, next) = (batches.at, header.last_offset().plus(1));
                 continue;
             }
@@ -109,6 +131,21 @@ fn verify(path: &Path, part: Range<u64>, bytes: u64, offsets: Range<Offset>) -> 
         damage.push(Damage { position: to, offsets: next..offsets.end, what });
     }
     Ok(Answer::Verified { to, next, damage })
+}
+
+fn index(base: Offset, path: &Path, length: u64, offsets: Range<Offset>) -> io::Result<Answer> {
+    let mut index = SparseIndex::default();
+    verify(path, 0..length, u64::MAX, offsets, &mut |header, position| {
+        note(&mut index, base, header, position)
+    })?;
+    let (index, time_index) = index.encode();
+    Ok(Answer::Index { index, time_index })
+}
+
+fn note(index: &mut SparseIndex, base: Offset, header: &BatchHeader, position: u64) {
+    let BatchHeader { max_timestamp, .. } = *header;
+    let batch = IndexedBatch { last_offset: header.last_offset(), max_timestamp, position };
+    index.note(base, batch, INDEX_INTERVAL_BYTES);
 }
 
 /// A batch's header, and what is wrong with the batch.
@@ -160,12 +197,7 @@ fn clean(
         changed |= !matches!(stays, Some(Cow::Borrowed(_)));
         if let Some(stays) = &stays {
             let header = BatchHeader::parse(stays).map_err(|error| damaged(path, &error))?;
-            let noted = IndexedBatch {
-                last_offset: header.last_offset(),
-                max_timestamp: header.max_timestamp,
-                position: out.at,
-            };
-            index.note(base, noted, INDEX_INTERVAL_BYTES);
+            note(&mut index, base, &header, out.at);
             out.append(stays)?;
         }
         pace.done(batch.len() as u64 + stays.map_or(0, |stays| stays.len() as u64));

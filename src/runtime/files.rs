@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use crate::base::io::{IoDone, IoOp, Sealing, SegmentId, WriteData};
 use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, Offset, ShardId, TopicPartition};
 
 use super::background::answer;
-use super::cleaner::{Answer, Cleaner, Job, cleaner};
+use super::cleaner::{Answer, Cleaner, Job, cleaner, indexer};
 use super::durable::{sync_file_system, sync_names, sync_once};
 use super::memory::{ChunkBuffer, ChunkMemory, from_read};
 use super::recovery::{BESIDE, MARKS, commit_file, commit_folder, partition_folder, segment_file};
@@ -54,6 +55,7 @@ pub struct Files {
     commit: RefCell<HashMap<u32, Rc<DmaFile>>>,
     uses: Cell<u64>,
     cleaner: RefCell<Cleaner>,
+    indexer: RefCell<Cleaner>,
     remover: RefCell<Remover>,
 }
 
@@ -118,6 +120,7 @@ impl Files {
             commit: RefCell::default(),
             uses: Cell::new(0),
             cleaner: RefCell::new(cleaner(cleaner_bytes_per_second)),
+            indexer: RefCell::new(indexer()),
             remover: RefCell::new(remover()),
         }
     }
@@ -194,6 +197,7 @@ impl Files {
                 };
                 blocking(read).await
             }
+            IoOp::IndexSegment { segment, length, offsets } => self.index(segment, length, offsets).await,
             IoOp::DeleteSegment { segment } => {
                 self.forget_segment(segment);
                 self.remove(Gone::Segment(self.log_file(segment))).await
@@ -249,11 +253,23 @@ impl Files {
 
     async fn clean(&self, job: Job) -> io::Result<IoDone> {
         let answered = self.cleaner.borrow_mut().begin(job)?;
-        Ok(match answer(answered).await? {
-            Answer::Keys(keys) => IoDone::Keys(keys),
-            Answer::Verified { to, next, damage } => IoDone::Verified { to, next, damage },
-            Answer::Cleaned(cleaned) => IoDone::Cleaned(cleaned),
-        })
+        Ok(done(answer(answered).await?))
+    }
+
+    async fn index(&self, segment: SegmentId, length: u64, offsets: Range<Offset>) -> io::Result<IoDone> {
+        let job = Job::Index { base: segment.base, path: self.log_file(segment), length, offsets };
+        let answered = self.indexer.borrow_mut().begin(job)?;
+        let made = done(answer(answered).await?);
+        if let IoDone::Index { index, time_index } = &made {
+            let (index, time_index) = (index.clone(), time_index.clone());
+            let folder = partition_folder(&self.data, segment.partition);
+            let written = blocking(move || write_index(&folder, segment, &index, &time_index)).await;
+            if let Err(error) = written {
+                // It is there for now; the next start, or the next reader, makes it again.
+                tracing::warn!(shard = %self.shard, ?segment, %error, "an index cannot be written");
+            }
+        }
+        Ok(made)
     }
 
     async fn remove(&self, gone: Gone) -> io::Result<IoDone> {
@@ -507,6 +523,15 @@ async fn blocking(work: impl FnOnce() -> io::Result<IoDone> + Send + 'static) ->
     // What comes back must be Send; chunks are not, and nothing done here has one.
     let done = glommio::executor().spawn_blocking(move || work().map(Sendable::from)).await?;
     Ok(done.into())
+}
+
+fn done(answer: Answer) -> IoDone {
+    match answer {
+        Answer::Keys(keys) => IoDone::Keys(keys),
+        Answer::Verified { to, next, damage } => IoDone::Verified { to, next, damage },
+        Answer::Cleaned(cleaned) => IoDone::Cleaned(cleaned),
+        Answer::Index { index, time_index } => IoDone::Index { index, time_index },
+    }
 }
 
 /// The outcomes of blocking work.

@@ -55,8 +55,9 @@ const CREATE_ALLOCATE_BYTES: u64 = 4 * 1024 * 1024;
 const MARKS_STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// A shard's tail cache is this part of its memory; frames in progress get a quarter.
 const CACHE_SHARE: u64 = 2;
-/// What is read from segments, and kept for the next reader, gets this part.
+/// What is read from segments, and kept for the next reader, gets this part; their indexes get a quarter of that.
 const READ_CACHE_SHARE: u64 = 8;
+const INDEX_SHARE: u64 = 4 * READ_CACHE_SHARE;
 /// Idempotent producers are remembered in this part.
 const PRODUCERS_SHARE: u64 = 32;
 /// On its way to the disk without anybody waiting for it: this part, and at most some milliseconds' worth of a fast disk.
@@ -534,6 +535,7 @@ impl ShardServer {
         metrics.gauges.requests_in_flight = self.host.in_progress.get() as u64;
         metrics.gauges.chunk_bytes = gauges.chunk_bytes as u64;
         metrics.gauges.read_cache_bytes = gauges.read_cache_bytes as u64;
+        metrics.gauges.index_bytes = gauges.index_bytes as u64;
         metrics.gauges.scrub_left = gauges.scrub_left as u64;
         metrics.gauges.quarantined = gauges.quarantined;
         metrics.gauges.spares = gauges.spares as u64;
@@ -577,6 +579,8 @@ fn reserve_bytes(config: &Config, disk: DiskSpace) -> u64 {
 }
 
 fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
+    let indexes = config.memory_bytes / INDEX_SHARE;
+    let read_cache = config.memory_bytes / READ_CACHE_SHARE - indexes;
     ShardConfig {
         shard: here,
         shards: config.shards(),
@@ -587,11 +591,9 @@ fn shard_config(here: ShardId, config: &Config) -> ShardConfig {
             marks_step_bytes: MARKS_STEP_BYTES,
         },
         cache_bytes: share(config.memory_bytes / CACHE_SHARE, config),
-        read_cache_bytes: share(config.memory_bytes / READ_CACHE_SHARE, config),
-        read_bytes_max: share(
-            config.memory_bytes / READ_CACHE_SHARE + config.memory_bytes / ANSWERS_SHARE,
-            config,
-        ),
+        read_cache_bytes: share(read_cache, config),
+        index_bytes: share(indexes, config),
+        read_bytes_max: share(read_cache + config.memory_bytes / ANSWERS_SHARE, config),
         producers_max: share(config.memory_bytes / PRODUCERS_SHARE, config) / PRODUCER_BYTES,
         unflushed_bytes_max: share(config.memory_bytes / UNFLUSHED_SHARE, config).min(UNFLUSHED_BYTES_MAX),
         groups: config.groups.clone(),

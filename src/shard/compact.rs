@@ -249,8 +249,11 @@ impl Shard {
         let index = SparseIndex::decode(&cleaned.index, &cleaned.time_index, cleaned.length);
         if let Some(partition) = self.partitions.get_mut(slot) {
             let before = partition.log.size_bytes();
-            partition.log.compacted(segment, cleaned.length, index);
+            let kept = partition.log.compacted(segment, cleaned.length, index);
             self.counters.compacted_bytes += before.saturating_sub(partition.log.size_bytes());
+            if let Some(bytes) = kept {
+                self.index_kept(slot, segment, bytes);
+            }
         }
         let Cleaned { index, time_index, .. } = cleaned;
         self.issue(IoContext::Compact { slot }, IoOp::SyncCleaned { segment, index, time_index }, effects);

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::base::hash::IdMap;
-use crate::base::io::{IoOp, SegmentId};
+use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, MonoNanos, Now, Offset, Payload, block_floor};
-use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, SparseIndex, end_of_empty, scan_for_offset};
+use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, end_of_empty, scan_for_offset};
 
-use super::io::IoContext;
 use super::request::{
     EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, Known, PartitionError, RequestId,
 };
@@ -59,6 +58,8 @@ struct Reader {
     offset: Offset,
     limits: ReadLimits,
     at: DiskRead,
+    /// The segment whose index has been made anew for it: that is as good as it gets.
+    mended: Option<SegmentId>,
 }
 
 /// What a look at a fetch gives.
@@ -227,7 +228,7 @@ impl Shard {
         let to = bytes.len().min(visible);
         let window = bytes.get(skip..to).unwrap_or(&[]);
         let within = state.at.segment.base..state.at.offsets_end;
-        match scan_for_offset(window, state.offset, &state.limits, within) {
+        match scan_for_offset(window, state.offset, &state.limits, within, state.at.landmarks) {
             Scan::Found { from, to } if from == to => self.cold_done(reader, Ok(Vec::new()), effects),
             Scan::Found { from, to } => {
                 let piece = Payload::Chunk(bytes.slice(skip + from..skip + to));
@@ -240,6 +241,7 @@ impl Shard {
             }
             Scan::More { skip: further, bytes } => self.read_further(reader, state, further, bytes, effects),
             Scan::End => self.cold_done(reader, Ok(Vec::new()), effects),
+            Scan::Misled => self.misled(reader, state, effects),
             Scan::Corrupt { offset } => {
                 self.counters.corrupt_reads += 1;
                 self.cache.forget(state.at.segment);
@@ -248,18 +250,20 @@ impl Shard {
         }
     }
 
-    /// The index a reader asked for.
-    pub(super) fn index_read(&mut self, reader: u64, index: SparseIndex, effects: &mut Vec<Effect>) {
+    /// The index that a reader waited for is there.
+    pub(super) fn go_on_with_index(&mut self, reader: u64, effects: &mut Vec<Effect>) {
         if self.lookups.owns(reader) {
-            return self.lookup_index(reader, index, effects);
+            return self.lookup_on(reader, effects);
         }
         let Some(state) = self.fetch.readers.get(&reader).copied() else { return };
-        let Some(partition) = self.partitions.get_mut(state.slot) else {
+        let Some(partition) = self.partitions.get(state.slot) else {
             return self.cold_done(reader, Err(PartitionError::NotHere), effects);
         };
-        partition.log.index_loaded(state.at.segment, index);
         match partition.log.read(state.offset, &state.limits) {
-            ReadPlan::Disk(at) => self.issue_read(reader, Reader { at: cap(at), ..state }, 1, effects),
+            ReadPlan::Disk(at) => {
+                let at = if state.mended == Some(at.segment) { at.trusting() } else { at };
+                self.issue_read(reader, Reader { at: cap(at), ..state }, 1, effects);
+            }
             ReadPlan::Memory(pieces) => {
                 let pieces = pieces.into_iter().map(Payload::Chunk).collect();
                 self.cold_done(reader, Ok(pieces), effects);
@@ -272,6 +276,21 @@ impl Shard {
                 let error = out_of_range(&partition.log, state.offset);
                 self.cold_done(reader, Err(error), effects);
             }
+        }
+    }
+
+    /// What a reader has found is not what the index says.
+    fn misled(&mut self, reader: u64, state: Reader, effects: &mut Vec<Effect>) {
+        let segment = state.at.segment;
+        let is_part = self.partitions.get(state.slot).and_then(|it| it.log.file_end(segment)).is_some();
+        if !is_part {
+            // Retention has taken it meanwhile.
+            self.go_on_with_index(reader, effects);
+        } else if state.mended != Some(segment) && self.mend_index(reader, state.slot, segment, effects) {
+            self.fetch.readers.insert(reader, Reader { mended: Some(segment), ..state });
+        } else {
+            // It is the segment that is damaged: the scan says how.
+            self.issue_read(reader, Reader { at: state.at.trusting(), ..state }, 1, effects);
         }
     }
 
@@ -393,13 +412,14 @@ impl Shard {
             let reader = self.next_reader();
             match cold {
                 Cold::Read(at) => {
-                    let state = Reader { fetch, index, slot, offset, limits, at: cap(at) };
+                    let state = Reader { fetch, index, slot, offset, limits, at: cap(at), mended: None };
                     self.issue_read(reader, state, 1, effects);
                 }
                 Cold::Index(segment) => {
-                    let at = DiskRead { segment, position: 0, bytes: 0, end: 0, offsets_end: Offset(0) };
-                    self.fetch.readers.insert(reader, Reader { fetch, index, slot, offset, limits, at });
-                    self.issue(IoContext::Read { reader }, IoOp::ReadIndex { segment }, effects);
+                    let at = DiskRead::nothing_of(segment);
+                    let state = Reader { fetch, index, slot, offset, limits, at, mended: None };
+                    self.fetch.readers.insert(reader, state);
+                    self.load_index(reader, slot, segment, effects);
                 }
             }
         }
@@ -407,6 +427,7 @@ impl Shard {
 
     fn issue_read(&mut self, reader: u64, state: Reader, needed: usize, effects: &mut Vec<Effect>) {
         self.fetch.readers.insert(reader, state);
+        self.indexes.used(state.at.segment);
         self.bring(reader, state.at, needed, effects);
     }
 
@@ -430,9 +451,8 @@ impl Shard {
                 self.cold_done(reader, Ok(pieces), effects);
             }
             Some(ReadPlan::Index(segment)) => {
-                let at = DiskRead { segment, position: 0, bytes: 0, end: 0, offsets_end: Offset(0) };
-                self.fetch.readers.insert(reader, Reader { at, ..state });
-                self.issue(IoContext::Read { reader }, IoOp::ReadIndex { segment }, effects);
+                self.fetch.readers.insert(reader, Reader { at: DiskRead::nothing_of(segment), ..state });
+                self.load_index(reader, state.slot, segment, effects);
             }
             Some(ReadPlan::Empty | ReadPlan::OutOfRange | ReadPlan::Damaged) | None => {
                 self.cold_done(reader, Ok(vec![empty]), effects);
@@ -449,13 +469,18 @@ impl Shard {
         effects: &mut Vec<Effect>,
     ) {
         let position = state.at.position + skip as u64;
+        if position + bytes as u64 > state.at.end && !state.at.landmarks.are_passed() {
+            return self.misled(reader, state, effects);
+        }
         if position + bytes as u64 > state.at.end {
             // A header that promises more than the segment holds was not written by an append.
             self.counters.corrupt_reads += 1;
             return self.cold_done(reader, Err(PartitionError::Corrupt { offset: state.offset }), effects);
         }
-        let (at, needed) = (DiskRead { position, bytes: bytes.max(state.at.bytes), ..state.at }, bytes);
-        self.issue_read(reader, Reader { at, ..state }, needed, effects);
+        let at = DiskRead { position, bytes: bytes.max(state.at.bytes), ..state.at };
+        // The first batch has been seen, unless it is its header that was cut off.
+        let at = if skip > 0 { at.trusting() } else { at };
+        self.issue_read(reader, Reader { at, ..state }, bytes, effects);
     }
 
     pub(super) fn cold_done(

@@ -1,9 +1,9 @@
 //! Operations under way: who waits for which, and what a completion means.
 
 use crate::base::hash::IdMap;
-use crate::base::io::{IoDone, IoOp};
+use crate::base::io::{IoDone, IoOp, SegmentId};
 use crate::base::{MonoNanos, Now};
-use crate::log::{PastSegment, Purpose, SparseIndex};
+use crate::log::{PastSegment, Purpose};
 
 use super::writeback::Writeback;
 use super::{Effect, IoId, IoRequest, Shard, Stop};
@@ -29,9 +29,16 @@ pub(super) enum IoContext {
     Checkpoint {
         age: Option<u64>,
     },
-    /// An index is read for a reader.
-    Read {
+    /// A segment's index is read for a reader.
+    Index {
         reader: u64,
+        slot: u32,
+        segment: SegmentId,
+    },
+    /// It is made anew, for any number of readers.
+    Mend {
+        slot: u32,
+        segment: SegmentId,
     },
     /// A part of a segment is verified.
     Scrub,
@@ -63,6 +70,7 @@ impl IoContext {
         match self {
             IoContext::Log { slot, .. }
             | IoContext::Spare { slot, .. }
+            | IoContext::Mend { slot, .. }
             | IoContext::Compact { slot }
             | IoContext::Clean { slot } => Some(*slot),
             _ => None,
@@ -80,6 +88,7 @@ impl IoContext {
             self,
             IoContext::Clean { .. }
                 | IoContext::Scrub
+                | IoContext::Mend { .. }
                 | IoContext::Delete { .. }
                 | IoContext::Log { purpose: Purpose::Delete, .. }
         )
@@ -181,10 +190,14 @@ impl Shard {
                 self.window_read(window, Ok(bytes), effects)
             }
             (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
-            (IoContext::Read { reader }, IoDone::Index { index, time_index }) => {
-                self.index_read(reader, SparseIndex::decode(&index, &time_index, u64::MAX), effects);
+            (IoContext::Index { reader, slot, segment }, IoDone::Index { index, time_index }) => {
+                self.index_read((slot, segment), (&index, &time_index), reader, effects);
             }
-            (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
+            (IoContext::Index { reader, .. }, _) => self.cold_read(reader, Err(()), effects),
+            (IoContext::Mend { slot, segment }, IoDone::Index { index, time_index }) => {
+                self.index_mended((slot, segment), Some((&index, &time_index)), effects);
+            }
+            (IoContext::Mend { slot, segment }, _) => self.index_mended((slot, segment), None, effects),
             (IoContext::Delete { slot }, _) => self.partition_deleted(slot),
             (IoContext::Spare { slot, past }, _) => self.spare_made(slot, past),
         }
@@ -193,7 +206,8 @@ impl Shard {
     fn io_failed(&mut self, now: Now, context: IoContext, reason: String, effects: &mut Vec<Effect>) {
         match context {
             // A read that fails costs its reader; nothing acknowledged depends on it.
-            IoContext::Read { reader } => self.cold_read(reader, Err(()), effects),
+            IoContext::Index { reader, .. } => self.cold_read(reader, Err(()), effects),
+            IoContext::Mend { slot, segment } => self.index_mended((slot, segment), None, effects),
             IoContext::Window { window } => self.window_read(window, Err(()), effects),
             IoContext::Scrub => self.not_scrubbed(now, Some(reason), effects),
             IoContext::Log { slot, purpose } if !purpose.must_succeed() => {
@@ -227,7 +241,8 @@ impl Shard {
             }
             (IoContext::CommitFile { .. }, _) => self.commit.create_failed(),
             (IoContext::Checkpoint { age }, _) => self.checkpoint_refused(age),
-            (IoContext::Read { reader }, _) => self.cold_read(reader, Err(()), effects),
+            (IoContext::Index { reader, .. }, _) => self.cold_read(reader, Err(()), effects),
+            (IoContext::Mend { slot, segment }, _) => self.index_mended((slot, segment), None, effects),
             (IoContext::Window { window }, _) => self.window_read(window, Err(()), effects),
             (IoContext::Scrub, _) => self.not_scrubbed(now, None, effects),
             (IoContext::Delete { slot }, _) => self.partition_deleted(slot),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::base::hash::IdMap;
 use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, LeaderEpoch, Offset, TimestampMs, TopicPartition, block_floor};
-use crate::log::{DiskRead, PartitionLog, Scan, SparseIndex, scan_for_batch, scan_for_time};
+use crate::log::{DiskRead, PartitionLog, ReadPlan, Scan, Sought, scan_for};
 use crate::record;
 
 use super::partitions::Partition;
@@ -35,17 +35,27 @@ struct Search {
     waiting: u64,
     index: usize,
     slot: u32,
-    goal: Goal,
+    sought: Sought,
     visible_end: Offset,
-    candidates: VecDeque<DiskRead>,
+    candidates: VecDeque<SegmentId>,
+    /// Where it is in the first of them, if it has begun there.
+    at: Option<DiskRead>,
+    /// The segment whose index has been made anew for it.
+    mended: Option<SegmentId>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Goal {
-    /// The first record at or after this time.
-    AtOrAfter(TimestampMs),
-    /// The record with the largest timestamp, in the batch that holds this offset.
-    Largest(Offset),
+impl Search {
+    fn leave_segment(&mut self) {
+        self.candidates.pop_front();
+        self.at = None;
+    }
+}
+
+/// What a look through bytes leads to.
+enum Step {
+    Done(Result<ListedOffset, PartitionError>),
+    GoOn,
+    Misled,
 }
 
 const NOT_FOUND: ListedOffset =
@@ -54,7 +64,7 @@ const NOT_FOUND: ListedOffset =
 impl Lookups {
     /// Whether a search looks into this segment's file, or will.
     pub(super) fn reads(&self, segment: SegmentId) -> bool {
-        self.readers.values().any(|search| search.candidates.iter().any(|at| at.segment == segment))
+        self.readers.values().any(|search| search.candidates.contains(&segment))
     }
 
     pub(super) fn owns(&self, reader: u64) -> bool {
@@ -75,9 +85,11 @@ impl Shard {
         for (index, part) in partitions.iter().enumerate() {
             match self.list_offset(part) {
                 Ok(Listing::Known(listed)) => results.push(Ok(listed)),
-                Ok(Listing::Search(slot, goal, visible_end, candidates)) => {
+                Ok(Listing::Search(slot, sought, visible_end, candidates)) => {
                     results.push(Ok(NOT_FOUND));
-                    searches.push(Search { waiting, index, slot, goal, visible_end, candidates });
+                    let (at, mended) = (None, None);
+                    let search = Search { waiting, index, slot, sought, visible_end, candidates, at, mended };
+                    searches.push(search);
                 }
                 Err(error) => results.push(Err(error)),
             }
@@ -141,20 +153,21 @@ impl Shard {
         effects: &mut Vec<Effect>,
     ) {
         let Some(mut search) = self.lookups.readers.remove(&reader) else { return };
-        let (Ok(bytes), Some(at)) = (bytes, search.candidates.front().copied()) else {
+        let (Ok(bytes), Some(at)) = (bytes, search.at) else {
             return self.search_done(&search, Err(PartitionError::StorageFailed), effects);
         };
         let skip = usize::try_from(at.position - block_floor(at.position)).expect("less than a block");
         let visible = usize::try_from(at.end - block_floor(at.position)).unwrap_or(usize::MAX);
         let window = bytes.get(skip..bytes.len().min(visible)).unwrap_or(&[]);
         match self.search_in(&mut search, window) {
-            Some(outcome) => self.search_done(&search, outcome, effects),
-            None => self.advance_search(search, effects),
+            Step::Done(outcome) => self.search_done(&search, outcome, effects),
+            Step::GoOn => self.advance_search(search, effects),
+            Step::Misled => self.search_misled(search, effects),
         }
     }
 
-    /// Lookups begin at the first byte of a sealed segment whose index is not loaded; they never ask for one.
-    pub(super) fn lookup_index(&mut self, reader: u64, _index: SparseIndex, effects: &mut Vec<Effect>) {
+    /// The index that a lookup waited for is there.
+    pub(super) fn lookup_on(&mut self, reader: u64, effects: &mut Vec<Effect>) {
         if let Some(search) = self.lookups.readers.remove(&reader) {
             self.advance_search(search, effects);
         }
@@ -177,7 +190,7 @@ impl Shard {
             OffsetLookup::MaxTimestamp => Ok(largest(log, slot, end)),
             OffsetLookup::AtOrAfter(timestamp) => {
                 let candidates = log.time_candidates(timestamp).into();
-                Ok(Listing::Search(slot, Goal::AtOrAfter(timestamp), end, candidates))
+                Ok(Listing::Search(slot, Sought::AtOrAfter(timestamp), end, candidates))
             }
         }
     }
@@ -189,14 +202,31 @@ impl Shard {
     /// Goes on with a search as far as memory allows; then reads, or ends it.
     fn advance_search(&mut self, mut search: Search, effects: &mut Vec<Effect>) {
         loop {
-            let Some(at) = search.candidates.front().copied() else {
+            let Some(segment) = search.candidates.front().copied() else {
                 return self.search_done(&search, Ok(NOT_FOUND), effects);
             };
             let Some(partition) = self.partitions.get(search.slot) else {
                 return self.search_done(&search, Err(PartitionError::NotHere), effects);
             };
-            let Some(bytes) = partition.log.copy_from_memory(at.segment, at.position, at.bytes) else {
-                let end = partition.log.file_end(at.segment).unwrap_or(at.end);
+            let at =
+                match search.at.map(ReadPlan::Disk).or_else(|| partition.log.seek(segment, search.sought)) {
+                    Some(ReadPlan::Disk(at)) => at,
+                    Some(ReadPlan::Index(_)) => {
+                        let (reader, slot) = (self.next_reader(), search.slot);
+                        self.lookups.readers.insert(reader, search);
+                        return self.load_index(reader, slot, segment, effects);
+                    }
+                    // Retention has taken it meanwhile.
+                    _ => {
+                        search.leave_segment();
+                        continue;
+                    }
+                };
+            let at = if search.mended == Some(segment) { at.trusting() } else { at };
+            search.at = Some(at);
+            self.indexes.used(segment);
+            let Some(bytes) = partition.log.copy_from_memory(segment, at.position, at.bytes) else {
+                let end = partition.log.file_end(segment).unwrap_or(at.end);
                 let reader = self.next_reader();
                 self.lookups.readers.insert(reader, search);
                 // All of it: a search that finds a piece too short would ask for the same again.
@@ -204,39 +234,52 @@ impl Shard {
                     at.bytes.min(usize::try_from(end.saturating_sub(at.position)).unwrap_or(usize::MAX));
                 return self.bring(reader, DiskRead { end, ..at }, needed, effects);
             };
-            if let Some(outcome) = self.search_in(&mut search, &bytes) {
-                return self.search_done(&search, outcome, effects);
+            match self.search_in(&mut search, &bytes) {
+                Step::Done(outcome) => return self.search_done(&search, outcome, effects),
+                Step::GoOn => {}
+                Step::Misled => return self.search_misled(search, effects),
             }
         }
     }
 
-    /// Looks through bytes of the first candidate. `None`: go on, with the candidates as they are now.
-    fn search_in(&self, search: &mut Search, bytes: &[u8]) -> Option<Result<ListedOffset, PartitionError>> {
-        let partition = self.partitions.get(search.slot)?;
-        let scan = match search.goal {
-            Goal::AtOrAfter(timestamp) => scan_for_time(bytes, timestamp, partition.log.log_start()),
-            Goal::Largest(offset) => scan_for_batch(bytes, offset),
+    /// What a search has found is not what the index says.
+    fn search_misled(&mut self, mut search: Search, effects: &mut Vec<Effect>) {
+        let Some(segment) = search.candidates.front().copied() else { return };
+        let is_first = search.mended.replace(segment) != Some(segment);
+        search.at = None;
+        let reader = self.next_reader();
+        if is_first && self.mend_index(reader, search.slot, segment, effects) {
+            self.lookups.readers.insert(reader, search);
+        } else {
+            self.advance_search(search, effects);
+        }
+    }
+
+    /// Looks through bytes of the first candidate.
+    fn search_in(&self, search: &mut Search, bytes: &[u8]) -> Step {
+        let (Some(partition), Some(at)) = (self.partitions.get(search.slot), &mut search.at) else {
+            return Step::Done(Err(PartitionError::NotHere));
         };
-        let at = search.candidates.front_mut()?;
-        match scan {
+        match scan_for(bytes, search.sought, partition.log.log_start(), &mut at.landmarks) {
             Scan::Found { from, to } => {
                 let batch = bytes.get(from..to).unwrap_or(&[]);
-                let found = match search.goal {
-                    Goal::AtOrAfter(timestamp) => record::first_at_or_after(batch, timestamp),
-                    Goal::Largest(_) => record::with_max_timestamp(batch),
+                let found = match search.sought {
+                    Sought::AtOrAfter(timestamp) => record::first_at_or_after(batch, timestamp),
+                    Sought::Largest(..) => record::with_max_timestamp(batch),
                 };
-                Some(listed(partition, found, search.visible_end))
+                Step::Done(listed(partition, found, search.visible_end))
             }
             Scan::More { skip, bytes } if at.position + skip as u64 + bytes as u64 <= at.end => {
                 at.position += skip as u64;
                 at.bytes = at.bytes.max(bytes);
-                None
+                Step::GoOn
             }
-            Scan::More { .. } | Scan::End => {
-                search.candidates.pop_front();
-                None
+            Scan::More { .. } | Scan::End if at.landmarks.are_passed() => {
+                search.leave_segment();
+                Step::GoOn
             }
-            Scan::Corrupt { offset } => Some(Err(PartitionError::Corrupt { offset })),
+            Scan::More { .. } | Scan::End | Scan::Misled => Step::Misled,
+            Scan::Corrupt { offset } => Step::Done(Err(PartitionError::Corrupt { offset })),
         }
     }
 
@@ -265,18 +308,15 @@ impl Shard {
 
 enum Listing {
     Known(ListedOffset),
-    Search(u32, Goal, Offset, VecDeque<DiskRead>),
+    Search(u32, Sought, Offset, VecDeque<SegmentId>),
 }
 
 /// The search for the record with the largest timestamp.
 fn largest(log: &PartitionLog, slot: u32, visible_end: Offset) -> Listing {
     let Some((timestamp, offset)) = log.max_timestamp() else { return Listing::Known(NOT_FOUND) };
-    let mut candidates: VecDeque<DiskRead> = log.time_candidates(timestamp).into();
-    candidates.retain(|at| at.segment.base <= offset);
-    while candidates.len() > 1 {
-        candidates.pop_front();
-    }
-    Listing::Search(slot, Goal::Largest(offset), visible_end, candidates)
+    let mut candidates = log.time_candidates(timestamp).into_iter();
+    let candidates = candidates.rfind(|at| at.base <= offset).into_iter().collect();
+    Listing::Search(slot, Sought::Largest(timestamp, offset), visible_end, candidates)
 }
 
 /// What a lookup inside a batch found, if consumers may see it yet.

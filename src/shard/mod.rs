@@ -10,7 +10,7 @@
 //!
 //! Limits: what is not durable yet is bounded by the bytes the server admits, for answers that do not wait for it by
 //! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`, and
-//! by `read_bytes_max` with what answers still hold of it; waiting fetches by the requests the server lets a connection have
+//! by `read_bytes_max` with what answers still hold of it; indexes of finished segments by `index_bytes`; waiting fetches by the requests the server lets a connection have
 //! in progress.
 
 mod background;
@@ -20,6 +20,7 @@ mod control;
 mod effect;
 mod fetch;
 mod groups;
+mod indexes;
 mod io;
 mod lookup;
 mod partitions;
@@ -55,6 +56,7 @@ use control::ControllerSeat;
 pub use effect::{Effect, IoId, IoRequest};
 use fetch::FetchWaits;
 use groups::GroupSeats;
+use indexes::Indexes;
 use io::{IoContext, IoTable};
 use lookup::Lookups;
 use partitions::Partitions;
@@ -81,6 +83,8 @@ pub struct ShardConfig {
     pub cache_bytes: usize,
     /// Memory for what was read from segments, and for what is being read.
     pub read_cache_bytes: usize,
+    /// Memory for the indexes of finished segments.
+    pub index_bytes: usize,
     /// With more than this of it alive, in answers that no socket has taken, nothing further is read.
     pub read_bytes_max: usize,
     /// Idempotent producers that the logs remember, all together.
@@ -125,6 +129,7 @@ pub struct Shard {
     fetch: FetchWaits,
     cache: ReadCache,
     lookups: Lookups,
+    indexes: Indexes,
     reclaim: Reclaim,
     writeback: Writeback,
     trims: Trims,
@@ -189,6 +194,7 @@ impl Shard {
             fetch: FetchWaits::default(),
             cache: ReadCache::new(config.read_cache_bytes, config.read_bytes_max),
             lookups: Lookups::default(),
+            indexes: Indexes::new(config.index_bytes),
             reclaim: Reclaim::default(),
             writeback: Writeback::default(),
             trims: Trims::default(),
@@ -371,6 +377,7 @@ impl Shard {
             writeback_waiting: self.writeback.len(),
             chunk_bytes: self.memory.get(),
             read_cache_bytes: self.cache.alive_bytes(),
+            index_bytes: self.indexes.bytes(),
             scrub_left: self.scrub_left(),
             quarantined: self.partitions.quarantined(),
             spares,
@@ -580,6 +587,8 @@ pub struct ShardGauges {
     pub chunk_bytes: usize,
     /// Of what was read from segments, in the cache or in answers.
     pub read_cache_bytes: usize,
+    /// Of finished segments.
+    pub index_bytes: usize,
     /// Segments that the scrubbing pass under way has yet to verify.
     pub scrub_left: usize,
     /// Offsets refused to readers because they are damaged or gone.

@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringmain::base::Offset;
+use ringmain::base::{Offset, TimestampMs};
+use ringmain::client::Position;
 use ringmain::protocol::ErrorCode;
+use ringmain::record::BatchBuilder;
 
 use super::server::{Server, topic_name, wait_until};
 use super::wire::{Limits, Wire, batch, headers};
@@ -26,6 +28,10 @@ fn value(offset: i64) -> String {
     format!("{offset:08}, ").repeat(RECORD_BYTES / 10)
 }
 
+fn time_of(offset: i64) -> TimestampMs {
+    TimestampMs(1_700_000_000_000 + 1000 * offset)
+}
+
 /// A stopped server with a topic of five segments and the beginning of a sixth.
 fn rig(test: &str) -> Rig {
     let mut server = Server::start_with(&ARGS);
@@ -33,7 +39,9 @@ fn rig(test: &str) -> Rig {
     server.create_topic(&topic, 1, &[("segment.bytes", "1048576")]);
     let mut wire = Wire::to(&server, &topic, 0);
     for at in 0..BATCHES {
-        wire.append(batch(&[&value(at)]));
+        let mut batch = BatchBuilder::new(time_of(at));
+        batch.append(None, Some(value(at).as_bytes()));
+        wire.append(batch.finish().expect("a batch"));
     }
     let id = server.admin().describe_topic(&topic).expect("it was created").id;
     server.stop();
@@ -178,4 +186,45 @@ fn lost_indexes_are_made_anew() {
         fs::remove_file(segment.with_extension("timeindex")).expect("there");
     }
     rig.check("indexes", |_| false);
+}
+
+#[test]
+fn an_index_that_leads_astray_is_made_anew() {
+    // The start looks where the last entry leads; these are found out by who goes by them.
+    let mut rig = rig("astray");
+    let finished = rig.segments.len() - 1;
+    let files = |extension: &str| -> Vec<PathBuf> {
+        rig.segments[..finished].iter().map(|path| path.with_extension(extension)).collect()
+    };
+    let [indexes, times] = ["index", "timeindex"].map(files);
+    let read = |paths: &[PathBuf]| -> Vec<Vec<u8>> {
+        paths.iter().map(|path| fs::read(path).expect("readable")).collect()
+    };
+    let flip = |path: &PathBuf, at: usize| {
+        let mut bytes = fs::read(path).expect("readable");
+        bytes[at] ^= 1;
+        fs::write(path, bytes).expect("writable");
+    };
+    let whole = [read(&indexes), read(&times)];
+    // The second lowest byte of a position: 256 bytes to and fro are within a batch, and no entry is out of order.
+    indexes.iter().for_each(|path| flip(path, 5 * 8 + 6));
+    rig.check("offset indexes", |_| false);
+    let mended = |rig: &Rig| rig.server.metric("ringmain_indexes_mended_total");
+    assert_eq!(mended(&rig), finished as u64);
+    assert!(rig.server.log().contains("leads to no batch of it: it is made anew"), "{}", rig.server.log());
+    assert!([read(&indexes), read(&times)] == whole, "the files are as they were");
+
+    rig.server.stop();
+    // Of a time: a quarter of what lies between two batches.
+    times.iter().for_each(|path| flip(path, 5 * 12 + 6));
+    rig.server.start_again(&ARGS);
+    for offset in 0..BATCHES {
+        let TimestampMs(time) = time_of(offset);
+        for before in [0, 1, 200, 500, 900] {
+            let found = rig.server.find(&rig.topic, Position::Timestamp(TimestampMs(time - before)));
+            assert_eq!(found, Offset(offset), "{before} ms before");
+        }
+    }
+    assert_eq!(mended(&rig), finished as u64);
+    assert!([read(&indexes), read(&times)] == whole, "the files are as they were");
 }

@@ -277,11 +277,23 @@ impl Disk {
             }
             IoOp::ReadSegment { segment, position, length } => return self.read(segment, position, length),
             IoOp::ReadIndex { segment } => {
-                let read = |extension: &str| {
+                let [mut index, mut time_index] = ["index", "timeindex"].map(|extension| {
                     let path = log_file(segment).with_extension(extension);
                     self.files.get(&path).map(|file| file.visible.clone()).unwrap_or_default()
-                };
-                return IoDone::Index { index: read("index"), time_index: read("timeindex") };
+                });
+                rot(&mut index, rng);
+                rot(&mut time_index, rng);
+                return IoDone::Index { index, time_index };
+            }
+            IoOp::IndexSegment { segment, length, .. } => {
+                let (mut made, mut position) = (SparseIndex::default(), 0);
+                for batch in self.batches(segment, length) {
+                    made.note(segment.base, indexed(&batch, position), 4096);
+                    position += batch.len();
+                }
+                let (index, time_index) = made.encode();
+                self.write_index(segment, index.clone(), time_index.clone());
+                return IoDone::Index { index, time_index };
             }
             IoOp::DeleteSegment { segment } => {
                 for extension in ["log", "index", "timeindex", "marks", "cleaned"] {
@@ -453,13 +465,7 @@ impl Disk {
             let kept = clean_batch(rules, batch, at + 1 == batches.len()).unwrap();
             changed |= kept.as_deref() != Some(batch);
             let Some(kept) = kept else { continue };
-            let header = BatchHeader::parse(&kept).unwrap();
-            let noted = IndexedBatch {
-                last_offset: header.last_offset(),
-                max_timestamp: header.max_timestamp,
-                position: stays.len() as u64,
-            };
-            index.note(segment.base, noted, 4096);
+            index.note(segment.base, indexed(&kept, stays.len()), 4096);
             stays.extend_from_slice(&kept);
         }
         if !changed {
@@ -469,6 +475,20 @@ impl Disk {
         self.files.insert(log_file(segment).with_extension("cleaned"), File::written(stays));
         let (index, time_index) = index.encode();
         Some(Cleaned { length, index, time_index })
+    }
+}
+
+fn indexed(batch: &[u8], position: usize) -> IndexedBatch {
+    let header = BatchHeader::parse(batch).unwrap();
+    let (last_offset, max_timestamp) = (header.last_offset(), header.max_timestamp);
+    IndexedBatch { last_offset, max_timestamp, position: position as u64 }
+}
+
+/// Now and then a bit falls over: index files have no checksums.
+fn rot(bytes: &mut [u8], rng: &mut Rng) {
+    if !bytes.is_empty() && rng.below(4) == 0 {
+        let at = usize::try_from(rng.below(bytes.len() as u64)).unwrap();
+        bytes[at] ^= 1 << rng.below(8);
     }
 }
 

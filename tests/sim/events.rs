@@ -31,6 +31,7 @@ pub fn named(op: &IoOp) -> String {
             format!("read {} at {position}, {length} bytes", of(segment))
         }
         IoOp::ReadIndex { segment } => format!("read index of {}", of(segment)),
+        IoOp::IndexSegment { segment, .. } => format!("make index of {} anew", of(segment)),
         IoOp::DeleteSegment { segment } => format!("delete {}", of(segment)),
         IoOp::MapKeys { segments, .. } => {
             format!("map keys of {:?}", segments.iter().map(|(segment, _)| of(segment)).collect::<Vec<_>>())

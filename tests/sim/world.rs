@@ -211,6 +211,7 @@ impl World {
         let spares = self.chance(90).then_some(spares);
         // Room for reading ahead, or so little that readers wait for each other.
         let read_cache_bytes = if self.chance(50) { 8 << 20 } else { 32 << 10 };
+        let index_bytes = if self.chance(50) { 1 << 20 } else { 200 };
         for (shard, mut recovered) in (0..).map(ShardId).zip(recovered.shards) {
             recovered.image = with_busy_topics(&recovered.image);
             let config = ShardConfig {
@@ -224,6 +225,7 @@ impl World {
                 },
                 cache_bytes: 64 << 10,
                 read_cache_bytes,
+                index_bytes,
                 read_bytes_max: 2 * read_cache_bytes,
                 producers_max: 1000,
                 unflushed_bytes_max: 64 << 10,
@@ -443,6 +445,7 @@ impl World {
             IoOp::WriteCommit { .. }
                 | IoOp::ReadSegment { .. }
                 | IoOp::ReadIndex { .. }
+                | IoOp::IndexSegment { .. }
                 | IoOp::MapKeys { .. }
                 | IoOp::VerifySegment { .. }
         );

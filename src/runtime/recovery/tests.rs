@@ -375,8 +375,8 @@ fn the_checkpoints_mark_spares_walking_over_what_has_no_index_yet() {
         let index = folder.recover_whole(Some(marked.clone()), 0).segments[0].index.clone();
         assert_eq!((index.len(), index.max_timestamp(Offset(0))), (entries, whole.max_timestamp(Offset(0))));
         assert_eq!(
-            index.position_before(Offset(0), Offset(300)),
-            whole.position_before(Offset(0), Offset(300))
+            index.lead_to(Offset(0), Offset(300)).position,
+            whole.lead_to(Offset(0), Offset(300)).position
         );
     }
     assert!(folder.has(0, "marks"));
