@@ -14,7 +14,7 @@
 //! | a segment ends before the next one begins, which is not durable | torn | the later ones are removed, or set aside if batches are in them | the crash came before the first one's bytes |
 //! | a segment begins below the end of the one before it | extra | it is set aside | a file was put back |
 //! | the first segment begins above the log's start | beginning missing | the log begins there, reported | files were removed |
-//! | an index is gone, cut off, or does not lead to where its segment's batches are | index | rebuilt from the segment | a crash, bit rot |
+//! | an index is gone, cut off, or does not lead to where its segment's last batches are, or to the one with the largest timestamp | index | rebuilt from the segment | a crash, bit rot |
 //! | no file, and the checkpoint's log begins where its last segment was to begin | past | an empty log that begins there | retention or DeleteRecords took everything |
 //! | no file, though the checkpoint or the commit log knows of records | all missing | an empty log that begins at the old end, reported | files were removed |
 //!
@@ -34,8 +34,8 @@ use std::path::{Path, PathBuf};
 use crate::base::io::SegmentId;
 use crate::base::{Offset, TimestampMs, TopicPartition, block_floor};
 use crate::log::{
-    EpochCache, IndexMark, IndexedBatch, PartitionSnapshot, ProducerStates, RecoveredLog, RecoveredSegment,
-    Sequenced, SparseIndex, marks,
+    EpochCache, IndexMark, IndexedBatch, Lead, PartitionSnapshot, ProducerStates, RecoveredLog,
+    RecoveredSegment, Sequenced, SparseIndex, marks,
 };
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 use crate::runtime::cleaner::advise;
@@ -156,7 +156,7 @@ impl PartitionRecovery<'_> {
         let path = self.path(base);
         let length = fs::metadata(&path).map_err(at(&path))?.len();
         let index = read_index(self.folder, base, length);
-        let known = self.known_part(base, length, next, index)?;
+        let known = self.known_part(base, length, next, index, Times::Unknown)?;
         if known.index_changed {
             write_index(self.folder, base, &known.index)?;
         }
@@ -176,7 +176,7 @@ impl PartitionRecovery<'_> {
         let marks = fs::read(segment_file(self.folder, base, MARKS)).unwrap_or_default();
         let marks = marks::decode(segment, &marks).flatten().chain(mark);
         marks.filter(|mark| mark.position() < to).for_each(|mark| _ = index.resume_at(mark));
-        let known = self.known_part(base, to, offset, index)?;
+        let known = self.known_part(base, to, offset, index, Times::Checked)?;
         if known.ends == offset && known.size == position {
             if known.index_changed && known.walked >= INDEX_WORTH_BYTES {
                 write_index(self.folder, base, &known.index)?;
@@ -197,11 +197,12 @@ impl PartitionRecovery<'_> {
         to: u64,
         ends: Offset,
         decoded: SparseIndex,
+        times: Times,
     ) -> Result<KnownPart, RecoveryError> {
         let path = self.path(base);
         let lacks_times = decoded.max_timestamp(base).is_none();
         if let Some(known) =
-            (!lacks_times).then(|| follow_index(&path, base, decoded, to, ends)).transpose()?
+            (!lacks_times).then(|| follow_index(&path, base, decoded, (to, ends), times)).transpose()?
             && let Some(known) = known
         {
             return Ok(known);
@@ -349,32 +350,59 @@ struct KnownPart {
     ends: Offset,
 }
 
+/// What is known of the largest timestamp that an index names: retention goes by it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Times {
+    /// It comes from a file without checksums.
+    Unknown,
+    /// A checksum stood beside it, or the segment is not finished: larger ones will follow.
+    Checked,
+}
+
 /// `None` if the index does not lead to where it says.
 fn follow_index(
     path: &Path,
     base: Offset,
     mut index: SparseIndex,
-    to: u64,
-    ends: Offset,
+    (to, ends): (u64, Offset),
+    times: Times,
 ) -> Result<Option<KnownPart>, RecoveryError> {
-    let (entered, position) = index.last_entry(base).unwrap_or((base.plus(-1), 0));
+    let Lead { position, mut landmarks } = index.lead_to(base, Offset(i64::MAX));
+    if let Some((timestamp, offset)) = index.max_timestamp(base).filter(|_| times == Times::Unknown) {
+        let lead = index.lead_to_largest(base, timestamp, offset);
+        if lead.position == position {
+            landmarks = lead.landmarks;
+        } else if !leads(path, lead, to)? {
+            return Ok(None);
+        }
+    }
     let entries = index.len();
     let is_little = to.saturating_sub(position) <= READ_BYTES as u64;
     let open = if is_little { Scan::open_for_little } else { Scan::open };
     let mut scan = open(path, position, to)?;
-    let mut first = true;
     let mut leads = true;
     let from = if position == 0 { base } else { Offset(0) };
     let rules = Rules { follows: Follows::Gaps, verify: false, durable: Offset(0), limit: ends };
     let (found, _) = scan.walk(from, &rules, &mut |header, at_position, _| {
-        leads &= !first || position == 0 || header.last_offset() == entered;
-        first = false;
+        leads &= landmarks.pass(header.last_offset(), header.max_timestamp);
         note(&mut index, base, header, at_position);
     })?;
     let index_changed = index.len() > entries;
-    let whole = leads && scan.end == to && found == ends;
+    let whole = leads && landmarks.are_passed() && scan.end == to && found == ends;
     let walked = to - position;
     Ok(whole.then_some(KnownPart { index, index_changed, walked, size: scan.end, ends: found }))
+}
+
+/// Whether the batches are there that an index names.
+fn leads(path: &Path, Lead { position, mut landmarks }: Lead, to: u64) -> Result<bool, RecoveryError> {
+    let mut scan = Scan::open_for_little(path, position, to)?;
+    while !landmarks.are_passed() {
+        let Some((header, _)) = scan.next(|_| true)? else { return Ok(false) };
+        if !landmarks.pass(header.last_offset(), header.max_timestamp) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn read_index(folder: &Path, base: Offset, to: u64) -> SparseIndex {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
 
 use tempfile::TempDir;
 
@@ -273,12 +274,18 @@ fn an_index_is_made_anew_unless_it_leads_where_it_says() {
     let end = skewed.len();
     skewed[end - 1] ^= 1;
     let cut = &whole[..16];
+    let zeros = vec![0; whole_times.len()];
+    let mut younger = whole_times.clone();
+    let last_time = younger.len() - 12;
+    younger[last_time + 6] ^= 0x10;
     for (name, bytes, time_bytes) in [
         ("missing", None, None),
         ("cut off", Some(cut), Some(&whole_times[..])),
         ("empty", Some(&[][..]), Some(&[][..])),
         ("skewed", Some(&skewed[..]), Some(&whole_times[..])),
         ("torn", Some(&whole[..end - 3]), Some(&whole_times[..])),
+        ("of no age", Some(&whole[..]), Some(&zeros[..])),
+        ("of another age", Some(&whole[..]), Some(&younger[..])),
     ] {
         for (path, bytes) in [(&index, bytes), (&times, time_bytes)] {
             match bytes {
@@ -290,6 +297,36 @@ fn an_index_is_made_anew_unless_it_leads_where_it_says() {
         assert_eq!(log.segments[0].index.encode(), built.encode(), "{name}");
         assert_eq!(fs::read(&index).expect("there"), whole, "{name}");
         assert_eq!(Found::of(&log), found(230, &[(0, first.len()), (200, second.len())], &[]), "{name}");
+    }
+}
+
+#[test]
+fn the_largest_timestamp_is_looked_for_where_the_index_says() {
+    // The first batch has it.
+    let descending = |at: i64| {
+        let mut batch = BatchBuilder::new(TimestampMs(9000 - at)).placed(Offset(at), LeaderEpoch(0));
+        batch.append(None, Some(&[7; 9000]));
+        batch.finish().expect("small")
+    };
+    let (first, second): (Vec<u8>, Vec<u8>) =
+        ((0..20).flat_map(descending).collect(), (20..22).flat_map(descending).collect());
+    let at = checkpoint(20, second.len(), 22);
+    let folder = Folder::new().segment(0, &first).segment(20, &second);
+    let times = folder.file(0, "timeindex");
+    let newest = || folder.recover_whole(Some(at.clone()), 0).segments[0].index.max_timestamp(Offset(0));
+    assert_eq!(newest(), Some((TimestampMs(9000), Offset(0))));
+    let whole = fs::read(&times).expect("built");
+    let file = fs::File::options().write(true).open(&times).expect("built");
+    file.set_modified(UNIX_EPOCH).expect("writable");
+    assert_eq!(newest(), Some((TimestampMs(9000), Offset(0))));
+    let modified = fs::metadata(&times).expect("there").modified().expect("kept");
+    assert_eq!(modified, UNIX_EPOCH, "what leads to the batch it names is not made anew");
+    for at in [5, 6, 7, 11] {
+        let mut wrong = whole.clone();
+        wrong[at] ^= 1;
+        fs::write(&times, &wrong).expect("writable");
+        assert_eq!(newest(), Some((TimestampMs(9000), Offset(0))), "byte {at}");
+        assert_eq!(fs::read(&times).expect("there"), whole, "byte {at}");
     }
 }
 
