@@ -88,7 +88,7 @@ fn poke(bytes: &[u8]) {
         let _ = validate_records(bytes, &header, true);
         let _ = validate_records(bytes, &header, false);
     }
-    let _ = first_at_or_after(bytes, TimestampMs(1_700_000_000_000));
+    let _ = first_at_or_after(bytes, TimestampMs(1_700_000_000_000), Offset(3));
     let _ = with_max_timestamp(bytes);
     let _ = records(bytes, |header, record| {
         let _ = (record.offset(header), record.timestamp(header), record.headers().count());
@@ -115,12 +115,13 @@ proptest! {
     }
 
     #[test]
-    fn lookups_by_time_agree_with_a_scan(codec in codec(), all in vec(written(), 1..20), wanted in 0..2_000_000_000_000i64) {
+    fn lookups_by_time_agree_with_a_scan(codec in codec(), all in vec(written(), 1..20), wanted in 0..2_000_000_000_000i64, from in 0..25i64) {
         let batch = build(codec, &all);
         let read = read(&batch);
-        let first = read.iter().find(|(_, record)| record.timestamp >= wanted);
+        let from = Offset(from);
+        let first = read.iter().find(|(offset, record)| record.timestamp >= wanted && *offset >= from);
         let first = first.map(|(offset, record)| (*offset, TimestampMs(record.timestamp)));
-        prop_assert_eq!(first_at_or_after(&batch, TimestampMs(wanted)).expect("valid"), first);
+        prop_assert_eq!(first_at_or_after(&batch, TimestampMs(wanted), from).expect("valid"), first);
         let largest = read.iter().map(|(_, record)| record.timestamp).max().unwrap_or(-1);
         let at = read.iter().find(|(_, record)| record.timestamp == largest).map(|(offset, _)| *offset);
         let expected = at.map(|offset| (offset, TimestampMs(largest)));

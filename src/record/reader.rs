@@ -69,16 +69,17 @@ pub fn records(
     Ok(())
 }
 
-/// The first record at or after `timestamp` in a batch.
+/// The first record of a batch that is at or after `timestamp`, of those from the offset `from` on.
 pub fn first_at_or_after(
     bytes: &[u8],
     timestamp: TimestampMs,
+    from: Offset,
 ) -> Result<Option<(Offset, TimestampMs)>, BatchError> {
     let mut found = None;
     records(bytes, |batch, record| {
-        let at = record.timestamp(batch);
-        if at >= timestamp {
-            found = Some((record.offset(batch), at));
+        let (offset, at) = (record.offset(batch), record.timestamp(batch));
+        if at >= timestamp && offset >= from {
+            found = Some((offset, at));
         }
         found.is_none()
     })?;

@@ -260,13 +260,22 @@ impl Shard {
         let (Some(partition), Some(at)) = (self.partitions.get(search.slot), &mut search.at) else {
             return Step::Done(Err(PartitionError::NotHere));
         };
-        match scan_for(bytes, search.sought, partition.log.log_start(), &mut at.landmarks) {
+        let start = partition.log.log_start();
+        match scan_for(bytes, search.sought, start, &mut at.landmarks) {
             Scan::Found { from, to } => {
                 let batch = bytes.get(from..to).unwrap_or(&[]);
                 let found = match search.sought {
-                    Sought::AtOrAfter(timestamp) => record::first_at_or_after(batch, timestamp),
+                    Sought::AtOrAfter(timestamp) => record::first_at_or_after(batch, timestamp, start),
                     Sought::Largest(..) => record::with_max_timestamp(batch),
                 };
+                if let (Ok(None), Sought::AtOrAfter(_)) = (&found, search.sought) {
+                    // The record that its header speaks of was compacted away, or lies below the log's start.
+                    at.position += to as u64;
+                    if at.position >= at.end {
+                        search.leave_segment();
+                    }
+                    return Step::GoOn;
+                }
                 Step::Done(listed(partition, found, search.visible_end))
             }
             Scan::More { skip, bytes } if at.position + skip as u64 + bytes as u64 <= at.end => {

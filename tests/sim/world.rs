@@ -1,6 +1,7 @@
 //! Shards, their disk, their clients and the time, all in one thread.
 
 mod alone;
+mod checks;
 mod full_log;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,7 +28,7 @@ use ringmain::shard::{
     SpareConfig,
 };
 
-use crate::client::{fetch, joined, last_offset, lookup, read_batches};
+use crate::client::{fetch, joined, lookup, read_batches};
 use crate::disk::{Crash, Disk, Fault};
 use crate::events::named;
 use crate::model::Model;
@@ -41,8 +42,6 @@ const WAITING_MAX: usize = 40;
 const DIRECTORY: [u8; 16] = [9; 16];
 const WALL: i64 = 1_700_000_000_000;
 const KEYS: u64 = 7;
-/// Where a log starts and ends, and its records: offsets and numbers.
-type Whole = (i64, i64, Vec<(i64, u64)>);
 
 /// What a course of events came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +88,8 @@ pub struct World {
     producers: BTreeMap<TopicPartition, Producer>,
     busy: BTreeSet<TopicPartition>,
     recycled: u64,
+    /// Of each shard, for indexes.
+    index_bytes: usize,
     model: Model,
     /// The answer to what only the checks ask.
     told: Option<ShardReply>,
@@ -114,6 +115,7 @@ impl World {
             producers: BTreeMap::new(),
             busy: BTreeSet::new(),
             recycled: 0,
+            index_bytes: 0,
             model: Model::default(),
             told: None,
             has_failed: false,
@@ -211,7 +213,7 @@ impl World {
         let spares = self.chance(90).then_some(spares);
         // Room for reading ahead, or so little that readers wait for each other.
         let read_cache_bytes = if self.chance(50) { 8 << 20 } else { 32 << 10 };
-        let index_bytes = if self.chance(50) { 1 << 20 } else { 200 };
+        self.index_bytes = if self.chance(50) { 1 << 20 } else { 200 };
         for (shard, mut recovered) in (0..).map(ShardId).zip(recovered.shards) {
             recovered.image = with_busy_topics(&recovered.image);
             let config = ShardConfig {
@@ -225,7 +227,7 @@ impl World {
                 },
                 cache_bytes: 64 << 10,
                 read_cache_bytes,
-                index_bytes,
+                index_bytes: self.index_bytes,
                 read_bytes_max: 2 * read_cache_bytes,
                 producers_max: 1000,
                 unflushed_bytes_max: 64 << 10,
@@ -609,84 +611,6 @@ impl World {
         } else {
             let at = usize::try_from(self.rng.below(self.under_way.len() as u64)).unwrap();
             self.finish(at, Fault::None);
-        }
-    }
-
-    // Checks
-
-    /// Reads every log from its start to its end.
-    fn check_everything(&mut self) {
-        let partitions: Vec<TopicPartition> = self.model.partitions().collect();
-        for partition in partitions {
-            let Some(owner) = self.owner(partition) else {
-                // Its topic's deletion was asked for and not yet answered.
-                self.model.gone(partition);
-                continue;
-            };
-            // Retention may take what is being read.
-            let (start, end, found) = loop {
-                if let Some(read) = self.read_whole(owner, partition) {
-                    break read;
-                }
-            };
-            let checked = self.model.get(partition).unwrap();
-            let context = format!("{partition:?} from {start} to {end}");
-            let whole = std::panic::AssertUnwindSafe(|| checked.whole(start, end, &found));
-            if let Err(cause) = std::panic::catch_unwind(whole) {
-                eprintln!("{context}: {:#?}", self.last_events);
-                std::panic::resume_unwind(cause);
-            }
-        }
-    }
-
-    fn ends(&mut self, owner: ShardId, partition: TopicPartition, which: OffsetLookup) -> i64 {
-        let request = ShardRequest::ListOffsets(vec![lookup(partition, which)]);
-        match self.answer(owner, request) {
-            ShardReply::ListOffsets(results) => results[0].clone().unwrap().offset.0,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Start, end, and the records between; `None` when the start has moved meanwhile.
-    fn read_whole(&mut self, owner: ShardId, partition: TopicPartition) -> Option<Whole> {
-        let start = self.ends(owner, partition, OffsetLookup::Earliest);
-        let end = self.ends(owner, partition, OffsetLookup::Latest);
-        let mut found: Vec<(i64, u64)> = Vec::new();
-        let mut next = start;
-        while next < end {
-            let bytes = self.read(owner, partition, next)?;
-            found.extend(read_batches(&bytes).iter().filter(|(offset, _)| *offset >= next));
-            let last = last_offset(&bytes);
-            assert!(last >= next, "nothing is read at {next} of {partition:?}, which ends at {end}");
-            next = last + 1;
-        }
-        Some((start, end, found))
-    }
-
-    fn read(&mut self, owner: ShardId, partition: TopicPartition, offset: i64) -> Option<Vec<u8>> {
-        match self.answer(owner, fetch(partition, offset)) {
-            ShardReply::Fetch(results) => match &results[0].outcome {
-                Ok(fetched) => Some(joined(&fetched.records)),
-                Err(PartitionError::OffsetOutOfRange { log_start, .. }) if *log_start > Offset(offset) => {
-                    None
-                }
-                Err(error) => panic!("{partition:?} at {offset}: {error}"),
-            },
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn answer(&mut self, owner: ShardId, request: ShardRequest) -> ShardReply {
-        self.told = None;
-        self.ask(owner, None, request);
-        let mut steps = 0;
-        loop {
-            if let Some(reply) = self.told.take() {
-                return reply;
-            }
-            self.go_on();
-            steps += 1;
-            assert!(steps < PATIENCE, "never answered\n{:#?}", self.last_events);
         }
     }
 }

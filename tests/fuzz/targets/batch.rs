@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ringmain::base::TimestampMs;
+use ringmain::base::{Offset, TimestampMs};
 use ringmain::record::{self, ProduceLimits};
 
 const LIMITS: ProduceLimits = ProduceLimits {
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = (record.offset(batch), record.timestamp(batch), headers);
         true
     });
-    let _ = record::first_at_or_after(bytes, TimestampMs(0));
+    let _ = record::first_at_or_after(bytes, TimestampMs(0), Offset(0));
     let _ = record::with_max_timestamp(bytes);
     if let Ok(header) = record::validate_header(bytes, &LIMITS) {
         let _ = record::batch_crc(bytes);
