@@ -137,8 +137,11 @@ def test_connect_distributed_goes_on_after_a_kill(server, topic, lines, tmp_path
     port = free_port()
     storage = {f"{kind}.storage.topic": f"{topic}-{kind}" for kind in ("config", "offset", "status")}
     replicas = {f"{kind}.storage.replication.factor": 1 for kind in ("config", "offset", "status")}
-    settings = {**common(server, port), "group.id": f"g-{topic}", **storage, **replicas, "session.timeout.ms": 6000}
-    worker = properties(tmp_path / "worker", {**settings, "heartbeat.interval.ms": 1000})
+    # Of the worker, and of its sink's consumer: the group waits so long for the one that is killed.
+    patience = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
+    patience |= {f"consumer.{name}": value for name, value in patience.items()}
+    settings = {**common(server, port), "group.id": f"g-{topic}", **storage, **replicas, **patience}
+    worker = properties(tmp_path / "worker", settings)
     cluster = Cluster(port)
     with Worker("ConnectDistributed", tmp_path / "log", worker) as running:
         running.wait_for("the worker is up", cluster.is_up)
