@@ -83,6 +83,10 @@
 //! writes what is new of it behind the last ([`log::marks`]): a start after a crash finds its way with that. Writing the
 //! index anew each time made two files a mebibyte of each of a thousand partitions, and cost a tenth of both processors.
 //!
+//! Kafka's index files have no checksums, and an entry that has rotted could lead a reader past records that are there. A file
+//! of checksums beside each would be one more to make; but an entry names a batch, so that whoever goes by it can look whether
+//! it is there ([`log::Landmarks`]). An index that leads astray is made anew while its readers wait ([`shard`]'s `indexes`).
+//!
 //! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
 //! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on. Deleting is done
 //! by a thread of its own, at the lowest priority, segments in pieces: nothing waits for it, neither commit files that are being
