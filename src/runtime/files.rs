@@ -26,7 +26,9 @@ use super::background::answer;
 use super::cleaner::{Answer, Cleaner, Job, cleaner, indexer};
 use super::durable::{sync_file_system, sync_names, sync_once};
 use super::memory::{ChunkBuffer, ChunkMemory, from_read};
-use super::recovery::{BESIDE, MARKS, commit_file, commit_folder, partition_folder, segment_file};
+use super::recovery::{
+    BESIDE, MARKS, commit_file, commit_folder, partition_folder, segment_file, write_index,
+};
 use super::remover::{Gone, Remover, absent_is_fine, remover};
 
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
@@ -227,7 +229,7 @@ impl Files {
                 let folder = partition_folder(&self.data, segment.partition);
                 let finish = move || {
                     fs::File::open(&folder)?.sync_all()?;
-                    write_index(&folder, segment, &index, &time_index)
+                    write_index(&folder, segment.base, &index, &time_index).map(|()| IoDone::Done)
                 };
                 blocking(finish).await
             }
@@ -263,7 +265,9 @@ impl Files {
         if let IoDone::Index { index, time_index } = &made {
             let (index, time_index) = (index.clone(), time_index.clone());
             let folder = partition_folder(&self.data, segment.partition);
-            let written = blocking(move || write_index(&folder, segment, &index, &time_index)).await;
+            let write =
+                move || write_index(&folder, segment.base, &index, &time_index).map(|()| IoDone::Done);
+            let written = blocking(write).await;
             if let Err(error) = written {
                 // It is there for now; the next start, or the next reader, makes it again.
                 tracing::warn!(shard = %self.shard, ?segment, %error, "an index cannot be written");
@@ -402,7 +406,7 @@ impl Files {
             if sync == Sealing::DataAndNames {
                 sync_names(&data, &folder)?;
             }
-            write_index(&folder, segment, &index, &time_index)?;
+            write_index(&folder, segment.base, &index, &time_index)?;
             absent_is_fine(fs::remove_file(segment_file(&folder, segment.base, MARKS)))?;
             Ok(IoDone::Done)
         };
@@ -556,22 +560,6 @@ impl From<Sendable> for IoDone {
             Sendable::Index(index, time_index) => IoDone::Index { index, time_index },
         }
     }
-}
-
-fn write_index(folder: &Path, segment: SegmentId, index: &[u8], time_index: &[u8]) -> io::Result<IoDone> {
-    for (extension, bytes) in [("index", index), ("timeindex", time_index)] {
-        // Whole or not at all: a time index that was cut off would tell retention a wrong age. One block is that by itself
-        // (the length follows the data), and a name that a crash takes back costs a scan.
-        let path = segment_file(folder, segment.base, extension);
-        let temporary = path.with_extension(format!("{extension}.new"));
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        if bytes.len() > BLOCK_BYTES {
-            file.sync_data()?;
-        }
-        fs::rename(&temporary, &path)?;
-    }
-    Ok(IoDone::Done)
 }
 
 /// The memory of a chunk that is written as it stands.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::io::SegmentId;
-use crate::base::{Offset, ShardId, TopicId, TopicPartition};
+use crate::base::{BLOCK_BYTES, Offset, ShardId, TopicId, TopicPartition};
 use crate::runtime::durable::{sync_file_system, sync_names};
 
 use super::{RecoveryError, at};
@@ -41,6 +41,23 @@ pub fn partition_folder(data: &Path, id: TopicPartition) -> PathBuf {
 #[must_use]
 pub fn segment_file(folder: &Path, base: Offset, extension: &str) -> PathBuf {
     folder.join(format!("{:020}.{extension}", base.0))
+}
+
+/// Writes a finished segment's index files: each whole, or not at all. A time index that was cut off would tell retention a
+/// wrong age.
+pub fn write_index(folder: &Path, base: Offset, index: &[u8], time_index: &[u8]) -> io::Result<()> {
+    for (extension, bytes) in [("index", index), ("timeindex", time_index)] {
+        // One block is there as a whole or not (the length follows the data); a name that a crash takes back costs a scan.
+        let path = segment_file(folder, base, extension);
+        let temporary = path.with_extension(format!("{extension}.new"));
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        if bytes.len() > BLOCK_BYTES {
+            file.sync_data()?;
+        }
+        fs::rename(&temporary, &path)?;
+    }
+    Ok(())
 }
 
 /// Numbers of the commit files in a folder, ascending.

@@ -29,7 +29,9 @@ use crate::log::{PartitionSnapshot, RecoveredLog};
 use crate::shard::ShardRecovery;
 
 use files::SegmentFiles;
-pub use files::{BESIDE, MARKS, commit_file, commit_folder, partition_folder, segment_file, topic_folder};
+pub use files::{
+    BESIDE, MARKS, commit_file, commit_folder, partition_folder, segment_file, topic_folder, write_index,
+};
 use replay::Entries;
 
 /// What recovery starts from.

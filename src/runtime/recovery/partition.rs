@@ -53,7 +53,7 @@ const READ_LITTLE_BYTES: usize = 16 * 1024;
 const BEYOND_DURABLE_MAX: i64 = 1 << 32;
 
 /// A segment still being appended to keeps its index in memory. Below this, the next start follows its batches sooner than
-/// this one writes two files, which tells with ten thousand partitions.
+/// this one writes a file, which tells with ten thousand partitions.
 const INDEX_WORTH_BYTES: u64 = 2 * READ_BYTES as u64;
 
 /// Recovers a partition from its folder. `claim` is the end of what the commit log says was durable.
@@ -79,7 +79,8 @@ pub(super) fn recover(
         producers: std::mem::take(&mut start.producers),
         ..RecoveredLog::default()
     };
-    let mut recovery = PartitionRecovery { folder, id, durable, log, ends: first, written: first, files };
+    let mut recovery =
+        PartitionRecovery { folder, id, durable, log, finished: 0, ends: first, written: first, files };
     let scanned_from = bases.partition_point(|base| *base < start.segment_base);
     for (at_index, base) in bases.iter().copied().enumerate() {
         let next = bases.get(at_index + 1).copied();
@@ -107,6 +108,8 @@ struct PartitionRecovery<'a> {
     /// Records below were on stable storage.
     durable: Offset,
     log: RecoveredLog,
+    /// So many of its segments, the first ones, were finished before the checkpoint.
+    finished: usize,
     /// Where the log ends so far.
     ends: Offset,
     /// Where the last batch found ends.
@@ -162,6 +165,7 @@ impl PartitionRecovery<'_> {
         }
         self.found(known.ends);
         self.log.segments.push(RecoveredSegment { base, size: known.size, index: known.index, begun: None });
+        self.finished = self.log.segments.len();
         Ok(())
     }
 
@@ -178,8 +182,8 @@ impl PartitionRecovery<'_> {
         marks.filter(|mark| mark.position() < to).for_each(|mark| _ = index.resume_at(mark));
         let known = self.known_part(base, to, offset, index, Times::Checked)?;
         if known.ends == offset && known.size == position {
-            if known.index_changed && known.walked >= INDEX_WORTH_BYTES {
-                write_index(self.folder, base, &known.index)?;
+            if next.is_none() && known.index_changed && known.walked >= INDEX_WORTH_BYTES {
+                write_marks(self.folder, segment, &known.index)?;
             }
             self.found(offset);
             return self.scanned(base, position, known.index, next);
@@ -295,7 +299,7 @@ impl PartitionRecovery<'_> {
     /// segment.
     fn finish(mut self) -> Result<RecoveredLog, RecoveryError> {
         self.missing_to(self.durable);
-        let PartitionRecovery { folder, id, mut log, ends, written, files, .. } = self;
+        let PartitionRecovery { folder, id, mut log, finished, ends, written, files, .. } = self;
         log.log_end = ends;
         log.epochs.truncate(log.log_end);
         log.producers.truncate(log.log_end);
@@ -313,8 +317,7 @@ impl PartitionRecovery<'_> {
             log.log_start = log.log_end;
         }
         log.damaged.remove(&(Offset(0)..log.log_start));
-        if let Some(last) = log.segments.last().filter(|last| goes_on && last.base != ends) {
-            write_index(folder, last.base, &last.index)?;
+        if goes_on && log.segments.last().is_some_and(|last| last.base != ends) {
             files.cut(SegmentId { partition: id, base: log.log_end }, 0)?;
             let begun = None;
             log.segments.push(RecoveredSegment {
@@ -323,6 +326,11 @@ impl PartitionRecovery<'_> {
                 index: SparseIndex::default(),
                 begun,
             });
+        }
+        // Of those that were being appended to all but the last are finished now: readers want their indexes from the disk.
+        for rolled in log.segments.get(finished..log.segments.len().saturating_sub(1)).unwrap_or_default() {
+            write_index(folder, rolled.base, &rolled.index)?;
+            remove_marks(folder, rolled.base)?;
         }
         if let Some(active) = log.segments.last_mut() {
             let path = segment_file(folder, active.base, "log");
@@ -513,11 +521,13 @@ fn note(index: &mut SparseIndex, base: Offset, header: &BatchHeader, position: u
 
 fn write_index(folder: &Path, base: Offset, index: &SparseIndex) -> Result<(), RecoveryError> {
     let (offsets, times) = index.encode();
-    for (extension, bytes) in [("index", offsets), ("timeindex", times)] {
-        let path = segment_file(folder, base, extension);
-        fs::write(&path, bytes).map_err(at(&path))?;
-    }
-    Ok(())
+    files::write_index(folder, base, &offsets, &times).map_err(at(folder))
+}
+
+/// Whatever a crash leaves of these is true: they need no sync.
+fn write_marks(folder: &Path, segment: SegmentId, index: &SparseIndex) -> Result<(), RecoveryError> {
+    let path = segment_file(folder, segment.base, MARKS);
+    fs::write(&path, marks::encode(segment, index.marks(0..index.len()))).map_err(at(&path))
 }
 
 /// Of the first batch of a segment, if there is one: what an older segment left in the file lies below `base`.

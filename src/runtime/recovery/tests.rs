@@ -331,13 +331,32 @@ fn the_largest_timestamp_is_looked_for_where_the_index_says() {
 }
 
 #[test]
+fn what_had_rolled_since_the_checkpoint_gets_its_index() {
+    let (first, second, third) = (batches(0..200), batches(200..400), batches(400..430));
+    for at in [None, Some(checkpoint(0, batches(0..100).len(), 100))] {
+        let folder = Folder::new().segment(0, &first).segment(200, &second).segment(400, &third);
+        fs::write(folder.file(0, "marks"), b"of a segment that goes on").expect("writable");
+        fs::write(folder.file(200, "index"), b"torn").expect("writable");
+        let log = folder.recover_whole(at, 430);
+        assert_eq!(Found::of(&log).segments.len(), 3);
+        for segment in &log.segments[..2] {
+            let read = |extension| fs::read(folder.file(segment.base.0, extension)).expect("there");
+            assert!(segment.index.len() > 3);
+            assert_eq!((read("index"), read("timeindex")), segment.index.encode(), "{}", segment.base);
+        }
+        assert!(!folder.has(400, "index") && !folder.has(0, "marks"));
+    }
+}
+
+#[test]
 fn a_small_segment_that_goes_on_gets_no_index() {
     for (records, indexed) in [(100, false), (1000, true)] {
         let bytes = batches(0..records);
         let folder = Folder::new().segment(0, &bytes);
         let at = checkpoint(0, bytes.len(), records);
         assert_eq!(folder.recover(Some(&at), 0), found(records, &[(0, bytes.len())], &[]));
-        assert_eq!(folder.has(0, "index"), indexed, "{} bytes", bytes.len());
+        assert_eq!(folder.has(0, "marks"), indexed, "{} bytes", bytes.len());
+        assert!(!folder.has(0, "index"), "it goes on");
     }
 }
 
@@ -426,7 +445,7 @@ fn the_checkpoints_mark_spares_walking_over_what_has_no_index_yet() {
     let early = checkpoint(0, half.len(), 500);
     let folder = Folder::new().segment(0, &half);
     let walked = folder.recover_whole(Some(early.clone()), 0).segments[0].index.clone();
-    fs::remove_file(folder.file(0, "index")).expect("it was worth it");
+    assert!(folder.has(0, "marks"), "it was worth it");
     fs::write(folder.file(0, "marks"), marks::encode(segment, whole.marks(0..whole.len())))
         .expect("writable");
     let index = folder.recover_whole(Some(early), 0).segments[0].index.clone();
