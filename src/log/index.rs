@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::base::{Offset, TimestampMs};
+use crate::record::BatchHeader;
 
 /// Bytes of log between two entries at least. Kafka's default is 4 KiB; a header walk over 16 KiB costs less than a
 /// quarter of the index memory saved, and a cold read fetches more than that anyway.
@@ -130,6 +131,14 @@ pub struct IndexedBatch {
     pub last_offset: Offset,
     pub max_timestamp: TimestampMs,
     pub position: u64,
+}
+
+impl IndexedBatch {
+    #[must_use]
+    pub fn of(header: &BatchHeader, position: u64) -> IndexedBatch {
+        let (last_offset, max_timestamp) = (header.last_offset(), header.max_timestamp);
+        IndexedBatch { last_offset, max_timestamp, position }
+    }
 }
 
 impl SparseIndex {

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::background::Background;
+use super::recovery::write_index;
 use super::resync::next_batch;
 use crate::base::io::{Cleaned, Damage};
 use crate::base::keys::KeyOffsets;
@@ -133,19 +134,19 @@ fn verify(
     Ok(Answer::Verified { to, next, damage })
 }
 
+/// Makes a finished segment's index anew from its whole batches, and writes its files.
 fn index(base: Offset, path: &Path, length: u64, offsets: Range<Offset>) -> io::Result<Answer> {
     let mut index = SparseIndex::default();
     verify(path, 0..length, u64::MAX, offsets, &mut |header, position| {
-        note(&mut index, base, header, position)
+        index.note(base, IndexedBatch::of(header, position), INDEX_INTERVAL_BYTES);
     })?;
     let (index, time_index) = index.encode();
+    let folder = path.parent().unwrap_or(path);
+    if let Err(error) = write_index(folder, base, &index, &time_index) {
+        // It is there for now; the next start, or the next reader, makes it again.
+        tracing::warn!(segment = %path.display(), %error, "an index cannot be written");
+    }
     Ok(Answer::Index { index, time_index })
-}
-
-fn note(index: &mut SparseIndex, base: Offset, header: &BatchHeader, position: u64) {
-    let BatchHeader { max_timestamp, .. } = *header;
-    let batch = IndexedBatch { last_offset: header.last_offset(), max_timestamp, position };
-    index.note(base, batch, INDEX_INTERVAL_BYTES);
 }
 
 /// A batch's header, and what is wrong with the batch.
@@ -197,7 +198,7 @@ fn clean(
         changed |= !matches!(stays, Some(Cow::Borrowed(_)));
         if let Some(stays) = &stays {
             let header = BatchHeader::parse(stays).map_err(|error| damaged(path, &error))?;
-            note(&mut index, base, &header, out.at);
+            index.note(base, IndexedBatch::of(&header, out.at), INDEX_INTERVAL_BYTES);
             out.append(stays)?;
         }
         pace.done(batch.len() as u64 + stays.map_or(0, |stays| stays.len() as u64));

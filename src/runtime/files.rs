@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
-use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -199,7 +198,10 @@ impl Files {
                 };
                 blocking(read).await
             }
-            IoOp::IndexSegment { segment, length, offsets } => self.index(segment, length, offsets).await,
+            IoOp::IndexSegment { segment, length, offsets } => {
+                let (base, path) = (segment.base, self.log_file(segment));
+                self.clean(Job::Index { base, path, length, offsets }).await
+            }
             IoOp::DeleteSegment { segment } => {
                 self.forget_segment(segment);
                 self.remove(Gone::Segment(self.log_file(segment))).await
@@ -254,26 +256,14 @@ impl Files {
     }
 
     async fn clean(&self, job: Job) -> io::Result<IoDone> {
-        let answered = self.cleaner.borrow_mut().begin(job)?;
-        Ok(done(answer(answered).await?))
-    }
-
-    async fn index(&self, segment: SegmentId, length: u64, offsets: Range<Offset>) -> io::Result<IoDone> {
-        let job = Job::Index { base: segment.base, path: self.log_file(segment), length, offsets };
-        let answered = self.indexer.borrow_mut().begin(job)?;
-        let made = done(answer(answered).await?);
-        if let IoDone::Index { index, time_index } = &made {
-            let (index, time_index) = (index.clone(), time_index.clone());
-            let folder = partition_folder(&self.data, segment.partition);
-            let write =
-                move || write_index(&folder, segment.base, &index, &time_index).map(|()| IoDone::Done);
-            let written = blocking(write).await;
-            if let Err(error) = written {
-                // It is there for now; the next start, or the next reader, makes it again.
-                tracing::warn!(shard = %self.shard, ?segment, %error, "an index cannot be written");
-            }
-        }
-        Ok(made)
+        let to = if matches!(job, Job::Index { .. }) { &self.indexer } else { &self.cleaner };
+        let answered = to.borrow_mut().begin(job)?;
+        Ok(match answer(answered).await? {
+            Answer::Keys(keys) => IoDone::Keys(keys),
+            Answer::Verified { to, next, damage } => IoDone::Verified { to, next, damage },
+            Answer::Cleaned(cleaned) => IoDone::Cleaned(cleaned),
+            Answer::Index { index, time_index } => IoDone::Index { index, time_index },
+        })
     }
 
     async fn remove(&self, gone: Gone) -> io::Result<IoDone> {
@@ -527,15 +517,6 @@ async fn blocking(work: impl FnOnce() -> io::Result<IoDone> + Send + 'static) ->
     // What comes back must be Send; chunks are not, and nothing done here has one.
     let done = glommio::executor().spawn_blocking(move || work().map(Sendable::from)).await?;
     Ok(done.into())
-}
-
-fn done(answer: Answer) -> IoDone {
-    match answer {
-        Answer::Keys(keys) => IoDone::Keys(keys),
-        Answer::Verified { to, next, damage } => IoDone::Verified { to, next, damage },
-        Answer::Cleaned(cleaned) => IoDone::Cleaned(cleaned),
-        Answer::Index { index, time_index } => IoDone::Index { index, time_index },
-    }
 }
 
 /// The outcomes of blocking work.

@@ -152,7 +152,7 @@ impl Shard {
         }
     }
 
-    /// The index of a segment that compaction has written anew is in memory.
+    /// A segment's index is in memory: others go if there is no room for all.
     pub(super) fn index_kept(&mut self, slot: u32, segment: SegmentId, bytes: usize) {
         self.indexes.insert(segment, slot, bytes);
         while let Some((slot, segment)) = self.indexes.take_oldest() {

@@ -10,8 +10,8 @@
 //!
 //! Limits: what is not durable yet is bounded by the bytes the server admits, for answers that do not wait for it by
 //! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`, and
-//! by `read_bytes_max` with what answers still hold of it; indexes of finished segments by `index_bytes`; waiting fetches by the requests the server lets a connection have
-//! in progress.
+//! by `read_bytes_max` with what answers still hold of it; indexes of finished segments by `index_bytes`; waiting fetches by
+//! the requests the server lets a connection have in progress.
 
 mod background;
 mod cache;

@@ -479,9 +479,7 @@ impl Disk {
 }
 
 fn indexed(batch: &[u8], position: usize) -> IndexedBatch {
-    let header = BatchHeader::parse(batch).unwrap();
-    let (last_offset, max_timestamp) = (header.last_offset(), header.max_timestamp);
-    IndexedBatch { last_offset, max_timestamp, position: position as u64 }
+    IndexedBatch::of(&BatchHeader::parse(batch).unwrap(), position as u64)
 }
 
 /// Now and then a bit falls over: index files have no checksums.

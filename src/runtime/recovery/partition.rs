@@ -514,9 +514,7 @@ fn without_files(id: TopicPartition, snapshot: Option<PartitionSnapshot>, claim:
 }
 
 fn note(index: &mut SparseIndex, base: Offset, header: &BatchHeader, position: u64) {
-    let batch =
-        IndexedBatch { last_offset: header.last_offset(), max_timestamp: header.max_timestamp, position };
-    index.note(base, batch, 0);
+    index.note(base, IndexedBatch::of(header, position), 0);
 }
 
 fn write_index(folder: &Path, base: Offset, index: &SparseIndex) -> Result<(), RecoveryError> {
