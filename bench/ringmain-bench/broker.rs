@@ -103,6 +103,7 @@ fn introduction() -> ApiVersionsRequest<'static> {
     ApiVersionsRequest {
         client_software_name: CLIENT_ID.into(),
         client_software_version: env!("CARGO_PKG_VERSION").into(),
+        ..ApiVersionsRequest::default()
     }
 }
 

@@ -88,7 +88,11 @@ mod tests {
     use super::*;
 
     fn named(name: &'static str, version: &'static str) -> ApiVersionsRequest<'static> {
-        ApiVersionsRequest { client_software_name: name.into(), client_software_version: version.into() }
+        ApiVersionsRequest {
+            client_software_name: name.into(),
+            client_software_version: version.into(),
+            ..ApiVersionsRequest::default()
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     Ok(ask_coordinators(context, questions, move |_, replies| {
         let results = groups.iter().zip(replies).map(|(group, reply)| match reply {
             GroupReply::Delete(result) => {
-                DeletableGroupResult { group_id: (&**group).into(), error_code: code_of(&result) }
+                let error_code = code_of(&result);
+                DeletableGroupResult { group_id: (&**group).into(), error_code, error_message: None }
             }
             other => panic!("asked to delete, got {other:?}"),
         });

@@ -1,4 +1,4 @@
-//! InitProducerId (22), versions 0-5; v6 (two-phase commit, KIP-939) is unstable in Kafka 4.3 and not advertised.
+//! InitProducerId (22), versions 0-5; v6 (two-phase commit, KIP-939) is unstable in Kafka 4.4 and not advertised.
 //!
 //! Gives idempotent producers an id with epoch 0 that nobody ever had. The answer leaves when the block the id comes
 //! from is reserved on disk, which one in a thousand has to wait for.

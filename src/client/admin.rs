@@ -320,6 +320,7 @@ impl Admin {
         let request = ApiVersionsRequest {
             client_software_name: "ringmain".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
+            ..ApiVersionsRequest::default()
         };
         let answer = self.cluster.ask_any(&request)?;
         let response: ApiVersionsResponse<'_> = answer.decode()?;

@@ -227,6 +227,7 @@ impl Connection {
         let request = ApiVersionsRequest {
             client_software_name: "ringmain".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
+            ..ApiVersionsRequest::default()
         };
         let mut version = *ApiVersionsRequest::VERSIONS.end();
         loop {

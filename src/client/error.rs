@@ -37,7 +37,7 @@ pub enum ClientError {
     Build(BatchError),
     #[error("{subject}: {}{}", .code.name(), .message.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
     Kafka { code: ErrorCode, subject: String, message: Option<String> },
-    #[error("{subject}: the broker answers with error {code}, which Kafka 4.3 does not have")]
+    #[error("{subject}: the broker answers with error {code}, which Kafka 4.4 does not have")]
     UnknownCode { code: i16, subject: String },
     #[error("{subject}: not delivered within {} ms; the last attempt failed: {last}", .within.as_millis())]
     DeliveryTimeout { subject: String, within: Duration, last: Box<ClientError> },

@@ -58,6 +58,7 @@ impl Committed {
             metadata: Cow::Borrowed(&self.metadata),
             commit_timestamp: self.commit_time.0,
             expire_timestamp: -1,
+            ..OffsetCommitValue::default()
         };
         GroupRecord::offset(group, topic, partition, Some(&value))
     }

@@ -1,15 +1,18 @@
-//! The records of `__consumer_offsets`, byte for byte Kafka's: a key that begins with its own version, which also says
-//! what it names, and a value that begins with its version.
+//! The records of `__consumer_offsets`, byte for byte Kafka's: a key that begins with the kind of record, and a value that
+//! begins with its version.
 
 use std::borrow::Cow;
 
 use crate::protocol::messages::{GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue};
 use crate::protocol::{DecodeError, EncodeError, Message, Reader, Writer};
 
-/// Key versions: what a record is about.
-const OFFSET_KEYS: std::ops::RangeInclusive<i16> = 0..=1;
-const OFFSET_KEY: i16 = 1;
-const GROUP_KEY: i16 = 2;
+/// What a record is about.
+const OFFSET: i16 = kind::<OffsetCommitKey<'_>>();
+/// Offsets of servers before Kafka 0.9, whose key is laid out in the same way.
+const LEGACY_OFFSET: i16 = 0;
+const GROUP: i16 = kind::<GroupMetadataKey<'_>>();
+/// Keys have one version each.
+const KEY: i16 = 0;
 /// The newest versions that every Kafka since 2.1 and every tool reads.
 const OFFSET_VALUE: i16 = 3;
 const GROUP_VALUE: i16 = 3;
@@ -58,19 +61,13 @@ impl GroupRecord {
         value: Option<&OffsetCommitValue<'_>>,
     ) -> GroupRecord {
         let key = OffsetCommitKey { group: Cow::Borrowed(group), topic: Cow::Borrowed(topic), partition };
-        GroupRecord {
-            key: versioned(&key, OFFSET_KEY),
-            value: value.map(|value| versioned(value, OFFSET_VALUE)),
-        }
+        GroupRecord { key: keyed(&key), value: value.map(|value| versioned(value, OFFSET_VALUE)) }
     }
 
     #[must_use]
     pub fn group(group: &str, value: Option<&GroupMetadataValue<'_>>) -> GroupRecord {
         let key = GroupMetadataKey { group: Cow::Borrowed(group) };
-        GroupRecord {
-            key: versioned(&key, GROUP_KEY),
-            value: value.map(|value| versioned(value, GROUP_VALUE)),
-        }
+        GroupRecord { key: keyed(&key), value: value.map(|value| versioned(value, GROUP_VALUE)) }
     }
 }
 
@@ -79,35 +76,55 @@ impl GroupRecord {
 /// # Errors
 /// The key or value is not what its version says.
 pub fn parse<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Result<Parsed<'a>, RecordError> {
-    let (version, rest) = version(key)?;
-    Ok(match version {
-        version if OFFSET_KEYS.contains(&version) => {
-            Parsed::Offset { key: message(rest, version)?, value: value.map(valued).transpose()? }
+    let (kind, rest) = prefix(key)?;
+    Ok(match kind {
+        OFFSET | LEGACY_OFFSET => {
+            Parsed::Offset { key: unkeyed(rest)?, value: value.map(valued).transpose()? }
         }
-        GROUP_KEY => Parsed::Group { key: message(rest, version)?, value: value.map(valued).transpose()? },
+        GROUP => Parsed::Group { key: unkeyed(rest)?, value: value.map(valued).transpose()? },
         _ => Parsed::Other,
     })
 }
 
+/// The kind of record that a key is of, as it begins the key.
+pub(super) const fn kind<K: Message<'static>>() -> i16 {
+    K::API_KEY
+}
+
+/// A value after its version.
 pub(super) fn valued<'a, M: Message<'a>>(value: &'a [u8]) -> Result<M, RecordError> {
-    let (version, rest) = version(value)?;
+    let (version, rest) = prefix(value)?;
     message(rest, version)
 }
 
-pub(super) fn version(bytes: &[u8]) -> Result<(i16, &[u8]), RecordError> {
-    let (version, rest) =
-        bytes.split_first_chunk::<2>().ok_or(RecordError::NoVersion { bytes: bytes.len() })?;
-    Ok((i16::from_be_bytes(*version), rest))
+/// A key after its kind.
+pub(super) fn unkeyed<'a, K: Message<'a>>(rest: &'a [u8]) -> Result<K, RecordError> {
+    message(rest, KEY)
 }
 
-pub(super) fn message<'a, M: Message<'a>>(bytes: &'a [u8], version: i16) -> Result<M, RecordError> {
+/// What a key or value begins with.
+pub(super) fn prefix(bytes: &[u8]) -> Result<(i16, &[u8]), RecordError> {
+    let (prefix, rest) =
+        bytes.split_first_chunk::<2>().ok_or(RecordError::NoVersion { bytes: bytes.len() })?;
+    Ok((i16::from_be_bytes(*prefix), rest))
+}
+
+fn message<'a, M: Message<'a>>(bytes: &'a [u8], version: i16) -> Result<M, RecordError> {
     Ok(M::decode(&mut Reader::new(bytes), version)?)
 }
 
-pub(super) fn versioned<'a, M: Message<'a>>(message: &M, version: i16) -> Vec<u8> {
+pub(super) fn keyed<'a, K: Message<'a>>(key: &K) -> Vec<u8> {
+    written(key, K::API_KEY, KEY)
+}
+
+pub(super) fn versioned<'a, M: Message<'a>>(value: &M, version: i16) -> Vec<u8> {
+    written(value, version, version)
+}
+
+fn written<'a, M: Message<'a>>(message: &M, prefix: i16, version: i16) -> Vec<u8> {
     let encode = || -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::with_capacity(RECORD_BYTES);
-        writer.i16(version);
+        writer.i16(prefix);
         message.encode(&mut writer, version)?;
         let mut bytes = Vec::with_capacity(writer.total_len());
         writer.into_pieces().iter().for_each(|piece| bytes.extend_from_slice(piece));

@@ -1,4 +1,4 @@
-//! Kafka's wire protocol: primitives, headers, error codes, and every client-facing message of Kafka 4.3, generated from
+//! Kafka's wire protocol: primitives, headers, error codes, and every client-facing message of Kafka 4.4, generated from
 //! the field tables in schema/kafka (see schema/build.rs).
 //!
 //! Decoding borrows from the frame and is bounded: arrays are paid for from a budget of memory in proportion to the bytes
@@ -19,7 +19,7 @@ pub use writer::{EncodeError, Records, Writer};
 /// What every generated message can do.
 pub trait Message<'a>: Sized {
     const NAME: &'static str;
-    /// -1 for what is no request or response.
+    /// Of a coordinator's records, the kind that begins their keys; -1 for what is none of these.
     const API_KEY: i16;
     const VERSIONS: std::ops::RangeInclusive<i16>;
     /// First version with compact lengths and tagged fields; `i16::MAX` if there is none.

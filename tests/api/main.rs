@@ -93,7 +93,11 @@ fn code(code: ErrorCode) -> i16 {
 // --- Frame, table, ApiVersions ------------------------------------------------------------------------------------
 
 fn api_versions(name: &'static str, version: &'static str) -> ApiVersionsRequest<'static> {
-    ApiVersionsRequest { client_software_name: name.into(), client_software_version: version.into() }
+    ApiVersionsRequest {
+        client_software_name: name.into(),
+        client_software_version: version.into(),
+        ..ApiVersionsRequest::default()
+    }
 }
 
 #[test]

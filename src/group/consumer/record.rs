@@ -1,5 +1,5 @@
-//! A consumer group's records, byte for byte Kafka's: a key that begins with its own version, which also says what it
-//! names, and a value that begins with its version.
+//! A consumer group's records, byte for byte Kafka's: a key that begins with the kind of record, and a value that begins
+//! with its version.
 //!
 //! Which topics a pattern matches is not recorded: it is evaluated anew from the topics there are, and the topics the
 //! group went by last are recorded in any case.
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::base::TopicId;
 use crate::group::Name;
-use crate::group::record::{GroupRecord, RecordError, message, valued, version, versioned};
+use crate::group::record::{GroupRecord, RecordError, keyed, kind, prefix, unkeyed, valued, versioned};
 use crate::protocol::messages::{
     ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue,
     ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey,
@@ -27,13 +27,13 @@ use crate::protocol::messages::{
 use super::Assignment;
 use super::member::{ClassicMember, Current, MemberState, Metadata};
 
-/// Key versions: what a record is about.
-const GROUP: i16 = 3;
-const TOPICS: i16 = 4;
-const MEMBER: i16 = 5;
-const TARGET_EPOCH: i16 = 6;
-const TARGET: i16 = 7;
-const CURRENT: i16 = 8;
+/// What a record is about.
+const GROUP: i16 = kind::<ConsumerGroupMetadataKey<'_>>();
+const TOPICS: i16 = kind::<ConsumerGroupPartitionMetadataKey<'_>>();
+const MEMBER: i16 = kind::<ConsumerGroupMemberMetadataKey<'_>>();
+const TARGET_EPOCH: i16 = kind::<ConsumerGroupTargetAssignmentMetadataKey<'_>>();
+const TARGET: i16 = kind::<ConsumerGroupTargetAssignmentMemberKey<'_>>();
+const CURRENT: i16 = kind::<ConsumerGroupCurrentMemberAssignmentKey<'_>>();
 const VALUE: i16 = 0;
 
 /// One change of a group. `None` = the record is deleted.
@@ -64,33 +64,31 @@ impl Change {
         let named = |member: &Name| (Cow::Owned(group.to_owned()), Cow::Owned(member.to_string()));
         let (key, value) = match self {
             Change::Group(epoch) => (
-                versioned(&ConsumerGroupMetadataKey { group_id: group_id() }, GROUP),
-                epoch.map(|epoch| versioned(&ConsumerGroupMetadataValue { epoch }, VALUE)),
+                keyed(&ConsumerGroupMetadataKey { group_id: group_id() }),
+                epoch.map(|epoch| versioned(&group_value(epoch), VALUE)),
             ),
             Change::Topics(it) => (
-                versioned(&ConsumerGroupPartitionMetadataKey { group_id: group_id() }, TOPICS),
+                keyed(&ConsumerGroupPartitionMetadataKey { group_id: group_id() }),
                 it.as_ref().map(|it| versioned(&topics_value(it), VALUE)),
             ),
             Change::Member(member, it) => {
                 let (group_id, member_id) = named(member);
                 let value = it.as_ref().map(|it| versioned(&member_value(it), VALUE));
-                (versioned(&ConsumerGroupMemberMetadataKey { group_id, member_id }, MEMBER), value)
+                (keyed(&ConsumerGroupMemberMetadataKey { group_id, member_id }), value)
             }
             Change::TargetEpoch(epoch) => (
-                versioned(&ConsumerGroupTargetAssignmentMetadataKey { group_id: group_id() }, TARGET_EPOCH),
-                epoch.map(|assignment_epoch| {
-                    versioned(&ConsumerGroupTargetAssignmentMetadataValue { assignment_epoch }, VALUE)
-                }),
+                keyed(&ConsumerGroupTargetAssignmentMetadataKey { group_id: group_id() }),
+                epoch.map(|epoch| versioned(&target_epoch_value(epoch), VALUE)),
             ),
             Change::Target(member, it) => {
                 let (group_id, member_id) = named(member);
                 let value = it.as_ref().map(|it| versioned(&target_value(it), VALUE));
-                (versioned(&ConsumerGroupTargetAssignmentMemberKey { group_id, member_id }, TARGET), value)
+                (keyed(&ConsumerGroupTargetAssignmentMemberKey { group_id, member_id }), value)
             }
             Change::Current(member, it) => {
                 let (group_id, member_id) = named(member);
                 let value = it.as_ref().map(|it| versioned(&current_value(it), VALUE));
-                (versioned(&ConsumerGroupCurrentMemberAssignmentKey { group_id, member_id }, CURRENT), value)
+                (keyed(&ConsumerGroupCurrentMemberAssignmentKey { group_id, member_id }), value)
             }
         };
         GroupRecord { key, value }
@@ -101,38 +99,38 @@ impl Change {
     /// # Errors
     /// The key or value is not what its version says.
     pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<(Name, Change)>, RecordError> {
-        let (version, rest) = version(key)?;
+        let (kind, rest) = prefix(key)?;
         let name = |text: &str| Arc::from(text);
-        Ok(Some(match version {
+        Ok(Some(match kind {
             GROUP => {
-                let key: ConsumerGroupMetadataKey<'_> = message(rest, version)?;
+                let key: ConsumerGroupMetadataKey<'_> = unkeyed(rest)?;
                 let value: Option<ConsumerGroupMetadataValue> = value.map(valued).transpose()?;
                 (name(&key.group_id), Change::Group(value.map(|it| it.epoch)))
             }
             TOPICS => {
-                let key: ConsumerGroupPartitionMetadataKey<'_> = message(rest, version)?;
+                let key: ConsumerGroupPartitionMetadataKey<'_> = unkeyed(rest)?;
                 let value: Option<ConsumerGroupPartitionMetadataValue<'_>> = value.map(valued).transpose()?;
                 (name(&key.group_id), Change::Topics(value.map(|it| read_topics(&it))))
             }
             MEMBER => {
-                let key: ConsumerGroupMemberMetadataKey<'_> = message(rest, version)?;
+                let key: ConsumerGroupMemberMetadataKey<'_> = unkeyed(rest)?;
                 let value: Option<ConsumerGroupMemberMetadataValue<'_>> = value.map(valued).transpose()?;
                 (name(&key.group_id), Change::Member(name(&key.member_id), value.map(|it| read_member(&it))))
             }
             TARGET_EPOCH => {
-                let key: ConsumerGroupTargetAssignmentMetadataKey<'_> = message(rest, version)?;
+                let key: ConsumerGroupTargetAssignmentMetadataKey<'_> = unkeyed(rest)?;
                 let value: Option<ConsumerGroupTargetAssignmentMetadataValue> =
                     value.map(valued).transpose()?;
                 (name(&key.group_id), Change::TargetEpoch(value.map(|it| it.assignment_epoch)))
             }
             TARGET => {
-                let key: ConsumerGroupTargetAssignmentMemberKey<'_> = message(rest, version)?;
+                let key: ConsumerGroupTargetAssignmentMemberKey<'_> = unkeyed(rest)?;
                 let value: Option<ConsumerGroupTargetAssignmentMemberValue> =
                     value.map(valued).transpose()?;
                 (name(&key.group_id), Change::Target(name(&key.member_id), value.map(|it| read_target(&it))))
             }
             CURRENT => {
-                let key: ConsumerGroupCurrentMemberAssignmentKey<'_> = message(rest, version)?;
+                let key: ConsumerGroupCurrentMemberAssignmentKey<'_> = unkeyed(rest)?;
                 let value: Option<ConsumerGroupCurrentMemberAssignmentValue> =
                     value.map(valued).transpose()?;
                 let current = value.map(|it| read_current(&it)).transpose()?;
@@ -140,6 +138,18 @@ impl Change {
             }
             _ => return Ok(None),
         }))
+    }
+}
+
+/// Without the hash of the topics' metadata: the topics themselves are recorded.
+fn group_value(epoch: i32) -> ConsumerGroupMetadataValue {
+    ConsumerGroupMetadataValue { epoch, ..ConsumerGroupMetadataValue::default() }
+}
+
+fn target_epoch_value(assignment_epoch: i32) -> ConsumerGroupTargetAssignmentMetadataValue {
+    ConsumerGroupTargetAssignmentMetadataValue {
+        assignment_epoch,
+        ..ConsumerGroupTargetAssignmentMetadataValue::default()
     }
 }
 
