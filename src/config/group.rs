@@ -17,8 +17,13 @@ struct Row {
     max: Option<&'static str>,
 }
 
-/// Every group config of Kafka 4.3, by name.
-static ROWS: [Row; 17] = [
+/// A config that may be whatever its setting allows.
+const fn row(setting: Setting, inherits: Option<&'static str>) -> Row {
+    Row { setting, inherits, min: None, max: None }
+}
+
+/// Every group config of Kafka 4.4, by name.
+static ROWS: [Row; 27] = [
     Row {
         setting: Setting::int(
             "consumer.assignment.interval.ms",
@@ -30,6 +35,15 @@ static ROWS: [Row; 17] = [
         min: Some("group.consumer.min.assignment.interval.ms"),
         max: Some("group.consumer.max.assignment.interval.ms"),
     },
+    row(
+        Setting::boolean(
+            "consumer.assignor.offload.enable",
+            "true",
+            "Whether the consumer group is assigned by a thread of its own.",
+        )
+        .internal(),
+        Some("group.consumer.assignor.offload.enable"),
+    ),
     Row {
         setting: Setting::int(
             "consumer.heartbeat.interval.ms",
@@ -54,6 +68,22 @@ static ROWS: [Row; 17] = [
         min: Some("group.consumer.min.session.timeout.ms"),
         max: Some("group.consumer.max.session.timeout.ms"),
     },
+    row(
+        Setting::boolean(
+            "errors.deadletterqueue.copy.record.enable",
+            "false",
+            "Whether a record that the share group gives up is copied whole, not only named.",
+        ),
+        None,
+    ),
+    row(
+        Setting::string(
+            "errors.deadletterqueue.topic.name",
+            "",
+            "Topic for records that the share group gives up; none when empty.",
+        ),
+        None,
+    ),
     Row {
         setting: Setting::int(
             "share.assignment.interval.ms",
@@ -65,6 +95,15 @@ static ROWS: [Row; 17] = [
         min: Some("group.share.min.assignment.interval.ms"),
         max: Some("group.share.max.assignment.interval.ms"),
     },
+    row(
+        Setting::boolean(
+            "share.assignor.offload.enable",
+            "true",
+            "Whether the share group is assigned by a thread of its own.",
+        )
+        .internal(),
+        Some("group.share.assignor.offload.enable"),
+    ),
     Row {
         setting: Setting::string(
             "share.auto.offset.reset",
@@ -152,6 +191,16 @@ static ROWS: [Row; 17] = [
         min: Some("group.share.min.session.timeout.ms"),
         max: Some("group.share.max.session.timeout.ms"),
     },
+    row(
+        Setting::long(
+            "streams.acceptable.recovery.lag",
+            "10000",
+            0,
+            "Records that a client may lag behind and still be given the streams group's active task.",
+        )
+        .internal(),
+        Some("group.streams.acceptable.recovery.lag"),
+    ),
     Row {
         setting: Setting::int(
             "streams.assignment.interval.ms",
@@ -163,6 +212,23 @@ static ROWS: [Row; 17] = [
         min: Some("group.streams.min.assignment.interval.ms"),
         max: Some("group.streams.max.assignment.interval.ms"),
     },
+    row(
+        Setting::unset(
+            "streams.assignor.name",
+            Kind::String,
+            "Way to assign the streams group's tasks; unset, the first of the server's.",
+        ),
+        Some("group.streams.assignors"),
+    ),
+    row(
+        Setting::boolean(
+            "streams.assignor.offload.enable",
+            "true",
+            "Whether the streams group is assigned by a thread of its own.",
+        )
+        .internal(),
+        Some("group.streams.assignor.offload.enable"),
+    ),
     Row {
         setting: Setting::int(
             "streams.heartbeat.interval.ms",
@@ -198,6 +264,26 @@ static ROWS: [Row; 17] = [
     },
     Row {
         setting: Setting::int(
+            "streams.num.warmup.replicas",
+            "2",
+            0,
+            "Warm-up copies of the streams group's tasks.",
+        )
+        .internal(),
+        inherits: Some("group.streams.num.warmup.replicas"),
+        min: None,
+        max: Some("group.streams.max.warmup.replicas"),
+    },
+    row(
+        Setting::list(
+            "streams.rack.aware.assignment.tags",
+            "",
+            "Tags of clients among which the streams group's standby copies are spread.",
+        ),
+        Some("group.streams.rack.aware.assignment.tags"),
+    ),
+    Row {
+        setting: Setting::int(
             "streams.session.timeout.ms",
             "45000",
             1,
@@ -206,6 +292,18 @@ static ROWS: [Row; 17] = [
         inherits: Some("group.streams.session.timeout.ms"),
         min: Some("group.streams.min.session.timeout.ms"),
         max: Some("group.streams.max.session.timeout.ms"),
+    },
+    Row {
+        setting: Setting::int(
+            "streams.task.offset.interval.ms",
+            "60000",
+            1,
+            "How often the streams group's members report how far their tasks are.",
+        )
+        .internal(),
+        inherits: Some("group.streams.task.offset.interval.ms"),
+        min: Some("group.streams.min.task.offset.interval.ms"),
+        max: None,
     },
 ];
 
@@ -309,7 +407,7 @@ pub fn describe(overrides: &BTreeMap<String, String>, config: &Config) -> Vec<De
         let first = synonyms.first().expect("a default at least");
         Described { setting, value: first.value.clone(), origin: first.origin, synonyms }
     });
-    rows.collect()
+    rows.filter(|one| one.setting.is_shown(one.origin)).collect()
 }
 
 /// The value of a config that was told and checked, if it is a number.

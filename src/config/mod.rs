@@ -90,6 +90,8 @@ pub struct Config {
     pub groups: GroupLimits,
     pub offsets_topic: OffsetsTopic,
     pub topic_defaults: TopicDefaults,
+    /// Most bytes that a batch's records may take, decompressed.
+    pub inflated_batch_bytes_max: usize,
     /// Largest set of metrics a client may push, as sent.
     pub telemetry_bytes_max: i32,
     /// The settings as written, for [`Config::describe`].
@@ -264,6 +266,7 @@ impl Config {
                 segment_bytes: settings.number("offsets.topic.segment.bytes"),
             },
             topic_defaults: TopicDefaults::default(),
+            inflated_batch_bytes_max: settings.number("ringmain.inflated.batch.max.bytes"),
             telemetry_bytes_max: settings.number("telemetry.max.bytes"),
             settings,
         };
@@ -560,7 +563,8 @@ impl BrokerSettings {
     }
 
     fn describe(&self) -> Vec<Described> {
-        broker::settings().map(|setting| self.describe_one(setting)).collect()
+        let all = broker::settings().map(|setting| self.describe_one(setting));
+        all.filter(|one| one.setting.is_shown(one.origin)).collect()
     }
 
     fn describe_one(&self, setting: &'static Setting) -> Described {

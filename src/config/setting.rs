@@ -75,6 +75,14 @@ pub enum Update {
     Dynamic,
 }
 
+/// Whether DescribeConfigs shows a setting that nobody set, as Kafka has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Visibility {
+    Public,
+    /// Only shown where somebody set it.
+    Internal,
+}
+
 /// A row. Rows are built by the `const` functions below, so that a table reads as one.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Setting {
@@ -85,6 +93,7 @@ pub struct Setting {
     pub allowed: Allowed,
     pub update: Update,
     pub effect: Effect,
+    pub visibility: Visibility,
     pub doc: &'static str,
 }
 
@@ -102,6 +111,7 @@ impl Setting {
             allowed: Allowed::Any,
             update: Update::ReadOnly,
             effect: Effect::Listed,
+            visibility: Visibility::Public,
             doc,
         }
     }
@@ -185,9 +195,20 @@ impl Setting {
         self
     }
 
+    pub const fn internal(mut self) -> Setting {
+        self.visibility = Visibility::Internal;
+        self
+    }
+
     pub const fn acts(mut self) -> Setting {
         self.effect = Effect::Acts;
         self
+    }
+
+    /// Whether DescribeConfigs shows the setting when its value comes from there.
+    #[must_use]
+    pub fn is_shown(&self, origin: Origin) -> bool {
+        self.visibility == Visibility::Public || origin != Origin::Default
     }
 
     /// Whether the value must never be shown.

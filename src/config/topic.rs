@@ -23,11 +23,13 @@ const fn row(inherits: &'static [Inherit], setting: Setting) -> Row {
     Row { setting: setting.dynamic(), inherits }
 }
 
+/// What Java can allocate at most, as Kafka has it.
+const DECOMPRESSED_RECORD_BYTES_MAX: i64 = 2_147_483_639;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// Every topic config of Kafka 4.3, by name.
-static ROWS: [Row; 33] = [
+/// Every topic config of Kafka 4.4 and ours, by name.
+static ROWS: [Row; 38] = [
     row(
         &[("log.cleanup.policy", 1)],
         Setting::list(
@@ -65,6 +67,14 @@ static ROWS: [Row; 33] = [
     row(
         &[("log.cleaner.delete.retention.ms", 1)],
         Setting::long("delete.retention.ms", "86400000", 0, "How long compaction keeps the marker of a deleted key.").acts(),
+    ),
+    row(
+        &[],
+        Setting::boolean(
+            "errors.deadletterqueue.group.enable",
+            "false",
+            "Whether share groups may write the records they give up to this topic.",
+        ),
     ),
     row(
         &[("log.segment.delete.delay.ms", 1)],
@@ -130,6 +140,16 @@ static ROWS: [Row; 33] = [
         Setting::long("max.compaction.lag.ms", NEVER, 1, "Longest time a record escapes compaction.").acts(),
     ),
     row(
+        &[("max.decompressed.message.bytes", 1)],
+        Setting::int(
+            "max.decompressed.message.bytes",
+            "2147483639",
+            1,
+            "Largest single record of a compressed batch that is accepted, decompressed.",
+        )
+        .within(1, DECOMPRESSED_RECORD_BYTES_MAX),
+    ),
+    row(
         &[("message.max.bytes", 1)],
         Setting::int("max.message.bytes", "1048588", 0, "Largest record batch accepted, as sent (compressed).").acts(),
     ),
@@ -191,6 +211,24 @@ static ROWS: [Row; 33] = [
         Setting::boolean("preallocate", "false", "Whether segment files take their full space when created."),
     ),
     row(
+        &[("log.remote.copy.lag.bytes", 1)],
+        Setting::long(
+            "remote.copy.lag.bytes",
+            "-1",
+            -1,
+            "Bytes of newer log from which a segment is copied to remote storage; -1 goes by local.retention.bytes.",
+        ),
+    ),
+    row(
+        &[("log.remote.copy.lag.ms", 1)],
+        Setting::long(
+            "remote.copy.lag.ms",
+            "0",
+            -1,
+            "Age from which a segment is copied to remote storage; -1 goes by local.retention.ms.",
+        ),
+    ),
+    row(
         &[],
         Setting::boolean(
             "remote.log.copy.disable",
@@ -214,6 +252,16 @@ static ROWS: [Row; 33] = [
     row(
         &[("log.retention.ms", 1), ("log.retention.minutes", MINUTE_MS), ("log.retention.hours", HOUR_MS)],
         Setting::long("retention.ms", "604800000", -1, "Age from which segments go; -1 is no limit.").acts(),
+    ),
+    row(
+        &[("ringmain.validate.records", 1)],
+        Setting::string(
+            "ringmain.validate.records",
+            "all",
+            "What is read of a batch before it is taken: its records too (all), those of uncompressed batches only \
+             (uncompressed), or the header and the checksum (none).",
+        )
+        .one_of(&["all", "uncompressed", "none"]),
     ),
     row(
         &[("log.segment.bytes", 1)],
@@ -348,6 +396,17 @@ pub enum CompressionType {
     Zstd,
 }
 
+/// What is read of a batch before it is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Validation {
+    /// Every record.
+    All,
+    /// The records of batches that are not compressed; of the others the header and the checksum.
+    Uncompressed,
+    /// Header and checksum.
+    None,
+}
+
 /// A topic's configs resolved: what its partitions' logs go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSettings {
@@ -360,6 +419,9 @@ pub struct TopicSettings {
     pub retention_bytes: Option<u64>,
     /// Of a whole batch, header included.
     pub max_message_bytes: u32,
+    /// Of one record of a compressed batch.
+    pub decompressed_record_bytes_max: usize,
+    pub validation: Validation,
     /// 1 = sync before each acknowledgement; more = acknowledge from memory, sync within this many records.
     pub flush_messages: u64,
     /// `i64::MAX` = not by time.
@@ -414,6 +476,8 @@ impl TopicSettings {
             retention_ms: values.limit("retention.ms"),
             retention_bytes: values.limit("retention.bytes"),
             max_message_bytes: values.number("max.message.bytes"),
+            decompressed_record_bytes_max: values.number("max.decompressed.message.bytes"),
+            validation: validation(&values.text("ringmain.validate.records")),
             flush_messages: values.number("flush.messages"),
             flush_ms: values.number("flush.ms"),
             timestamp_type: match values.text("message.timestamp.type").as_str() {
@@ -448,6 +512,14 @@ impl Default for TopicSettings {
     fn default() -> TopicSettings {
         TopicSettings::resolve(&BTreeMap::new(), &TopicDefaults::default())
             .expect("the table's defaults are valid")
+    }
+}
+
+fn validation(name: &str) -> Validation {
+    match name {
+        "uncompressed" => Validation::Uncompressed,
+        "none" => Validation::None,
+        _ => Validation::All,
     }
 }
 

@@ -120,6 +120,13 @@ pub(super) const ROWS: &[Setting] = &[
         0,
         "Greatest assignment interval a consumer group can be given.",
     ),
+    Setting::boolean(
+        "group.consumer.assignor.offload.enable",
+        "true",
+        "Whether consumer groups are assigned by a thread of their own; here shards do it.",
+    )
+    .internal()
+    .dynamic(),
     Setting::int(
         "group.consumer.regex.refresh.interval.ms",
         "600000",

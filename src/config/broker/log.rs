@@ -14,6 +14,14 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("min.insync.replicas", "1", 1, "Default of the topics' min.insync.replicas.").dynamic(),
     Setting::boolean("unclean.leader.election.enable", "false", "Default of the topics' setting of this name.").dynamic(),
     Setting::int("message.max.bytes", "1048588", 0, "Largest record batch accepted, as sent (compressed).").dynamic().acts(),
+    Setting::int(
+        "max.decompressed.message.bytes",
+        "2147483639",
+        1,
+        "Default of the topics' max.decompressed.message.bytes.",
+    )
+    .within(1, 2_147_483_639)
+    .dynamic(),
     Setting::string("compression.type", "producer", "Default of the topics' compression.type.")
         .one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])
         .dynamic(),
@@ -48,6 +56,8 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::long("log.retention.check.interval.ms", "300000", 1, "How often segments are checked for retention.").acts(),
     Setting::long("log.local.retention.ms", "-2", -2, "Default of the topics' local.retention.ms.").dynamic(),
     Setting::long("log.local.retention.bytes", "-2", -2, "Default of the topics' local.retention.bytes.").dynamic(),
+    Setting::long("log.remote.copy.lag.bytes", "-1", -1, "Default of the topics' remote.copy.lag.bytes.").dynamic(),
+    Setting::long("log.remote.copy.lag.ms", "0", -1, "Default of the topics' remote.copy.lag.ms.").dynamic(),
     Setting::list("log.cleanup.policy", "delete", "Default of the topics' cleanup.policy.")
         .each_of(&["compact", "delete"])
         .dynamic()

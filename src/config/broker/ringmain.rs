@@ -82,6 +82,21 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .acts(),
     Setting::long("ringmain.scrub.bytes.per.second", "16777216", 1, "Read at most for that, over all shards.").acts(),
+    Setting::string(
+        "ringmain.validate.records",
+        "all",
+        "Default of the topics' ringmain.validate.records.",
+    )
+    .one_of(&["all", "uncompressed", "none"])
+    .dynamic(),
+    Setting::int(
+        "ringmain.inflated.batch.max.bytes",
+        "67108864",
+        1 << 20,
+        "Most bytes the records of one batch may take, decompressed; a batch of more is refused, because whoever reads it \
+         inflates it whole.",
+    )
+    .within(1 << 20, 1 << 30),
     Setting::int("ringmain.groups.max", "100000", 1, "Most groups the server coordinates, over all shards.").acts(),
     Setting::int("ringmain.partitions.max", "100000", 1, "Most partitions of all topics together.").acts(),
     Setting::int("ringmain.topic.partitions.max", "10000", 1, "Most partitions of one topic.").acts(),

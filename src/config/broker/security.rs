@@ -110,6 +110,16 @@ pub(super) const ROWS: &[Setting] = &[
         "Where the keys that sign tokens are found.",
     ),
     Setting::unset("sasl.oauthbearer.token.endpoint.url", Kind::String, "Where tokens are got."),
+    Setting::boolean(
+        "sasl.oauthbearer.allow.unverified.audience",
+        "false",
+        "Whether a token may be for any audience, or for none.",
+    ),
+    Setting::boolean(
+        "sasl.oauthbearer.allow.unverified.issuer",
+        "false",
+        "Whether anybody may have issued a token.",
+    ),
     Setting::list("sasl.oauthbearer.expected.audience", "", "Audiences a token may be for."),
     Setting::unset("sasl.oauthbearer.expected.issuer", Kind::String, "Who must have issued a token."),
     Setting::string("sasl.oauthbearer.scope.claim.name", "scope", "Claim of a token that holds its scope."),

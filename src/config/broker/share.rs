@@ -1,6 +1,6 @@
 //! Share groups and streams groups. This version has neither; what single groups are told is checked against these.
 
-use crate::config::setting::Setting;
+use crate::config::setting::{Kind, Setting};
 
 pub(super) const ROWS: &[Setting] = &[
     Setting::int("group.share.session.timeout.ms", "45000", 1, "Session timeout of a share group's members."),
@@ -114,6 +114,31 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .within(2_000, 10_000),
     Setting::int("group.share.max.share.sessions", "2000", 1, "Most share sessions of a server."),
+    Setting::boolean(
+        "errors.deadletterqueue.auto.create.topics.enable",
+        "false",
+        "Whether the topic for records that a share group gives up is created when it is missing.",
+    )
+    .dynamic(),
+    Setting::string(
+        "errors.deadletterqueue.topic.name.prefix",
+        "dlq.",
+        "How the names of topics for records that share groups give up must begin.",
+    )
+    .dynamic(),
+    Setting::boolean(
+        "group.share.assignor.offload.enable",
+        "true",
+        "Whether share groups are assigned by a thread of their own; here shards do it.",
+    )
+    .internal()
+    .dynamic(),
+    Setting::string(
+        "group.share.dlq.manager.class.name",
+        "org.apache.kafka.server.share.dlq.DefaultShareGroupDLQManager",
+        "Class that keeps records that share groups give up; Java only.",
+    )
+    .internal(),
     Setting::int(
         "group.streams.session.timeout.ms",
         "45000",
@@ -183,6 +208,54 @@ pub(super) const ROWS: &[Setting] = &[
         0,
         "How long a new streams group waits for more members.",
     ),
+    Setting::list("group.streams.assignors", "sticky", "Ways to assign tasks in streams groups."),
+    Setting::boolean(
+        "group.streams.assignor.offload.enable",
+        "true",
+        "Whether streams groups are assigned by a thread of their own; here shards do it.",
+    )
+    .internal()
+    .dynamic(),
+    Setting::list(
+        "group.streams.rack.aware.assignment.tags",
+        "",
+        "Tags of clients among which a streams group's standby copies are spread.",
+    ),
+    Setting::unset(
+        "group.streams.topology.description.plugin.class",
+        Kind::Class,
+        "Class that keeps descriptions of streams groups' topologies; Java only.",
+    ),
+    Setting::long(
+        "group.streams.acceptable.recovery.lag",
+        "10000",
+        0,
+        "Records that a client may lag behind and still be given a streams group's active task.",
+    )
+    .internal(),
+    Setting::int("group.streams.num.warmup.replicas", "2", 0, "Warm-up copies of a streams group's tasks.")
+        .internal(),
+    Setting::int(
+        "group.streams.max.warmup.replicas",
+        "20",
+        0,
+        "Most warm-up copies a streams group can be given.",
+    )
+    .internal(),
+    Setting::int(
+        "group.streams.task.offset.interval.ms",
+        "60000",
+        1,
+        "How often a streams group's members report how far their tasks are.",
+    )
+    .internal(),
+    Setting::int(
+        "group.streams.min.task.offset.interval.ms",
+        "15000",
+        1,
+        "Least such interval a streams group can be given.",
+    )
+    .internal(),
     Setting::int(
         "share.coordinator.state.topic.num.partitions",
         "50",
