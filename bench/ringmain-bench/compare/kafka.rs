@@ -8,7 +8,7 @@ use super::peer::HOUSEKEEPING;
 use super::server::Recipe;
 use crate::error::BenchError;
 
-const VERSION: &str = "4.3.0";
+const VERSION: &str = "4.4.0";
 /// As in Kafka's own examples of a server; more than the loads here need.
 const HEAP: &str = "2g";
 
