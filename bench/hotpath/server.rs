@@ -97,7 +97,9 @@ impl Server {
                     self.input(|shard, now, effects| shard.request(now, id, request, effects));
                 }
             }
-            step @ (Step::Silent | Step::Close { .. }) => panic!("every request has an answer: {step:?}"),
+            step @ (Step::Silent | Step::Close { .. } | Step::Read(_)) => {
+                panic!("every request has an answer: {step:?}")
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ringmain::base::{Chunk, MonoNanos, Now, Offset, PartitionIndex, TimestampMs, TopicId, TopicPartition};
 use ringmain::config::topic::TopicSettings;
 use ringmain::log::{AppendRules, LogEffects, LogLimits, PartitionLog};
-use ringmain::record::BatchBuilder;
+use ringmain::record::{BatchBuilder, Inside};
 
 pub const NOW: Now = Now { mono: MonoNanos(1), wall: TimestampMs(1_700_000_000_000) };
 pub const PARTITION: TopicPartition =
@@ -32,7 +32,13 @@ pub fn batch(records: usize, record_bytes: usize) -> Bytes {
 /// A log that holds this batch so many times, in memory and durable.
 pub fn log(batch: &Bytes, count: usize) -> PartitionLog {
     let settings = TopicSettings::default();
-    let rules = AppendRules { now: NOW, settings: &settings, limits: &LIMITS, zstd_allowed: true };
+    let rules = AppendRules {
+        now: NOW,
+        settings: &settings,
+        limits: &LIMITS,
+        zstd_allowed: true,
+        inside: &Inside::Unread,
+    };
     let mut log = PartitionLog::empty(PARTITION);
     for _ in 0..count {
         let mut out = LogEffects::default();

@@ -3,20 +3,22 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use ringmain::record::{BatchHeader, ProduceLimits, batch_crc, validate_header, validate_records};
+use ringmain::record::{
+    BatchHeader, ProduceLimits, RecordRules, TimestampRange, batch_crc, validate_header, validate_records,
+};
 
 use crate::batches::{NOW, SIZES, batch};
 use crate::verify;
 
 const EXPECTED: [u32; 3] = [0xa5fa_96f2, 0xf0bf_a167, 0xe9cf_7291];
 
-const LIMITS: ProduceLimits = ProduceLimits {
-    batch_bytes_max: 2 << 20,
+const LIMITS: ProduceLimits = ProduceLimits { batch_bytes_max: 2 << 20, zstd_allowed: true };
+
+const RULES: RecordRules = RecordRules {
     now: NOW.wall,
-    timestamp_before_ms_max: u64::MAX,
-    timestamp_after_ms_max: 3_600_000,
-    check_timestamps: true,
-    zstd_allowed: true,
+    timestamps: Some(TimestampRange { before_ms_max: u64::MAX, after_ms_max: 3_600_000 }),
+    keys_required: false,
+    record_bytes_max: usize::MAX,
 };
 
 pub fn bench(criterion: &mut Criterion) {
@@ -33,7 +35,7 @@ pub fn bench(criterion: &mut Criterion) {
 
 fn check(batch: &[u8]) -> (BatchHeader, u32) {
     let header = validate_header(batch, &LIMITS).expect("valid");
-    validate_records(batch, &header, false).expect("valid");
+    validate_records(batch, &header, RULES).expect("valid");
     let crc = batch_crc(batch);
     assert_eq!(crc, header.crc, "the checksum is true");
     (header, crc)

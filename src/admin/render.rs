@@ -14,7 +14,7 @@ use super::{Scraped, names};
 /// Name, help, and the number.
 type Row = (&'static str, &'static str, fn(&ShardMetrics) -> u64);
 
-const COUNTERS: [Row; 43] = [
+const COUNTERS: [Row; 46] = [
     ("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |m| m.telemetry.pushes),
     ("ringmain_client_telemetry_refused_total", "Sets of metrics from clients that were refused.", |m| {
         m.telemetry.refused
@@ -48,6 +48,17 @@ const COUNTERS: [Row; 43] = [
     ("ringmain_records_appended_total", "Records appended.", |m| m.log.records_appended),
     ("ringmain_batches_appended_total", "Record batches appended.", |m| m.log.batches_appended),
     ("ringmain_appended_bytes_total", "Bytes of record batches appended.", |m| m.log.bytes_appended),
+    (
+        "ringmain_batches_inflated_total",
+        "Record batches whose compressed records were read before they were appended.",
+        |m| m.log.batches_inflated,
+    ),
+    ("ringmain_inflated_bytes_total", "What these batches' records inflated to.", |m| m.log.inflated_bytes),
+    (
+        "ringmain_batches_recompressed_total",
+        "Record batches stored in another codec than they came in (compression.type).",
+        |m| m.log.batches_recompressed,
+    ),
     ("ringmain_batches_refused_total", "Record batches not appended.", |m| m.log.batches_refused),
     ("ringmain_batches_duplicate_total", "Batches sent again that were there already.", |m| {
         m.log.batches_duplicate

@@ -30,7 +30,9 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let mut split = Split::new(context.image);
     for (name, indexes) in asked(context, &request) {
         split.topic(TopicKey::Name(&name), indexes.len());
-        indexes.into_iter().for_each(|index| split.partition(index, Ok));
+        for index in indexes {
+            split.partition(index, Ok);
+        }
     }
     let (calls, slots) = split.finish();
     Ok(ask_all(context, calls, Wait::All, ShardRequest::DescribePartitions, move |context, replies| {

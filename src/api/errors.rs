@@ -2,7 +2,7 @@
 
 use crate::controller::ControllerError;
 use crate::protocol::ErrorCode;
-use crate::record::BatchError;
+use crate::record::{BatchError, Refusal, RefusedRecord};
 use crate::shard::PartitionError;
 
 /// What a refusal of the controller is to a client.
@@ -44,21 +44,23 @@ pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
 /// What is wrong with a batch. CORRUPT_MESSAGE is retried by clients and so only for what transport may have done.
 fn batch_error(error: &BatchError) -> ErrorCode {
     match error {
-        BatchError::Short { .. }
-        | BatchError::Length { .. }
-        | BatchError::LastOffsetDelta { .. }
-        | BatchError::Crc { .. } => ErrorCode::CorruptMessage,
+        BatchError::Length { .. } | BatchError::Crc { .. } => ErrorCode::CorruptMessage,
         BatchError::Codec { .. } => ErrorCode::UnsupportedCompressionType,
         BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         BatchError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
+        BatchError::Refused(records) => {
+            let is_late = |record: &RefusedRecord| matches!(record.reason, Refusal::Timestamp { .. });
+            if records.iter().any(is_late) { ErrorCode::InvalidTimestamp } else { ErrorCode::InvalidRecord }
+        }
         BatchError::Transactional => ErrorCode::TransactionalIdAuthorizationFailed,
-        BatchError::Magic { .. }
+        BatchError::Short { .. }
+        | BatchError::LastOffsetDelta { .. }
+        | BatchError::Magic { .. }
         | BatchError::NotOne { .. }
         | BatchError::Count { .. }
         | BatchError::Control
         | BatchError::Producer { .. }
         | BatchError::Record { .. }
-        | BatchError::MissingKeys { .. }
         | BatchError::Compression(_) => ErrorCode::InvalidRecord,
     }
 }

@@ -61,6 +61,7 @@ mod view;
 pub use answer::ApiError;
 pub use fetch::FetchSessions;
 pub use join::{Join, Progress};
+pub use produce::Reading;
 pub use steering::wants_shard;
 pub use step::{Ask, ConnectionState, Context, Continue, DiskSpace, Step, Wait};
 pub use table::{dispatch, is_answered_briefly};

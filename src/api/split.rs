@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::{PartitionIndex, ShardId, TopicId, TopicPartition};
+use crate::config::topic::TopicSettings;
 use crate::controller::{MetadataImage, TopicImage};
 use crate::protocol::ErrorCode;
 use crate::shard::{ShardReply, ShardRequest};
@@ -21,6 +22,13 @@ pub(super) enum TopicKey<'a> {
 
 /// Shards in ascending order, each with the partitions asked of it.
 pub(super) type Calls<T> = Vec<(ShardId, Vec<T>)>;
+
+/// Where in the calls a partition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub shard: ShardId,
+    pub at: usize,
+}
 
 /// Partitions being sorted: `T` is what a shard is asked about one.
 pub(super) struct Split<'a, T> {
@@ -72,14 +80,27 @@ impl<'a, T> Split<'a, T> {
         self.current.is_some_and(|topic| topic.internal)
     }
 
-    /// Adds a partition of the topic begun last; `ask` says what its shard is asked, or why it is not.
-    pub fn partition(&mut self, index: i32, ask: impl FnOnce(TopicPartition) -> Result<T, ErrorCode>) {
-        let place = self.owner(index).and_then(|(shard, partition)| {
-            let asked = ask(partition)?;
-            self.call(shard).push(asked);
-            Ok(shard)
+    /// What the topic begun last is set to, when it is known.
+    pub fn settings(&self) -> Option<&'a TopicSettings> {
+        self.current.map(|topic| &topic.settings)
+    }
+
+    /// Adds a partition of the topic begun last; `ask` says what its shard is asked, or why it is not. What is asked
+    /// stands at this place of that shard's list.
+    pub fn partition(
+        &mut self,
+        index: i32,
+        ask: impl FnOnce(TopicPartition) -> Result<T, ErrorCode>,
+    ) -> Option<Place> {
+        let asked = self.owner(index).and_then(|(shard, partition)| Ok((shard, ask(partition)?)));
+        let place = asked.map(|(shard, asked)| {
+            let call = self.call(shard);
+            call.push(asked);
+            Place { shard, at: call.len() - 1 }
         });
-        self.topics.last_mut().expect("a topic was begun").partitions.push(Slot { index, place });
+        let topic = self.topics.last_mut().expect("a topic was begun");
+        topic.partitions.push(Slot { index, place: place.map(|place| place.shard) });
+        place.ok()
     }
 
     fn owner(&self, index: i32) -> Result<(ShardId, TopicPartition), ErrorCode> {

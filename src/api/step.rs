@@ -13,6 +13,7 @@ use crate::protocol::Frame;
 use crate::shard::{ShardReply, ShardRequest};
 
 use super::fetch::FetchSessions;
+use super::produce::Reading;
 use super::telemetry::Telemetry;
 
 /// What an API may look at while it decides.
@@ -66,6 +67,8 @@ pub enum Step {
     Close { reason: String },
     /// Ask shards; when all have answered, the continuation says what next.
     Ask(Ask),
+    /// Read the request's batches on, slice by slice, before anything else of this connection begins.
+    Read(Box<Reading>),
 }
 
 pub struct Ask {
@@ -95,6 +98,7 @@ impl fmt::Debug for Step {
             Step::Silent => f.write_str("Silent"),
             Step::Close { reason } => write!(f, "Close({reason})"),
             Step::Ask(ask) => write!(f, "Ask({} shards)", ask.calls.len()),
+            Step::Read(reading) => write!(f, "{reading:?}"),
         }
     }
 }

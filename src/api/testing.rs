@@ -107,7 +107,15 @@ impl Server {
     }
 
     fn finish(&mut self, step: Step) -> Step {
-        let Step::Ask(ask) = step else { return step };
+        let ask = match step {
+            Step::Ask(ask) => ask,
+            Step::Read(mut reading) => {
+                while !reading.slice() {}
+                let next = self.in_context(|context| reading.finish(context));
+                return self.finish(next);
+            }
+            step => return step,
+        };
         assert!(ask.calls.is_sorted_by(|(one, _), (next, _)| one < next), "one call per shard, ascending");
         let replies = ask.calls.iter().map(|(shard, request)| self.shard(*shard, request)).collect();
         let next = self.in_context(|context| (ask.then)(context, replies));

@@ -83,6 +83,11 @@ pub struct LogCounters {
     pub batches_refused: u64,
     /// Batches a producer sent again and that were there already.
     pub batches_duplicate: u64,
+    /// Batches whose records were inflated before they were appended, and what they became.
+    pub batches_inflated: u64,
+    pub inflated_bytes: u64,
+    /// Batches stored in another codec than they came in.
+    pub batches_recompressed: u64,
     pub commit_groups: u64,
     /// Whole blocks, padding included.
     pub commit_bytes: u64,

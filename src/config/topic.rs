@@ -44,7 +44,8 @@ static ROWS: [Row; 38] = [
     row(
         &[("compression.gzip.level", 1)],
         Setting::int("compression.gzip.level", "-1", -1, "Level for gzip where the server compresses; -1 is gzip's own.")
-            .one_of(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
+            .one_of(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"])
+            .acts(),
     ),
     row(
         &[("compression.lz4.level", 1)],
@@ -55,14 +56,17 @@ static ROWS: [Row; 38] = [
         Setting::string(
             "compression.type",
             "producer",
-            "Codec of stored batches; producer keeps batches as they came.",
+            "Codec of stored batches; producer keeps batches as they came. Others are compressed anew when they come, \
+             which costs the server's processor time.",
         )
-        .one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
+        .one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])
+        .acts(),
     ),
     row(
         &[("compression.zstd.level", 1)],
         Setting::int("compression.zstd.level", "3", -131_072, "Level for zstd where the server compresses.")
-            .within(-131_072, 22),
+            .within(-131_072, 22)
+            .acts(),
     ),
     row(
         &[("log.cleaner.delete.retention.ms", 1)],
@@ -147,11 +151,12 @@ static ROWS: [Row; 38] = [
             1,
             "Largest single record of a compressed batch that is accepted, decompressed.",
         )
-        .within(1, DECOMPRESSED_RECORD_BYTES_MAX),
+        .within(1, DECOMPRESSED_RECORD_BYTES_MAX)
+        .acts(),
     ),
     row(
         &[("message.max.bytes", 1)],
-        Setting::int("max.message.bytes", "1048588", 0, "Largest record batch accepted, as sent (compressed).").acts(),
+        Setting::int("max.message.bytes", "1048588", 0, "Largest record batch accepted, as sent and as stored.").acts(),
     ),
     row(
         &[("log.message.timestamp.after.max.ms", 1)],
@@ -261,7 +266,8 @@ static ROWS: [Row; 38] = [
             "What is read of a batch before it is taken: its records too (all), those of uncompressed batches only \
              (uncompressed), or the header and the checksum (none).",
         )
-        .one_of(&["all", "uncompressed", "none"]),
+        .one_of(&["all", "uncompressed", "none"])
+        .acts(),
     ),
     row(
         &[("log.segment.bytes", 1)],
@@ -442,6 +448,9 @@ pub struct TopicSettings {
     pub min_compaction_lag_ms: u64,
     pub max_compaction_lag_ms: u64,
     pub compression_type: CompressionType,
+    /// 1 to 9; -1 = gzip's own.
+    pub gzip_level: i32,
+    pub zstd_level: i32,
     pub min_insync_replicas: u32,
     pub file_delete_delay_ms: u64,
     pub preallocate: bool,
@@ -494,6 +503,8 @@ impl TopicSettings {
             min_compaction_lag_ms: values.number("min.compaction.lag.ms"),
             max_compaction_lag_ms: values.number("max.compaction.lag.ms"),
             compression_type: compression_type(&values.text("compression.type")),
+            gzip_level: values.number("compression.gzip.level"),
+            zstd_level: values.number("compression.zstd.level"),
             min_insync_replicas: values.number("min.insync.replicas"),
             file_delete_delay_ms: values.number("file.delete.delay.ms"),
             preallocate: values.flag("preallocate"),

@@ -50,7 +50,7 @@ mod tests {
     use crate::base::{Chunk, MonoNanos, Now, Offset, TimestampMs, TopicPartition};
     use crate::config::topic::TopicSettings;
     use crate::log::{AppendRules, IndexedBatch, LogEffects, LogLimits, LogOp, PartitionLog, SparseIndex};
-    use crate::record::BatchBuilder;
+    use crate::record::{BatchBuilder, Inside};
 
     const SEGMENT: SegmentId = SegmentId { partition: TopicPartition::METADATA, base: Offset(700) };
 
@@ -67,7 +67,13 @@ mod tests {
         let batch = batch.finish().expect("small").into();
         let now = Now { mono: MonoNanos(0), wall: TimestampMs(1) };
         let (settings, mut out) = (TopicSettings::default(), LogEffects::default());
-        let rules = AppendRules { now, settings: &settings, limits: &LIMITS, zstd_allowed: true };
+        let rules = AppendRules {
+            now,
+            settings: &settings,
+            limits: &LIMITS,
+            zstd_allowed: true,
+            inside: &Inside::Unread,
+        };
         log.append(&batch, &rules, &mut Chunk::heap, &mut out).expect("a good batch");
         out
     }

@@ -17,6 +17,7 @@
 //! in a file beyond what was written to it are zeros, or batches of an older segment of the same log, all of them with
 //! offsets below the segment's base (`spare`).
 
+mod admit;
 mod compact;
 mod damage;
 mod epochs;
@@ -32,13 +33,13 @@ mod snapshot;
 mod spare;
 mod tail;
 
+pub use admit::{AppendRules, record_rules};
 pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use damage::DamagedRanges;
 pub use epochs::EpochCache;
 pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
 pub use partition::{
-    Accepted, AppendError, AppendRules, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment,
-    ToLog,
+    Accepted, AppendError, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment, ToLog,
 };
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, Sought, end_of_empty, scan_for, scan_for_offset};

@@ -6,11 +6,12 @@ use bytes::Bytes;
 
 use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, LeaderEpoch, Now, Offset, ProducerId, TimestampMs, TopicId, TopicPartition};
-use crate::config::topic::{TimestampType, TopicSettings};
+use crate::config::topic::TopicSettings;
 use crate::record::{
-    self, BATCH_HEADER_BYTES, BatchError, BatchHeader, ProduceLimits, stamp_header, stamp_log_append_time,
+    self, BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchTimes, stamp_header, stamp_times,
 };
 
+use super::admit::{AppendRules, damage_first, produce_limits, sequenced, times};
 use super::damage::DamagedRanges;
 use super::epochs::EpochCache;
 use super::index::{IndexedBatch, SparseIndex};
@@ -31,16 +32,6 @@ pub struct LogLimits {
     /// Of a segment that is still being appended to, after a crash lookups find their way to within this, or what is
     /// released at once.
     pub marks_step_bytes: u64,
-}
-
-/// Under which rules a batch is appended.
-#[derive(Clone, Copy, Debug)]
-pub struct AppendRules<'a> {
-    pub now: Now,
-    pub settings: &'a TopicSettings,
-    pub limits: &'a LogLimits,
-    /// Produce v7 and later.
-    pub zstd_allowed: bool,
 }
 
 #[derive(Debug)]
@@ -298,8 +289,8 @@ impl PartitionLog {
         allocate: Allocate<'_>,
         out: &mut LogEffects,
     ) -> Result<Accepted, AppendError> {
-        let AppendRules { now, settings, limits, zstd_allowed } = *rules;
-        let header = record::validate_header(batch, &produce_limits(now, settings, zstd_allowed))
+        let AppendRules { now, settings, limits, .. } = *rules;
+        let header = record::validate_header(batch, &produce_limits(rules))
             .map_err(|problem| damage_first(batch, problem))?;
         let sequenced = sequenced(&header);
         if let Some(sequenced) = &sequenced
@@ -307,10 +298,9 @@ impl PartitionLog {
         {
             return Ok(duplicate);
         }
-        record::validate_records(batch, &header, settings.compact)
-            .map_err(|problem| damage_first(batch, problem))?;
+        let times = times(batch, &header, rules).map_err(|problem| damage_first(batch, problem))?;
         self.roll_if_due(now, batch.len(), &header, settings, out);
-        let stamped = self.stamp(now, batch, &header, settings)?;
+        let stamped = self.stamp(batch, &header, times)?;
         let direct = batch.len() >= limits.direct_run_bytes;
         let end = self.active.size;
         let placed = if direct {
@@ -321,12 +311,10 @@ impl PartitionLog {
         };
         let placed =
             placed.ok_or(BatchError::Crc { claimed: header.crc, computed: record::batch_crc(batch) })?;
-        let log_append_time = match settings.timestamp_type {
-            TimestampType::CreateTime => TimestampMs::NONE,
-            TimestampType::LogAppendTime => now.wall,
+        let (log_append_time, max_timestamp) = match times {
+            BatchTimes::Create(max) => (TimestampMs::NONE, max),
+            BatchTimes::Append(now) => (now, now),
         };
-        let max_timestamp =
-            if log_append_time == TimestampMs::NONE { header.max_timestamp } else { now.wall };
         let accepted = self.enter(&header, max_timestamp, sequenced.as_ref(), settings);
         self.active.begun.get_or_insert(now.wall);
         self.hand_out(placed, (accepted.end, batch.len()), limits, out);
@@ -473,18 +461,21 @@ impl PartitionLog {
 
     fn stamp<'a>(
         &self,
-        now: Now,
         batch: &'a Bytes,
         header: &BatchHeader,
-        settings: &TopicSettings,
+        times: BatchTimes,
     ) -> Result<Stamped<'a>, AppendError> {
         let (original, payload) = batch
             .split_first_chunk::<BATCH_HEADER_BYTES>()
             .ok_or(BatchError::Short { bytes: batch.len() })?;
         let mut stamped = *original;
         stamp_header(&mut stamped, self.log_end, self.epoch);
-        if settings.timestamp_type == TimestampType::LogAppendTime {
-            stamp_log_append_time(&mut stamped, payload.len(), now.wall);
+        let is_right = match times {
+            BatchTimes::Create(max) => header.max_timestamp == max && !header.is_log_append_time(),
+            BatchTimes::Append(_) => false,
+        };
+        if !is_right {
+            stamp_times(&mut stamped, payload.len(), times);
         }
         Ok(Stamped { header: stamped, original: *original, payload, crc: header.crc })
     }
@@ -650,42 +641,10 @@ impl PartitionLog {
     }
 }
 
-/// A batch damaged on its way may look wrong in any field. The checksum tells that, which a client may send again, from
-/// the client's own mistake.
-fn damage_first(batch: &[u8], problem: BatchError) -> BatchError {
-    match BatchHeader::parse(batch) {
-        Ok(header) if header.total_bytes() == batch.len() => match record::batch_crc(batch) {
-            computed if computed != header.crc => BatchError::Crc { claimed: header.crc, computed },
-            _ => problem,
-        },
-        _ => problem,
-    }
-}
-
 /// Far from those of its topic's neighbours (the golden ratio's multiples), and of those of other topics.
 fn phase(id: TopicPartition) -> u32 {
     let TopicId([a, b, c, d, ..]) = id.topic;
     id.partition.0.cast_unsigned().wrapping_mul(0x9E37_79B9).wrapping_add(u32::from_be_bytes([a, b, c, d]))
-}
-
-fn produce_limits(now: Now, settings: &TopicSettings, zstd_allowed: bool) -> ProduceLimits {
-    ProduceLimits {
-        batch_bytes_max: settings.max_message_bytes as usize,
-        now: now.wall,
-        timestamp_before_ms_max: settings.timestamp_before_max_ms,
-        timestamp_after_ms_max: settings.timestamp_after_max_ms,
-        check_timestamps: settings.timestamp_type == TimestampType::CreateTime,
-        zstd_allowed,
-    }
-}
-
-fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
-    (header.producer_id.0 >= 0).then_some(Sequenced {
-        producer: header.producer_id,
-        epoch: header.producer_epoch,
-        first_sequence: header.base_sequence,
-        records: header.records_count,
-    })
 }
 
 impl RecoveredLog {

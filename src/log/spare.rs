@@ -92,7 +92,7 @@ mod tests {
     use crate::base::io::IoOp;
     use crate::base::{Chunk, Now, Offset, TimestampMs, TopicPartition};
     use crate::log::{AppendRules, LogEffects, LogLimits, Purpose};
-    use crate::record::BatchBuilder;
+    use crate::record::{BatchBuilder, Inside};
 
     const SEGMENT_BYTES: u64 = 100_000;
     const MINUTE_MS: u64 = 60_000;
@@ -113,7 +113,13 @@ mod tests {
         let batch = batch.finish().expect("small").into();
         let now = Now { mono: MonoNanos(0).plus_ms(at_ms), wall: TimestampMs(1) };
         let (settings, mut out) = (settings(), LogEffects::default());
-        let rules = AppendRules { now, settings: &settings, limits: &LIMITS, zstd_allowed: true };
+        let rules = AppendRules {
+            now,
+            settings: &settings,
+            limits: &LIMITS,
+            zstd_allowed: true,
+            inside: &Inside::Unread,
+        };
         log.append(&batch, &rules, &mut Chunk::heap, &mut out).expect("a good batch");
         out
     }

@@ -4,6 +4,7 @@ use crate::base::checksum::crc32c;
 use crate::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 
 use super::compression::CompressionError;
+use super::walk::RefusedRecord;
 
 /// Bytes before the records.
 pub const BATCH_HEADER_BYTES: usize = 61;
@@ -195,10 +196,15 @@ pub enum BatchError {
     Producer { producer: i64, epoch: i16, sequence: i32 },
     #[error("record {index} is malformed: {problem}")]
     Record { index: usize, problem: RecordProblem },
-    #[error("records without a key cannot go to a compacted topic")]
-    MissingKeys { indexes: Vec<usize> },
+    /// At most [`REFUSED_RECORDS_NAMED_MAX`](super::REFUSED_RECORDS_NAMED_MAX) of them.
+    #[error("one or more records are refused; the first, record {}: {}", first(.0).0, first(.0).1)]
+    Refused(Vec<RefusedRecord>),
     #[error(transparent)]
     Compression(#[from] CompressionError),
+}
+
+fn first(refused: &[RefusedRecord]) -> (usize, String) {
+    refused.first().map_or_else(Default::default, |record| (record.index, record.reason.to_string()))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -209,6 +215,8 @@ pub enum RecordProblem {
     Number,
     #[error("its offset delta is not its place in the batch")]
     OffsetDelta,
+    #[error("it has {bytes} bytes, {bytes_max} are allowed (max.decompressed.message.bytes)")]
+    TooLong { bytes: usize, bytes_max: usize },
     #[error("bytes follow the last record")]
     Trailing,
     #[error("a header has no key, or the number of headers makes no sense")]

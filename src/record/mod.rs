@@ -1,7 +1,8 @@
 //! Record batches, format v2: Kafka's unit of storage and transfer, byte for byte as on the wire.
 //!
-//! Knows nothing of logs or protocols. A broker looks at a batch's header, verifies its checksum and, at append, patches
-//! two fields outside it; only tools, clients and rare lookups look at records.
+//! Knows nothing of logs or protocols. A broker looks at a batch's header, verifies its checksum, reads what is inside
+//! (`inside`) and, at append, patches two fields outside the checksum. The records' bytes stay as they came unless the
+//! topic asks for another codec or the header names a wrong greatest timestamp.
 //!
 //! ```text
 //! at  size  field                    at  size  field
@@ -18,17 +19,24 @@
 mod batch;
 mod builder;
 mod compression;
+mod deflate;
+mod inflate;
+mod inside;
 mod patch;
 #[cfg(test)]
 mod properties;
 mod reader;
 mod rewrite;
 mod validate;
+mod walk;
 
 pub use batch::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, RecordProblem, batch_crc};
 pub use builder::{BatchBuilder, Header, RecordToWrite};
 pub use compression::{CompressionError, INFLATED_BYTES_MAX, compress, decompress, decompress_within};
-pub use patch::{stamp_header, stamp_log_append_time};
+pub use deflate::Compression;
+pub use inside::{Found, Inside, ReadBatch, ReadRules, Reading, SLICE_BYTES, validate_records};
+pub use patch::{BatchTimes, stamp_header, stamp_times};
 pub use reader::{Record, first_at_or_after, records, with_max_timestamp};
 pub use rewrite::{Rewritten, rewrite};
-pub use validate::{ProduceLimits, validate_header, validate_records};
+pub use validate::{ProduceLimits, validate_header, validate_header_times};
+pub use walk::{REFUSED_RECORDS_NAMED_MAX, RecordRules, Refusal, RefusedRecord, TimestampRange};

@@ -7,18 +7,36 @@ use proptest::prelude::*;
 use crate::base::{Offset, TimestampMs};
 
 use super::{
-    BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, Codec, Header, ProduceLimits, RecordToWrite, batch_crc,
-    decompress, first_at_or_after, records, validate_header, validate_records, with_max_timestamp,
+    BATCH_HEADER_BYTES, BatchBuilder, BatchError, BatchHeader, Codec, Header, ProduceLimits, ReadRules,
+    Reading, RecordRules, RecordToWrite, batch_crc, decompress, first_at_or_after, records, validate_header,
+    validate_records, with_max_timestamp,
 };
 
-const LIMITS: ProduceLimits = ProduceLimits {
-    batch_bytes_max: 1024 * 1024,
+const LIMITS: ProduceLimits = ProduceLimits { batch_bytes_max: 1024 * 1024, zstd_allowed: true };
+
+const RULES: RecordRules = RecordRules {
     now: TimestampMs(1_700_000_000_000),
-    timestamp_before_ms_max: u64::MAX,
-    timestamp_after_ms_max: u64::MAX,
-    check_timestamps: true,
-    zstd_allowed: true,
+    timestamps: None,
+    keys_required: false,
+    record_bytes_max: usize::MAX,
 };
+
+/// Reads a batch as a broker does, slice by slice.
+fn read_in_slices(batch: &[u8], rules: RecordRules) -> Result<TimestampMs, BatchError> {
+    let header = BatchHeader::parse(batch)?;
+    let rules = ReadRules {
+        records: rules,
+        inflated_bytes_max: 1 << 20,
+        stored_bytes_max: 1 << 20,
+        recompress: None,
+    };
+    let mut reading = Reading::begin(batch.to_vec().into(), header, rules)?;
+    loop {
+        if let Some(read) = reading.slice(&mut 1)? {
+            return Ok(read.found.max_timestamp);
+        }
+    }
+}
 
 type Bytes = Option<Vec<u8>>;
 
@@ -85,8 +103,13 @@ fn poke(bytes: &[u8]) {
     let _ = validate_header(bytes, &LIMITS);
     if let Ok(header) = BatchHeader::parse(bytes) {
         let _ = header.last_offset();
-        let _ = validate_records(bytes, &header, true);
-        let _ = validate_records(bytes, &header, false);
+        let at_once = validate_records(bytes, &header, RULES);
+        if header.total_bytes() == bytes.len() {
+            assert_eq!(read_in_slices(bytes, RULES).ok(), at_once.clone().ok(), "{at_once:?}");
+        }
+        if at_once.is_ok() {
+            assert_eq!(records(bytes, |_, _| true), Ok(()), "what passed can be read");
+        }
     }
     let _ = first_at_or_after(bytes, TimestampMs(1_700_000_000_000), Offset(3));
     let _ = with_max_timestamp(bytes);
@@ -106,9 +129,12 @@ proptest! {
         prop_assert_eq!(header.crc, batch_crc(&batch));
         prop_assert_eq!(header.codec(), Some(codec));
         prop_assert_eq!(header.max_timestamp.0, all.iter().map(|record| record.timestamp).max().unwrap_or(-1));
-        prop_assert!(validate_records(&batch, &header, false).is_ok());
+        prop_assert_eq!(validate_records(&batch, &header, RULES), Ok(header.max_timestamp));
+        prop_assert_eq!(read_in_slices(&batch, RULES), Ok(header.max_timestamp));
         let keyed = all.iter().all(|record| record.key.is_some());
-        prop_assert_eq!(validate_records(&batch, &header, true).is_ok(), keyed);
+        let rules = RecordRules { keys_required: true, ..RULES };
+        prop_assert_eq!(validate_records(&batch, &header, rules).is_ok(), keyed);
+        prop_assert_eq!(read_in_slices(&batch, rules).is_ok(), keyed);
         let (offsets, found): (Vec<Offset>, Vec<Written>) = read(&batch).into_iter().unzip();
         prop_assert_eq!(offsets, (0..).map(Offset).take(all.len()).collect::<Vec<_>>());
         prop_assert_eq!(found, all);

@@ -99,27 +99,6 @@ pub fn with_max_timestamp(bytes: &[u8]) -> Result<Option<(Offset, TimestampMs)>,
     Ok(found)
 }
 
-/// Checks the structure of `count` records and that nothing follows them; returns the indexes of those that have no key
-/// although keys are required.
-pub(super) fn walk(records: &[u8], count: i32, keys_required: bool) -> Result<Vec<usize>, BatchError> {
-    let mut cursor = Cursor { rest: records };
-    let mut keyless = Vec::new();
-    for index in 0..usize::try_from(count).unwrap_or(0) {
-        let record = cursor.record().map_err(|problem| BatchError::Record { index, problem })?;
-        if usize::try_from(record.offset_delta) != Ok(index) {
-            return Err(BatchError::Record { index, problem: RecordProblem::OffsetDelta });
-        }
-        if keys_required && record.key.is_none() {
-            keyless.push(index);
-        }
-    }
-    if !cursor.rest.is_empty() {
-        let index = usize::try_from(count).unwrap_or(0);
-        return Err(BatchError::Record { index, problem: RecordProblem::Trailing });
-    }
-    Ok(keyless)
-}
-
 /// A record's encoded form.
 pub(super) struct RecordBytes<'a> {
     /// Length prefix included.
@@ -156,32 +135,36 @@ impl<'a> RecordBytes<'a> {
     }
 }
 
-struct Cursor<'a> {
-    rest: &'a [u8],
+/// Reads the fields of records one after the other.
+pub(super) struct Cursor<'a> {
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
     fn record(&mut self) -> Result<Record<'a>, RecordProblem> {
         let length = usize::try_from(self.varint()?).map_err(|_| RecordProblem::Number)?;
-        let mut body = Cursor { rest: self.take(length)? };
-        body.take(1)?;
-        let (timestamp_delta, used) = varint::read_i64(body.rest).ok_or(RecordProblem::Number)?;
-        body.take(used)?;
-        let offset_delta = body.varint()?;
-        let key = body.optional()?;
-        let value = body.optional()?;
-        let headers_count = usize::try_from(body.varint()?).map_err(|_| RecordProblem::Headers)?;
-        let headers = body.rest;
+        Cursor { rest: self.take(length)? }.body()
+    }
+
+    /// All that is left as one record without its length.
+    pub(super) fn body(mut self) -> Result<Record<'a>, RecordProblem> {
+        self.take(1)?;
+        let (timestamp_delta, used) = varint::read_i64(self.rest).ok_or(RecordProblem::Number)?;
+        self.take(used)?;
+        let offset_delta = self.varint()?;
+        let key = self.optional()?;
+        let value = self.optional()?;
+        let headers_count = usize::try_from(self.varint()?).map_err(|_| RecordProblem::Headers)?;
+        let headers = self.rest;
         // Two bytes is the least a header takes: what cannot fit is refused before the walk.
         if headers_count > headers.len() / 2 {
             return Err(RecordProblem::Headers);
         }
         for _ in 0..headers_count {
-            let key = body.optional()?.ok_or(RecordProblem::Headers)?;
-            std::str::from_utf8(key).map_err(|_| RecordProblem::Headers)?;
-            body.optional()?;
+            self.optional()?.ok_or(RecordProblem::Headers)?;
+            self.optional()?;
         }
-        if !body.rest.is_empty() {
+        if !self.rest.is_empty() {
             return Err(RecordProblem::Trailing);
         }
         Ok(Record { offset_delta, timestamp_delta, key, value, headers, headers_count })

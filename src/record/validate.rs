@@ -1,20 +1,14 @@
-//! What a producer's batch must satisfy before it is appended.
+//! What the header of a producer's batch must satisfy before it is appended. Its records: see `walk`.
 
 use crate::base::TimestampMs;
 
 use super::batch::{BatchError, BatchHeader, Codec};
-use super::reader::{self, records_of};
+use super::walk::TimestampRange;
 
 /// What the topic and the request allow.
 #[derive(Clone, Copy, Debug)]
 pub struct ProduceLimits {
     pub batch_bytes_max: usize,
-    pub now: TimestampMs,
-    /// How far behind and ahead of now a timestamp may be; `i64::MAX` is no limit.
-    pub timestamp_before_ms_max: u64,
-    pub timestamp_after_ms_max: u64,
-    /// False for topics that stamp at append.
-    pub check_timestamps: bool,
     /// Produce v7 and later.
     pub zstd_allowed: bool,
 }
@@ -45,23 +39,18 @@ pub fn validate_header(bytes: &[u8], limits: &ProduceLimits) -> Result<BatchHead
         return Err(BatchError::Transactional);
     }
     check_producer(&header)?;
-    if limits.check_timestamps {
-        check_timestamp(header.max_timestamp, limits)?;
-        check_timestamp(header.base_timestamp, limits)?;
-    }
     Ok(header)
 }
 
-/// Checks the records themselves: the structure of uncompressed ones always (a broken producer would otherwise poison
-/// every consumer), compressed ones where keys are required.
-pub fn validate_records(bytes: &[u8], header: &BatchHeader, keys_required: bool) -> Result<(), BatchError> {
-    let compressed = header.codec() != Some(Codec::None);
-    if compressed && !keys_required {
-        return Ok(());
-    }
-    let records = records_of(bytes, header)?;
-    let missing = reader::walk(&records, header.records_count, keys_required)?;
-    if missing.is_empty() { Ok(()) } else { Err(BatchError::MissingKeys { indexes: missing }) }
+/// Checks the times that the header names, where nobody reads the records' own.
+pub fn validate_header_times(
+    header: &BatchHeader,
+    range: TimestampRange,
+    now: TimestampMs,
+) -> Result<(), BatchError> {
+    let refused =
+        [header.max_timestamp, header.base_timestamp].into_iter().find(|time| !range.allows(*time, now));
+    refused.map_or(Ok(()), |time| Err(BatchError::Timestamp { timestamp: time.0, now: now.0 }))
 }
 
 fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
@@ -73,33 +62,12 @@ fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
     Err(BatchError::Producer { producer: id, epoch: header.producer_epoch.0, sequence: header.base_sequence })
 }
 
-fn check_timestamp(timestamp: TimestampMs, limits: &ProduceLimits) -> Result<(), BatchError> {
-    if timestamp == TimestampMs::NONE {
-        return Ok(());
-    }
-    let age = limits.now.0.saturating_sub(timestamp.0);
-    let too_old = u64::try_from(age).is_ok_and(|age| age > limits.timestamp_before_ms_max);
-    let too_new =
-        u64::try_from(age.saturating_neg()).is_ok_and(|ahead| ahead > limits.timestamp_after_ms_max);
-    if too_old || too_new || timestamp.0 < -1 {
-        return Err(BatchError::Timestamp { timestamp: timestamp.0, now: limits.now.0 });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::BatchBuilder;
 
-    const LIMITS: ProduceLimits = ProduceLimits {
-        batch_bytes_max: 1000,
-        now: TimestampMs(10_000),
-        timestamp_before_ms_max: 5_000,
-        timestamp_after_ms_max: 1_000,
-        check_timestamps: true,
-        zstd_allowed: false,
-    };
+    const LIMITS: ProduceLimits = ProduceLimits { batch_bytes_max: 1000, zstd_allowed: false };
 
     fn batch(timestamp: i64) -> Vec<u8> {
         let mut builder = BatchBuilder::new(TimestampMs(timestamp));
@@ -111,8 +79,9 @@ mod tests {
     fn check(change: impl FnOnce(&mut Vec<u8>), expected: impl FnOnce(&BatchError) -> bool) {
         let mut bytes = batch(9_000);
         change(&mut bytes);
+        let range = TimestampRange { before_ms_max: 5_000, after_ms_max: 1_000 };
         let error = validate_header(&bytes, &LIMITS)
-            .and_then(|header| validate_records(&bytes, &header, false))
+            .and_then(|header| validate_header_times(&header, range, TimestampMs(10_000)))
             .expect_err("must be refused");
         assert!(expected(&error), "{error}");
     }
@@ -129,16 +98,7 @@ mod tests {
         check(|b| b[22] = 0x20, |e| matches!(e, BatchError::Control));
         check(|b| b[22] = 0x10, |e| matches!(e, BatchError::Transactional));
         check(|b| b[43] = 0x80, |e| matches!(e, BatchError::Producer { .. }));
-        check(|b| b[61] = 0x02, |e| matches!(e, BatchError::Record { .. }));
         check(|b| *b = batch(1), |e| matches!(e, BatchError::Timestamp { timestamp: 1, .. }));
         check(|b| *b = batch(12_000), |e| matches!(e, BatchError::Timestamp { .. }));
-    }
-
-    #[test]
-    fn missing_keys_are_named() {
-        let bytes = batch(9_000);
-        let header = validate_header(&bytes, &LIMITS).expect("valid");
-        let error = validate_records(&bytes, &header, true).expect_err("a key is missing");
-        assert_eq!(error, BatchError::MissingKeys { indexes: vec![1] });
     }
 }

@@ -25,14 +25,14 @@ use glommio::net::TcpStream;
 use crate::api::{self, ConnectionState};
 use crate::base::{MonoNanos, ShardId};
 use crate::protocol::{ApiKey, Frame};
-use crate::runtime::{Event, sendv};
+use crate::runtime::{self, Event, sendv};
 
 use super::holdings::{Holdings, SMALL_FRAME_BYTES};
 use super::overload::Standing;
 use super::peer::{self, NotKafka};
 use super::pool::Pool;
 use super::replies::Replies;
-use super::shard::ShardServer;
+use super::shard::{Begun, ShardServer};
 
 const REQUESTS_MAX: usize = 4096;
 /// Clients have one fetch in progress per broker; each may pin as much memory as its answer is large.
@@ -205,7 +205,9 @@ impl Connection {
                     if self.over.get() {
                         break;
                     }
-                    self.server.handle(&self, frame);
+                    if let Some(begun) = self.server.handle(&self, frame) {
+                        self.read_batches(begun).await;
+                    }
                     self.wait_for_room().await;
                 }
                 Ok(Next::Missing(size)) => {
@@ -230,6 +232,21 @@ impl Connection {
         }
         self.half_closed.set(true);
         self.to_write.set();
+    }
+
+    /// Reads a request's batches slice by slice. Nothing else of this connection begins meanwhile: its appends keep their
+    /// order. Everybody else on this shard goes on between two slices.
+    async fn read_batches(self: &Rc<Self>, mut begun: Begun) {
+        let readings = Rc::clone(&self.server.pools.readings);
+        self.wait_for(&readings).await;
+        readings.take(1);
+        while !self.over.get() && !begun.reading.slice() {
+            runtime::pause().await;
+        }
+        readings.give_back(1);
+        if !self.over.get() {
+            self.server.go_on(self, begun);
+        }
     }
 
     async fn write_answers(self: Rc<Self>) {

@@ -22,6 +22,8 @@ pub(super) struct Pools {
     pub(super) frames: Rc<Pool>,
     /// Answers, from the moment they are ready until the socket has taken them.
     pub(super) answers: Rc<Pool>,
+    /// Requests whose batches are being read slice by slice; counted, not weighed.
+    pub(super) readings: Rc<Pool>,
 }
 
 pub(super) struct Holdings {
@@ -155,7 +157,8 @@ mod tests {
     use super::*;
 
     fn pools() -> Pools {
-        Pools { frames: Rc::new(Pool::new(1 << 20)), answers: Rc::new(Pool::new(1 << 20)) }
+        let pool = |bytes| Rc::new(Pool::new(bytes));
+        Pools { frames: pool(1 << 20), answers: pool(1 << 20), readings: pool(1) }
     }
 
     fn at(ms: u64) -> MonoNanos {

@@ -65,6 +65,8 @@ const UNFLUSHED_SHARE: u64 = 8;
 const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Answers that sockets have not taken get this part.
 const ANSWERS_SHARE: u64 = 8;
+/// Requests whose batches are read slice by slice at one time: each holds a decoder, and takes its turn on the processor.
+const READINGS_MAX: usize = 2;
 /// A fetch is answered with at least this much if there is as much, however many answers wait.
 const ANSWER_BYTES_MIN: usize = 64 * 1024;
 
@@ -105,6 +107,14 @@ pub(super) struct ShardServer {
     disk: Cell<DiskSpace>,
     sessions: RefCell<FetchSessions>,
     telemetry: RefCell<Telemetry>,
+}
+
+/// A request whose batches are being read.
+pub(super) struct Begun {
+    /// Whose answer's place is kept.
+    number: u64,
+    api_key: i16,
+    pub(super) reading: Box<api::Reading>,
 }
 
 /// A request that waits for shards.
@@ -166,6 +176,7 @@ impl ShardServer {
         let pools = Pools {
             frames: pool(config.connections.queued_request_bytes),
             answers: pool(config.memory_bytes / ANSWERS_SHARE),
+            readings: Rc::new(Pool::new(READINGS_MAX)),
         };
         let config_dir = config.data_dir.clone();
         let sessions = config.fetch_sessions_max.div_ceil(usize::from(config.shards()));
@@ -198,8 +209,9 @@ impl ShardServer {
         server
     }
 
-    /// Starts a request. Everything that can be done at once is done when this returns.
-    pub(super) fn handle(self: &Rc<Self>, connection: &Rc<Connection>, frame: Bytes) {
+    /// Starts a request. Everything that can be done at once is done when this returns; what must be done in slices first
+    /// is for the connection.
+    pub(super) fn handle(self: &Rc<Self>, connection: &Rc<Connection>, frame: Bytes) -> Option<Begun> {
         let api_key = peer::api_key(&frame);
         self.requests.borrow_mut().note(api_key);
         self.host.in_progress.set(self.host.in_progress.get() + 1);
@@ -211,6 +223,17 @@ impl ShardServer {
         if matches!(step, Step::Reply(_)) {
             self.latencies.borrow_mut().other.record(nanos);
         }
+        if let Step::Read(reading) = step {
+            return Some(Begun { number, api_key, reading });
+        }
+        self.take(connection, number, api_key, step);
+        None
+    }
+
+    /// Goes on with a request whose batches have been read.
+    pub(super) fn go_on(self: &Rc<Self>, connection: &Rc<Connection>, begun: Begun) {
+        let Begun { number, api_key, reading } = begun;
+        let step = self.in_context(connection, |context| reading.finish(context));
         self.take(connection, number, api_key, step);
     }
 
@@ -272,6 +295,7 @@ impl ShardServer {
             Step::Reply(frame) => connection.send(number, frame),
             Step::Silent => connection.silent(number),
             Step::Close { reason } => connection.close_after(number, &reason),
+            Step::Read(_) => unreachable!("batches are read before anything else is done for their request"),
             Step::Ask(ask) => {
                 let mut join = Join::new(ask);
                 let calls = join.take_calls();
@@ -454,7 +478,7 @@ impl ShardServer {
             let now = self.host.clock.mono();
             // Changes reach shards that nobody asks anything.
             drop(self.config());
-            let Pools { frames, answers } = &self.pools;
+            let Pools { frames, answers, readings: _ } = &self.pools;
             let shortage = Shortage {
                 idle_ms_max: self.settings.connections.idle_ms,
                 pools: !frames.has_room() || !answers.has_room(),

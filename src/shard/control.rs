@@ -10,6 +10,7 @@ use crate::base::{Now, Offset, ShardId, TopicPartition};
 use crate::controller::{Controller, ControllerError, ControllerReply, ControllerRequest};
 use crate::record::BatchBuilder;
 
+use super::produce::Incoming;
 use super::request::{RequestId, ShardReply};
 use super::{Effect, Shard};
 
@@ -136,7 +137,7 @@ impl Shard {
             batch.append(None, Some(record));
         }
         let bytes = Bytes::from(batch.finish().ok()?);
-        let accepted = self.append_to(now, slot, &bytes, true, effects).ok()?;
+        let accepted = self.append_to(now, slot, Incoming::own(&bytes), effects).ok()?;
         Some((accepted.base_offset, accepted.end))
     }
 }

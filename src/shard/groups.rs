@@ -17,6 +17,7 @@ use crate::group::{
 };
 use crate::record::{self, BATCH_HEADER_BYTES, BatchBuilder, BatchHeader};
 
+use super::produce::Incoming;
 use super::request::{
     FetchPartition, FetchRequest, FetchResult, GroupCall, Known, PartitionError, RequestId, ShardReply,
 };
@@ -317,7 +318,7 @@ impl Shard {
     /// Appends what a coordinator has decided; its answers wait until that, and all before it, is durable.
     fn settle_groups(&mut self, now: Now, slot: u32, out: Outcome, effects: &mut Vec<Effect>) {
         for batch in batches(&out.records, now) {
-            if let Err(error) = self.append_to(now, slot, &batch, true, effects) {
+            if let Err(error) = self.append_to(now, slot, Incoming::own(&batch), effects) {
                 return self.begin_again(slot, out.replies, &error, effects);
             }
         }

@@ -49,6 +49,7 @@ use crate::group::{Coordinator, GroupLimits};
 use crate::log::{Allocate, LogEffects, LogLimits, PartitionLog, RecoveredLog};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
+pub use crate::log::record_rules;
 use cache::ReadCache;
 use compact::Compaction;
 pub use compact::CompactionConfig;

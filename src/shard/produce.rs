@@ -9,7 +9,7 @@ use crate::base::{Now, ProducerEpoch, ProducerId};
 use bytes::Bytes;
 
 use crate::log::{Accepted, AppendError, AppendRules};
-use crate::record::BatchHeader;
+use crate::record::{BatchHeader, Inside};
 
 use super::partitions::Ack;
 use super::request::{
@@ -29,6 +29,22 @@ struct ProduceWait {
     id: RequestId,
     results: Vec<ProduceResult>,
     remaining: usize,
+}
+
+/// A batch that comes to its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Incoming<'a> {
+    records: &'a Bytes,
+    inside: &'a Inside,
+    /// See [`ProduceRequest::zstd_allowed`].
+    zstd_allowed: bool,
+}
+
+impl<'a> Incoming<'a> {
+    /// A batch that this server has made.
+    pub(super) fn own(records: &'a Bytes) -> Incoming<'a> {
+        Incoming { records, inside: &Inside::Unread, zstd_allowed: true }
+    }
 }
 
 impl Shard {
@@ -78,7 +94,9 @@ impl Shard {
             return Err(PartitionError::NotHere);
         }
         let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
-        let accepted = self.append_to(now, slot, &part.records, request.zstd_allowed, effects)?;
+        let ProducePartition { records, inside, .. } = part;
+        let batch = Incoming { records, inside, zstd_allowed: request.zstd_allowed };
+        let accepted = self.append_to(now, slot, batch, effects)?;
         let is_behind = self.unflushed_bytes > self.config.unflushed_bytes_max;
         let partition = self.partitions.get_mut(slot).expect("found above");
         let relaxed = partition.acknowledges_from_memory();
@@ -105,8 +123,7 @@ impl Shard {
         &mut self,
         now: Now,
         slot: u32,
-        records: &Bytes,
-        zstd_allowed: bool,
+        batch: Incoming<'_>,
         effects: &mut Vec<Effect>,
     ) -> Result<Accepted, PartitionError> {
         let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
@@ -114,7 +131,15 @@ impl Shard {
         let base = partition.log.active_base();
         let lacked_file = partition.log.direct_run_lacks_file();
         let mut out = std::mem::take(&mut self.log_effects);
-        let rules = AppendRules { now, settings: &partition.settings, limits: &self.limits, zstd_allowed };
+        let Incoming { records, inside, zstd_allowed } = batch;
+        let found = match inside {
+            Inside::Read(Ok(found)) => Some(*found),
+            Inside::Read(Err(_)) | Inside::Unread => None,
+        };
+        // What a topic stores in zstd is its own affair, whatever the producer knows.
+        let zstd_allowed = zstd_allowed || found.is_some_and(|found| found.recompressed);
+        let rules =
+            AppendRules { now, settings: &partition.settings, limits: &self.limits, zstd_allowed, inside };
         let result = partition.log.append(records, &rules, &mut *self.allocate, &mut out);
         let after = partition.log.log_end();
         let is_new = partition.log.producers().len() > producers;
@@ -130,6 +155,11 @@ impl Shard {
             self.producer_noted();
         }
         let counters = &mut self.counters;
+        if let Some(found) = found {
+            counters.batches_inflated += 1;
+            counters.inflated_bytes += found.inflated_bytes as u64;
+            counters.batches_recompressed += u64::from(found.recompressed);
+        }
         match &result {
             Ok(_) if after == before => counters.batches_duplicate += 1,
             Ok(_) => {

@@ -13,7 +13,7 @@ use crate::base::{
 };
 use crate::controller::{ControllerReply, ControllerRequest};
 use crate::group::{GroupError, GroupReply, GroupRequest, ListedGroup};
-use crate::record::BatchError;
+use crate::record::{BatchError, Inside};
 
 /// Names a question: who asked, and the asker's own number for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -178,8 +178,11 @@ pub struct ProduceRequest {
 #[derive(Clone, Debug)]
 pub struct ProducePartition {
     pub partition: TopicPartition,
-    /// Exactly one record batch, as it arrived. A slice of the connection's frame: moving it copies nothing.
+    /// Exactly one record batch, as it arrived or compressed anew. As it arrived, it is a slice of the connection's frame:
+    /// moving it copies nothing.
     pub records: Bytes,
+    /// What the connection's shard has found in it.
+    pub inside: Inside,
 }
 
 /// Outcome of one partition's append: `Ok` once the batch is as durable as its topic demands.

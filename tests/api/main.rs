@@ -7,6 +7,7 @@ mod metadata;
 mod offsets;
 mod peer;
 mod produce;
+mod reading;
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,10 @@ use ringmain::protocol::messages::{
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
 };
 use ringmain::protocol::{ApiKey, ErrorCode, Records, encode_request};
-use ringmain::record::BatchError;
+use ringmain::record::{
+    BatchBuilder, BatchError, BatchHeader, Codec, Found, Inside, RecordProblem, RecordToWrite, Refusal,
+    RefusedRecord, compress, records,
+};
 use ringmain::shard::{
     Appended, EpochEnd, FetchResult, Fetched, ListedOffset, OffsetLookup, PartitionError, ProduceResult,
     ShardReply, ShardRequest,

@@ -25,6 +25,8 @@ pub struct Peer {
     pub connection: ConnectionState,
     /// What shards were asked, controller requests left out.
     pub asked: Vec<(ShardId, ShardRequest)>,
+    /// Slices in which batches were read after the first.
+    pub slices: usize,
     controller: Controller,
     sessions: FetchSessions,
     telemetry: Telemetry,
@@ -77,6 +79,7 @@ impl Peer {
                 advertised_port: 9092,
             },
             asked: Vec::new(),
+            slices: 0,
             controller: Controller::new(own),
             sessions: FetchSessions::new(10, 7),
             telemetry: Telemetry::new(7),
@@ -93,6 +96,20 @@ impl Peer {
         let request = ControllerRequest::CreateTopics { topics: topics.collect(), validate_only: false };
         peer.decide(&request);
         peer
+    }
+
+    /// A topic with configs of its own.
+    pub fn create(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        let configs = configs.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())));
+        let topic = NewTopic {
+            name: name.to_owned(),
+            partitions,
+            replication_factor: 1,
+            assignments: Vec::new(),
+            configs: configs.collect(),
+            internal: false,
+        };
+        self.decide(&ControllerRequest::CreateTopics { topics: vec![topic], validate_only: false });
     }
 
     pub fn image(&self) -> Arc<MetadataImage> {
@@ -141,6 +158,12 @@ impl Peer {
                     self.reply(&mut join, &mut shards);
                     let (then, replies) = join.into_parts();
                     self.in_context(|context| then(context, replies))
+                }
+                Step::Read(mut reading) => {
+                    while !reading.slice() {
+                        self.slices += 1;
+                    }
+                    self.in_context(|context| reading.finish(context))
                 }
             };
         }

@@ -135,12 +135,22 @@ fn every_failure_of_an_append_has_its_code() {
     let gap = PartitionError::OutOfOrderSequence { producer: ProducerId(1), expected: 1, received: 3 };
     check(gap, ErrorCode::OutOfOrderSequenceNumber);
     check(PartitionError::Batch(BatchError::Transactional), ErrorCode::TransactionalIdAuthorizationFailed);
-    check(PartitionError::Batch(BatchError::MissingKeys { indexes: vec![0] }), ErrorCode::InvalidRecord);
+    let refused = |reasons: &[Refusal]| {
+        let records =
+            reasons.iter().enumerate().map(|(index, reason)| RefusedRecord { index, reason: *reason });
+        PartitionError::Batch(BatchError::Refused(records.collect()))
+    };
+    let late = Refusal::Timestamp { timestamp: 9, now: 5 };
+    check(refused(&[Refusal::NoKey]), ErrorCode::InvalidRecord);
+    check(refused(&[late]), ErrorCode::InvalidTimestamp);
+    check(refused(&[Refusal::NoKey, late]), ErrorCode::InvalidTimestamp);
 }
 
 #[test]
-fn records_without_the_key_they_need_are_named_from_v8() {
-    let bad = PartitionError::Batch(BatchError::MissingKeys { indexes: vec![1, 4] });
+fn refused_records_are_named_from_v8() {
+    let late = Refusal::Timestamp { timestamp: 9, now: 5 };
+    let bad = [(1, Refusal::NoKey), (4, late)].map(|(index, reason)| RefusedRecord { index, reason });
+    let bad = PartitionError::Batch(BatchError::Refused(bad.into()));
     for version in [7, 8, 13] {
         let mut peer = Peer::new(&[("a", 1)]);
         let request = produce("a", peer.topic("a").id, version, &[0], -1);

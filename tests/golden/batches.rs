@@ -136,7 +136,8 @@ fn check_rebuilt(name: &str, row: &Value, header: &BatchHeader, bytes: &[u8]) {
     let mut rebuilt = builder.finish().unwrap();
     if header.is_log_append_time() {
         let payload = rebuilt.len() - BATCH_HEADER_BYTES;
-        record::stamp_log_append_time(rebuilt.first_chunk_mut().unwrap(), payload, header.max_timestamp);
+        let times = record::BatchTimes::Append(header.max_timestamp);
+        record::stamp_times(rebuilt.first_chunk_mut().unwrap(), payload, times);
     }
     if codec == Codec::None {
         assert_eq!(to_hex(&rebuilt), to_hex(bytes), "{name}");

@@ -20,7 +20,7 @@ use ringmain::base::{
 use ringmain::config::{CommitLimits, Config};
 use ringmain::controller::{ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, TopicName};
 use ringmain::log::LogLimits;
-use ringmain::record::BatchBuilder;
+use ringmain::record::{BatchBuilder, Inside};
 use ringmain::runtime::recovery::Recovery;
 use ringmain::shard::{
     CompactionConfig, DeleteRecordsPartition, Effect, IoId, OffsetLookup, PartitionError, ProducePartition,
@@ -491,7 +491,7 @@ impl World {
         };
         let batch = self.batch(partition, &numbers, sequence);
         let request = ProduceRequest {
-            partitions: vec![ProducePartition { partition, records: batch }],
+            partitions: vec![ProducePartition { partition, records: batch, inside: Inside::Unread }],
             zstd_allowed: true,
             answer_at_append: false,
         };

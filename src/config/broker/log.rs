@@ -21,17 +21,21 @@ pub(super) const ROWS: &[Setting] = &[
         "Default of the topics' max.decompressed.message.bytes.",
     )
     .within(1, 2_147_483_639)
-    .dynamic(),
+    .dynamic()
+    .acts(),
     Setting::string("compression.type", "producer", "Default of the topics' compression.type.")
         .one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])
-        .dynamic(),
+        .dynamic()
+        .acts(),
     Setting::int("compression.gzip.level", "-1", -1, "Default of the topics' compression.gzip.level.")
         .one_of(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"])
-        .dynamic(),
+        .dynamic()
+        .acts(),
     Setting::int("compression.lz4.level", "9", 1, "Default of the topics' compression.lz4.level.").within(1, 17).dynamic(),
     Setting::int("compression.zstd.level", "3", -131_072, "Default of the topics' compression.zstd.level.")
         .within(-131_072, 22)
-        .dynamic(),
+        .dynamic()
+        .acts(),
     Setting::list("log.dir", "./ringmain-data", "Data directory, when log.dirs does not name it.").acts(),
     Setting::unset("log.dirs", Kind::List, "Data directory (one; Kafka allows a list).").acts(),
     Setting::int("log.segment.bytes", "1073741824", 1 << 20, "Default of the topics' segment.bytes.").dynamic().acts(),

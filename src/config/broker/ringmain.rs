@@ -88,15 +88,17 @@ pub(super) const ROWS: &[Setting] = &[
         "Default of the topics' ringmain.validate.records.",
     )
     .one_of(&["all", "uncompressed", "none"])
-    .dynamic(),
+    .dynamic()
+    .acts(),
     Setting::int(
         "ringmain.inflated.batch.max.bytes",
         "67108864",
         1 << 20,
         "Most bytes the records of one batch may take, decompressed; a batch of more is refused, because whoever reads it \
-         inflates it whole.",
+         inflates it whole. Readers, compaction and tools inflate up to the largest value.",
     )
-    .within(1 << 20, 1 << 30),
+    .within(1 << 20, 1 << 28)
+    .acts(),
     Setting::int("ringmain.groups.max", "100000", 1, "Most groups the server coordinates, over all shards.").acts(),
     Setting::int("ringmain.partitions.max", "100000", 1, "Most partitions of all topics together.").acts(),
     Setting::int("ringmain.topic.partitions.max", "10000", 1, "Most partitions of one topic.").acts(),

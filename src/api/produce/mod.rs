@@ -1,7 +1,9 @@
 //! Produce (0), versions 3-13; ApiVersions shows 0-13 (see the table).
 //!
-//! Every partition's batch goes to the owning shard as a slice of the frame it came in. All acks but 0 are answered when
-//! the batches are as durable as their topics demand; `timeoutMs` is ignored, nothing else is waited for.
+//! Every partition's batch goes to the owning shard as a slice of the frame it came in. Compressed batches are read before
+//! that (`reading`), here, on the connection's shard. All acks but 0 are answered when the batches are as durable as their
+//! topics demand; `timeoutMs` is ignored, nothing else is waited for. Of a partition that is named more than once the last
+//! batch counts.
 //!
 //! - v7: zstd may be used. v8: errors name records and come with a message.
 //! - v13: topics go by id.
@@ -10,20 +12,28 @@
 //!
 //! Not done: transactions. A transactional id is refused as InitProducerId refuses it.
 
+mod reading;
+
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
+use crate::base::TopicId;
+use crate::protocol::messages::produce_request::TopicProduceData;
 use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::protocol::{ErrorCode, Records, RequestHeader};
-use crate::record::BatchError;
+use crate::record::{BatchError, Inside};
 use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardReply, ShardRequest};
 
 use super::answer::{Answer, decode, error_message};
 use super::errors::partition_error;
 use super::split::{Calls, Slots, Split, TopicKey, ask_all};
 use super::{ApiError, Context, Step, Wait};
+
+pub use reading::Reading;
 
 /// First version with topic ids.
 const IDS_FROM: i16 = 13;
@@ -32,47 +42,101 @@ const ZSTD_FROM: i16 = 7;
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ProduceRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
-    let (calls, slots) = split(context, &request, header.api_version, body);
-    let silent = request.acks == 0;
-    let zstd_allowed = header.api_version >= ZSTD_FROM;
-    let ask = |partitions| shard::ProduceRequest { partitions, zstd_allowed, answer_at_append: silent };
-    Ok(ask_all(
-        context,
-        calls,
-        Wait::All,
-        |partitions| ShardRequest::Produce(ask(partitions)),
-        move |_, replies| {
-            let results = replies.into_iter().map(results).collect();
-            if silent { finish_silent(&slots, results) } else { respond(answer, &slots, results) }
-        },
-    ))
+    let rest = Rest {
+        answer: Answer::to(header)?,
+        silent: request.acks == 0,
+        zstd_allowed: header.api_version >= ZSTD_FROM,
+    };
+    let split = split(context, &request, header.api_version, body);
+    Ok(Reading::begin(context, split, rest))
 }
 
-fn split(
-    context: &Context<'_>,
-    request: &ProduceRequest<'_>,
-    version: i16,
-    body: &Bytes,
-) -> (Calls<ProducePartition>, Slots) {
+/// What is left to do when all batches are read.
+struct Rest {
+    answer: Answer,
+    silent: bool,
+    zstd_allowed: bool,
+}
+
+impl Rest {
+    fn ask(self, context: &mut Context<'_>, calls: Calls<ProducePartition>, slots: Slots) -> Step {
+        let Rest { answer, silent, zstd_allowed } = self;
+        let ask = |partitions| shard::ProduceRequest { partitions, zstd_allowed, answer_at_append: silent };
+        ask_all(
+            context,
+            calls,
+            Wait::All,
+            |partitions| ShardRequest::Produce(ask(partitions)),
+            move |_, replies| {
+                let results = replies.into_iter().map(results).collect();
+                if silent { finish_silent(&slots, results) } else { respond(answer, &slots, results) }
+            },
+        )
+    }
+}
+
+/// A request's batches by shard, where their answers go, and what must be read.
+struct Parts {
+    calls: Calls<ProducePartition>,
+    slots: Slots,
+    unread: Vec<reading::Unread>,
+}
+
+fn split(context: &Context<'_>, request: &ProduceRequest<'_>, version: i16, body: &Bytes) -> Parts {
     let refusal = refusal(request);
+    let zstd_allowed = version >= ZSTD_FROM;
+    let repeated = repeated(request, version);
     let mut split = Split::new(context.image);
-    for topic in &request.topic_data {
-        let key =
-            if version >= IDS_FROM { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(&topic.name) };
-        split.topic(key, topic.partition_data.len());
+    let mut unread = Vec::new();
+    for (at, topic) in request.topic_data.iter().enumerate() {
+        let partitions = topic.partition_data.iter().enumerate();
+        let partitions = partitions.filter(|(place, _)| !repeated.contains(&(at, *place)));
+        if partitions.clone().next().is_none() && !topic.partition_data.is_empty() {
+            continue;
+        }
+        split.topic(key(topic, version), topic.partition_data.len());
         let refusal = refusal.or_else(|| split.is_internal().then_some(ErrorCode::InvalidTopicException));
-        for data in &topic.partition_data {
-            split.partition(data.index, |partition| match (refusal, &data.records) {
+        let settings = split.settings();
+        for (_, data) in partitions {
+            let mut rules = None;
+            let place = split.partition(data.index, |partition| match (refusal, &data.records) {
                 (Some(refusal), _) => Err(refusal),
                 (None, Records::Borrowed(records)) => {
-                    Ok(ProducePartition { partition, records: body.slice_ref(records) })
+                    rules = settings
+                        .and_then(|settings| reading::rules(context, settings, records, zstd_allowed));
+                    let records = body.slice_ref(records);
+                    Ok(ProducePartition { partition, records, inside: Inside::Unread })
                 }
                 (None, _) => Err(ErrorCode::InvalidRecord),
             });
+            unread.extend(place.zip(rules).map(|(place, rules)| reading::Unread { place, rules }));
         }
     }
-    split.finish()
+    let (calls, slots) = split.finish();
+    Parts { calls, slots, unread }
+}
+
+fn key<'a>(topic: &'a TopicProduceData<'_>, version: i16) -> TopicKey<'a> {
+    if version >= IDS_FROM { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(&topic.name) }
+}
+
+/// The places (topic, partition within it) of partitions that the request names again later.
+fn repeated(request: &ProduceRequest<'_>, version: i16) -> HashSet<(usize, usize)> {
+    let mut repeated = HashSet::new();
+    let is_one = |topics: &[TopicProduceData<'_>]| topics.len() == 1 && topics[0].partition_data.len() == 1;
+    if is_one(&request.topic_data) {
+        return repeated;
+    }
+    let mut seen = HashSet::new();
+    for (at, topic) in request.topic_data.iter().enumerate().rev() {
+        let named = if version >= IDS_FROM { (topic.topic_id, "") } else { (TopicId::ZERO, &*topic.name) };
+        for (place, data) in topic.partition_data.iter().enumerate().rev() {
+            if !seen.insert((named, data.index)) {
+                repeated.insert((at, place));
+            }
+        }
+    }
+    repeated
 }
 
 /// What is wrong with the request as a whole.
@@ -149,18 +213,21 @@ fn failure(index: i32, code: ErrorCode) -> PartitionProduceResponse<'static> {
     }
 }
 
-/// The records that spoiled their batch.
+/// The records that spoiled their batch, each with what is wrong with it.
 fn record_errors(error: &PartitionError) -> Vec<BatchIndexAndErrorMessage<'static>> {
-    let indexes = match error {
-        PartitionError::Batch(BatchError::MissingKeys { indexes }) => indexes.as_slice(),
-        PartitionError::Batch(BatchError::Record { index, .. }) => std::slice::from_ref(index),
-        _ => &[],
+    let named = |index: usize, message: String| BatchIndexAndErrorMessage {
+        batch_index: i32::try_from(index).unwrap_or(i32::MAX),
+        batch_index_error_message: error_message(message),
     };
-    let indexes = indexes.iter().filter_map(|index| i32::try_from(*index).ok());
-    let message = || error_message(error.to_string());
-    indexes
-        .map(|batch_index| BatchIndexAndErrorMessage { batch_index, batch_index_error_message: message() })
-        .collect()
+    match error {
+        PartitionError::Batch(BatchError::Refused(records)) => {
+            records.iter().map(|record| named(record.index, record.reason.to_string())).collect()
+        }
+        PartitionError::Batch(BatchError::Record { index, problem }) => {
+            vec![named(*index, problem.to_string())]
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
