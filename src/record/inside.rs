@@ -17,7 +17,7 @@ use super::reader::records_of;
 use super::walk::{RecordRules, RecordWalk};
 
 /// Inflated bytes that one slice of reading looks at: some tenths of a millisecond for the slowest codec.
-pub const SLICE_BYTES: usize = 128 * 1024;
+pub const SLICE_BYTES: usize = 256 * 1024;
 /// Compressing them takes ten times as long.
 const SLICE_BYTES_COMPRESSING: usize = 16 * 1024;
 const PIECE_BYTES: usize = 32 * 1024;

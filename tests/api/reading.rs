@@ -146,7 +146,7 @@ fn long_reading_goes_by_slices_and_keeps_every_batch() {
     let batches: Vec<(i32, &[u8])> =
         (0..8).map(|index| (index, if index % 2 == 0 { &*large } else { &*small })).collect();
     let parts = asked(&mut peer, "a", &batches);
-    assert!(peer.slices >= 4 * 2_000_000 / (128 * 1024), "{} slices", peer.slices);
+    assert!(peer.slices >= 4 * 2_000_000 / (256 * 1024), "{} slices", peer.slices);
     let times: Vec<i64> = parts.iter().map(|part| found(part).max_timestamp.0).collect();
     assert_eq!(times, [3, 4, 3, 4, 3, 4, 3, 4]);
 }

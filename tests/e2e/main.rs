@@ -15,6 +15,7 @@ mod groups;
 mod inspect;
 mod memory;
 mod produce;
+mod reading;
 mod recycle;
 mod restart;
 mod retention;
