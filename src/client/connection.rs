@@ -382,7 +382,7 @@ mod tests {
         let address = listener.local_addr().expect("bound").to_string();
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a client comes");
-            for expected in [4, 2] {
+            for expected in [5, 2] {
                 let request = read_request(&mut stream);
                 let header = RequestHeader::decode(&mut Reader::new(&request)).expect("a header");
                 assert_eq!((header.api_version, header.client_id), (expected, Some("ringmain")));
