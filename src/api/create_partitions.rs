@@ -1,9 +1,12 @@
 //! CreatePartitions (37), versions 0-3.
 //!
 //! Topics are answered in the order of the request, when the new partitions are durable and served; `timeoutMs` is
-//! ignored. All versions mean the same: v2 is flexible, v3 is for quotas.
+//! ignored. All versions mean the same: v2 is flexible, v3 is for quotas. A topic that is named twice does not grow and is
+//! answered once.
 //!
 //! Not done: KIP-599 throttling, authorization.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
@@ -28,7 +31,9 @@ pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> R
         let ControllerReply::CreatePartitions(results) = reply else {
             panic!("asked to create partitions, got {reply:?}")
         };
-        let results = names.iter().zip(results).map(|(name, result)| CreatePartitionsTopicResult {
+        let mut answered = BTreeSet::new();
+        let once = names.iter().zip(results).filter(|(name, _)| answered.insert(*name));
+        let results = once.map(|(name, result)| CreatePartitionsTopicResult {
             name: name.into(),
             error_code: result.as_ref().map_or_else(controller_error, |()| ErrorCode::None).code(),
             error_message: result.err().and_then(|error| error_message(error.to_string())),
@@ -74,12 +79,18 @@ mod tests {
             assignments,
         };
         let assigned = Some(vec![CreatePartitionsAssignment { broker_ids: vec![1000] }]);
-        let topics = vec![growth("x", 3, None), growth("a", 1, None), growth("b", 3, assigned)];
+        let topics = vec![
+            growth("x", 3, None),
+            growth("a", 1, None),
+            growth("b", 3, assigned),
+            growth("y", 3, None),
+            growth("y", 4, None),
+        ];
         let request = CreatePartitionsRequest { topics, timeout_ms: 1000, validate_only };
         let body = server.call(start, version, &request);
         let answer: CreatePartitionsResponse<'_> = read(&body, version);
         let results: Vec<_> = answer.results.iter().map(|one| (&*one.name, one.error_code)).collect();
-        assert_eq!(results, [("x", 3), ("a", 37), ("b", 0)]);
+        assert_eq!(results, [("x", 3), ("a", 37), ("b", 0), ("y", 42)]);
         assert_eq!(
             answer.results[1].error_message.as_deref(),
             Some("The topic a currently has 2 partition(s); 1 would not be an increase.")

@@ -1,13 +1,17 @@
 //! CreateTopics (19), versions 2-7.
 //!
 //! Topics are judged one by one and answered in the order of the request. The answer leaves when the topics are durable
-//! and served by every shard, so a client may produce at once; nothing is left to wait for, and `timeoutMs` is ignored.
+//! and served by every shard, so a client may produce at once; nothing is left to wait for, and `timeoutMs` is ignored. A
+//! topic that is named twice is created in neither way, and answered once.
 //!
 //! - v4: partitions and replication factor may be -1, the broker's defaults (KIP-464). Taken in older versions too.
-//! - v5: the answer shows partitions, replication factor and all effective configs with their sources (KIP-525).
+//! - v5: the answer shows partitions, replication factor and all effective configs with their sources (KIP-525); none for a
+//!   topic that failed.
 //! - v7: the answer has topic ids (KIP-516); none when only validating.
 //!
 //! Not done: KIP-599 throttling, authorization.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
@@ -36,7 +40,9 @@ pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> R
         let ControllerReply::CreateTopics(results) = reply else {
             panic!("asked to create topics, got {reply:?}")
         };
-        let topics = names.iter().zip(results).map(|(name, result)| match result {
+        let mut answered = BTreeSet::new();
+        let once = names.iter().zip(results).filter(|(name, _)| answered.insert(*name));
+        let topics = once.map(|(name, result)| match result {
             Ok(created) => success(context, name, created),
             Err(error) => failure(name, &error),
         });
@@ -95,7 +101,7 @@ fn failure<'a>(name: &'a str, error: &ControllerError) -> CreatableTopicResult<'
         topic_config_error_code: ErrorCode::None.code(),
         num_partitions: -1,
         replication_factor: -1,
-        configs: None,
+        configs: Some(Vec::new()),
     }
 }
 
@@ -163,12 +169,28 @@ mod tests {
             let answer: CreateTopicsResponse<'_> = read(&body, version);
             let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
             assert_eq!(codes, [17, 40, 0, 37, 17]);
+            let none = if version >= 5 { Some(Vec::new()) } else { answer.topics[0].configs.clone() };
+            let failed = answer.topics.iter().filter(|topic| topic.error_code != 0);
+            assert!(failed.into_iter().all(|topic| topic.configs == none), "an empty list, never null");
             assert!(
                 answer.topics.iter().all(|topic| topic.error_message.is_some() != (topic.error_code == 0))
             );
             let body = server.call(start, version, &request(vec![topic("c", 1)]));
             let again: CreateTopicsResponse<'_> = read(&body, version);
             assert_eq!(again.topics[0].error_message.as_deref(), Some("Topic 'c' already exists."));
+        }
+    }
+
+    #[test]
+    fn a_topic_named_twice_is_not_created_and_answered_once() {
+        for (version, validate_only) in [(2, false), (7, false), (7, true)] {
+            let mut server = Server::new();
+            let topics = vec![topic("a", 1), topic("b", 1), topic("a", 2), topic("a", 3)];
+            let body = server.call(start, version, &CreateTopicsRequest { validate_only, ..request(topics) });
+            let answer: CreateTopicsResponse<'_> = read(&body, version);
+            let codes: Vec<_> = answer.topics.iter().map(|it| (&*it.name, it.error_code)).collect();
+            assert_eq!(codes, [("a", 42), ("b", 0)]);
+            assert!(server.controller.image().topic("a").is_none());
         }
     }
 

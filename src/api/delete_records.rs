@@ -1,6 +1,7 @@
 //! DeleteRecords (21), versions 0-2: moves a log's start up, for good once the answer is there.
 //!
-//! Offset -1 means all there is to read. Topics that are not cleaned up by deletion refuse, as in Kafka.
+//! Offset -1 means all there is to read. Topics that are not cleaned up by deletion refuse, as in Kafka. Of a partition named
+//! twice, the last offset counts.
 //!
 //! Not done: segments below the start keep their space until retention removes them.
 
@@ -16,6 +17,7 @@ use crate::shard::{DeleteRecordsPartition, PartitionError, ShardReply, ShardRequ
 
 use super::answer::{Answer, decode};
 use super::errors::partition_error;
+use super::once::{Named, each_once};
 use super::split::{Slots, Split, TopicKey, ask_all};
 use super::{ApiError, Context, Step, Wait};
 
@@ -26,19 +28,23 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let request: DeleteRecordsRequest<'_> = decode(header, body)?;
     let answer = Answer::to(header)?;
     let mut split = Split::new(context.image);
-    for topic in &request.topics {
-        split.topic(TopicKey::Name(&topic.name), topic.partitions.len());
-        let refusal = context.image.topic(&topic.name).and_then(|found| match found {
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, asked.offset));
+        (&*topic.name, partitions)
+    });
+    for (topic, partitions) in each_once(topics) {
+        split.topic(TopicKey::Name(topic), partitions.len());
+        let refusal = context.image.topic(topic).and_then(|found| match found {
             found if found.internal => Some(ErrorCode::InvalidTopicException),
             found if !found.settings.delete => Some(ErrorCode::PolicyViolation),
             _ => None,
         });
-        for asked in &topic.partitions {
-            split.partition(asked.partition_index, |partition| match refusal {
+        for Named { index, asked: offset, .. } in partitions {
+            split.partition(index, |partition| match refusal {
                 Some(refusal) => Err(refusal),
-                None if asked.offset < EVERYTHING => Err(ErrorCode::OffsetOutOfRange),
+                None if offset < EVERYTHING => Err(ErrorCode::OffsetOutOfRange),
                 None => {
-                    let before = (asked.offset != EVERYTHING).then_some(Offset(asked.offset));
+                    let before = (offset != EVERYTHING).then_some(Offset(offset));
                     Ok(DeleteRecordsPartition { partition, before })
                 }
             });
@@ -84,12 +90,18 @@ mod tests {
     fn each_partition_has_its_own_outcome_in_all_versions() {
         for version in 0..=2 {
             let mut server = Server::new();
-            server.create("a", 2);
-            let partitions = [(0, 3), (1, 3), (0, -1), (0, -2), (7, 3)];
-            let partitions = partitions.map(|(partition_index, offset)| {
-                delete_records_request::DeleteRecordsPartition { partition_index, offset }
-            });
-            let topics = vec![DeleteRecordsTopic { name: "a".into(), partitions: partitions.into() }];
+            server.create("a", 5);
+            let topic = |partitions: &[(i32, i64)]| DeleteRecordsTopic {
+                name: "a".into(),
+                partitions: partitions
+                    .iter()
+                    .map(|(partition_index, offset)| delete_records_request::DeleteRecordsPartition {
+                        partition_index: *partition_index,
+                        offset: *offset,
+                    })
+                    .collect(),
+            };
+            let topics = vec![topic(&[(0, -2), (1, 3), (2, -1), (4, -2)]), topic(&[(7, 3), (0, 3)])];
             let body = server.call(start, version, &DeleteRecordsRequest { topics, timeout_ms: 1000 });
             let answer: DeleteRecordsResponse<'_> = read(&body, version);
             let results = answer.topics[0].partitions.iter();
@@ -101,7 +113,7 @@ mod tests {
                 ErrorCode::UnknownTopicOrPartition,
             ];
             let [storage, range, unknown] = codes.map(ErrorCode::code);
-            assert_eq!(results, [(0, 3, 0), (1, -1, storage), (0, 6, 0), (0, -1, range), (7, -1, unknown)]);
+            assert_eq!(results, [(0, 3, 0), (1, -1, storage), (2, 6, 0), (4, -1, range), (7, -1, unknown)]);
         }
     }
 }

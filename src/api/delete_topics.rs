@@ -9,10 +9,14 @@
 //!
 //! Not done: KIP-599 throttling, authorization.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
 use crate::base::TopicId;
-use crate::controller::{ControllerError, ControllerReply, ControllerRequest, DeletedTopic, TopicName};
+use crate::controller::{
+    ControllerError, ControllerReply, ControllerRequest, DeletedTopic, MetadataImage, TopicName,
+};
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
 use crate::protocol::messages::delete_topics_response::DeletableTopicResult;
 use crate::protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
@@ -28,16 +32,17 @@ const DELETION_DISABLED_SINCE: i16 = 3;
 /// The first version that names topics one by one, by name or id.
 const TOPIC_STATES_SINCE: i16 = 6;
 
-/// One topic of the request: what to ask the controller for, or why not to.
+/// One topic to answer: what to ask the controller for, or why not to.
 type Wanted = Result<TopicName, (Option<String>, TopicId, &'static str)>;
 
-pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DeleteTopicsRequest<'_> = decode(header, body)?;
     let wanted: Vec<Wanted> = if header.api_version >= TOPIC_STATES_SINCE {
         request.topics.iter().map(by_state).collect()
     } else {
         request.topic_names.iter().map(|name| Ok(TopicName::Name(name.to_string()))).collect()
     };
+    let wanted = without_repeats(wanted, context.image);
     let topics = wanted.iter().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
     let answer = Answer::to(header)?;
     Ok(ask(ControllerRequest::DeleteTopics { topics }, move |_, reply| {
@@ -67,6 +72,40 @@ fn by_state(topic: &DeleteTopicState<'_>) -> Wanted {
         (None, id) => Ok(TopicName::Id(id)),
         (Some(_), _) => refused("You may not specify both topic name and topic id."),
     }
+}
+
+/// A topic that is named twice is not deleted and answered once: who wrote that may have meant another one.
+fn without_repeats(wanted: Vec<Wanted>, image: &MetadataImage) -> Vec<Wanted> {
+    let mut times: BTreeMap<TopicName, usize> = BTreeMap::new();
+    for name in wanted.iter().flatten() {
+        *times.entry(name.clone()).or_default() += 1;
+    }
+    let beside_its_name = |id: TopicId| {
+        let name = image.topic_by_id(id).map(|topic| TopicName::Name(topic.name.to_string()));
+        name.is_some_and(|name| times.contains_key(&name))
+    };
+    let mut answered = BTreeSet::new();
+    let once = wanted.into_iter().filter(|topic| match topic {
+        Ok(TopicName::Id(id)) if beside_its_name(*id) => false,
+        Ok(name) => answered.insert(name.clone()),
+        Err(_) => true,
+    });
+    let judged = once.map(|topic| {
+        let name = topic?;
+        let is_repeated = times.get(&name).is_some_and(|times| *times > 1);
+        match name {
+            TopicName::Name(name) if is_repeated => Err((Some(name), TopicId::ZERO, "Duplicate topic name.")),
+            TopicName::Id(id) if is_repeated => Err((None, id, "Duplicate topic id.")),
+            TopicName::Name(name) => match image.topic(&name).map(|topic| topic.id) {
+                Some(id) if times.contains_key(&TopicName::Id(id)) => {
+                    Err((Some(name), id, "The provided topic name maps to an ID that was already supplied."))
+                }
+                _ => Ok(TopicName::Name(name)),
+            },
+            TopicName::Id(id) => Ok(TopicName::Id(id)),
+        }
+    });
+    judged.collect()
 }
 
 fn deleted(
@@ -172,6 +211,33 @@ mod tests {
         );
         assert_eq!((results[4].0, results[4].2), (Some("a"), 0));
         assert!(server.controller.image().topics.is_empty());
+    }
+
+    #[test]
+    fn a_topic_named_twice_is_not_deleted_and_answered_once() {
+        let mut server = server_with(&["a", "b"]);
+        let id = server.controller.image().topic("a").expect("created").id;
+        let unknown = TopicId([9; 16]);
+        let name = |name: &'static str| DeleteTopicState { name: Some(name.into()), topic_id: TopicId::ZERO };
+        let by_id = |topic_id| DeleteTopicState { name: None, topic_id };
+        let mut check = |topics: Vec<DeleteTopicState<'static>>, want: &[(Option<&str>, TopicId, i16)]| {
+            let request = DeleteTopicsRequest { topics, ..DeleteTopicsRequest::default() };
+            let body = server.call(start, 6, &request);
+            let answer: DeleteTopicsResponse<'_> = read(&body, 6);
+            let results = answer.responses.iter().map(|it| (it.name.as_deref(), it.topic_id, it.error_code));
+            assert_eq!(results.collect::<Vec<_>>(), want);
+        };
+        check(vec![name("a"), name("a")], &[(Some("a"), TopicId::ZERO, 42)]);
+        check(vec![name("x"), name("x")], &[(Some("x"), TopicId::ZERO, 42)]);
+        check(vec![by_id(id), by_id(id)], &[(None, id, 42)]);
+        check(vec![by_id(unknown), by_id(unknown)], &[(None, unknown, 42)]);
+        check(vec![name("a"), by_id(id)], &[(Some("a"), id, 42)]);
+        check(vec![by_id(id), name("a"), name("x")], &[(Some("a"), id, 42), (Some("x"), TopicId::ZERO, 3)]);
+        let body = server.call(start, 5, &by_names(&["a", "a", "b"]));
+        let answer: DeleteTopicsResponse<'_> = read(&body, 5);
+        let codes: Vec<_> = answer.responses.iter().map(|it| (it.name.as_deref(), it.error_code)).collect();
+        assert_eq!(codes, [(Some("a"), 42), (Some("b"), 0)]);
+        assert!(server.controller.image().topic("a").is_some());
     }
 
     #[test]

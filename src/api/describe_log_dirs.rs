@@ -3,7 +3,7 @@
 //! - v3: a top-level error, never used. v4: size and room of the file system. v5: directories that take no new replicas;
 //!   there are none. Partitions nobody knows are left out, as in Kafka.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -66,9 +66,9 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     }))
 }
 
-/// Existing partitions that are asked for, by topic.
-fn asked(context: &Context<'_>, request: &DescribeLogDirsRequest<'_>) -> BTreeMap<String, Vec<i32>> {
-    let mut wanted: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+/// Existing partitions that are asked for, by topic, each once.
+fn asked(context: &Context<'_>, request: &DescribeLogDirsRequest<'_>) -> BTreeMap<String, BTreeSet<i32>> {
+    let mut wanted: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
     match &request.topics {
         None => {
             for (name, topic) in &context.image.topics {
@@ -117,8 +117,8 @@ mod tests {
             // The canned shards have lost odd partitions.
             let all = [("a".to_owned(), vec![(0, 500), (2, 500)]), ("b".to_owned(), vec![(0, 500)])];
             assert_eq!(ask(None), all);
-            let some = ["a", "nothing"]
-                .map(|topic| DescribableLogDirTopic { topic: topic.into(), partitions: vec![2, 9] });
+            let some = ["a", "nothing", "a"]
+                .map(|topic| DescribableLogDirTopic { topic: topic.into(), partitions: vec![2, 9, 2] });
             assert_eq!(ask(Some(some.into())), [("a".to_owned(), vec![(2, 500)])]);
         }
     }

@@ -1,7 +1,10 @@
 //! DescribeProducers (61), version 0: the idempotent producers a partition remembers.
+//!
+//! A topic name that no topic could have is told apart from one that no topic has.
 
 use bytes::Bytes;
 
+use crate::controller::{check_topic_name, is_topic_name};
 use crate::protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
 };
@@ -9,7 +12,7 @@ use crate::protocol::messages::{DescribeProducersRequest, DescribeProducersRespo
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::shard::{PartitionError, PartitionFacts, ShardReply, ShardRequest};
 
-use super::answer::{Answer, decode};
+use super::answer::{Answer, decode, error_message};
 use super::errors::partition_error;
 use super::split::{Slots, Split, TopicKey, ask_all};
 use super::{ApiError, Context, Step, Wait};
@@ -20,8 +23,13 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let mut split = Split::new(context.image);
     for topic in &request.topics {
         split.topic(TopicKey::Name(&topic.name), topic.partition_indexes.len());
+        let could_be = is_topic_name(&topic.name);
         for index in &topic.partition_indexes {
-            split.partition(*index, Ok);
+            if could_be {
+                split.partition(*index, Ok);
+            } else {
+                split.refuse(*index, ErrorCode::InvalidTopicException);
+            }
         }
     }
     let (calls, slots) = split.finish();
@@ -42,11 +50,11 @@ pub(super) fn facts(reply: ShardReply) -> Vec<Facts> {
 fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Facts>>) -> Step {
     let topics = slots.merge(results, |partition_index, result| {
         let found = result.and_then(|found| found.map_err(|error| partition_error(&error)));
-        let error_code = found.as_ref().err().copied().unwrap_or(ErrorCode::None).code();
+        let error_code = found.as_ref().err().copied().unwrap_or(ErrorCode::None);
         let producers = found.map(|facts| facts.producers).unwrap_or_default();
         PartitionResponse {
             partition_index,
-            error_code,
+            error_code: error_code.code(),
             error_message: None,
             active_producers: producers
                 .into_iter()
@@ -61,8 +69,24 @@ fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Facts>>) -> Step {
                 .collect(),
         }
     });
-    let topics = topics.map(|(topic, partitions)| TopicResponse { name: (&*topic.name).into(), partitions });
+    let topics = topics.map(|(topic, mut partitions)| {
+        for partition in &mut partitions {
+            partition.error_message = explained(&topic.name, partition.error_code).and_then(error_message);
+        }
+        TopicResponse { name: (&*topic.name).into(), partitions }
+    });
     answer.send(&DescribeProducersResponse { throttle_time_ms: 0, topics: topics.collect() })
+}
+
+/// Why nothing is known of a topic's partition, in Kafka's words.
+fn explained(topic: &str, code: i16) -> Option<String> {
+    match ErrorCode::from_code(code)? {
+        ErrorCode::InvalidTopicException => check_topic_name(topic).err(),
+        ErrorCode::UnknownTopicOrPartition => {
+            Some("This server does not host this topic-partition.".to_owned())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -87,5 +111,11 @@ mod tests {
         let unknown = ErrorCode::UnknownTopicOrPartition.code();
         let wanted = [(1, storage, vec![]), (0, 0, vec![(7, 41)]), (2, unknown, vec![])];
         assert_eq!(shown.collect::<Vec<_>>(), wanted);
+        let topics = vec![TopicRequest { name: "a b".into(), partition_indexes: vec![0] }];
+        let body = server.call(start, 0, &DescribeProducersRequest { topics });
+        let answer: DescribeProducersResponse<'_> = read(&body, 0);
+        let refused = &answer.topics[0].partitions[0];
+        assert_eq!(refused.error_code, ErrorCode::InvalidTopicException.code());
+        assert!(refused.error_message.as_deref().is_some_and(|it| it.starts_with("Topic name is invalid")));
     }
 }

@@ -2,10 +2,8 @@
 //!
 //! - v2: isolation level. v4: leader epochs both ways. v7: -3, the record with the largest timestamp; v8: -4, v9: -5,
 //!   v11: -6, which tell apart local and remote storage. Older versions of these get UNSUPPORTED_VERSION.
-//! - A partition asked for more than once gets INVALID_REQUEST each time.
+//! - A partition asked for more than once gets INVALID_REQUEST, once.
 //! - v10: `timeoutMs`, ignored: there is no remote storage to wait for.
-
-use std::collections::HashSet;
 
 use bytes::Bytes;
 
@@ -21,6 +19,7 @@ use crate::shard::{
 
 use super::answer::{Answer, decode};
 use super::errors::partition_error;
+use super::once::{Named, each_once};
 use super::split::{Slots, Split, TopicKey, ask_all};
 use super::{ApiError, Context, Step, Wait};
 
@@ -28,14 +27,18 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let request: ListOffsetsRequest<'_> = decode(header, body)?;
     let answer = Answer::to(header)?;
     let mut split = Split::new(context.image);
-    let repeated = repeated(&request);
-    for topic in &request.topics {
-        split.topic(TopicKey::Name(&topic.name), topic.partitions.len());
-        for asked in &topic.partitions {
-            split.partition(asked.partition_index, |partition| {
-                if repeated.contains(&(&*topic.name, asked.partition_index)) {
-                    return Err(ErrorCode::InvalidRequest);
-                }
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, asked));
+        (&*topic.name, partitions)
+    });
+    for (topic, partitions) in each_once(topics) {
+        split.topic(TopicKey::Name(topic), partitions.len());
+        for Named { index, asked, is_repeated } in partitions {
+            if is_repeated {
+                split.refuse(index, ErrorCode::InvalidRequest);
+                continue;
+            }
+            split.partition(index, |partition| {
                 Ok(ListOffsetsPartition {
                     partition,
                     current_leader_epoch: LeaderEpoch(asked.current_leader_epoch),
@@ -49,16 +52,6 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     Ok(ask_all(context, calls, Wait::All, ShardRequest::ListOffsets, move |_, replies| {
         respond(answer, &slots, replies.into_iter().map(results).collect())
     }))
-}
-
-/// Partitions the request names more than once.
-fn repeated<'a>(request: &'a ListOffsetsRequest<'_>) -> HashSet<(&'a str, i32)> {
-    let mut seen = HashSet::new();
-    let partitions = request
-        .topics
-        .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|partition| (&*topic.name, partition.partition_index)));
-    partitions.filter(|partition| !seen.insert(*partition)).collect()
 }
 
 fn lookup(timestamp: i64, version: i16) -> Result<OffsetLookup, ErrorCode> {
@@ -139,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_asked_for_twice_is_refused_both_times() {
+    fn a_partition_asked_for_twice_is_refused_once() {
         let mut server = Server::new();
         server.create("a", 2);
         let asked = |partition_index| list_offsets_request::ListOffsetsPartition {
@@ -151,13 +144,15 @@ mod tests {
             name: "a".into(),
             partitions: Vec::into_iter(partitions).map(asked).collect(),
         };
-        let topics = vec![topic(vec![0, 1]), topic(vec![0])];
+        let unknown = ListOffsetsTopic { name: "x".into(), partitions: vec![asked(0), asked(0)] };
+        let topics = vec![topic(vec![0, 1]), unknown, topic(vec![0])];
         let body = server.call(start, 9, &ListOffsetsRequest { topics, ..ListOffsetsRequest::default() });
         let answer: ListOffsetsResponse<'_> = read(&body, 9);
         let codes: Vec<_> =
             answer.topics.iter().flat_map(|topic| &topic.partitions).map(|one| one.error_code).collect();
         // The canned shards answer odd partitions with KAFKA_STORAGE_ERROR.
         assert_eq!(codes, [42, 56, 42]);
+        assert_eq!(answer.topics.iter().map(|topic| &*topic.name).collect::<Vec<_>>(), ["a", "x"]);
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
+mod once;
 pub mod produce;
 pub mod push_telemetry;
 mod split;

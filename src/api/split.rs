@@ -103,6 +103,12 @@ impl<'a, T> Split<'a, T> {
         place.ok()
     }
 
+    /// Adds a partition of the topic begun last that nobody is asked about, whether it is there or not.
+    pub fn refuse(&mut self, index: i32, code: ErrorCode) {
+        let topic = self.topics.last_mut().expect("a topic was begun");
+        topic.partitions.push(Slot { index, place: Err(code) });
+    }
+
     fn owner(&self, index: i32) -> Result<(ShardId, TopicPartition), ErrorCode> {
         let topic = self.current.ok_or_else(|| self.topics.last().expect("a topic was begun").unknown)?;
         let partition = PartitionIndex(index);

@@ -8,7 +8,7 @@
 //! Owns the two folds, the records on their way from one to the other, and the producer ids. Does not know what makes a
 //! request a sound one (`topics`, `configs`), how records fold (`state`), nor where they are kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::base::rng::Rng;
@@ -157,6 +157,7 @@ impl Controller {
     /// Validation only: as a creation would go, without an id.
     fn judge_topics(&self, topics: &[NewTopic]) -> Vec<Result<CreatedTopic, ControllerError>> {
         let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
+        let allowed = self.check_creations(topics, &repeated);
         let mut judge = Judge::new(&self.config, &self.decided);
         topics
             .iter()
@@ -164,6 +165,7 @@ impl Controller {
                 if repeated.contains(topic.name.as_str()) {
                     return Err(topics::duplicate());
                 }
+                allowed.clone()?;
                 judge.creation(topic).map(|accepted| created(TopicId::ZERO, accepted))
             })
             .collect()
@@ -176,18 +178,25 @@ impl Controller {
         changes: &mut Changes,
     ) -> Vec<Result<CreatedTopic, ControllerError>> {
         let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
+        let allowed = self.check_creations(topics, &repeated);
         topics
             .iter()
             .map(|topic| {
                 if repeated.contains(topic.name.as_str()) {
                     return Err(topics::duplicate());
                 }
+                allowed.clone()?;
                 let accepted = Judge::new(&self.config, &self.decided).creation(topic)?;
                 let id = self.fresh_topic_id(rng);
                 self.commit(&self.creation_records(id, topic, &accepted), changes)?;
                 Ok(created(id, accepted))
             })
             .collect()
+    }
+
+    fn check_creations(&self, topics: &[NewTopic], repeated: &BTreeSet<&str>) -> Result<(), ControllerError> {
+        let counted = topics.iter().filter(|topic| !repeated.contains(topic.name.as_str()));
+        topics::check_request(counted.map(|topic| topics::asked(topic, &self.config)), "partitions")
     }
 
     fn creation_records(
@@ -231,12 +240,15 @@ impl Controller {
         changes: &mut Changes,
     ) -> Vec<Result<(), ControllerError>> {
         let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
+        let counted = topics.iter().filter(|topic| !repeated.contains(topic.name.as_str()));
+        let added = counted.map(|topic| topics::added(topic, &self.decided));
+        let allowed = topics::check_request(added, "additional partitions");
         let mut judge = Judge::new(&self.config, &self.decided);
         let judged: Vec<_> = topics
             .iter()
             .map(|topic| match repeated.contains(topic.name.as_str()) {
                 true => Err(topics::duplicate()),
-                false => judge.growth(topic),
+                false => allowed.clone().and_then(|()| judge.growth(topic)),
             })
             .collect();
         judged

@@ -17,7 +17,7 @@ mod topics;
 
 pub use decide::{Controller, ControllerConfig, Decision};
 pub use image::{MetadataImage, PartitionImage, Resource, TopicImage, View};
-pub use names::{is_internal_topic, is_topic_name};
+pub use names::{check_topic_name, is_internal_topic, is_topic_name};
 pub use record::{MetadataRecordError, describe_record};
 pub use request::{
     ConfigChange, ConfigOp, ConfigResource, ControllerError, ControllerReply, ControllerRequest,

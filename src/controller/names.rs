@@ -15,12 +15,12 @@ pub fn is_internal_topic(name: &str) -> bool {
 /// Whether a topic could have this name.
 #[must_use]
 pub fn is_topic_name(name: &str) -> bool {
-    check(name).is_ok()
+    check_topic_name(name).is_ok()
 }
 
 /// # Errors
 /// What is wrong with the name, for the client's eyes.
-pub(super) fn check(name: &str) -> Result<(), String> {
+pub fn check_topic_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("Topic name is invalid: the empty string is not allowed".into());
     }
@@ -54,11 +54,14 @@ mod tests {
     fn names_follow_kafkas_rules() {
         let longest = "x".repeat(LENGTH_MAX);
         for good in ["a", "a.b_c-D9", "...", "-", longest.as_str()] {
-            assert_eq!(check(good), Ok(()), "{good}");
+            assert_eq!(check_topic_name(good), Ok(()), "{good}");
         }
         let too_long = "x".repeat(LENGTH_MAX + 1);
         for bad in ["", ".", "..", "a b", "ä", "a/b", "a\0", too_long.as_str()] {
-            assert!(check(bad).is_err_and(|message| message.starts_with("Topic name is invalid")), "{bad}");
+            assert!(
+                check_topic_name(bad).is_err_and(|message| message.starts_with("Topic name is invalid")),
+                "{bad}"
+            );
         }
     }
 

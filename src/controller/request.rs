@@ -92,7 +92,7 @@ pub struct CreatedTopic {
     pub overrides: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TopicName {
     Name(String),
     Id(TopicId),

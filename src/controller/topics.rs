@@ -17,6 +17,9 @@ use super::state::State;
 /// Bytes of configs set on one topic, names and values: its record stays far below what the metadata log takes.
 const OVERRIDES_BYTES_MAX: usize = 64 << 10;
 
+/// Partitions that one request may add, over all its topics.
+const REQUEST_PARTITIONS_MAX: i64 = 10_000;
+
 /// A creation that may go ahead.
 #[derive(Clone, Debug)]
 pub(super) struct AcceptedTopic {
@@ -93,7 +96,7 @@ impl<'a> Judge<'a> {
             let message = format!("Creation of internal topic {name} is prohibited.");
             return Err(ControllerError::InvalidRequest(message));
         }
-        names::check(name).map_err(ControllerError::InvalidTopicName)?;
+        names::check_topic_name(name).map_err(ControllerError::InvalidTopicName)?;
         if self.state.image.topic(name).is_some() {
             return Err(ControllerError::TopicExists(name.to_owned()));
         }
@@ -215,6 +218,32 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// How many partitions a creation asks for, before anybody looks whether it may.
+pub(super) fn asked(topic: &NewTopic, config: &ControllerConfig) -> i64 {
+    match topic.partitions {
+        -1 if topic.assignments.is_empty() => config.topics.partitions.into(),
+        -1 => i64::try_from(topic.assignments.len()).unwrap_or(i64::MAX),
+        count => count.max(0).into(),
+    }
+}
+
+/// How many partitions a growth asks for.
+pub(super) fn added(wanted: &NewPartitions, state: &State) -> i64 {
+    let Some(topic) = state.image.topic(&wanted.name) else { return 0 };
+    (i64::from(wanted.count) - i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX)).max(0)
+}
+
+/// As in Kafka, a request for too many partitions gets none of them.
+///
+/// # Errors
+/// POLICY_VIOLATION, for each of its topics; `what` is what there are too many of.
+pub(super) fn check_request(counts: impl Iterator<Item = i64>, what: &str) -> Result<(), ControllerError> {
+    if counts.fold(0i64, i64::saturating_add) <= REQUEST_PARTITIONS_MAX {
+        return Ok(());
+    }
+    Err(ControllerError::PolicyViolation(format!("Excessively large number of {what} per request.")))
+}
+
 /// Partitions to add to a topic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Growth {
@@ -243,21 +272,24 @@ fn check_replicas(replicas: &[i32], server: ServerId) -> Result<(), ControllerEr
     Ok(())
 }
 
-/// The topics a deletion names, in its order; a topic named twice, in whatever way, is refused after its first time.
+/// The topics a deletion names, in its order. One named twice, in whatever way, is refused each time: nothing of it is
+/// deleted.
 pub(super) fn deletions(
     state: &State,
     topics: &[TopicName],
 ) -> Vec<Result<(TopicId, String), ControllerError>> {
-    let mut named = BTreeSet::new();
     let find = |topic: &TopicName| match topic {
         TopicName::Name(name) => state.image.topic(name).ok_or(ControllerError::UnknownTopic),
         TopicName::Id(id) => state.image.topic_by_id(*id).ok_or(ControllerError::UnknownTopicId),
     };
+    let mut once = BTreeSet::new();
+    let found = topics.iter().filter_map(|wanted| find(wanted).ok()).map(|topic| topic.id);
+    let repeated: BTreeSet<TopicId> = found.filter(|id| !once.insert(*id)).collect();
     topics
         .iter()
         .map(|wanted| {
             let topic = find(wanted)?;
-            if !named.insert(topic.id) {
+            if repeated.contains(&topic.id) {
                 return Err(ControllerError::InvalidRequest(match wanted {
                     TopicName::Name(_) => "Duplicate topic name.".into(),
                     TopicName::Id(_) => "Duplicate topic id.".into(),
@@ -416,15 +448,50 @@ mod tests {
         let made = creations(perform(&mut controller, &mut rng, &create(vec![topic("a", 1), topic("b", 1)])));
         let id = made[1].as_ref().expect("created").id;
         let named = |name: &str| TopicName::Name(name.into());
-        let topics =
-            vec![named("a"), TopicName::Id(id), named("b"), named("x"), TopicName::Id(TopicId([9; 16]))];
+        let mut delete = |topics: Vec<TopicName>| {
+            deletions(perform(&mut controller, &mut rng, &ControllerRequest::DeleteTopics { topics }))
+        };
+        let refused = |result: &Result<_, _>| matches!(result, Err(ControllerError::InvalidRequest(_)));
+        for twice in [[named("a"), named("a")], [TopicName::Id(id), named("b")]] {
+            assert!(delete(twice.to_vec()).iter().all(refused), "nothing is deleted");
+        }
         let results =
-            deletions(perform(&mut controller, &mut rng, &ControllerRequest::DeleteTopics { topics }));
+            delete(vec![named("a"), TopicName::Id(id), named("x"), TopicName::Id(TopicId([9; 16]))]);
         assert_eq!(results[0].as_ref().map(|deleted| deleted.name.as_str()), Ok("a"));
         assert_eq!(results[1], Ok(DeletedTopic { id, name: "b".into() }));
-        assert!(matches!(results[2], Err(ControllerError::InvalidRequest(_))));
-        assert_eq!(results[3], Err(ControllerError::UnknownTopic));
-        assert_eq!(results[4], Err(ControllerError::UnknownTopicId));
+        assert_eq!(results[2], Err(ControllerError::UnknownTopic));
+        assert_eq!(results[3], Err(ControllerError::UnknownTopicId));
         assert!(controller.image().topics.is_empty());
+    }
+
+    #[test]
+    fn a_request_adds_ten_thousand_partitions_at_most() {
+        let mut roomy = super::super::testing::config();
+        (roomy.topics.partitions_max, roomy.topics.topic_partitions_max) = (100_000, 100_000);
+        let mut controller = super::super::decide::Controller::new(roomy);
+        let mut rng = crate::base::rng::Rng::seeded(1);
+        let mut made = |topics: Vec<NewTopic>| {
+            creations(perform(&mut controller, &mut rng, &create(topics)))
+                .iter()
+                .map(Result::is_ok)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(made(vec![topic("a", 10_000), topic("b", 1)]), [false, false]);
+        assert_eq!(made(vec![topic("c", 10_001), topic("c", 1), topic("a", 2)]), [false, false, true]);
+        assert_eq!(made(vec![topic("b", 10_000)]), [true]);
+        let mut grown = |counts: &[(&str, i32)]| {
+            let topics = counts
+                .iter()
+                .map(|(name, count)| NewPartitions { name: (*name).into(), count: *count, assignments: None })
+                .collect();
+            let request = ControllerRequest::CreatePartitions { topics, validate_only: false };
+            growths(perform(&mut controller, &mut rng, &request))
+        };
+        let many = ControllerError::PolicyViolation(
+            "Excessively large number of additional partitions per request.".into(),
+        );
+        assert_eq!(grown(&[("a", 10_002), ("b", 10_001)]), [Err(many.clone()), Err(many.clone())]);
+        assert_eq!(grown(&[("x", 2), ("a", 10_003)]), [Err(many.clone()), Err(many)]);
+        assert_eq!(grown(&[("a", 10_001), ("b", 10_001)]), [Ok(()), Ok(())]);
     }
 }

@@ -48,6 +48,31 @@ fn bytes_of(records: &Records<'_>) -> Vec<u8> {
 }
 
 #[test]
+fn a_partition_named_twice_is_fetched_once_at_the_last_offset() {
+    for (version, session_epoch) in [(12, -1), (12, 0), (13, -1), (18, 0)] {
+        let mut peer = Peer::new(&[("a", 4)]);
+        let id = peer.topic("a").id;
+        let mut request = fetch("a", id, version, &[2, 1, 2]);
+        request.session_epoch = session_epoch;
+        request.topics[0].partitions[2].fetch_offset = 7;
+        let body = peer.send(version, &request, |_, request| fetched(request, |_| Ok(records(b"x")))).body();
+        let answer: FetchResponse<'_> = read(&body, version);
+        assert_eq!((answer.error_code, answer.session_id != 0), (0, session_epoch == 0));
+        let answered = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let mut answered: Vec<_> = answered.map(|partition| partition.partition_index).collect();
+        answered.sort_unstable();
+        assert_eq!(answered, [1, 2]);
+        let asked = peer.asked.iter().flat_map(|(_, request)| match request {
+            ShardRequest::Fetch(request) => request.partitions.to_vec(),
+            other => panic!("asked {other:?}"),
+        });
+        let offsets: BTreeMap<i32, i64> =
+            asked.map(|asked| (asked.partition.partition.0, asked.offset.0)).collect();
+        assert_eq!(offsets, BTreeMap::from([(1, 5), (2, 7)]));
+    }
+}
+
+#[test]
 fn fetch_gives_records_in_the_order_of_the_request_in_every_version() {
     for version in 4..=18 {
         let mut peer = Peer::new(&[("a", 4)]);

@@ -8,11 +8,14 @@
 //! - v12: divergence from `lastFetchedEpoch` is reported.
 //! - v13: topics go by id.
 //!
+//! A partition that is named twice is fetched once, at the offset named last.
+//!
 //! Limits: `minBytes` counts per shard; `maxBytes` holds over all shards.
 //!
 //! Not done: transactions (no aborted ones exist), followers.
 
 mod plan;
+mod repeats;
 mod session;
 
 use std::sync::Arc;
@@ -172,7 +175,7 @@ fn plan(context: &Context<'_>, request: &messages::FetchRequest<'_>, version: i1
     let refused = (replica >= 0).then_some(ErrorCode::NotLeaderOrFollower);
     let mut plan = Plan::default();
     let mut order = 0;
-    for (number, topic) in (0..).zip(&request.topics) {
+    for (number, topic) in (0..).zip(&*repeats::each_once(&request.topics)) {
         let key = Key::of(topic_key(version, topic.topic_id, &topic.topic));
         plan.topics.push(key.resolve(context.image));
         for asked in &topic.partitions {
