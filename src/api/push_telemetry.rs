@@ -2,7 +2,7 @@
 //!
 //! Refused: a push for another subscription than the one in force (UNKNOWN_SUBSCRIPTION_ID), before its interval is over
 //! (THROTTLING_QUOTA_EXCEEDED), above `telemetry.max.bytes` (TELEMETRY_TOO_LARGE), in an unknown codec
-//! (UNSUPPORTED_COMPRESSION_TYPE), that is no OpenTelemetry (INVALID_RECORD), without an instance id or after the one that
+//! (UNSUPPORTED_COMPRESSION_TYPE), that inflates to more than `telemetry.max.bytes` or is no OpenTelemetry (INVALID_RECORD), without an instance id or after the one that
 //! said it was the last (INVALID_REQUEST).
 
 use bytes::Bytes;
@@ -166,7 +166,7 @@ mod tests {
         check(&PushTelemetryRequest { compression_type: 9, ..good() }, ErrorCode::UnsupportedCompressionType);
         check(&request(instance, id, vec![0; (1 << 20) + 1]), ErrorCode::TelemetryTooLarge);
         check(&request(instance, id, vec![0xFF; 9]), ErrorCode::InvalidRecord);
-        let bomb = compress(Codec::Zstd, &vec![0; 9 << 20]).expect("compresses");
+        let bomb = compress(Codec::Zstd, &vec![0; (1 << 20) + 1]).expect("compresses");
         check(
             &PushTelemetryRequest { compression_type: 4, ..request(instance, id, bomb) },
             ErrorCode::InvalidRecord,

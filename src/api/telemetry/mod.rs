@@ -26,8 +26,6 @@ pub(super) use otlp::sample;
 const CLIENTS_MAX: usize = 1000;
 /// Values kept of one client's push.
 const CLIENT_VALUES_MAX: usize = 500;
-/// What a push may inflate to.
-const INFLATED_BYTES_MAX: usize = 8 << 20;
 /// A client that has not been heard of for so many of its intervals is forgotten.
 const INTERVALS_KEPT: u64 = 3;
 /// Kafka's word for all metrics.
@@ -166,7 +164,7 @@ impl Telemetry {
         if push.metrics.len() > bytes_max {
             return Err(ErrorCode::TelemetryTooLarge);
         }
-        let inflated = record::decompress_within(codec, push.metrics, INFLATED_BYTES_MAX)
+        let inflated = record::decompress_within(codec, push.metrics, bytes_max)
             .map_err(|_| ErrorCode::InvalidRecord)?;
         let points = otlp::read(&inflated).map_err(|_| ErrorCode::InvalidRecord)?;
         let wanted = points.into_iter().filter(|point| asked.wants(&point.name));
