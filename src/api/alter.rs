@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::base::NodeId;
 use crate::controller::{
     ConfigChange, ConfigResource, ControllerReply, ControllerRequest, Resource, ResourceConfigs,
+    check_topic_name,
 };
 use crate::protocol::ErrorCode;
 
@@ -93,13 +94,22 @@ fn repeated(resources: &[Asked]) -> BTreeSet<(i8, String)> {
 /// What a request names, for altering.
 fn resource(context: &Context<'_>, kind: i8, name: &str) -> Result<ConfigResource, Refusal> {
     match kind {
-        TOPIC if context.image.topic(name).is_none() => Err(Refusal {
-            code: ErrorCode::UnknownTopicOrPartition,
-            message: "The topic does not exist.".to_owned(),
-        }),
+        TOPIC if name.is_empty() => refuse("Default topic resources are not allowed.".to_owned()),
+        TOPIC if context.image.topic(name).is_none() => Err(no_topic(name)),
         TOPIC => Ok(ConfigResource::Topic(name.to_owned())),
         BROKER_LOGGER => refuse("Log levels are set at start, with RINGMAIN_LOG.".to_owned()),
         _ => other_resource(context, kind, name).map(ConfigResource::Other),
+    }
+}
+
+/// Why there is no topic of this name.
+pub(super) fn no_topic(name: &str) -> Refusal {
+    match check_topic_name(name) {
+        Ok(()) => Refusal {
+            code: ErrorCode::UnknownTopicOrPartition,
+            message: format!("The topic '{name}' does not exist."),
+        },
+        Err(message) => Refusal { code: ErrorCode::InvalidTopicException, message },
     }
 }
 

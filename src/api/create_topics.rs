@@ -81,8 +81,9 @@ fn success<'a>(context: &Context<'_>, name: &'a str, created: CreatedTopic) -> C
             configs
                 .into_iter()
                 .map(|entry| CreatableTopicConfigs {
-                    name: entry.setting.name.into(),
-                    value: entry.value.map(Into::into),
+                    // As in Kafka, what the request set is told back as it was written.
+                    value: created.overrides.get(&*entry.name).cloned().or(entry.value).map(Into::into),
+                    name: entry.name,
                     read_only: false,
                     config_source: entry.origin.code(),
                     is_sensitive: entry.setting.is_sensitive(),
@@ -192,6 +193,18 @@ mod tests {
             assert_eq!(codes, [("a", 42), ("b", 0)]);
             assert!(server.controller.image().topic("a").is_none());
         }
+    }
+
+    #[test]
+    fn values_are_told_back_as_they_were_written() {
+        let mut server = Server::new();
+        let config = CreatableTopicConfig { name: "retention.ms".into(), value: Some(" 100 ".into()) };
+        let asked = request(vec![CreatableTopic { configs: vec![config], ..topic("a", 1) }]);
+        let body = server.call(start, 7, &asked);
+        let answer: CreateTopicsResponse<'_> = read(&body, 7);
+        let configs = answer.topics[0].configs.as_ref().expect("never null on success");
+        let shown = configs.iter().find(|config| config.name == "retention.ms").expect("listed");
+        assert_eq!(shown.value.as_deref(), Some(" 100 "));
     }
 
     #[test]

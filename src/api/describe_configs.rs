@@ -23,7 +23,7 @@ use crate::protocol::messages::describe_configs_response::{
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::{ErrorCode, RequestHeader};
 
-use super::alter::{BROKER, BROKER_LOGGER, Refusal, TOPIC, check_node, other_resource, refuse};
+use super::alter::{BROKER, BROKER_LOGGER, Refusal, TOPIC, check_node, no_topic, other_resource, refuse};
 use super::answer::{decode, error_message, respond};
 use super::{ApiError, Context, Step};
 
@@ -50,7 +50,7 @@ fn result<'a>(
         match describe(context, resource.resource_type, &resource.resource_name) {
             Ok(mut entries) => {
                 if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
-                    entries.retain(|entry| keys.iter().any(|key| key == entry.setting.name));
+                    entries.retain(|entry| keys.iter().any(|key| **key == *entry.name));
                 }
                 (ErrorCode::None, None, entries)
             }
@@ -95,20 +95,15 @@ fn describe_other(context: &Context<'_>, resource: &Resource) -> Vec<Described> 
 }
 
 fn describe_topic(context: &Context<'_>, name: &str) -> Result<Vec<Described>, Refusal> {
-    match context.image.topic(name) {
-        Some(found) => Ok(topic::describe(&found.overrides, &context.image.topic_defaults)),
-        None => {
-            let code = ErrorCode::UnknownTopicOrPartition;
-            Err(Refusal { code, message: format!("This server has no topic '{name}'.") })
-        }
-    }
+    let found = context.image.topic(name).ok_or_else(|| no_topic(name))?;
+    Ok(topic::describe(&found.overrides, &context.image.topic_defaults))
 }
 
 impl Shown {
     fn entry(self, resource: i8, entry: Described) -> DescribeConfigsResourceResult<'static> {
         let synonyms = if self.synonyms { entry.synonyms } else { Vec::new() };
         DescribeConfigsResourceResult {
-            name: entry.setting.name.into(),
+            name: entry.name,
             value: entry.value.map(Into::into),
             read_only: resource == BROKER && entry.setting.update == Update::ReadOnly,
             config_source: entry.origin.code(),
@@ -116,7 +111,7 @@ impl Shown {
             synonyms: synonyms
                 .into_iter()
                 .map(|synonym| DescribeConfigsSynonym {
-                    name: synonym.name.into(),
+                    name: synonym.name,
                     value: synonym.value.map(Into::into),
                     source: synonym.origin.code(),
                 })
@@ -233,6 +228,8 @@ mod tests {
             (GROUP, "g", 0, true),
             (GROUP, "", 42, false),
             (TOPIC, "b", 3, false),
+            (TOPIC, "b b", 17, false),
+            (TOPIC, "", 17, false),
             (77, "x", 42, false),
         ] {
             for version in [1, 4] {

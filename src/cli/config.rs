@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::base::NodeId;
 use crate::client::{Admin, ConfigEntry, ConfigResource};
+use crate::config::broker;
 
 use super::exit::Failure;
 use super::remote::{OutputArgs, counted, key_value, shown, table};
@@ -51,7 +52,7 @@ impl ResourceArgs {
             (None, Some(group), _) => ConfigResource::Group(group),
             (None, None, Some(name)) => ConfigResource::ClientMetrics(name),
             _ if self.all_brokers => ConfigResource::AllBrokers,
-            _ => ConfigResource::Broker(broker(admin, self.broker.unwrap_or(-1))?),
+            _ => ConfigResource::Broker(node(admin, self.broker.unwrap_or(-1))?),
         })
     }
 }
@@ -118,10 +119,13 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
     let resource = args.of.resource(&admin)?;
     admin.alter_configs(resource, &changes, args.dry_run)?;
     let what = counted(changes.len(), "setting");
-    let people = match args.dry_run {
+    let mut people = match args.dry_run {
         true => format!("{what} of {resource} could be changed; nothing is.\n"),
         false => format!("Changed {what} of {resource}.\n"),
     };
+    if matches!(resource, ConfigResource::Broker(_) | ConfigResource::AllBrokers) {
+        args.set.iter().filter_map(|(key, _)| unread(key)).for_each(|warning| people.push_str(&warning));
+    }
     let names: Vec<&str> = changes.iter().map(|(key, _)| key.as_str()).collect();
     args.output.say(
         &people,
@@ -129,8 +133,17 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
     )
 }
 
+/// Brokers take any name, as Kafka's do: a mistyped one would go unnoticed.
+fn unread(key: &str) -> Option<String> {
+    if broker::find(key).is_some() {
+        return None;
+    }
+    let meant = broker::nearest(key).map(|name| format!(" Is {name} meant?")).unwrap_or_default();
+    Some(format!("No setting is called {key}; it is kept and does nothing.{meant}\n"))
+}
+
 /// The broker with this number; any for -1.
-fn broker(admin: &Admin, node: i32) -> Result<NodeId, Failure> {
+fn node(admin: &Admin, node: i32) -> Result<NodeId, Failure> {
     let mut brokers = admin.cluster().brokers().iter().map(|broker| broker.node);
     let found = if node == -1 { brokers.next() } else { brokers.find(|candidate| candidate.0 == node) };
     found.ok_or_else(|| Failure::failed(format!("the cluster has no broker {node}")))

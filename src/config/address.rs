@@ -1,8 +1,9 @@
 //! Addresses as written: `HOST:PORT`, with or without `PLAINTEXT://`; an empty host or `*` is every interface.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use super::setting::ConfigError;
+use super::setting::{ConfigError, list};
 
 fn invalid(key: &str, value: &str, expected: &str) -> ConfigError {
     ConfigError::Invalid { key: key.to_owned(), value: value.to_owned(), expected: expected.to_owned() }
@@ -35,6 +36,17 @@ pub(super) fn socket(key: &str, value: &str) -> Result<SocketAddr, ConfigError> 
     found.ok_or_else(|| invalid(key, value, "HOST:PORT with a host name or address this machine knows"))
 }
 
+/// Limits for single addresses: ADDRESS:NUMBER, separated by commas.
+pub(super) fn limits(key: &str, value: &str) -> Result<BTreeMap<IpAddr, u32>, ConfigError> {
+    let limit = |written: &str| {
+        let (address, number) = written.rsplit_once(':')?;
+        let address = address.trim().trim_start_matches('[').trim_end_matches(']');
+        Some((address.parse().ok()?, number.trim().parse().ok()?))
+    };
+    let limits: Option<_> = list(value).map(limit).collect();
+    limits.ok_or_else(|| invalid(key, value, "ADDRESS:NUMBER pairs, as 10.0.0.1:20,[::1]:5"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +69,16 @@ mod tests {
         check("127.0.0.1:70000", None);
         check("PLAINTEXT://a:1,PLAINTEXT://b:2", None);
         check("SASL_SSL://:9092", None);
+    }
+
+    #[test]
+    fn limits_are_for_addresses_of_both_families() {
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let wanted = BTreeMap::from([(address("10.0.0.1"), 20), (address("::1"), 5)]);
+        assert_eq!(limits("k", " 10.0.0.1:20, [::1]:5"), Ok(wanted));
+        assert_eq!(limits("k", ""), Ok(BTreeMap::new()));
+        for refused in ["10.0.0.1", "10.0.0.1:-1", "name:5", "10.0.0.1:many"] {
+            assert!(limits("k", refused).is_err(), "{refused}");
+        }
     }
 }

@@ -8,15 +8,20 @@ use super::setting::{ConfigError, Described, Origin, Setting, Synonym, list};
 
 /// What a client is asked to push by, when no subscription says more.
 pub const INTERVAL_MS_DEFAULT: i32 = 300_000;
-const INTERVAL_MS_MIN: i64 = 100;
-const INTERVAL_MS_MAX: i64 = 3_600_000;
+const INTERVAL_MS_MIN: i32 = 100;
+const INTERVAL_MS_MAX: i32 = 3_600_000;
 /// Bytes that a compiled pattern may take.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 static ROWS: [Setting; 3] = [
-    Setting::int("interval.ms", "300000", 0, "How often clients push their metrics.")
-        .within(INTERVAL_MS_MIN, INTERVAL_MS_MAX)
-        .acts(),
+    // The bounds are looked at apart: Kafka has another error for them than for what is no number.
+    Setting::int(
+        "interval.ms",
+        "300000",
+        i32::MIN as i64,
+        "How often clients push their metrics, from 100 ms to an hour.",
+    )
+    .acts(),
     Setting::list(
         "match",
         "",
@@ -65,9 +70,14 @@ impl Subscription {
             find(name).ok_or_else(|| ConfigError::UnknownClientMetricsConfig(name.clone()))?.check(value)?;
         }
         let value = |name| overrides.get(name).map_or("", |value| value.trim());
+        let interval_ms = value("interval.ms").parse().unwrap_or(INTERVAL_MS_DEFAULT);
+        if !(INTERVAL_MS_MIN..=INTERVAL_MS_MAX).contains(&interval_ms) {
+            let (min, max) = (INTERVAL_MS_MIN, INTERVAL_MS_MAX);
+            return Err(ConfigError::Interval { value: interval_ms, min, max });
+        }
         Ok(Subscription {
             metrics: list(value("metrics")).map(str::to_owned).collect(),
-            interval_ms: value("interval.ms").parse().unwrap_or(INTERVAL_MS_DEFAULT),
+            interval_ms,
             patterns: list(value("match")).map(pattern).collect::<Result<_, _>>()?,
         })
     }
@@ -95,7 +105,7 @@ fn pattern(written: &str) -> Result<(ClientTrait, Regex), ConfigError> {
     Ok((*asked, compiled))
 }
 
-/// Every group config, by name.
+/// Every config of a subscription, by name.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
     ROWS.iter()
 }
@@ -110,13 +120,15 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 #[must_use]
 pub fn describe(overrides: &BTreeMap<String, String>) -> Vec<Described> {
     let rows = ROWS.iter().map(|setting| {
-        let synonym =
-            |value: &str, origin| Synonym { name: setting.name, value: Some(value.to_owned()), origin };
-        let own = overrides.get(setting.name).map(|value| synonym(value, Origin::ClientMetrics));
-        let default = synonym(setting.default.unwrap_or_default(), Origin::Default);
-        let first = own.clone().unwrap_or_else(|| default.clone());
-        let synonyms = own.into_iter().chain([default]).collect();
-        Described { setting, value: first.value, origin: first.origin, synonyms }
+        let own = overrides.get(setting.name).map(|value| setting.shown(value));
+        let (value, origin) = match own {
+            Some(value) => (value, Origin::ClientMetrics),
+            None => (setting.default.unwrap_or_default().to_owned(), Origin::Default),
+        };
+        let told = Synonym { name: setting.name.into(), value: Some(value.clone()), origin };
+        // As in Kafka, a default has no synonyms.
+        let synonyms = if origin == Origin::Default { Vec::new() } else { vec![told] };
+        Described { name: setting.name.into(), setting, value: Some(value), origin, synonyms }
     });
     rows.collect()
 }

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::setting::{ConfigError, Described, Kind, Origin, Setting, Synonym};
+use super::setting::{ConfigError, Described, Kind, Origin, Setting, Synonym, list};
 use super::{Config, GroupTimeLimits};
+
+const ASSIGNOR: &str = "streams.assignor.name";
+const DEAD_LETTERS: &str = "errors.deadletterqueue.topic.name";
 
 /// A group's config.
 struct Row {
@@ -78,7 +81,7 @@ static ROWS: [Row; 27] = [
     ),
     row(
         Setting::string(
-            "errors.deadletterqueue.topic.name",
+            DEAD_LETTERS,
             "",
             "Topic for records that the share group gives up; none when empty.",
         ),
@@ -214,7 +217,7 @@ static ROWS: [Row; 27] = [
     },
     row(
         Setting::unset(
-            "streams.assignor.name",
+            ASSIGNOR,
             Kind::String,
             "Way to assign the streams group's tasks; unset, the first of the server's.",
         ),
@@ -339,6 +342,7 @@ pub fn validate(overrides: &BTreeMap<String, String>, config: &Config) -> Result
             check_bounds(row, value.into(), config)?;
         }
     }
+    check_names(overrides, config)?;
     for kind in ["consumer", "share", "streams"] {
         let (session, heartbeat) =
             (format!("{kind}.session.timeout.ms"), format!("{kind}.heartbeat.interval.ms"));
@@ -349,16 +353,33 @@ pub fn validate(overrides: &BTreeMap<String, String>, config: &Config) -> Result
     Ok(())
 }
 
+/// In Kafka's words: tools show them.
 fn check_bounds(row: &Row, value: i64, config: &Config) -> Result<(), ConfigError> {
-    let bound = |name: Option<&'static str>| name.map(|name| (name, config.whole_number(name)));
+    let bound = |name: Option<&'static str>| name.map(|name| config.whole_number(name));
     let name = row.setting.name;
     let contradiction = match (bound(row.min), bound(row.max)) {
-        (Some((least, min)), _) if value < min => {
-            format!("{name} must be greater than or equal to {least} ({min})")
+        (Some(min), Some(max)) if !(min..=max).contains(&value) => {
+            format!("{name} must be in the range {min} to {max} inclusive.")
         }
-        (_, Some((most, max))) if value > max => {
-            format!("{name} must be less than or equal to {most} ({max})")
+        (Some(min), _) if value < min => format!("{name} must be greater than or equal to {min}"),
+        (_, Some(max)) if value > max => format!("{name} must be less than or equal to {max}"),
+        _ => return Ok(()),
+    };
+    Err(ConfigError::Contradiction(contradiction))
+}
+
+/// Names that a group may be told, and of which not every one will do.
+fn check_names(overrides: &BTreeMap<String, String>, config: &Config) -> Result<(), ConfigError> {
+    let told = |name: &str| overrides.get(name).map(|value| value.trim());
+    let assignors: Vec<&str> = list(config.settings.required("group.streams.assignors")).collect();
+    let contradiction = match (told(DEAD_LETTERS), told(ASSIGNOR)) {
+        (Some(topic), _) if topic.starts_with("__") => {
+            format!("{DEAD_LETTERS}: DLQ topic name must not start with '__'")
         }
+        (_, Some(asked)) if !assignors.contains(&asked) => format!(
+            "{ASSIGNOR} '{asked}' is not a registered task assignor. Registered assignors are: [{}].",
+            assignors.join(", ")
+        ),
         _ => return Ok(()),
     };
     Err(ConfigError::Contradiction(contradiction))
@@ -389,23 +410,23 @@ pub fn times(overrides: &BTreeMap<String, String>, limits: &GroupTimeLimits) -> 
 /// Every group config with its value and where that comes from.
 #[must_use]
 pub fn describe(overrides: &BTreeMap<String, String>, config: &Config) -> Vec<Described> {
-    let broker = config.describe();
     let rows = ROWS.iter().map(|Row { setting, inherits, .. }| {
         let own = overrides.get(setting.name).map(|value| Synonym {
-            name: setting.name,
-            value: Some(value.clone()),
+            name: setting.name.into(),
+            value: Some(setting.shown(value)),
             origin: Origin::Group,
         });
-        let inherited = inherits.and_then(|name| broker.iter().find(|one| one.setting.name == name));
+        let inherited = inherits.map(|name| config.describe_one(name));
         let default = || Synonym {
-            name: setting.name,
+            name: setting.name.into(),
             value: setting.default.map(str::to_owned),
             origin: Origin::Default,
         };
-        let inherited = inherited.map_or_else(|| vec![default()], |one| one.synonyms.clone());
+        let inherited = inherited.map_or_else(|| vec![default()], |one| one.synonyms);
         let synonyms: Vec<Synonym> = own.into_iter().chain(inherited).collect();
         let first = synonyms.first().expect("a default at least");
-        Described { setting, value: first.value.clone(), origin: first.origin, synonyms }
+        let value = first.value.as_ref().map(|value| setting.shown(value));
+        Described { name: setting.name.into(), setting, value, origin: first.origin, synonyms }
     });
     rows.filter(|one| one.setting.is_shown(one.origin)).collect()
 }
@@ -433,11 +454,21 @@ mod tests {
         assert!(refused(&[("consumer.heartbeat.interval.ms", "15001")]).contains("15000"));
         assert!(refused(&[("consumer.heartbeat.interval.ms", "soon")]).contains("soon"));
         assert!(refused(&[("no.such", "1")]).contains("Unknown group config"));
-        assert!(refused(&[("share.record.lock.duration.ms", "60001")]).contains("(60000)"));
-        assert!(
-            refused(&[("share.delivery.count.limit", "11")]).contains("group.share.max.delivery.count.limit")
+        assert!(refused(&[("share.record.lock.duration.ms", "60001")]).contains("15000 to 60000 inclusive"));
+        assert_eq!(
+            refused(&[("share.delivery.count.limit", "11")]),
+            "share.delivery.count.limit must be in the range 2 to 10 inclusive."
         );
-        assert!(refused(&[("streams.num.standby.replicas", "3")]).contains("(2)"));
+        assert_eq!(
+            refused(&[("streams.num.standby.replicas", "3")]),
+            "streams.num.standby.replicas must be less than or equal to 2"
+        );
+        assert!(refused(&[("streams.num.warmup.replicas", "21")]).contains("less than or equal to 20"));
+        assert!(
+            refused(&[("streams.task.offset.interval.ms", "5")]).contains("greater than or equal to 15000")
+        );
+        assert!(refused(&[(ASSIGNOR, "nosuch")]).contains("Registered assignors are: [sticky]."));
+        assert!(refused(&[(DEAD_LETTERS, "__x")]).contains("must not start with '__'"));
         assert!(refused(&[("share.auto.offset.reset", "by_duration:-PT1H")]).contains("by_duration"));
         let fine =
             told(&[("consumer.session.timeout.ms", "50000"), ("consumer.heartbeat.interval.ms", "6000")]);
@@ -456,5 +487,17 @@ mod tests {
         assert_eq!((session.value.as_deref(), session.origin.code()), (Some("50000"), 8));
         assert_eq!(session.synonyms[1].name, "group.consumer.session.timeout.ms");
         assert!(described.iter().all(|one| one.setting.check(one.value.as_deref().unwrap_or("")).is_ok()));
+        assert!(described.iter().all(|one| one.name != "streams.num.warmup.replicas"), "internal");
+    }
+
+    #[test]
+    fn internal_configs_are_shown_where_a_group_was_told_them() {
+        let told = told(&[("streams.num.warmup.replicas", " 5 ")]);
+        let described = describe(&told, &Config::default());
+        let warmup = described.iter().find(|one| one.name == "streams.num.warmup.replicas").expect("shown");
+        let synonyms: Vec<_> = warmup.synonyms.iter().map(|it| (&*it.name, it.value.as_deref())).collect();
+        assert_eq!(warmup.value.as_deref(), Some("5"));
+        let inherited = ("group.streams.num.warmup.replicas", Some("2"));
+        assert_eq!(synonyms, [("streams.num.warmup.replicas", Some("5")), inherited]);
     }
 }

@@ -17,20 +17,23 @@ pub mod setting;
 pub mod topic;
 
 mod address;
+mod parsed;
 mod sources;
+mod written;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::base::ServerId;
 use machine::Machine;
-use setting::{Described, Origin, Setting, Synonym};
+use setting::{Described, Setting};
 use topic::TopicDefaults;
 
 pub use setting::ConfigError;
 pub use sources::{Flag, Loaded, Sources, load};
+pub use written::BrokerSettings;
 
 /// How Metadata shows this server's shards to clients (DESIGN.md §4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +69,8 @@ pub struct Config {
     /// Over all shards: chunks, caches and frames in flight.
     pub memory_bytes: u64,
     pub connections: ConnectionLimits,
+    /// Most connections from single addresses, instead of [`ConnectionLimits::per_ip_max`].
+    pub per_ip_overrides: BTreeMap<IpAddr, u32>,
     pub commit: CommitLimits,
     /// A partition with this much waiting bypasses the commit log.
     pub direct_run_bytes: usize,
@@ -227,7 +232,7 @@ impl Config {
         let (listener_host, advertised_port) = advertised.transpose()?.unzip();
         let shard_cpus = machine.shard_cpus(settings.required("ringmain.shards"))?;
         let mut config = Config {
-            server_id: ServerId(settings.number("node.id")),
+            server_id: server_id(&settings)?,
             data_dir: data_dir(&settings)?,
             listen: address::socket("listeners", settings.required("listeners"))?,
             admin: address::socket("ringmain.admin", settings.required("ringmain.admin"))?,
@@ -239,6 +244,7 @@ impl Config {
             shard_cpus: shard_cpus.clone(),
             memory_bytes,
             connections: connection_limits(&settings, memory_bytes),
+            per_ip_overrides: BTreeMap::new(),
             commit: CommitLimits {
                 file_bytes: crate::base::block_ceil(settings.number("ringmain.commit.file.bytes")),
                 files_max: settings.number("ringmain.commit.files.max"),
@@ -271,7 +277,7 @@ impl Config {
             settings,
         };
         config.check_consumer_groups()?;
-        config.read_changeable();
+        config.read_changeable()?;
         Ok(config)
     }
 
@@ -285,27 +291,35 @@ impl Config {
         }
         let mut changed = self.clone();
         changed.settings.changes = changes.clone();
-        changed.read_changeable();
+        changed.read_changeable()?;
         Ok(changed)
     }
 
     /// Whether a setting can be given this value while the server runs.
     ///
     /// # Errors
-    /// For an unknown name, one that is read at start only, a secret, or a value that is not allowed.
+    /// For a setting that is read at start only, a secret, or a value that is not allowed.
     pub fn check_change(name: &str, value: &str) -> Result<(), ConfigError> {
-        let setting = changeable(name)?;
-        setting.check(value)
+        changeable(name)?.check(value)
     }
 
     /// What [`Config::with_changes`] can change: the settings whose row says `dynamic` and that this version acts on.
-    fn read_changeable(&mut self) {
+    fn read_changeable(&mut self) -> Result<(), ConfigError> {
         let settings = &self.settings;
         self.connections.count_max = settings.number("max.connections");
         self.connections.per_ip_max = settings.number("max.connections.per.ip");
         self.cleaner = cleaner_limits(settings);
         self.producer_id_expiration_ms = settings.number("producer.id.expiration.ms");
+        let overrides = "max.connections.per.ip.overrides";
+        self.per_ip_overrides = address::limits(overrides, settings.required(overrides))?;
         self.topic_defaults = TopicDefaults::from_broker(|name| settings.layers(name));
+        Ok(())
+    }
+
+    /// Most connections that may be open from an address.
+    #[must_use]
+    pub fn connections_max(&self, from: IpAddr) -> u32 {
+        self.per_ip_overrides.get(&from).copied().unwrap_or(self.connections.per_ip_max)
     }
 
     fn check_consumer_groups(&self) -> Result<(), ConfigError> {
@@ -347,6 +361,11 @@ impl Config {
     pub fn describe(&self) -> Vec<Described> {
         self.settings.describe()
     }
+
+    /// One setting of the table.
+    fn describe_one(&self, name: &'static str) -> Described {
+        self.settings.describe_one(name.into(), broker::find(name).expect("a setting of the table"))
+    }
 }
 
 impl Default for Config {
@@ -357,13 +376,12 @@ impl Default for Config {
     }
 }
 
-/// The setting of this name, if it can change while the server runs.
+/// The setting of this name, if it can change while the server runs; [`setting::UNKNOWN`] for a name the table does not have.
 ///
 /// # Errors
-/// For an unknown name, one that is read at start only, and a secret.
+/// For one that is read at start only, and a secret.
 pub fn changeable(name: &str) -> Result<&'static Setting, ConfigError> {
-    let unknown = || ConfigError::UnknownKey { key: name.to_owned(), nearest: broker::nearest(name) };
-    let setting = broker::find(name).ok_or_else(unknown)?;
+    let Some(setting) = broker::find(name) else { return Ok(&setting::UNKNOWN) };
     if setting.update == setting::Update::ReadOnly {
         return Err(ConfigError::ReadOnly(name.to_owned()));
     }
@@ -395,6 +413,20 @@ fn memory_bytes(settings: &BrokerSettings, machine: &Machine) -> u64 {
         0 => (machine.memory_bytes / 4).min(AUTOMATIC_MAX),
         written => written,
     }
+}
+
+/// `broker.id` is an older name of `node.id`.
+fn server_id(settings: &BrokerSettings) -> Result<ServerId, ConfigError> {
+    let older: i64 = settings.number("broker.id");
+    if older < 0 {
+        return Ok(ServerId(settings.number("node.id")));
+    }
+    let is_told = !settings.layers("node.id").is_empty();
+    if is_told && settings.signed("node.id") != older {
+        let message = "broker.id and node.id are two names of one setting, and have two values";
+        return Err(ConfigError::Contradiction(message.to_owned()));
+    }
+    Ok(ServerId(settings.number("broker.id")))
 }
 
 fn data_dir(settings: &BrokerSettings) -> Result<PathBuf, ConfigError> {
@@ -476,116 +508,9 @@ fn topic_creation(settings: &BrokerSettings) -> TopicCreation {
     }
 }
 
-/// Checked settings by name, with where each was written; what was not written has the table's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BrokerSettings {
-    written: BTreeMap<&'static str, Written>,
-    changes: Changes,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Written {
-    value: String,
-    source: setting::Source,
-}
-
-impl BrokerSettings {
-    /// Takes a setting unless a stronger source wrote it already; of two equally strong the later counts.
-    ///
-    /// # Errors
-    /// For a name the table does not have, or a value it does not allow.
-    pub fn write(&mut self, key: &str, value: &str, source: setting::Source) -> Result<(), ConfigError> {
-        let setting = broker::find(key)
-            .ok_or_else(|| ConfigError::UnknownKey { key: key.to_owned(), nearest: broker::nearest(key) })?;
-        setting.check(value)?;
-        let written = Written { value: value.trim().to_owned(), source };
-        match self.written.get(setting.name) {
-            Some(stronger) if stronger.source > source => {}
-            _ => drop(self.written.insert(setting.name, written)),
-        }
-        Ok(())
-    }
-
-    /// What was written and is of no effect in this version.
-    pub fn ineffective(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let listed =
-            |name: &&&str| broker::find(name).is_some_and(|row| row.effect == setting::Effect::Listed);
-        self.written.keys().filter(listed).copied()
-    }
-
-    /// Kafka's tools expect a listener to name its protocol; people need not write it.
-    fn name_protocol(&mut self) {
-        if let Some(written) =
-            self.written.get_mut("listeners").filter(|written| !written.value.contains("://"))
-        {
-            written.value.insert_str(0, "PLAINTEXT://");
-        }
-    }
-
-    /// What somebody gave a setting, the one in force first.
-    fn layers(&self, key: &str) -> Vec<(String, Origin)> {
-        let layer = |value: Option<&String>, origin| value.map(|value| (value.trim().to_owned(), origin));
-        let layers = [
-            layer(self.changes.own.get(key), Origin::Broker),
-            layer(self.changes.all.get(key), Origin::AllBrokers),
-            layer(self.written.get(key).map(|written| &written.value), Origin::StaticBroker),
-        ];
-        layers.into_iter().flatten().collect()
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        let changed = self.changes.own.get(key).or_else(|| self.changes.all.get(key));
-        match changed.or_else(|| self.written.get(key).map(|written| &written.value)) {
-            Some(value) => Some(value.trim()),
-            None => broker::find(key).expect("a setting of the table").default,
-        }
-    }
-
-    fn required(&self, key: &str) -> &str {
-        self.text(key).expect("a setting that has a default")
-    }
-
-    fn signed(&self, key: &str) -> i64 {
-        self.required(key).parse().expect("a checked number")
-    }
-
-    fn number<N: TryFrom<i64>>(&self, key: &str) -> N {
-        N::try_from(self.signed(key)).ok().expect("the table's range fits the field")
-    }
-
-    /// Kafka writes "no limit" as -1.
-    fn limit<N: TryFrom<i64>>(&self, key: &str) -> Option<N> {
-        (self.signed(key) >= 0).then(|| self.number(key))
-    }
-
-    fn flag(&self, key: &str) -> bool {
-        self.required(key).eq_ignore_ascii_case("true")
-    }
-
-    fn describe(&self) -> Vec<Described> {
-        let all = broker::settings().map(|setting| self.describe_one(setting));
-        all.filter(|one| one.setting.is_shown(one.origin)).collect()
-    }
-
-    fn describe_one(&self, setting: &'static Setting) -> Described {
-        let shown = |value: String| (!setting.is_sensitive()).then_some(value);
-        let default = setting.default.map(|value| (value.to_owned(), Origin::Default));
-        let layers = self.layers(setting.name).into_iter().chain(default);
-        let synonyms: Vec<Synonym> = layers
-            .map(|(value, origin)| Synonym { name: setting.name, value: shown(value), origin })
-            .collect();
-        let first = synonyms.first();
-        let (value, origin) = (
-            first.and_then(|synonym| synonym.value.clone()),
-            first.map_or(Origin::Default, |synonym| synonym.origin),
-        );
-        Described { setting, value, origin, synonyms }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::setting::Source;
+    use super::setting::{Origin, Source};
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> Result<BrokerSettings, ConfigError> {
@@ -636,6 +561,16 @@ mod tests {
         changes.own.extend(one("max.connections", "9"));
         let changed = config.with_changes(&changes).expect("allowed");
         assert_eq!(changed.connections.count_max, 9);
+        let overrides =
+            Changes { all: one("max.connections.per.ip.overrides", "::1:3"), ..Changes::default() };
+        let limited = config.with_changes(&overrides).expect("allowed");
+        let [here, there] = ["::1", "::2"].map(|text| text.parse().expect("an address"));
+        assert_eq!(
+            (limited.connections_max(here), limited.connections_max(there)),
+            (3, i32::MAX.cast_unsigned())
+        );
+        let name = Changes { all: one("max.connections.per.ip.overrides", "name:3"), ..Changes::default() };
+        assert!(config.with_changes(&name).is_err());
         let topic = topic::TopicSettings::resolve(&BTreeMap::new(), &changed.topic_defaults).expect("valid");
         assert_eq!(topic.retention_ms, Some(8));
         let described = changed.describe();
@@ -643,7 +578,7 @@ mod tests {
         let synonyms: Vec<_> =
             one.synonyms.iter().map(|it| (it.value.as_deref(), it.origin.code())).collect();
         assert_eq!((one.value.as_deref(), one.origin), (Some("8"), Origin::Broker));
-        assert_eq!(synonyms, [(Some("8"), 2), (Some("6"), 3), (Some("5"), 4)]);
+        assert_eq!(synonyms, [(Some(" 8"), 2), (Some("6"), 3), (Some("5"), 4)]);
         let back = changed.with_changes(&Changes::default()).expect("nothing to refuse");
         assert_eq!((back.connections, back.topic_defaults), (config.connections, config.topic_defaults));
     }
@@ -654,7 +589,6 @@ mod tests {
             ("node.id", "3", "dynamically"),
             ("ssl.key.password", "geheim", "secret"),
             ("max.connections", "many", "Invalid value"),
-            ("max.conections", "3", "is max.connections meant?"),
         ] {
             let refused = Config::check_change(name, value).expect_err("refused").to_string();
             assert!(refused.contains(part) && !refused.contains("geheim"), "{refused}");
@@ -667,6 +601,10 @@ mod tests {
         assert_eq!(refused("num.partition", "3"), "unknown setting num.partition; is num.partitions meant?");
         assert!(refused("num.partitions", "0").contains("from 1 to 2147483647"));
         assert!(refused("listeners", "SSL://:9093").contains("PLAINTEXT"));
+        let ids = |pairs| resolved(pairs).map(|config| config.server_id.0);
+        assert_eq!(ids(&[("broker.id", "7")]), Ok(7));
+        assert_eq!(ids(&[("broker.id", "7"), ("node.id", "7")]), Ok(7));
+        assert!(ids(&[("broker.id", "7"), ("node.id", "1")]).is_err());
         assert!(refused("listeners", "nowhere").contains("HOST:PORT"));
         assert!(refused("log.dirs", "/a,/b").contains("one directory"));
         assert!(refused("ringmain.shards", "3").contains("2"));

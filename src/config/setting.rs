@@ -2,7 +2,10 @@
 //!
 //! The same row parses the command line and the file, checks a topic's configs, and answers DescribeConfigs.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use super::parsed::parsed;
 
 /// Kafka's types of configuration values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +19,8 @@ pub enum Kind {
     List,
     Class,
     Password,
+    /// Of a name that no table has.
+    Unknown,
 }
 
 impl Kind {
@@ -23,6 +28,7 @@ impl Kind {
     #[must_use]
     pub fn code(self) -> i8 {
         match self {
+            Kind::Unknown => 0,
             Kind::Boolean => 1,
             Kind::String => 2,
             Kind::Int => 3,
@@ -96,6 +102,12 @@ pub struct Setting {
     pub visibility: Visibility,
     pub doc: &'static str,
 }
+
+/// The row for names that no table has. As in Kafka, a broker keeps what it is told under such a name, for whatever plugin
+/// may read it, and shows nobody the value.
+pub static UNKNOWN: Setting =
+    Setting::new("", Kind::Unknown, None, "A name that this server does not know; nothing reads the value.")
+        .acts();
 
 impl Setting {
     const fn new(
@@ -211,10 +223,16 @@ impl Setting {
         self.visibility == Visibility::Public || origin != Origin::Default
     }
 
+    /// A value that someone wrote, as it is shown.
+    #[must_use]
+    pub fn shown(&self, written: &str) -> String {
+        parsed(self.kind, written)
+    }
+
     /// Whether the value must never be shown.
     #[must_use]
     pub fn is_sensitive(&self) -> bool {
-        self.kind == Kind::Password
+        matches!(self.kind, Kind::Password | Kind::Unknown)
     }
 
     /// What the setting means, and whether this version heeds it.
@@ -248,7 +266,7 @@ impl Setting {
             Kind::Short => value.parse::<i16>().is_ok(),
             Kind::Long => value.parse::<i64>().is_ok(),
             Kind::Double => value.parse::<f64>().is_ok_and(f64::is_finite),
-            Kind::String | Kind::List | Kind::Class | Kind::Password => true,
+            Kind::String | Kind::List | Kind::Class | Kind::Password | Kind::Unknown => true,
         };
         kind_takes && self.allows(value)
     }
@@ -300,7 +318,7 @@ impl Setting {
             (Kind::Int | Kind::Short | Kind::Long, Allowed::Any) => "a whole number".to_owned(),
             (Kind::Double, Allowed::Any) => "a number".to_owned(),
             (Kind::List, Allowed::Any) => "a comma-separated list".to_owned(),
-            (Kind::String | Kind::Class | Kind::Password, Allowed::Any) => "text".to_owned(),
+            (Kind::String | Kind::Class | Kind::Password | Kind::Unknown, Allowed::Any) => "text".to_owned(),
         }
     }
 
@@ -369,11 +387,13 @@ pub enum ConfigError {
     UnknownGroupConfig(String),
     #[error("Unknown client metrics configuration: {0}")]
     UnknownClientMetricsConfig(String),
+    #[error("Invalid value {value} for interval.ms, interval must be between {min} and {max} (1 hour)")]
+    Interval { value: i32, min: i32, max: i32 },
     #[error("unknown setting {key}{}", Nearest(.nearest))]
     UnknownKey { key: String, nearest: Option<&'static str> },
     #[error("Invalid value {value} for configuration {key}: must be {expected}")]
     Invalid { key: String, value: String, expected: String },
-    #[error("Cannot update these configs dynamically: {0}")]
+    #[error("Cannot update these configs dynamically: [{0}]")]
     ReadOnly(String),
     #[error("{0} is a secret: this version keeps secrets nowhere but in its settings at start")]
     Secret(String),
@@ -440,6 +460,8 @@ impl Origin {
 /// One setting as DescribeConfigs shows it.
 #[derive(Clone, Debug)]
 pub struct Described {
+    pub name: Cow<'static, str>,
+    /// [`UNKNOWN`] for a name that no table has.
     pub setting: &'static Setting,
     /// `None` when unset, and always when sensitive.
     pub value: Option<String>,
@@ -450,7 +472,7 @@ pub struct Described {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Synonym {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub value: Option<String>,
     pub origin: Origin,
 }

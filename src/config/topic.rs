@@ -280,7 +280,7 @@ static ROWS: [Row; 38] = [
     ),
     row(
         &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR_MS)],
-        Setting::long("segment.jitter.ms", "0", 0, "Random time taken off segment.ms, so that partitions do not roll at once."),
+        Setting::long("segment.jitter.ms", "0", 0, "Random time taken off segment.ms, so that partitions do not roll at once.").acts(),
     ),
     row(
         &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)],
@@ -354,7 +354,8 @@ fn scaled(value: &str, scale: i64) -> String {
     if number < 0 { number.to_string() } else { number.saturating_mul(scale).to_string() }
 }
 
-/// Every topic config with its value, where that comes from, and what else would give one.
+/// Every topic config with its value, where that comes from, and what else would give one. As in Kafka, values are shown as
+/// parsed, and those under the broker's names as written.
 #[must_use]
 pub fn describe(overrides: &BTreeMap<String, String>, defaults: &TopicDefaults) -> Vec<Described> {
     ROWS.iter().map(|row| describe_row(row, overrides.get(row.setting.name), defaults)).collect()
@@ -362,23 +363,30 @@ pub fn describe(overrides: &BTreeMap<String, String>, defaults: &TopicDefaults) 
 
 fn describe_row(row: &'static Row, own: Option<&String>, defaults: &TopicDefaults) -> Described {
     let (inherited, inherited_origin) = defaults.value(row);
-    let own_synonym = own.map(|value| Synonym {
-        name: row.setting.name,
+    let own = own.map(|value| row.setting.shown(value));
+    let own_synonym = own.as_ref().map(|value| Synonym {
+        name: row.setting.name.into(),
         value: Some(value.clone()),
         origin: Origin::Topic,
     });
     let written = row.inherits.iter().flat_map(|(name, _)| {
         let layers = defaults.written.get(name).into_iter().flatten();
-        layers.map(|(value, origin)| Synonym { name, value: Some(value.clone()), origin: *origin })
+        layers.map(|(value, origin)| Synonym {
+            name: (*name).into(),
+            value: Some(value.clone()),
+            origin: *origin,
+        })
     });
     let fallback = row.inherits.iter().filter_map(|(name, _)| {
         let default = broker::find(name)?.default?;
-        Some(Synonym { name, value: Some(default.to_owned()), origin: Origin::Default })
+        Some(Synonym { name: (*name).into(), value: Some(default.to_owned()), origin: Origin::Default })
     });
+    let origin = if own.is_some() { Origin::Topic } else { inherited_origin };
     Described {
+        name: row.setting.name.into(),
         setting: &row.setting,
-        value: Some(own.cloned().unwrap_or(inherited)),
-        origin: own.map_or(inherited_origin, |_| Origin::Topic),
+        value: Some(own.unwrap_or_else(|| row.setting.shown(&inherited))),
+        origin,
         synonyms: own_synonym.into_iter().chain(written).chain(fallback).collect(),
     }
 }
@@ -656,6 +664,19 @@ mod tests {
     }
 
     #[test]
+    fn values_are_shown_as_parsed_and_the_brokers_own_as_written() {
+        let own = overrides(&[("cleanup.policy", " compact , delete "), ("retention.ms", " 0100 ")]);
+        let described = describe(&own, &defaults(&[("log.preallocate", " TRUE")]));
+        let shown = |name: &str| {
+            let one = described.iter().find(|one| one.name == name).expect("listed");
+            (one.value.as_deref(), one.synonyms[0].value.as_deref())
+        };
+        assert_eq!(shown("cleanup.policy"), (Some("compact,delete"), Some("compact,delete")));
+        assert_eq!(shown("retention.ms"), (Some("100"), Some("100")));
+        assert_eq!(shown("preallocate"), (Some("true"), Some(" TRUE")));
+    }
+
+    #[test]
     fn descriptions_name_every_place_a_value_could_come_from() {
         let described =
             describe(&overrides(&[("retention.ms", "5")]), &defaults(&[("log.retention.minutes", "3")]));
@@ -663,7 +684,7 @@ mod tests {
         let retention = described.iter().find(|one| one.setting.name == "retention.ms").expect("listed");
         assert_eq!((retention.value.as_deref(), retention.origin), (Some("5"), Origin::Topic));
         let synonyms: Vec<(&str, &str)> =
-            retention.synonyms.iter().map(|one| (one.name, one.value.as_deref().unwrap_or(""))).collect();
+            retention.synonyms.iter().map(|one| (&*one.name, one.value.as_deref().unwrap_or(""))).collect();
         assert_eq!(
             synonyms,
             [("retention.ms", "5"), ("log.retention.minutes", "3"), ("log.retention.hours", "168")]

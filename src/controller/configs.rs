@@ -20,10 +20,20 @@ type Configs = BTreeMap<String, String>;
 /// What a change is judged by: the configs as they are, and the table of their kind.
 struct Table<'a> {
     overrides: &'a Configs,
+    lists: Lists,
     /// The config of a name, or why it cannot be set.
     find: &'a dyn Fn(&str) -> Result<&'static Setting, ConfigError>,
     /// The value in force of a config that has none of its own.
     inherited: &'a dyn Fn(&Setting) -> Option<String>,
+}
+
+/// Which lists can be added to and taken from, and in what words Kafka refuses the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    Topic,
+    Broker,
+    /// Of groups and client metrics: none, whatever their type says.
+    Closed,
 }
 
 /// The records that carry a change out; none when it changes nothing. `settings` is the server as read at its start.
@@ -52,6 +62,7 @@ fn judge_topic(
     let defaults = &image.topic_defaults;
     let table = Table {
         overrides: &topic.overrides,
+        lists: Lists::Topic,
         find: &|name| topic::find(name).ok_or_else(|| ConfigError::UnknownTopicConfig(name.to_owned())),
         inherited: &|setting| {
             let described = topic::describe(&BTreeMap::new(), defaults).into_iter();
@@ -88,7 +99,11 @@ fn judge_other(
         }
         _ => setting.default.map(str::to_owned),
     };
-    let wanted = Table { overrides, find: &find, inherited: &inherited }.judge(change)?;
+    let lists = match resource {
+        Resource::AllBrokers | Resource::Broker(_) => Lists::Broker,
+        Resource::ClientMetrics(_) | Resource::Group(_) => Lists::Closed,
+    };
+    let wanted = Table { overrides, lists, find: &find, inherited: &inherited }.judge(change)?;
     match resource {
         Resource::ClientMetrics(_) => drop(Subscription::resolve(&wanted).map_err(invalid)?),
         Resource::Group(_) => group::validate(&wanted, &changed).map_err(invalid)?,
@@ -96,7 +111,7 @@ fn judge_other(
             let mut tried = image.clone();
             tried.configs.insert(resource.clone(), wanted.clone().into());
             state::inherit(&mut tried, settings)
-                .map_err(|error| ControllerError::InvalidConfig(error.to_string()))?;
+                .map_err(|error| ControllerError::InvalidRequest(error.to_string()))?;
         }
     }
     if overrides.is_empty() && !wanted.is_empty() && image.configs.len() >= RESOURCES_MAX {
@@ -130,7 +145,8 @@ impl Table<'_> {
         for (name, value) in &wanted {
             // What is there already was valid once: a tightened rule must not stand in the way of other changes.
             if self.overrides.get(name) != Some(value) {
-                (self.find)(name).map_err(invalid)?.check(value).map_err(invalid)?;
+                let setting = (self.find)(name).map_err(|error| self.refused(error))?;
+                setting.check(value).map_err(|error| self.refused(error))?;
             }
         }
         Ok(wanted)
@@ -141,10 +157,8 @@ impl Table<'_> {
         let mut wanted = self.overrides.clone();
         for (name, op, value) in edits {
             match op {
-                ConfigOp::Delete => {
-                    (self.find)(name).map_err(invalid)?;
-                    wanted.remove(name);
-                }
+                // As in Kafka, a name that is not there, or cannot be, is gone already.
+                ConfigOp::Delete => drop(wanted.remove(name)),
                 ConfigOp::Set => {
                     wanted.insert(name.clone(), present(name, value.as_ref())?.clone());
                 }
@@ -160,23 +174,44 @@ impl Table<'_> {
 
     /// The list a config has now, its own or inherited.
     fn listed(&self, name: &str, op: ConfigOp) -> Result<String, ControllerError> {
-        let setting = (self.find)(name).map_err(invalid)?;
-        if setting.kind != Kind::List {
-            let op = if op == ConfigOp::Append { "APPEND" } else { "SUBTRACT" };
-            let message = format!("Can't {op} to key {name} because its type is not LIST.");
-            return Err(ControllerError::InvalidConfig(message));
-        }
+        let setting = (self.find)(name).ok();
+        let Some(setting) = setting.filter(|it| it.kind == Kind::List && self.lists != Lists::Closed) else {
+            let is_known = setting.is_some_and(|it| it.kind != Kind::Unknown);
+            return Err(ControllerError::InvalidConfig(self.lists.refusal(name, op, is_known)));
+        };
         let own = self.overrides.get(name).cloned();
         Ok(own.or_else(|| (self.inherited)(setting)).unwrap_or_default())
     }
+
+    fn refused(&self, error: ConfigError) -> ControllerError {
+        match self.lists {
+            Lists::Broker => ControllerError::InvalidRequest(error.to_string()),
+            Lists::Topic | Lists::Closed => invalid(error),
+        }
+    }
 }
 
-/// Kafka's code for a setting that cannot be changed is another than for one that is wrong.
+impl Lists {
+    fn refusal(self, name: &str, op: ConfigOp, is_known: bool) -> String {
+        match (self, op) {
+            (Lists::Broker, _) if !is_known => format!("Unknown config name: {name}"),
+            (Lists::Broker, ConfigOp::Append) => {
+                format!("Config value append is not allowed for config key: {name}")
+            }
+            (Lists::Broker, _) => format!("Config value subtract is not allowed for config key: {name}"),
+            (_, ConfigOp::Append) => format!("Can't APPEND to key {name} because its type is not LIST."),
+            (..) => format!("Can't SUBTRACT to key {name} because its type is not LIST."),
+        }
+    }
+}
+
+/// What Kafka refuses as a request, and what as a config: it looks at client metrics' names and intervals apart.
 fn invalid(error: ConfigError) -> ControllerError {
     match error {
-        ConfigError::ReadOnly(_) | ConfigError::Secret(_) => {
-            ControllerError::InvalidRequest(error.to_string())
-        }
+        ConfigError::ReadOnly(_)
+        | ConfigError::Secret(_)
+        | ConfigError::UnknownClientMetricsConfig(_)
+        | ConfigError::Interval { .. } => ControllerError::InvalidRequest(error.to_string()),
         _ => ControllerError::InvalidConfig(error.to_string()),
     }
 }
@@ -205,8 +240,7 @@ fn check_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), Contro
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            let message = format!("Error due to duplicate config keys: {name}");
-            return Err(ControllerError::InvalidRequest(message));
+            return Err(ControllerError::InvalidRequest("Error due to duplicate config keys".to_owned()));
         }
     }
     Ok(())
@@ -282,6 +316,7 @@ mod tests {
         check(&set, &edit("retention.ms", ConfigOp::Set, Some("7")), &[("retention.ms", "7"), set[1]]);
         check(&set, &edit("retention.ms", ConfigOp::Delete, None), &set[1..]);
         check(&set, &edit("max.message.bytes", ConfigOp::Delete, None), &set);
+        check(&set, &edit("no.such.config", ConfigOp::Delete, None), &set);
         check(&set, &replace(&[("retention.ms", Some("8"))]), &[("retention.ms", "8")]);
         check(&set, &replace(&[]), &[]);
         let policy = |value| [("cleanup.policy", value)];
@@ -303,7 +338,7 @@ mod tests {
         let invalid = |change: &ConfigChange| matches!(refused(change), ControllerError::InvalidConfig(_));
         let request = |change: &ConfigChange| matches!(refused(change), ControllerError::InvalidRequest(_));
         assert!(invalid(&edit("no.such.config", ConfigOp::Set, Some("1"))));
-        assert!(invalid(&edit("no.such.config", ConfigOp::Delete, None)));
+        assert!(invalid(&edit("no.such.config", ConfigOp::Append, Some("1"))));
         assert!(invalid(&edit("retention.ms", ConfigOp::Set, Some("soon"))));
         assert!(invalid(&edit("retention.ms", ConfigOp::Append, Some("1"))));
         assert!(invalid(&edit("cleanup.policy", ConfigOp::Append, Some("shrink"))));
@@ -315,17 +350,25 @@ mod tests {
 
     #[test]
     fn other_resources_have_their_own_tables() {
-        let judged = |resource: Resource, name: &str, value: &str| {
-            let change = edit(name, ConfigOp::Set, Some(value));
-            judge(&image(&[]), &Config::default(), &of(resource, change)).map(|records| records.len())
+        let done = |resource: Resource, name: &str, op, value: Option<&str>| {
+            let wanted = of(resource, edit(name, op, value));
+            judge(&image(&[]), &Config::default(), &wanted).map(|records| records.len())
         };
+        let judged =
+            |resource: Resource, name: &str, value: &str| done(resource, name, ConfigOp::Set, Some(value));
         let invalid = |result| matches!(result, Err(ControllerError::InvalidConfig(_)));
         let request = |result| matches!(result, Err(ControllerError::InvalidRequest(_)));
         let own = || Resource::Broker(ServerId(1));
         assert_eq!(judged(Resource::AllBrokers, "log.retention.ms", "5"), Ok(1));
         assert_eq!(judged(own(), "max.connections", "5"), Ok(1));
-        assert!(invalid(judged(own(), "retention.ms", "5")), "a topic's name");
-        assert!(invalid(judged(own(), "max.connections", "-5")));
+        assert_eq!(judged(own(), "retention.ms", "5"), Ok(1), "unknown names are kept");
+        assert_eq!(done(own(), "retention.ms", ConfigOp::Delete, None), Ok(0));
+        assert_eq!(done(own(), "node.id", ConfigOp::Delete, None), Ok(0));
+        assert_eq!(done(own(), "log.cleanup.policy", ConfigOp::Append, Some("compact")), Ok(1));
+        assert!(invalid(done(own(), "no.such", ConfigOp::Append, Some("1"))));
+        assert!(invalid(done(own(), "max.connections", ConfigOp::Subtract, Some("1"))));
+        assert!(request(judged(own(), "max.connections", "-5")));
+        assert!(request(judged(own(), "max.connections", "many")));
         assert!(request(judged(own(), "node.id", "5")), "read at start");
         assert!(request(judged(own(), "ssl.key.password", "geheim")), "a secret");
         let contradiction =
@@ -337,9 +380,17 @@ mod tests {
         let metrics = || Resource::ClientMetrics("m".into());
         assert_eq!(judged(metrics(), "interval.ms", "500"), Ok(1));
         assert!(invalid(judged(metrics(), "match", "shoe_size=4")));
+        assert!(invalid(judged(metrics(), "interval.ms", "soon")));
+        assert!(request(judged(metrics(), "interval.ms", "5")));
+        assert!(request(judged(metrics(), "no.such", "5")));
+        assert_eq!(done(metrics(), "no.such", ConfigOp::Delete, None), Ok(0));
+        assert!(invalid(done(metrics(), "metrics", ConfigOp::Append, Some("a"))));
         let group = || Resource::Group("g".into());
         assert_eq!(judged(group(), "consumer.session.timeout.ms", "50000"), Ok(1));
         assert!(invalid(judged(group(), "consumer.session.timeout.ms", "5")));
+        assert!(invalid(judged(group(), "no.such", "5")));
+        let tags = "streams.rack.aware.assignment.tags";
+        assert!(invalid(done(group(), tags, ConfigOp::Append, Some("a"))));
     }
 
     #[test]
@@ -358,7 +409,7 @@ mod tests {
         };
         let gone = |name: &str| (name.to_owned(), None);
         assert_eq!(values(replace(&[])), [gone("interval.ms"), gone("metrics")]);
-        let appended = edit("metrics", ConfigOp::Append, Some("c"));
-        assert_eq!(values(appended), [("metrics".to_owned(), Some("a,b,c".to_owned()))]);
+        let changed = edit("metrics", ConfigOp::Set, Some("c"));
+        assert_eq!(values(changed), [("metrics".to_owned(), Some("c".to_owned()))]);
     }
 }

@@ -16,6 +16,7 @@ use super::damage::DamagedRanges;
 use super::epochs::EpochCache;
 use super::index::{IndexedBatch, SparseIndex};
 use super::producers::{Admission, ProducerStates, Sequenced};
+use super::retention::roll_age_ms;
 use super::segment::{LogOp, OpenSegment, Purpose, SealedSegment};
 use super::spare::{Filling, PastSegment};
 use super::tail::{Allocate, ChunkGrid, Placed, Stamped, Tail, TailBatch};
@@ -562,7 +563,7 @@ impl PartitionLog {
         let full = self.active.size + bytes as u64 > settings.segment_bytes;
         let too_far = last.since(self.active.id.base) > i64::from(i32::MAX);
         let age_ms = self.active.begun.map_or(0, |begun| now.wall.0.saturating_sub(begun.0));
-        let old = u64::try_from(age_ms).is_ok_and(|age| age > settings.segment_ms);
+        let old = u64::try_from(age_ms).is_ok_and(|age| age > roll_age_ms(self.active.id, settings));
         if full {
             self.filling.filled(now.mono);
         } else if too_far || old {

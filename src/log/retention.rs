@@ -6,11 +6,29 @@
 //! record of a segment is older than `retention.ms`. The active segment goes as well when all of it is past: it is rolled
 //! then. A segment whose records carry no timestamps goes by size only.
 
+use crate::base::io::SegmentId;
+use crate::base::rng::Rng;
 use crate::base::{Offset, TimestampMs};
 use crate::config::topic::TopicSettings;
 
 use super::partition::{LogEffects, PartitionLog};
 use super::spare::{Filling, PastSegment};
+
+/// The age at which a segment is closed: `segment.ms` less a part of `segment.jitter.ms`, so that partitions that began one
+/// at the same moment do not all roll at once. Made of what the segment is, so that a restart changes nothing.
+pub(super) fn roll_age_ms(segment: SegmentId, settings: &TopicSettings) -> u64 {
+    match settings.segment_jitter_ms.min(settings.segment_ms) {
+        0 => settings.segment_ms,
+        jitter => settings.segment_ms - Rng::seeded(seed(segment)).below(jitter),
+    }
+}
+
+fn seed(segment: SegmentId) -> u64 {
+    let topic = u128::from_be_bytes(segment.partition.topic.0);
+    let folded = (topic >> 64 ^ topic) & u128::from(u64::MAX);
+    let folded = u64::try_from(folded).expect("64 bits");
+    folded ^ u64::from(segment.partition.partition.0.cast_unsigned()) << 32 ^ segment.base.0.cast_unsigned()
+}
 
 /// One segment, whatever its state.
 struct Extent {
@@ -106,5 +124,29 @@ impl PartitionLog {
         let draining = self.draining.iter().map(|next| next.id.base).find(|next| *next > base);
         let following = [sealed, draining].into_iter().flatten().min();
         following.unwrap_or(self.active.id.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::base::{PartitionIndex, TopicId, TopicPartition};
+
+    use super::*;
+
+    #[test]
+    fn jitter_spreads_the_ages_at_which_segments_roll() {
+        let ages = |segment_ms, segment_jitter_ms| {
+            let settings = TopicSettings { segment_ms, segment_jitter_ms, ..TopicSettings::default() };
+            let partition =
+                |index| TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(index) };
+            let segment = |index| SegmentId { partition: partition(index), base: Offset(0) };
+            (0..100).map(|index| roll_age_ms(segment(index), &settings)).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(ages(1000, 0), BTreeSet::from([1000]));
+        let spread = ages(1000, 400);
+        assert!(spread.len() > 50 && spread.iter().all(|age| (601..=1000).contains(age)), "{spread:?}");
+        assert!(ages(100, 1_000_000).iter().all(|age| (1..=100).contains(age)), "at most the whole");
     }
 }

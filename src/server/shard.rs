@@ -439,8 +439,8 @@ impl ShardServer {
         let config = self.config();
         let share = config.connections.count_max.div_ceil(u32::from(config.shards()));
         let from_there = self.by_ip.borrow().get(&peer.ip()).copied().unwrap_or(0);
-        let admitted =
-            self.connections.borrow().len() < share as usize && from_there < config.connections.per_ip_max;
+        let admitted = self.connections.borrow().len() < share as usize
+            && from_there < config.connections_max(peer.ip());
         if !admitted {
             let rejected = {
                 let mut network = self.network.borrow_mut();

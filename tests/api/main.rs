@@ -1,6 +1,7 @@
 //! The APIs as a connection meets them: a request's bytes go in, the shards' replies are given, an answer's bytes come
 //! out, in the lowest and highest version served and wherever a version changed what is said.
 
+mod configs;
 mod fetch;
 mod groups;
 mod metadata;
@@ -42,7 +43,7 @@ use ringmain::shard::{
     ShardReply, ShardRequest,
 };
 
-/// What Kafka 4.3 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
+/// What Kafka 4.4 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
 const SERVED: [(i16, i16, i16, i16); 38] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),

@@ -150,7 +150,16 @@ fn settings_of_brokers_groups_and_client_metrics_are_changed_for_good() {
     let refused = |setting: &str| complaint(&server, &["config", "set", setting, "--broker"], 1);
     assert!(refused("node.id=7").contains("dynamically"));
     assert!(refused("ssl.key.password=geheim").contains("secret"));
-    assert!(refused("max.connections=none").contains("INVALID_CONFIG"));
+    assert!(refused("max.connections=none").contains("INVALID_REQUEST"));
+    let mistyped = output(&server, &["config", "set", "max.conections=3", "--broker"], "");
+    assert!(mistyped.contains("Is max.connections meant?"), "{mistyped}");
+    server.stop();
+    server.start_again(&[]);
+    assert_eq!(get(&server, own, "max.conections"), (None, Some("broker".to_owned())), "kept, and not shown");
+    output(&server, &["config", "set", "--delete", "max.conections", "--broker"], "");
+    assert!(
+        complaint(&server, &["config", "get", "max.conections", "--broker"], 1).contains("has no setting")
+    );
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn row(resource: &str, setting: &Setting) -> Row {
         Kind::List => "list",
         Kind::Class => "class",
         Kind::Password => "password",
+        Kind::Unknown => panic!("{} is in a table", setting.name),
     };
     let default = setting.default.map_or_else(|| "null".to_owned(), |value| format!("={value}"));
     let is_dynamic = setting.update == Update::Dynamic || resource != "broker";

@@ -8,7 +8,9 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("node.id", "1", 0, "Server id; clients see node ids server id × 1000 (+ shard).")
         .within(0, 2_147_482)
         .acts(),
-    Setting::int("broker.id", "-1", -1, "Older name of node.id; -1 when unused."),
+    Setting::int("broker.id", "-1", -1, "Older name of node.id; -1 when unused.")
+        .within(-1, 2_147_482)
+        .acts(),
     Setting::unset(
         "broker.rack",
         Kind::String,
@@ -266,5 +268,11 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::long("metrics.sample.window.ms", "30000", 1, "Length of a metric's sample."),
     Setting::list("kafka.metrics.reporters", "", "Classes that report Yammer metrics; Java only."),
     Setting::int("kafka.metrics.polling.interval.secs", "10", 1, "How often Yammer reporters report."),
-    Setting::int("telemetry.max.bytes", "1048576", 1, "Largest set of metrics a client may push."),
+    Setting::int(
+        "telemetry.max.bytes",
+        "1048576",
+        1,
+        "Largest set of metrics a client may push, and what it may inflate to.",
+    )
+    .acts(),
 ];

@@ -64,13 +64,13 @@ pub(super) const ROWS: &[Setting] = &[
         "45000",
         1,
         "Least session timeout a consumer group can be given.",
-    ),
+    ).acts(),
     Setting::int(
         "group.consumer.max.session.timeout.ms",
         "60000",
         1,
         "Greatest session timeout a consumer group can be given.",
-    ),
+    ).acts(),
     Setting::int(
         "group.consumer.heartbeat.interval.ms",
         "5000",
@@ -82,13 +82,13 @@ pub(super) const ROWS: &[Setting] = &[
         "5000",
         1,
         "Least heartbeat interval a consumer group can be given.",
-    ),
+    ).acts(),
     Setting::int(
         "group.consumer.max.heartbeat.interval.ms",
         "15000",
         1,
         "Greatest heartbeat interval a consumer group can be given.",
-    ),
+    ).acts(),
     Setting::int("group.consumer.max.size", "2147483647", 1, "Most members of a consumer group.").acts(),
     Setting::list(
         "group.consumer.assignors",

@@ -46,8 +46,8 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("log.roll.hours", "168", 1, "Default of the topics' segment.ms, in hours.").acts(),
     Setting::unset("log.roll.jitter.ms", Kind::Long, "Default of the topics' segment.jitter.ms.")
         .within(0, i64::MAX)
-        .dynamic(),
-    Setting::int("log.roll.jitter.hours", "0", 0, "Default of the topics' segment.jitter.ms, in hours."),
+        .dynamic().acts(),
+    Setting::int("log.roll.jitter.hours", "0", 0, "Default of the topics' segment.jitter.ms, in hours.").acts(),
     Setting::unset("log.retention.ms", Kind::Long, "Default of the topics' retention.ms; -1 keeps for ever.")
         .within(-1, i64::MAX)
         .dynamic()

@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::unset("early.start.listeners", Kind::List, "Listeners that open before authorization is ready."),
     Setting::int("max.connections", "10000", 0, "Most connections at a time; further ones are closed at once.").dynamic().acts(),
     Setting::int("max.connections.per.ip", ANY, 0, "Most connections at a time from one address.").dynamic().acts(),
-    Setting::string("max.connections.per.ip.overrides", "", "Limits for single addresses, as host:number pairs.").dynamic(),
+    Setting::string("max.connections.per.ip.overrides", "", "Limits for single addresses, as ADDRESS:NUMBER pairs, instead of max.connections.per.ip.").dynamic().acts(),
     Setting::int("max.connection.creation.rate", ANY, 0, "New connections a second.").dynamic(),
     Setting::long("connections.max.idle.ms", "600000", -1, "Silent connections are closed after this time; -1 never.").acts(),
     Setting::long("connections.max.reauth.ms", "0", 0, "Time after which a SASL connection must authenticate again; 0 never."),
