@@ -1,5 +1,7 @@
 //! OffsetForLeaderEpoch (23), versions 2-4: where a leader epoch ended, by which a consumer finds out that its position
 //! was truncated away. All versions mean the same to consumers; v4 is flexible.
+//!
+//! An epoch that nobody has led in has no end: epoch and offset are -1, and that is no error.
 
 use bytes::Bytes;
 

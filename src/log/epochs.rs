@@ -31,13 +31,32 @@ impl EpochCache {
         self.starts.last().map(|(epoch, _)| *epoch)
     }
 
-    /// The largest epoch not above `epoch`, and where it ends (the next one's start, or `log_end`). `None` if all known
-    /// epochs are above.
+    /// The largest epoch not above `epoch`, and where it ends: where the next one begins, or at the log's end. An epoch
+    /// before all that are known ends where they begin. `None` for one that nobody has led in yet, and for none (-1).
     #[must_use]
-    pub fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
+    pub fn end_of(&self, epoch: LeaderEpoch, log: LogNow) -> Option<(LeaderEpoch, Offset)> {
+        if epoch == LeaderEpoch(-1) || epoch > log.epoch {
+            return None;
+        }
+        if epoch == log.epoch {
+            return Some((epoch, log.end));
+        }
         let after = self.starts.partition_point(|(candidate, _)| *candidate <= epoch);
-        let (found, _) = self.starts.get(after.checked_sub(1)?)?;
-        Some((*found, self.starts.get(after).map_or(log_end, |(_, start)| *start)))
+        // The leader's epoch begins at the log's end as long as it has no records.
+        let end = self.starts.get(after).map_or(log.end, |(_, start)| (*start).max(log.start));
+        let found = after.checked_sub(1).and_then(|at| self.starts.get(at));
+        Some((found.map_or(epoch, |(found, _)| *found), end))
+    }
+
+    /// Compares the log with a reader's that has it up to `next`, whose last record was of `epoch` (KIP-595).
+    #[must_use]
+    pub fn agreement(&self, epoch: LeaderEpoch, next: Offset, log: LogNow) -> Agreement {
+        match self.end_of(epoch, log) {
+            None => Agreement::OutOfRange,
+            Some(_) if next < log.start => Agreement::OutOfRange,
+            Some((found, end)) if found < epoch || end < next => Agreement::Diverged { epoch: found, end },
+            Some(_) => Agreement::Agreed,
+        }
     }
 
     /// The epoch of the record at `offset`.
@@ -64,19 +83,99 @@ impl EpochCache {
     }
 }
 
+/// What comes of comparing a reader's log with this one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Agreement {
+    Agreed,
+    /// They are the same up to the end of this epoch at most: the reader goes back there.
+    Diverged {
+        epoch: LeaderEpoch,
+        end: Offset,
+    },
+    /// Nobody has led in the reader's last epoch, or what it would read next is deleted: where to go on is the reader's to
+    /// decide, as for any offset that is not there.
+    OutOfRange,
+}
+
+/// A log as it is, for [`EpochCache::end_of`].
+#[derive(Clone, Copy, Debug)]
+pub struct LogNow {
+    /// Its leader's, which may have no records yet.
+    pub epoch: LeaderEpoch,
+    pub start: Offset,
+    pub end: Offset,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ends_follow_the_next_start() {
+    fn ends_are_kafkas() {
+        let check = |starts: &[(i32, i64)], epoch: i32, offsets: (i64, i64), ends: &[(i32, i32, i64)]| {
+            let starts = starts.iter().map(|(epoch, start)| (LeaderEpoch(*epoch), Offset(*start)));
+            let cache = EpochCache::from_starts(starts.collect());
+            let (start, end) = (Offset(offsets.0), Offset(offsets.1));
+            let log = LogNow { epoch: LeaderEpoch(epoch), start, end };
+            for (asked, found, end) in ends {
+                let expected = (*end >= 0).then_some((LeaderEpoch(*found), Offset(*end)));
+                assert_eq!(cache.end_of(LeaderEpoch(*asked), log), expected, "epoch {asked} of {cache:?}");
+            }
+        };
+        let never = -1;
+        // Nothing was ever written: only the leader's own epoch is there.
+        check(&[], 0, (0, 0), &[(0, 0, 0), (1, never, -1), (-1, never, -1), (-2, -2, 0)]);
+        check(&[], 4, (0, 0), &[(4, 4, 0), (3, 3, 0), (0, 0, 0), (5, never, -1), (i32::MAX, never, -1)]);
+        // Epochs that were, that were left out, that are to come.
+        let starts = [(2, 0), (5, 50)];
+        check(&starts, 5, (0, 80), &[(2, 2, 50), (3, 2, 50), (4, 2, 50), (5, 5, 80), (6, never, -1)]);
+        check(&starts, 5, (0, 80), &[(0, 0, 0), (1, 1, 0), (-1, never, -1)]);
+        // The leader's epoch has no records yet.
+        check(&starts, 7, (0, 80), &[(5, 5, 80), (6, 5, 80), (7, 7, 80), (8, never, -1)]);
+        // Retention has taken the first records: what is before the log ends where the log begins.
+        check(&starts, 5, (30, 80), &[(0, 0, 30), (1, 1, 30), (2, 2, 50), (5, 5, 80)]);
+        check(&[(5, 50)], 5, (60, 80), &[(4, 4, 60), (5, 5, 80)]);
+        check(&[(5, 50)], 5, (80, 80), &[(4, 4, 80), (5, 5, 80)]);
+    }
+
+    #[test]
+    fn readers_are_sent_back_to_where_the_logs_agreed() {
+        let check = |epoch: i32, next: i64, expected: Agreement| {
+            let starts = [(2, 10), (5, 50)].map(|(epoch, start)| (LeaderEpoch(epoch), Offset(start)));
+            let cache = EpochCache::from_starts(starts.into());
+            let log = LogNow { epoch: LeaderEpoch(5), start: Offset(20), end: Offset(80) };
+            let got = cache.agreement(LeaderEpoch(epoch), Offset(next), log);
+            assert_eq!(got, expected, "epoch {epoch}, next {next}");
+        };
+        let back = |epoch, end| Agreement::Diverged { epoch: LeaderEpoch(epoch), end: Offset(end) };
+        // The leader's epoch: up to the log's end, and not beyond.
+        check(5, 50, Agreement::Agreed);
+        check(5, 80, Agreement::Agreed);
+        check(5, 81, back(5, 80));
+        // An earlier one: up to where the next begins.
+        check(2, 20, Agreement::Agreed);
+        check(2, 50, Agreement::Agreed);
+        check(2, 51, back(2, 50));
+        check(2, 99, back(2, 50));
+        // One that this log has no records of, between two that it has.
+        check(3, 40, back(2, 50));
+        check(4, 99, back(2, 50));
+        // One before all that are known: up to where they begin.
+        check(1, 20, Agreement::Agreed);
+        check(1, 21, back(1, 20));
+        check(0, 99, back(0, 20));
+        // One that is yet to come.
+        check(6, 50, Agreement::OutOfRange);
+        check(i32::MAX, 99, Agreement::OutOfRange);
+        // Deleted records are that, whatever the epoch.
+        check(5, 19, Agreement::OutOfRange);
+        check(2, 0, Agreement::OutOfRange);
+        check(0, 0, Agreement::OutOfRange);
+    }
+
+    #[test]
+    fn an_epoch_is_known_as_long_as_it_has_records() {
         let cache = EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0)), (LeaderEpoch(3), Offset(50))]);
-        for (asked, found) in
-            [(0, Some((0, 50))), (2, Some((0, 50))), (3, Some((3, 80))), (9, Some((3, 80))), (-1, None)]
-        {
-            let expected = found.map(|(epoch, end)| (LeaderEpoch(epoch), Offset(end)));
-            assert_eq!(cache.end_of(LeaderEpoch(asked), Offset(80)), expected, "epoch {asked}");
-        }
         let mut later = cache.clone();
         later.forget_below(Offset(49));
         assert_eq!(later, cache, "the first epoch still has a record");

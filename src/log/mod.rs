@@ -36,7 +36,7 @@ mod tail;
 pub use admit::{AppendRules, record_rules};
 pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use damage::DamagedRanges;
-pub use epochs::EpochCache;
+pub use epochs::{Agreement, EpochCache};
 pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
 pub use partition::{
     Accepted, AppendError, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment, ToLog,

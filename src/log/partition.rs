@@ -13,7 +13,7 @@ use crate::record::{
 
 use super::admit::{AppendRules, damage_first, produce_limits, sequenced, times};
 use super::damage::DamagedRanges;
-use super::epochs::EpochCache;
+use super::epochs::{Agreement, EpochCache, LogNow};
 use super::index::{IndexedBatch, SparseIndex};
 use super::producers::{Admission, ProducerStates, Sequenced};
 use super::retention::roll_age_ms;
@@ -255,6 +255,22 @@ impl PartitionLog {
     #[must_use]
     pub fn epochs(&self) -> &EpochCache {
         &self.epochs
+    }
+
+    /// Where an epoch ended, or the largest before it: see [`EpochCache::end_of`].
+    #[must_use]
+    pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.end_of(epoch, self.now())
+    }
+
+    /// See [`EpochCache::agreement`].
+    #[must_use]
+    pub fn agreement(&self, epoch: LeaderEpoch, next: Offset) -> Agreement {
+        self.epochs.agreement(epoch, next, self.now())
+    }
+
+    fn now(&self) -> LogNow {
+        LogNow { epoch: self.epoch, start: self.log_start, end: self.log_end }
     }
 
     #[must_use]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::base::hash::IdMap;
 use crate::base::io::SegmentId;
 use crate::base::{ChunkSlice, MonoNanos, Now, Offset, Payload, block_floor};
-use crate::log::{DiskRead, ReadLimits, ReadPlan, Scan, end_of_empty, scan_for_offset};
+use crate::log::{Agreement, DiskRead, ReadLimits, ReadPlan, Scan, end_of_empty, scan_for_offset};
 
 use super::request::{
     EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, Known, PartitionError, RequestId,
@@ -366,9 +366,13 @@ impl Shard {
             records: Vec::new(),
         };
         if part.last_fetched_epoch.0 >= 0 {
-            fetched.diverging = diverging(&partition.log, part);
-            if fetched.diverging.is_some() {
-                return Ok(Look::Ready(fetched));
+            match partition.log.agreement(part.last_fetched_epoch, part.offset) {
+                Agreement::Agreed => {}
+                Agreement::Diverged { epoch, end } => {
+                    fetched.diverging = Some(EpochEnd { epoch, end });
+                    return Ok(Look::Ready(fetched));
+                }
+                Agreement::OutOfRange => return Err(out_of_range(&partition.log, part.offset)),
             }
         }
         let limits = limits(high_watermark);
@@ -523,10 +527,4 @@ fn cap(at: DiskRead) -> DiskRead {
 
 fn out_of_range(log: &crate::log::PartitionLog, requested: Offset) -> PartitionError {
     PartitionError::OffsetOutOfRange { requested, log_start: log.log_start(), log_end: log.log_end() }
-}
-
-/// KIP-595: the fetcher's last epoch against ours at its offset.
-fn diverging(log: &crate::log::PartitionLog, part: &FetchPartition) -> Option<EpochEnd> {
-    let (epoch, end) = log.epochs().end_of(part.last_fetched_epoch, log.log_end())?;
-    (epoch < part.last_fetched_epoch || end < part.offset).then_some(EpochEnd { epoch, end })
 }

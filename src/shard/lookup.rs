@@ -111,15 +111,9 @@ impl Shard {
         let results = partitions.iter().map(|part| {
             let partition = self.serving(part.partition)?;
             partition.check_epoch(part.current_leader_epoch)?;
-            let end = partition.log.epochs().end_of(part.epoch, partition.log.log_end());
-            Ok(match end {
-                Some((epoch, end)) => EpochEnd { epoch, end },
-                // Nothing was ever written: the current epoch ends where it begins.
-                None if part.epoch == partition.log.epoch() => {
-                    EpochEnd { epoch: part.epoch, end: partition.log.log_end() }
-                }
-                None => EpochEnd { epoch: LeaderEpoch(-1), end: Offset(-1) },
-            })
+            // An epoch the partition never had is no error, but has no end either.
+            let (epoch, end) = partition.log.epoch_end(part.epoch).unwrap_or((LeaderEpoch(-1), Offset(-1)));
+            Ok(EpochEnd { epoch, end })
         });
         let reply = ShardReply::OffsetForLeaderEpoch(results.collect());
         effects.push(Effect::Reply { to: id, reply });

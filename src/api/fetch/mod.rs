@@ -5,7 +5,7 @@
 //!
 //! - v7: fetch sessions ([`session`]). Without one, partitions are answered in the order of the request; in one, shards
 //!   and their partitions take turns, so that a busy one does not starve those behind it.
-//! - v12: divergence from `lastFetchedEpoch` is reported.
+//! - v12: divergence from `lastFetchedEpoch` is reported; an epoch that nobody has led in is OFFSET_OUT_OF_RANGE.
 //! - v13: topics go by id.
 //!
 //! A partition that is named twice is fetched once, at the offset named last.
