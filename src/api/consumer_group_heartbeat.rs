@@ -3,7 +3,8 @@
 //! Joins (epoch 0), reports, leaves (-1), leaves to come back (-2). What is null or -1 has not changed since it was last
 //! said; the answer has no assignment when it has not changed either.
 //!
-//! - v0: the server generates member ids. v1: clients bring their own (KIP-1082), and may subscribe by pattern.
+//! - v0: the server generates member ids. v1: clients bring their own (KIP-1082), and may subscribe by pattern, which is
+//!   compared with the names of all topics, the server's own as well.
 //! - Not done: topics that a client may not describe are not hidden from its pattern.
 
 use bytes::Bytes;
@@ -42,8 +43,10 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         client_host: context.connection.client_host.as_str().into(),
         brings_id: answer.version >= MEMBER_IDS_FROM,
     };
-    Ok(ask_coordinator(context, GroupRequest::ConsumerHeartbeat(asked), move |_, reply| match reply {
-        GroupReply::ConsumerHeartbeat(result) => respond(answer, &result),
+    let assignor = asked.assignor.clone();
+    Ok(ask_coordinator(context, GroupRequest::ConsumerHeartbeat(asked), move |context, reply| match reply {
+        GroupReply::ConsumerHeartbeat(Ok(heartbeat)) => respond(answer, &heartbeat),
+        GroupReply::ConsumerHeartbeat(Err(error)) => refuse(context, answer, error, assignor.as_deref()),
         other => panic!("asked for a consumer's heartbeat, got {other:?}"),
     }))
 }
@@ -52,22 +55,31 @@ fn owned(topics: &[Owned]) -> Assignment {
     topics.iter().flat_map(|it| it.partitions.iter().map(|partition| (it.topic_id, *partition))).collect()
 }
 
-fn respond(answer: Answer, result: &Result<Heartbeat, GroupError>) -> Step {
-    match result {
-        Ok(heartbeat) => answer.send(&ConsumerGroupHeartbeatResponse {
-            error_code: ErrorCode::None.code(),
-            member_id: Some((&*heartbeat.member_id).into()),
-            member_epoch: heartbeat.member_epoch,
-            heartbeat_interval_ms: heartbeat.heartbeat_interval_ms,
-            assignment: heartbeat.assignment.as_ref().map(told),
-            ..ConsumerGroupHeartbeatResponse::default()
-        }),
-        Err(error) => answer.send(&ConsumerGroupHeartbeatResponse {
-            error_code: group_error(*error).code(),
-            error_message: error_message(error.to_string()),
-            ..ConsumerGroupHeartbeatResponse::default()
-        }),
-    }
+fn respond(answer: Answer, heartbeat: &Heartbeat) -> Step {
+    answer.send(&ConsumerGroupHeartbeatResponse {
+        error_code: ErrorCode::None.code(),
+        member_id: Some((&*heartbeat.member_id).into()),
+        member_epoch: heartbeat.member_epoch,
+        heartbeat_interval_ms: heartbeat.heartbeat_interval_ms,
+        assignment: heartbeat.assignment.as_ref().map(told),
+        ..ConsumerGroupHeartbeatResponse::default()
+    })
+}
+
+fn refuse(context: &Context<'_>, answer: Answer, error: GroupError, assignor: Option<&str>) -> Step {
+    let message = match error {
+        GroupError::UnsupportedAssignor => format!(
+            "ServerAssignor {} is not supported. Supported assignors: {}.",
+            assignor.unwrap_or_default(),
+            context.config.groups.consumer.assignors.join(", ")
+        ),
+        error => error.to_string(),
+    };
+    answer.send(&ConsumerGroupHeartbeatResponse {
+        error_code: group_error(error).code(),
+        error_message: error_message(message),
+        ..ConsumerGroupHeartbeatResponse::default()
+    })
 }
 
 fn told(assignment: &Assignment) -> ToldAssignment {

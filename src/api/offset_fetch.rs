@@ -3,8 +3,9 @@
 //! - v2: null topics mean all; a top-level error. v7: stable offsets only, which all are without transactions. v8: many
 //!   groups at once. v9: member ids and epochs. v10: topics by id.
 //! - A group nobody knows has committed nothing: offset -1 and no error.
+//! - A topic or group that is named twice is answered twice.
+//! - v9: whoever names a member id, or an epoch from 0 on, of a group of the new protocol must be a member, and in that epoch.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,8 +92,10 @@ fn asked_group(
         });
         topics.collect::<Result<Vec<_>, ApiError>>()
     });
-    let id = group.member_id.as_deref().filter(|_| version >= MEMBERS_FROM);
-    let member = id.map(|id| member(group.member_epoch, id, None)).transpose()?;
+    // An epoch without a member is nobody's.
+    let is_claim = version >= MEMBERS_FROM && (group.member_id.is_some() || group.member_epoch >= 0);
+    let id = group.member_id.as_deref().unwrap_or_default();
+    let member = is_claim.then(|| member(group.member_epoch, id, None)).transpose()?;
     Ok(AskedGroup { group: text(&group.group_id)?, member, topics: topics.transpose()? })
 }
 
@@ -118,10 +121,11 @@ fn respond_one(answer: Answer, groups: &[AskedGroup], results: &[Fetched]) -> St
         return Step::Close { reason: "a request without a group".to_owned() };
     };
     let topics = match result {
-        Ok(offsets) => by_topic(offsets)
-            .map(|(name, offsets)| OffsetFetchResponseTopic {
-                name: name.into(),
-                partitions: offsets.into_iter().map(one_partition).collect(),
+        Ok(offsets) => as_asked(group, offsets)
+            .into_iter()
+            .map(|(topic, offsets)| OffsetFetchResponseTopic {
+                name: topic.name.into(),
+                partitions: offsets.iter().map(one_partition).collect(),
             })
             .collect(),
         // v1 has no other place for the error.
@@ -180,14 +184,15 @@ fn topics<'a>(
     offsets: &'a [FetchedOffset],
 ) -> Vec<OffsetFetchResponseTopics<'a>> {
     let by_id = answer.version >= IDS_FROM;
-    let known = by_topic(offsets).filter_map(|(name, offsets)| {
-        let topic_id = context.image.topic(name).map(|topic| topic.id);
-        // A topic that has just gone has no id to be named by.
-        let topic_id = if by_id { topic_id? } else { TopicId::ZERO };
+    let known = as_asked(group, offsets).into_iter().filter_map(|(topic, offsets)| {
+        // Of all topics, one that has just gone has no id to be named by.
+        let asked_id = (topic.id != TopicId::ZERO).then_some(topic.id);
+        let known_id = || context.image.topic(topic.name).map(|topic| topic.id);
+        let topic_id = if by_id { asked_id.or_else(known_id)? } else { TopicId::ZERO };
         Some(OffsetFetchResponseTopics {
-            name: if by_id { "".into() } else { name.into() },
+            name: if by_id { "".into() } else { topic.name.into() },
             topic_id,
-            partitions: offsets.into_iter().map(partition).collect(),
+            partitions: offsets.iter().map(partition).collect(),
         })
     });
     let unknown = group.topics.iter().flatten().filter(|topic| topic.name.is_none());
@@ -219,10 +224,33 @@ fn partition(it: &FetchedOffset) -> OffsetFetchResponsePartitions<'_> {
     }
 }
 
-fn by_topic(offsets: &[FetchedOffset]) -> impl Iterator<Item = (&str, Vec<&FetchedOffset>)> {
-    let mut topics: BTreeMap<&str, Vec<&FetchedOffset>> = BTreeMap::new();
-    for offset in offsets {
-        topics.entry(&offset.topic).or_default().push(offset);
-    }
-    topics.into_iter()
+/// A topic as it is answered.
+struct Shown<'a> {
+    name: &'a str,
+    /// As it was asked by; zero otherwise.
+    id: TopicId,
+}
+
+/// Topics as often, and in the order, as they were asked for, each with what there is of its partitions; or all there are.
+fn as_asked<'a>(
+    group: &'a AskedGroup,
+    offsets: &'a [FetchedOffset],
+) -> Vec<(Shown<'a>, &'a [FetchedOffset])> {
+    let Some(topics) = &group.topics else {
+        let of_one_topic = offsets.chunk_by(|one, next| one.topic == next.topic);
+        let shown = |offsets: &'a [FetchedOffset]| {
+            let first = offsets.first()?;
+            Some((Shown { name: &first.topic, id: TopicId::ZERO }, offsets))
+        };
+        return of_one_topic.filter_map(shown).collect();
+    };
+    let mut rest = offsets;
+    let named = topics.iter().filter_map(|topic| Some((topic.name.as_deref()?, topic)));
+    named
+        .map(|(name, topic)| {
+            let (offsets, others) = rest.split_at(topic.partitions.len().min(rest.len()));
+            rest = others;
+            (Shown { name, id: topic.id }, offsets)
+        })
+        .collect()
 }

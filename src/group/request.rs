@@ -276,7 +276,7 @@ pub struct CommitPartition {
 #[derive(Clone, Debug)]
 pub struct FetchOffsetsRequest {
     pub group: Arc<str>,
-    /// From v9 on; checked for consumer groups only.
+    /// Who says it is a member, from v9 on; checked for consumer groups only.
     pub member: Option<MemberRef>,
     /// `None` = everything the group has committed.
     pub partitions: Option<Vec<(Arc<str>, i32)>>,

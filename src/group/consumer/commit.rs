@@ -41,17 +41,14 @@ impl ConsumerGroup {
         }
     }
 
-    /// Anybody may look; who names an epoch must be a member, and not ahead of what it was told. Some clients name
-    /// themselves without an epoch while they speak the classic protocol (platformatic).
+    /// Who claims to be a member must be one, in the epoch it is in: what another one has committed meanwhile is not for
+    /// somebody who has been left behind.
     ///
     /// # Errors
-    /// The claim is not a member's, or its epoch is yet to come.
+    /// The claim is not a member's, or not its epoch.
     pub fn check_fetch(&self, claim: &Claim) -> Result<(), GroupError> {
-        if claim.member_epoch < 0 {
-            return Ok(());
-        }
         let member = self.members.get(&claim.member_id).ok_or(GroupError::UnknownMemberId)?;
-        if claim.member_epoch <= member.current.epoch { Ok(()) } else { Err(stale(member)) }
+        if claim.member_epoch == member.current.epoch { Ok(()) } else { Err(stale(member)) }
     }
 
     fn claimed(&self, claim: &Claim) -> Result<&Member, GroupError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::group::Name;
 
-use super::member::{JOIN_EPOCH, Metadata, STATIC_LEAVE_EPOCH};
+use super::member::{JOIN_EPOCH, LEAVE_EPOCH, Metadata, STATIC_LEAVE_EPOCH};
 use super::{Assignment, Assignor, ConsumerGroupLimits, GroupError};
 
 /// What is absent has not changed since it was last said.
@@ -62,20 +62,21 @@ impl HeartbeatRequest {
         Ok(())
     }
 
+    /// What of the request is wrong by itself: Kafka's checks, in its order and words.
     fn fault(&self) -> Option<&'static str> {
-        let is_empty = |text: &Option<Name>| text.as_ref().is_some_and(|text| text.is_empty());
-        let has_id = !self.member_id.is_empty();
+        let names_member =
+            self.brings_id || self.member_epoch > JOIN_EPOCH || self.member_epoch == LEAVE_EPOCH;
+        let is_blank = |text: &Option<Name>| text.as_deref().is_some_and(is_blank_text);
         let wrong = |is_wrong: bool, reason| is_wrong.then_some(reason);
-        wrong(self.group.is_empty(), "GroupId can't be empty.")
-            .or_else(|| wrong(is_empty(&self.instance_id), "InstanceId can't be empty."))
-            .or_else(|| wrong(is_empty(&self.rack_id), "RackId can't be empty."))
-            .or_else(|| wrong(self.member_epoch < STATIC_LEAVE_EPOCH, "MemberEpoch is invalid."))
-            .or_else(|| wrong(!has_id && (self.brings_id || !self.joins()), "MemberId can't be empty."))
-            .or_else(|| {
-                let is_missing = self.member_epoch == STATIC_LEAVE_EPOCH && self.instance_id.is_none();
-                wrong(is_missing, "InstanceId can't be null.")
+        wrong(names_member && is_blank_text(&self.member_id), "MemberId can't be empty.")
+            .or_else(|| wrong(is_blank_text(&self.group), "GroupId can't be empty."))
+            .or_else(|| wrong(is_blank(&self.instance_id), "InstanceId can't be empty."))
+            .or_else(|| wrong(is_blank(&self.rack_id), "RackId can't be empty."))
+            .or_else(|| match self.member_epoch {
+                JOIN_EPOCH => self.joining_fault(),
+                STATIC_LEAVE_EPOCH => wrong(self.instance_id.is_none(), "InstanceId can't be null."),
+                epoch => wrong(epoch < STATIC_LEAVE_EPOCH, "MemberEpoch is invalid."),
             })
-            .or_else(|| if self.joins() { self.joining_fault() } else { None })
     }
 
     fn joining_fault(&self) -> Option<&'static str> {
@@ -85,14 +86,10 @@ impl HeartbeatRequest {
         if self.owned.as_ref().is_none_or(|owned| !owned.is_empty()) {
             return Some("TopicPartitions must be empty when (re-)joining.");
         }
-        match (self.brings_id, &self.topics, &self.pattern) {
-            (false, Some(topics), _) if !topics.is_empty() => None,
-            (false, ..) => Some("SubscribedTopicNames must be set in first request."),
-            (true, None, None) => Some(
-                "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
-            ),
-            (true, ..) => None,
-        }
+        // Nothing to subscribe to yet is a subscription.
+        (self.topics.is_none() && self.pattern.is_none()).then_some(
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+        )
     }
 
     /// What the member has told of itself after this; `None` if nothing of it is new.
@@ -129,8 +126,87 @@ impl HeartbeatRequest {
     }
 }
 
+/// Java's `trim().isEmpty()`.
+fn is_blank_text(text: &str) -> bool {
+    text.chars().all(|letter| letter <= ' ')
+}
+
 fn set_if_some(field: &mut Option<Name>, said: &Option<Name>) {
     if said.is_some() {
         field.clone_from(said);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a request in which everything is, and with what is left when that is mended.
+    #[test]
+    fn faults_come_in_kafkas_order_and_words() {
+        let mut request = HeartbeatRequest {
+            group: Name::from(" "),
+            member_id: Name::from("\t"),
+            instance_id: Some(Name::from("")),
+            rack_id: Some(Name::from("  ")),
+            owned: Some([(crate::base::TopicId([1; 16]), 0)].into_iter().collect()),
+            brings_id: true,
+            ..HeartbeatRequest::default()
+        };
+        type Mend = fn(&mut HeartbeatRequest);
+        let mends: [(&str, Mend); 7] = [
+            ("MemberId can't be empty.", |it| it.member_id = Name::from("m")),
+            ("GroupId can't be empty.", |it| it.group = Name::from("g")),
+            ("InstanceId can't be empty.", |it| it.instance_id = Some(Name::from("i"))),
+            ("RackId can't be empty.", |it| it.rack_id = None),
+            ("RebalanceTimeoutMs must be provided in first request.", |it| it.rebalance_timeout_ms = Some(1)),
+            ("TopicPartitions must be empty when (re-)joining.", |it| it.owned = Some(Assignment::default())),
+            (
+                "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+                |it| it.topics = Some(Vec::new()),
+            ),
+        ];
+        for (reason, mend) in mends {
+            assert_eq!(request.fault(), Some(reason));
+            mend(&mut request);
+        }
+        assert_eq!(request.fault(), None);
+        let unsaid = HeartbeatRequest { owned: None, ..request.clone() };
+        assert_eq!(unsaid.fault(), Some("TopicPartitions must be empty when (re-)joining."));
+        let by_pattern = HeartbeatRequest { topics: None, pattern: Some(Name::from("")), ..request };
+        assert_eq!(by_pattern.fault(), None);
+    }
+
+    #[test]
+    fn who_must_say_its_name_depends_on_version_and_epoch() {
+        let missing = Some("MemberId can't be empty.");
+        for (brings_id, member_epoch, fault) in [
+            (true, 0, missing),
+            (true, -2, missing),
+            (true, -3, missing),
+            (false, 0, None),
+            (false, 1, missing),
+            (false, -1, missing),
+            (false, -2, None),
+            (false, -3, Some("MemberEpoch is invalid.")),
+        ] {
+            let request = HeartbeatRequest {
+                group: Name::from("g"),
+                instance_id: Some(Name::from("i")),
+                rebalance_timeout_ms: Some(1),
+                topics: Some(Vec::new()),
+                owned: Some(Assignment::default()),
+                member_epoch,
+                brings_id,
+                ..HeartbeatRequest::default()
+            };
+            assert_eq!(request.fault(), fault, "{brings_id} {member_epoch}");
+            let dynamic = HeartbeatRequest { instance_id: None, ..request };
+            let is_static_leave = member_epoch == -2 && !brings_id;
+            assert_eq!(
+                dynamic.fault(),
+                if is_static_leave { Some("InstanceId can't be null.") } else { fault }
+            );
+        }
     }
 }

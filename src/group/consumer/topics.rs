@@ -16,7 +16,8 @@ use super::{
 /// A pattern is not evaluated more often than this, however fast topics come and go.
 const MATCH_INTERVAL_MS: u64 = 1000;
 
-/// What each of the members' patterns matched last.
+/// What each of the members' patterns matched last. As in Kafka, the server's own topics are not passed over: clients leave
+/// that to the pattern they send.
 #[derive(Clone, Debug, Default)]
 pub struct Matches {
     by_pattern: BTreeMap<Name, Matched>,
@@ -54,8 +55,7 @@ impl Matches {
                 complete = false;
                 continue;
             }
-            let topics =
-                image.topics.values().filter(|topic| !topic.internal && it.pattern.matches(&topic.name));
+            let topics = image.topics.values().filter(|topic| it.pattern.matches(&topic.name));
             it.topics = topics.map(|topic| Name::clone(&topic.name)).collect();
             (it.version, it.at) = (Some(image.version), now);
         }

@@ -78,7 +78,7 @@ fn requests_that_make_no_sense_are_refused() {
         with(&|it| it.owned = None),
         with(&|it| it.owned = Some([(TopicId([1; 16]), 0)].into_iter().collect())),
         with(&|it| it.topics = None),
-        with(&|it| (it.topics, it.brings_id) = (Some(Vec::new()), false)),
+        with(&|it| it.group = name(" \t")),
         with(&|it| it.member_epoch = -3),
         with(&|it| it.member_epoch = STATIC_LEAVE_EPOCH),
         with(&|it| (it.member_epoch, it.member_id) = (1, name(""))),
@@ -95,6 +95,18 @@ fn requests_that_make_no_sense_are_refused() {
         assert_eq!(world.send(&request), Err(GroupError::UnknownMemberId));
     }
     assert!(world.log.is_empty());
+}
+
+#[test]
+fn who_subscribes_to_nothing_is_a_member_with_nothing() {
+    for brings_id in [false, true] {
+        let mut world = World::new(&[("t", 1)]);
+        let answer = world.send(&HeartbeatRequest { brings_id, ..joining("a", &[]) }).unwrap();
+        assert_eq!((answer.member_epoch, told(&answer).len(), world.group.state_name()), (1, 0, "Stable"));
+        let subscribes = HeartbeatRequest { topics: Some(vec![name("t")]), ..beating("a", 1) };
+        assert_eq!(told(&world.send(&subscribes).unwrap()).len(), 1);
+        world.check_replay();
+    }
 }
 
 #[test]
@@ -204,12 +216,13 @@ fn patterns_follow_the_topics() {
     let mut world = World::new(&[("logs-a", 1), ("other", 1), ("__logs", 1)]);
     let join = HeartbeatRequest { topics: None, pattern: Some(name(".*logs.*")), ..joining("a", &[]) };
     let answer = world.send(&join).unwrap();
-    assert_eq!(told(&answer), &world.set("logs-a", &[0]), "internal topics are for those who name them");
+    let both: Assignment = [(world.topic("logs-a"), 0), (world.topic("__logs"), 0)].into_iter().collect();
+    assert_eq!(told(&answer), &both, "the server's own topics are topics");
     world.make_topic("logs-b", 1);
     assert_eq!(world.send(&beating("a", 1)).unwrap().member_epoch, 1, "not more than once a second");
     world.pass(1000);
     let answer = world.send(&beating("a", 1)).unwrap();
-    assert_eq!((answer.member_epoch, told(&answer).len()), (2, 2));
+    assert_eq!((answer.member_epoch, told(&answer).len()), (2, 3));
     // A coordinator that starts again comes to the same.
     world.group = world.replayed();
     world.group.start(world.now, &world.limits);
@@ -271,13 +284,17 @@ fn commits_stand_while_the_partitions_are_the_members() {
     assert_eq!(check(&world, &claim("a", 3), &all), Ok(()));
     assert_eq!(check(&world, &claim("a", 2), &kept), Ok(()));
     assert_eq!(check(&world, &claim("a", 2), &all), stale);
+    let unknown = Err(GroupError::UnknownMemberId);
     for (claim, result) in [
-        (claim("", -1), Ok(())),
-        (claim("a", -1), Ok(())),
         (claim("a", 3), Ok(())),
-        (claim("a", 2), Ok(())),
-        (claim("a", 4), Err(GroupError::StaleMemberEpoch)),
-        (claim("x", 1), Err(GroupError::UnknownMemberId)),
+        (claim("a", 2), stale),
+        (claim("a", 4), stale),
+        (claim("a", 0), stale),
+        (claim("a", -1), stale),
+        (claim("a", i32::MIN), stale),
+        (claim("x", 3), unknown),
+        (claim("", 0), unknown),
+        (claim("", -1), unknown),
     ] {
         assert_eq!(world.group.check_fetch(&claim), result, "{claim:?}");
     }
