@@ -57,7 +57,7 @@ impl Coordinator {
     pub fn new(limits: Arc<GroupLimits>, seed: u64, now: Now) -> Coordinator {
         let next_retention_check = now.mono.plus_ms(limits.retention_check_ms);
         Coordinator {
-            consumer_limits: ConsumerGroupLimits::from_config(&limits.consumer),
+            consumer_limits: ConsumerGroupLimits::from_config(&limits.consumer, limits.size_max),
             limits,
             rng: Rng::seeded(seed),
             groups: BTreeMap::new(),
@@ -135,7 +135,11 @@ impl Coordinator {
         let groups: Vec<Name> = self.groups.keys().cloned().collect();
         for id in groups {
             if let Some(group) = self.groups.get_mut(&id) {
-                group.members.revive(now, &self.consumer_limits);
+                let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
+                match &mut group.members {
+                    Members::Classic(group) => group.revive(&mut step),
+                    Members::Consumer(group) => group.start(now.mono, &self.consumer_limits),
+                }
             }
             self.schedule(&id);
         }
@@ -347,8 +351,9 @@ impl Coordinator {
         out: &mut Outcome,
     ) -> Vec<Result<(), GroupError>> {
         if let Some(Members::Consumer(group)) = self.groups.get_mut(id).map(|group| &mut group.members) {
-            let outcome = group.leave_classic(members);
+            let outcome = group.leave_all(members);
             out.records.extend(outcome.records);
+            self.downgrade_if_due(id, now, out);
             return outcome.answer;
         }
         match self.classic(id, now, out) {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::base::{MonoNanos, Now, TimestampMs};
+use crate::base::{MonoNanos, TimestampMs};
 
 use super::classic::ClassicGroup;
-use super::consumer::{ConsumerGroup, ConsumerGroupLimits};
+use super::consumer::ConsumerGroup;
 use super::record::GroupRecord;
 use super::request::{GroupError, ListedGroup};
 use super::{Name, Outcome};
@@ -95,14 +95,6 @@ impl Members {
         match self {
             Members::Classic(_) => vec![GroupRecord::group(id, None)],
             Members::Consumer(group) => group.delete(),
-        }
-    }
-
-    /// The coordinator has just started: members are given a session to be heard of.
-    pub fn revive(&mut self, now: Now, limits: &ConsumerGroupLimits) {
-        match self {
-            Members::Classic(group) => group.revive(now),
-            Members::Consumer(group) => group.start(now.mono, limits),
         }
     }
 

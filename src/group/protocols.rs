@@ -71,7 +71,7 @@ impl Coordinator {
         let Some(Members::Classic(classic)) = self.groups.get_mut(id).map(|group| &mut group.members) else {
             return Err(GroupError::GroupIdNotFound);
         };
-        let is_small = classic.members().count() < context.limits.size_max;
+        let is_small = classic.members().count() <= context.limits.size_max;
         let is_consumers = classic.protocol_type().is_some_and(|kind| &**kind == "consumer");
         let generation = classic.generation();
         let converted = (is_small && is_consumers)
@@ -95,12 +95,10 @@ impl Coordinator {
         if !consumers.is_left_to_classic(&self.consumer_limits) {
             return;
         }
-        let super::consumer::Outcome { records, answer: members } = consumers.to_classic(now.mono);
-        let generation = consumers.epoch();
+        let super::consumer::Outcome { records, answer: handover } = consumers.to_classic(now.mono);
         out.records.extend(records);
         let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
-        let classic = ClassicGroup::downgraded(Name::clone(id), generation, members, &mut step);
-        group.members = Members::Classic(classic);
+        group.members = Members::Classic(ClassicGroup::downgraded(Name::clone(id), handover, &mut step));
     }
 
     pub(super) fn join_consumers(

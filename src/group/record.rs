@@ -13,7 +13,8 @@ const LEGACY_OFFSET: i16 = 0;
 const GROUP: i16 = kind::<GroupMetadataKey<'_>>();
 /// Keys have one version each.
 const KEY: i16 = 0;
-/// The newest versions that every Kafka since 2.1 and every tool reads.
+/// The newest versions that every Kafka since 2.1 and every tool reads. Kafka 4 writes offsets as version 4, with the topic's
+/// id, which programs that follow this topic by themselves (Burrow) do not read.
 const OFFSET_VALUE: i16 = 3;
 const GROUP_VALUE: i16 = 3;
 

@@ -17,7 +17,14 @@ impl ClassicGroup {
         ticket: Ticket,
         request: &JoinRequest,
     ) -> Option<Answer> {
-        if let Err(error) = self.check_join(step, request) {
+        if !self.has_room(step, request) {
+            // It will have to do without, and the others need not wait for it.
+            self.pending.remove(&request.member_id);
+            self.remove(step, &request.member_id);
+            self.try_complete_joining(step);
+            return Some(refused(GroupError::GroupMaxSizeReached, &Arc::from("")));
+        }
+        if let Err(error) = self.check_join(request) {
             return Some(refused(error, &request.member_id));
         }
         match (&request.instance_id, request.member_id.is_empty()) {
@@ -27,12 +34,9 @@ impl ClassicGroup {
         }
     }
 
-    fn check_join(&self, step: &Step<'_>, request: &JoinRequest) -> Result<(), GroupError> {
+    fn check_join(&self, request: &JoinRequest) -> Result<(), GroupError> {
         if request.protocols.is_empty() || request.protocol_type.is_empty() {
             return Err(GroupError::InconsistentGroupProtocol);
-        }
-        if self.is_full(step, request) {
-            return Err(GroupError::GroupMaxSizeReached);
         }
         let others = || {
             let is_other = |it: &&Member| {
@@ -49,12 +53,26 @@ impl ClassicGroup {
         if same_type && shares { Ok(()) } else { Err(GroupError::InconsistentGroupProtocol) }
     }
 
-    /// Members that are in already may join again, whatever the size.
-    fn is_full(&self, step: &Step<'_>, request: &JoinRequest) -> bool {
-        let is_known = self.members.contains_key(&request.member_id)
-            || self.pending.contains_key(&request.member_id)
-            || request.instance_id.as_ref().is_some_and(|instance| self.instances.contains_key(instance));
-        !is_known && self.members.len() + self.pending.len() >= step.limits.size_max
+    /// While members join, those who wait for the next generation count: it may be made of others than the last one, as when
+    /// the members of a full group start again one by one. Ids that were only given away never count. An instance takes the
+    /// place it had (Kafka refuses it in a full group).
+    fn has_room(&self, step: &Step<'_>, request: &JoinRequest) -> bool {
+        let id = &request.member_id;
+        let takes_its_place = |instance| id.is_empty() && self.instances.contains_key(instance);
+        if request.instance_id.as_ref().is_some_and(takes_its_place) {
+            return true;
+        }
+        let size_max = step.limits.size_max;
+        match self.state {
+            State::Empty => true,
+            State::PreparingRebalance(_) => {
+                let waits = self.members.get(id).is_some_and(|it| it.joining.is_some());
+                waits || self.members.values().filter(|it| it.joining.is_some()).count() < size_max
+            }
+            State::CompletingRebalance { .. } | State::Stable => {
+                self.members.contains_key(id) || self.members.len() < size_max
+            }
+        }
     }
 
     fn join_new(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) -> Option<Answer> {

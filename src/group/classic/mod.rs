@@ -21,6 +21,7 @@ use crate::base::{MonoNanos, Now, TimestampMs};
 use crate::protocol::messages::GroupMetadataValue;
 use crate::protocol::messages::group_metadata_value::MemberMetadata;
 
+use super::consumer::Handover;
 use super::record::GroupRecord;
 use super::request::{
     DescribedGroup, DescribedMember, GroupError, GroupReply, LeavingMember, MemberRef, SyncRequest, Synced,
@@ -79,6 +80,8 @@ pub struct ClassicGroup {
     instances: BTreeMap<Arc<str>, Arc<str>>,
     /// Ids given away and not used yet (KIP-394), with the time at which they lapse.
     pending: BTreeMap<Arc<str>, MonoNanos>,
+    /// Members that were in another epoch when the group came back from the consumer protocol, until its next generation.
+    lagging: BTreeMap<Arc<str>, i32>,
     /// When the group last became what it is: offsets of an empty group expire from here on.
     since: TimestampMs,
 }
@@ -96,6 +99,7 @@ impl ClassicGroup {
             members: BTreeMap::new(),
             instances: BTreeMap::new(),
             pending: BTreeMap::new(),
+            lagging: BTreeMap::new(),
             since: now.wall,
         }
     }
@@ -124,9 +128,14 @@ impl ClassicGroup {
         group
     }
 
-    /// The coordinator has just started: members are given a session to be heard of.
-    pub fn revive(&mut self, now: Now) {
-        self.members.values_mut().for_each(|member| member.touch(now.mono));
+    /// The coordinator has just started: members are given a session to be heard of. A generation that nobody leads, or with
+    /// more members than there may be by now, is over.
+    pub(super) fn revive(&mut self, step: &mut Step<'_>) {
+        self.members.values_mut().for_each(|member| member.touch(step.now.mono));
+        let is_over = self.leader.is_none() || self.members.len() > step.limits.size_max;
+        if self.state == State::Stable && is_over {
+            self.prepare(step);
+        }
     }
 
     #[must_use]
@@ -187,7 +196,7 @@ impl ClassicGroup {
 
     pub(super) fn heartbeat(&mut self, now: Now, member: &MemberRef) -> Result<(), GroupError> {
         self.check_member(member)?;
-        self.check_generation(member.generation)?;
+        self.check_generation(member)?;
         self.touch(&member.member_id, now.mono);
         match self.state {
             State::Empty => Err(GroupError::UnknownMemberId),
@@ -281,7 +290,7 @@ impl ClassicGroup {
             return Err(GroupError::UnknownMemberId);
         }
         self.check_member(member)?;
-        self.check_generation(member.generation)?;
+        self.check_generation(member)?;
         if matches!(self.state, State::CompletingRebalance { .. }) {
             return Err(GroupError::RebalanceInProgress);
         }
@@ -289,6 +298,8 @@ impl ClassicGroup {
         Ok(())
     }
 
+    /// What members have was assigned to them in the last generation, whatever the group is doing now; their metadata may
+    /// be of the next one already.
     #[must_use]
     pub fn describe(&self) -> DescribedGroup {
         let is_stable = self.state == State::Stable;
@@ -299,7 +310,7 @@ impl ClassicGroup {
             client_id: Arc::clone(&member.client_id),
             client_host: Arc::clone(&member.client_host),
             metadata: protocol.map(|protocol| member.metadata(protocol)).unwrap_or_default(),
-            assignment: if is_stable { member.assignment.clone() } else { Bytes::new() },
+            assignment: member.assignment.clone(),
         };
         DescribedGroup {
             state: self.state_name(),
@@ -309,14 +320,15 @@ impl ClassicGroup {
         }
     }
 
-    /// Topics its members are subscribed to, as far as their metadata tells; `None` when it is not a group of consumers.
+    /// A member of a group of consumers reads the topic, or may: nobody can tell before the first generation has chosen a
+    /// protocol, nor from metadata that is none of Kafka's.
     #[must_use]
     pub fn is_subscribed(&self, topic: &str) -> bool {
-        let is_consumers = self.protocol_type.as_deref() == Some("consumer");
-        is_consumers
-            && self.members.values().any(|member| {
-                member.protocols.iter().any(|(_, metadata)| super::subscription::names(metadata, topic))
-            })
+        let may_read = |member: &Member| match &self.protocol {
+            Some(protocol) => super::subscription::may_name(&member.metadata(protocol), topic),
+            None => true,
+        };
+        self.protocol_type.as_deref() == Some("consumer") && self.members.values().any(may_read)
     }
 
     /// Everybody who waits is told why it waits in vain: the coordinator goes away, or the group's protocol changes.
@@ -327,21 +339,19 @@ impl ClassicGroup {
     }
 
     /// A group that was a consumer group until its last new-style member left. Its members are told to join again, so that
-    /// one of them assigns what is nobody's.
-    pub(super) fn downgraded(
-        id: Arc<str>,
-        generation: i32,
-        members: Vec<Member>,
-        step: &mut Step<'_>,
-    ) -> ClassicGroup {
+    /// one of them assigns what is nobody's; until they have, they commit in the epochs they hold.
+    pub(super) fn downgraded(id: Arc<str>, handover: Handover, step: &mut Step<'_>) -> ClassicGroup {
+        let first = handover.members.first().map(|member| Arc::clone(&member.id));
         let mut group = ClassicGroup {
             state: State::Stable,
-            generation,
+            generation: handover.generation,
             protocol_type: Some(Arc::from("consumer")),
-            leader: members.first().map(|member| Arc::clone(&member.id)),
+            // Nobody leads a generation that is over: so a coordinator that starts again knows, too.
+            leader: first.filter(|_| handover.is_settled),
+            lagging: handover.lagging,
             ..ClassicGroup::new(id, step.now)
         };
-        for member in members {
+        for member in handover.members {
             if let Some(instance) = &member.instance_id {
                 group.instances.insert(Arc::clone(instance), Arc::clone(&member.id));
             }
@@ -349,7 +359,9 @@ impl ClassicGroup {
         }
         group.protocol = group.choose_protocol();
         step.out.records.push(group.record());
-        group.prepare(step);
+        if !handover.is_settled {
+            group.prepare(step);
+        }
         group
     }
 
@@ -369,13 +381,14 @@ impl ClassicGroup {
         if self.members.contains_key(&member.member_id) { Ok(()) } else { Err(GroupError::UnknownMemberId) }
     }
 
-    fn check_generation(&self, generation: i32) -> Result<(), GroupError> {
-        if generation == self.generation { Ok(()) } else { Err(GroupError::IllegalGeneration) }
+    fn check_generation(&self, member: &MemberRef) -> Result<(), GroupError> {
+        let held = self.lagging.get(&member.member_id).copied().unwrap_or(self.generation);
+        if member.generation == held { Ok(()) } else { Err(GroupError::IllegalGeneration) }
     }
 
     fn check_sync(&self, request: &SyncRequest) -> Result<(), GroupError> {
         self.check_member(&request.member)?;
-        self.check_generation(request.member.generation)?;
+        self.check_generation(&request.member)?;
         let differs = |asked: &Option<Arc<str>>, ours: &Option<Arc<str>>| asked.is_some() && asked != ours;
         if differs(&request.protocol_type, &self.protocol_type) || differs(&request.protocol, &self.protocol)
         {

@@ -97,6 +97,7 @@ impl ClassicGroup {
             return;
         }
         self.generation = self.generation.checked_add(1).unwrap_or(1);
+        self.lagging.clear();
         self.since = step.now.wall;
         if self.members.is_empty() {
             self.protocol = None;

@@ -56,8 +56,15 @@ impl ConsumerGroup {
         }
         let metadata = classic_metadata(request, &subscription);
         let is_resubscribed = self.set_metadata(&id, metadata, &mut journal);
-        self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
-        self.reconcile(context, &id, Some(&subscription.owned), &mut journal);
+        if self.is_left_to_classic(context.limits) {
+            // The last new-style member's place is taken: one of them assigns from now on, if there is anything to assign.
+            self.advance(context, arrival == Arrival::New, is_resubscribed, &mut journal);
+        } else {
+            self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
+        }
+        if self.epoch == self.target_epoch {
+            self.reconcile(context, &id, Some(&subscription.owned), &mut journal);
+        }
         self.touch(context.now, context.limits.session_timeout_ms, &id);
         self.timers.cancel(&id, Timer::Join);
         self.timers.set(&id, Timer::Sync, context.now.plus_ms(millis(request.rebalance_timeout_ms)));
@@ -125,19 +132,15 @@ impl ConsumerGroup {
         if has_step { Err(self.send_back(now, &claim.member_id)) } else { Ok(()) }
     }
 
-    /// Takes classic members out. The outcome of each, in order.
-    pub fn leave_classic(&mut self, leaving: &[LeavingMember]) -> Outcome<Vec<Result<(), GroupError>>> {
-        let mut gone: Vec<Name> = Vec::new();
-        let mut results = Vec::with_capacity(leaving.len());
-        for it in leaving {
-            let id = self
-                .leaving_id(it)
-                .and_then(|id| if gone.contains(&id) { Err(GroupError::UnknownMemberId) } else { Ok(id) });
-            results.push(id.map(|id| gone.push(id)));
-        }
+    /// Takes members out, of either protocol: administrators name those they want gone in the same request in which classic
+    /// members say that they go. The outcome of each, in order.
+    pub fn leave_all(&mut self, leaving: &[LeavingMember]) -> Outcome<Vec<Result<(), GroupError>>> {
+        let found: Vec<_> = leaving.iter().map(|it| self.leaving_id(it)).collect();
+        // Who is named twice goes once.
+        let gone: BTreeSet<Name> = found.iter().flatten().cloned().collect();
         let mut journal = self.journal();
-        self.remove(&gone, &mut journal);
-        journal.outcome(results)
+        self.remove(&gone.into_iter().collect::<Vec<_>>(), &mut journal);
+        journal.outcome(found.into_iter().map(|id| id.map(drop)).collect())
     }
 
     fn leaving_id(&self, leaving: &LeavingMember) -> Result<Name, GroupError> {
@@ -151,8 +154,7 @@ impl ConsumerGroup {
             }
             None => &leaving.member_id,
         };
-        let is_classic = self.members.get(id).is_some_and(|it| it.metadata.classic.is_some());
-        if is_classic { Ok(Name::clone(id)) } else { Err(GroupError::UnknownMemberId) }
+        if self.members.contains_key(id) { Ok(Name::clone(id)) } else { Err(GroupError::UnknownMemberId) }
     }
 
     /// The request's subscription and protocol: the first it names, which all other classic members must know.

@@ -1,5 +1,7 @@
 //! A group goes over from one protocol to the other with all its members (KIP-848's online migration).
 
+use std::collections::BTreeMap;
+
 use crate::base::MonoNanos;
 use crate::controller::MetadataImage;
 use crate::group::Name;
@@ -10,6 +12,18 @@ use super::{
     Assignment, Change, ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Current, MemberState,
     Metadata, Outcome,
 };
+
+/// A consumer group that has only classic members left, for those to go on with.
+#[derive(Clone, Debug)]
+pub(in crate::group) struct Handover {
+    pub generation: i32,
+    /// Each with what it was to have.
+    pub members: Vec<ClassicGroupMember>,
+    /// Members that are in another epoch yet, with that.
+    pub lagging: BTreeMap<Name, i32>,
+    /// All have what they are to have, and nothing is left over.
+    pub is_settled: bool,
+}
 
 impl ConsumerGroup {
     /// A consumer group of a classic group's members, each with what it has, in the epoch that was their generation.
@@ -46,9 +60,11 @@ impl ConsumerGroup {
         Some(journal.outcome(group))
     }
 
-    /// The members as those of a classic group, and the records that delete this one.
+    /// The group as one of classic members, and the records that delete this one. Its generation is the epoch that the
+    /// members were last told of, so that they go on with what they hold.
     #[must_use]
-    pub(in crate::group) fn to_classic(&self, now: MonoNanos) -> Outcome<Vec<ClassicGroupMember>> {
+    pub(in crate::group) fn to_classic(&self, now: MonoNanos) -> Outcome<Handover> {
+        let nothing = Assignment::default();
         let members = self.members.iter().filter_map(|(id, it)| {
             let classic = it.metadata.classic.as_ref()?;
             let metadata =
@@ -61,20 +77,31 @@ impl ConsumerGroup {
                 session_timeout_ms: classic.session_timeout_ms,
                 rebalance_timeout_ms: it.metadata.rebalance_timeout_ms,
                 protocols: classic.protocols.clone(),
-                assignment: write_assignment(&it.current.assigned, &self.topics, &metadata),
+                assignment: write_assignment(
+                    self.target.get(id).unwrap_or(&nothing),
+                    &self.topics,
+                    &metadata,
+                ),
                 joining: None,
                 syncing: None,
                 is_new: false,
                 deadline: now.plus_ms(super::millis(classic.session_timeout_ms)),
             })
         });
-        Outcome { records: self.tombstones(), answer: members.collect() }
+        let lagging = self.members.iter().filter(|(_, it)| it.current.epoch != self.target_epoch);
+        let handover = Handover {
+            generation: self.target_epoch,
+            members: members.collect(),
+            lagging: lagging.map(|(id, it)| (Name::clone(id), it.current.epoch)).collect(),
+            is_settled: self.is_settled(),
+        };
+        Outcome { records: self.tombstones(), answer: handover }
     }
 
     /// Whether the group should go back to the classic protocol.
     #[must_use]
     pub(in crate::group) fn is_left_to_classic(&self, limits: &ConsumerGroupLimits) -> bool {
-        limits.downgrade && self.is_only_classic()
+        limits.downgrade && self.is_only_classic() && self.members.len() <= limits.classic_size_max
     }
 }
 

@@ -30,11 +30,17 @@ impl ConsumerGroup {
             "Empty"
         } else if self.epoch > self.target_epoch {
             "Assigning"
-        } else if self.members.values().all(|it| it.current.has_reached(self.target_epoch)) {
+        } else if self.is_settled() {
             "Stable"
         } else {
             "Reconciling"
         }
+    }
+
+    /// Every member has what it is to have in the group's epoch.
+    pub(super) fn is_settled(&self) -> bool {
+        let reached = |it: &super::Member| it.current.has_reached(self.target_epoch);
+        self.epoch == self.target_epoch && self.members.values().all(reached)
     }
 
     #[must_use]

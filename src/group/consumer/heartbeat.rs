@@ -62,8 +62,8 @@ impl ConsumerGroup {
         Ok(journal.outcome(answer))
     }
 
-    /// Raises the epoch if anything it goes by has changed, and computes the target for it.
-    pub(super) fn settle(
+    /// Raises the epoch if anything it goes by has changed.
+    pub(super) fn advance(
         &mut self,
         context: &Context<'_>,
         is_joined: bool,
@@ -74,6 +74,17 @@ impl ConsumerGroup {
         if is_joined || is_resubscribed || has_other_topics {
             self.write(journal, Change::Group(Some(self.epoch + 1)));
         }
+    }
+
+    /// Raises the epoch if anything it goes by has changed, and computes the target for it.
+    pub(super) fn settle(
+        &mut self,
+        context: &Context<'_>,
+        is_joined: bool,
+        is_resubscribed: bool,
+        journal: &mut Journal,
+    ) {
+        self.advance(context, is_joined, is_resubscribed, journal);
         if self.epoch > self.target_epoch {
             self.retarget(context.limits, journal);
         }

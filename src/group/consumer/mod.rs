@@ -43,6 +43,7 @@ use crate::group::{GroupError, GroupRecord, Name};
 pub use assign::Assignor;
 pub use assignment::Assignment;
 pub use commit::Claim;
+pub(in crate::group) use convert::Handover;
 pub use describe::{DescribedConsumerGroup, DescribedConsumerMember};
 pub use embedded::decode_subscription;
 #[cfg(test)]
@@ -69,11 +70,13 @@ pub struct ConsumerGroupLimits {
     pub upgrade: bool,
     /// Consumer groups become classic groups when the last new-style member leaves.
     pub downgrade: bool,
+    /// Unless more are left than a classic group may have.
+    pub classic_size_max: usize,
 }
 
 impl ConsumerGroupLimits {
     #[must_use]
-    pub fn from_config(config: &ConsumerGroups) -> ConsumerGroupLimits {
+    pub fn from_config(config: &ConsumerGroups, classic_size_max: usize) -> ConsumerGroupLimits {
         let named: Vec<Assignor> = config.assignors.iter().filter_map(|name| Assignor::named(name)).collect();
         ConsumerGroupLimits {
             session_timeout_ms: config.session_timeout_ms,
@@ -83,6 +86,7 @@ impl ConsumerGroupLimits {
             assignors: if named.is_empty() { vec![Assignor::Uniform] } else { named },
             upgrade: config.upgrade,
             downgrade: config.downgrade,
+            classic_size_max,
         }
     }
 }

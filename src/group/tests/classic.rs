@@ -136,10 +136,8 @@ fn what_makes_no_sense_gets_kafkas_error_and_changes_nothing() {
     check(&mut bench, changed(|it| it.group = "".into()), GroupError::InvalidGroupId);
     check(&mut bench, changed(|it| it.session_timeout_ms = 5999), GroupError::InvalidSessionTimeout);
     check(&mut bench, changed(|it| it.session_timeout_ms = i32::MAX), GroupError::InvalidSessionTimeout);
-    check(&mut bench, changed(|it| it.protocols.clear()), GroupError::InconsistentGroupProtocol);
     let too_long = changed(|it| it.protocols[0].1 = vec![0; 1 << 20].into());
     assert!(matches!(join_error(&bench.answer(too_long)), GroupError::InvalidRequest(_)));
-    check(&mut bench, changed(|it| it.protocol_type = "".into()), GroupError::InconsistentGroupProtocol);
     check(&mut bench, changed(|_| {}), GroupError::GroupMaxSizeReached);
     check(&mut bench, changed(|it| it.member_id = "nobody".into()), GroupError::GroupMaxSizeReached);
     check(
@@ -163,6 +161,8 @@ fn what_makes_no_sense_gets_kafkas_error_and_changes_nothing() {
     assert_eq!(bench.answer(other_protocol), GroupReply::Sync(Err(GroupError::InconsistentGroupProtocol)));
     assert_eq!((bench.describe(), bench.log.len()), before);
     let mut bench = Bench::new();
+    check(&mut bench, changed(|it| it.protocols.clear()), GroupError::InconsistentGroupProtocol);
+    check(&mut bench, changed(|it| it.protocol_type = "".into()), GroupError::InconsistentGroupProtocol);
     bench.stable_member();
     check(
         &mut bench,
@@ -174,6 +174,172 @@ fn what_makes_no_sense_gets_kafkas_error_and_changes_nothing() {
         changed(|it| it.protocols[0].0 = "sticky".into()),
         GroupError::InconsistentGroupProtocol,
     );
+}
+
+/// One row of a group that has room for two: its members a and b, some of them about to join, and who else comes.
+fn full_group(bench: &mut Bench) -> (Joined, Joined) {
+    let a = bench.stable_member();
+    let second = bench.ask(join("", None));
+    let again = bench.ask(join(&a.member_id, None));
+    let (a, b) = (bench.joined(again), bench.joined(second));
+    (a, b)
+}
+
+fn assigned(bench: &mut Bench, a: &Joined, b: &Joined) {
+    let waiting = bench.ask(sync(b, &[]));
+    synced(bench.answer(sync(a, &[(&a.member_id, "one"), (&b.member_id, "two")])));
+    assert_eq!(synced(bench.reply(waiting)), "two");
+}
+
+fn small() -> Bench {
+    Bench::with(|limits| limits.size_max = 2)
+}
+
+#[test]
+fn a_full_group_takes_nobody_more_between_rebalances() {
+    let full = GroupError::GroupMaxSizeReached;
+    let mut bench = small();
+    let (a, b) = full_group(&mut bench);
+    assert_eq!(bench.describe().state, "CompletingRebalance");
+    let refused = bench.answer(join("", None));
+    let GroupReply::Join(Err(JoinRefused { error, member_id })) = &refused else { panic!("{refused:?}") };
+    assert_eq!((*error, &**member_id), (full, ""));
+    assert_eq!(join_error(&bench.answer(GroupRequest::Join(join_as("", None, true)))), full, "no id either");
+    assert_eq!(join_error(&bench.answer(join("", Some("i")))), full);
+    assigned(&mut bench, &a, &b);
+    assert_eq!(bench.describe().state, "Stable");
+    assert_eq!(join_error(&bench.answer(join("", None))), full);
+    assert_eq!(join_error(&bench.answer(join("nobody", None))), full);
+    assert_eq!(bench.heartbeat(&a), Ok(()), "nothing has happened");
+    // Members come and go as they like.
+    let again = bench.ask(join(&b.member_id, None));
+    assert_eq!(bench.joined(again).generation, b.generation);
+}
+
+#[test]
+fn members_of_a_full_group_start_again_one_by_one() {
+    let mut bench = small();
+    let (a, b) = full_group(&mut bench);
+    assigned(&mut bench, &a, &b);
+    // b goes and comes back under another id, before a has heard of it; ids that nobody uses take no place.
+    bench.answer(leave(&b.member_id, None));
+    let ids: Vec<_> = (0..3)
+        .map(|_| match bench.answer(GroupRequest::Join(join_as("", None, true))) {
+            GroupReply::Join(Err(JoinRefused { error: GroupError::MemberIdRequired, member_id })) => {
+                member_id
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let successor = bench.ask(join(&ids[0], None));
+    assert!(bench.waits(successor));
+    bench.answer(leave(&ids[1], None));
+    bench.answer(leave(&ids[2], None));
+    // a goes, too: its successor comes before it is missed.
+    let other = bench.ask(join("", None));
+    assert!(bench.waits(other), "of the old generation a is left, who does not count until it joins");
+    bench.answer(leave(&a.member_id, None));
+    let (successor, other) = (bench.joined(successor), bench.joined(other));
+    assert_eq!((successor.generation, other.generation), (b.generation + 1, b.generation + 1));
+}
+
+#[test]
+fn who_joins_too_late_for_a_full_group_is_let_go_and_not_waited_for() {
+    let mut bench = small();
+    let (a, b) = full_group(&mut bench);
+    assigned(&mut bench, &a, &b);
+    bench.answer(leave(&b.member_id, None));
+    let first = bench.ask(join("", None));
+    let second = bench.ask(join("", None));
+    assert!(bench.waits(first) && bench.waits(second), "a may still come");
+    assert_eq!(join_error(&bench.answer(join("", None))), GroupError::GroupMaxSizeReached, "two wait");
+    assert!(bench.waits(first));
+    // Who waits may ask again; who does not has lost its place.
+    let once_more = bench.ask(join("", Some("i")));
+    assert_eq!(join_error(&bench.reply(once_more)), GroupError::GroupMaxSizeReached);
+    assert_eq!(join_error(&bench.answer(join(&a.member_id, None))), GroupError::GroupMaxSizeReached);
+    assert_eq!((bench.joined(first).generation, bench.joined(second).generation), (3, 3));
+    assert_eq!(bench.heartbeat(&a), Err(GroupError::UnknownMemberId));
+}
+
+#[test]
+fn a_first_generation_has_no_more_members_than_there_may_be() {
+    let mut bench = Bench::with(|limits| (limits.size_max, limits.initial_rebalance_delay_ms) = (2, 3000));
+    let first = bench.ask(join("", None));
+    let GroupReply::Join(Err(given)) = bench.answer(GroupRequest::Join(join_as("", None, true))) else {
+        panic!("an id is given away")
+    };
+    let second = bench.ask(join("", None));
+    // Its id was given away, and counts no more than a stranger's.
+    assert_eq!(join_error(&bench.answer(join(&given.member_id, None))), GroupError::GroupMaxSizeReached);
+    assert_eq!(join_error(&bench.answer(join("", None))), GroupError::GroupMaxSizeReached);
+    bench.pass(6000);
+    assert_eq!((bench.joined(first).generation, bench.joined(second).generation), (1, 1));
+}
+
+#[test]
+fn an_instance_starts_again_in_a_full_group() {
+    let mut bench = Bench::with(|limits| limits.size_max = 1);
+    let ticket = bench.ask(join("", Some("i")));
+    let first = bench.joined(ticket);
+    bench.answer(sync(&first, &[(&first.member_id, "mine")]));
+    let ticket = bench.ask(join("", Some("i")));
+    assert_eq!(bench.joined(ticket).generation, 1);
+    assert_eq!(join_error(&bench.answer(join("", Some("j")))), GroupError::GroupMaxSizeReached);
+}
+
+#[test]
+fn a_group_that_has_become_too_large_begins_a_new_generation_when_it_is_read() {
+    let mut bench = small();
+    let (a, b) = full_group(&mut bench);
+    assigned(&mut bench, &a, &b);
+    bench.limits = Arc::new(GroupLimits { size_max: 1, ..(*bench.limits).clone() });
+    let mut bench = bench.restarted();
+    assert_eq!(bench.heartbeat(&a), Err(GroupError::RebalanceInProgress));
+    assert_eq!(bench.commit(member(a.generation, &a.member_id, None), "t", 7), Ok(()));
+    let again = bench.ask(join(&a.member_id, None));
+    assert_eq!(join_error(&bench.answer(join(&b.member_id, None))), GroupError::GroupMaxSizeReached);
+    assert_eq!(bench.joined(again).generation, a.generation + 1);
+}
+
+#[test]
+fn a_rebalancing_group_shows_what_was_assigned_last() {
+    let mut bench = Bench::new();
+    let first = bench.stable_member();
+    let shown = |bench: &mut Bench| -> Vec<(Bytes, bool)> {
+        let members = bench.describe().members;
+        let mut shown: Vec<_> =
+            members.into_iter().map(|it| (it.assignment, it.metadata.is_empty())).collect();
+        shown.sort();
+        shown
+    };
+    assert_eq!(shown(&mut bench), [("all".into(), false)]);
+    let second = bench.ask(join("", None));
+    assert_eq!(bench.describe().state, "PreparingRebalance");
+    assert_eq!(shown(&mut bench), [("".into(), true), ("all".into(), true)]);
+    let again = bench.ask(join(&first.member_id, None));
+    bench.joined(second);
+    bench.joined(again);
+    assert_eq!(bench.describe().state, "CompletingRebalance");
+    assert_eq!(bench.describe().protocol, "".into());
+    assert_eq!(shown(&mut bench), [("".into(), true), ("all".into(), true)]);
+    // An assignment that was waited for in vain leaves nothing.
+    bench.ask(join("", None));
+    assert_eq!(bench.describe().state, "PreparingRebalance");
+    assert_eq!(shown(&mut bench), [("".into(), true), ("".into(), true), ("".into(), true)]);
+}
+
+#[test]
+fn a_protocol_named_twice_counts_once() {
+    let mut bench = Bench::new();
+    let mut request = join_as("", None, false);
+    request.protocols = [("range", "first"), ("range", "second")]
+        .map(|(name, metadata)| (name.into(), Bytes::from_static(metadata.as_bytes())))
+        .into();
+    let ticket = bench.ask(GroupRequest::Join(request));
+    let joined = bench.joined(ticket);
+    assert_eq!((joined.protocol.as_deref(), joined.members.len()), (Some("range"), 1));
+    assert_eq!(joined.members[0].metadata, "first");
 }
 
 #[test]

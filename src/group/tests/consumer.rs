@@ -175,14 +175,144 @@ fn a_live_classic_group_goes_over_to_the_new_protocol_and_back() {
     let mut bench = bench.restarted();
     assert_eq!(bench.described().unwrap().state, "Stable");
     bench.beat(consumer_leaving("new")).unwrap();
-    assert_eq!(bench.described(), Err(GroupError::GroupIdNotFound));
-    let mut restarted = bench.restarted();
-    assert_eq!((restarted.describe().members.len(), restarted.committed("t")), (1, 8));
-    let downgraded = Joined { generation: moved.generation + 1, ..moved };
-    assert_eq!(bench.heartbeat(&downgraded), Err(GroupError::RebalanceInProgress));
-    let leader = bench.join_owning(&downgraded.member_id, &[]);
-    assert_eq!((leader.generation, &leader.leader), (downgraded.generation + 1, &downgraded.member_id));
+    let restarted = bench.restarted();
+    for mut bench in [bench, restarted] {
+        bench.goes_on_as_classic(&moved, 8);
+        let leader = bench.join_owning(&moved.member_id, &[]);
+        assert_eq!((leader.generation, &leader.leader), (moved.generation + 1, &moved.member_id));
+        assert_eq!(bench.heartbeat(&moved), Err(GroupError::IllegalGeneration));
+        assert_eq!(bench.sync_assigning(&leader, &[0, 1, 2, 3]), Ok(vec![0, 1, 2, 3]));
+    }
+}
+
+impl Bench {
+    /// A classic member is told to join again, and what it commits until then stands, in the epoch it holds.
+    fn goes_on_as_classic(&mut self, member_of: &Joined, committed: i64) {
+        assert_eq!(self.described(), Err(GroupError::GroupIdNotFound));
+        assert_eq!((self.describe().state, self.committed("t")), ("PreparingRebalance", committed));
+        assert_eq!(self.heartbeat(member_of), Err(GroupError::RebalanceInProgress));
+        assert_eq!(self.sync_assigning(member_of, &[]), Err(GroupError::RebalanceInProgress));
+        let holds = member(member_of.generation, &member_of.member_id, None);
+        self.commit(holds.clone(), "t", committed + 1).unwrap();
+        assert_eq!(self.committed("t"), committed + 1);
+        for generation in [holds.generation - 1, holds.generation + 1, -1] {
+            let other = MemberRef { generation, ..holds.clone() };
+            assert_eq!(self.commit(other, "t", 99), Err(GroupError::IllegalGeneration), "{generation}");
+        }
+    }
+
+    /// A classic member and a new one, each where it should be.
+    fn mixed() -> (Bench, Joined) {
+        let (mut bench, classic) = Bench::migrating();
+        bench.heartbeat(&classic).unwrap_err();
+        let again = bench.join_owning(&classic.member_id, &[0, 1, 2, 3]);
+        let kept = bench.sync_assigning(&again, &[]).unwrap();
+        let moved = bench.join_owning(&classic.member_id, &kept);
+        assert_eq!(bench.sync_assigning(&moved, &[]), Ok(kept));
+        bench.beat_at("new", moved.generation);
+        assert_eq!(bench.described().unwrap().state, "Stable");
+        (bench, moved)
+    }
+}
+
+#[test]
+fn a_group_goes_back_however_its_last_new_member_goes() {
+    let by_itself = |bench: &mut Bench, _: &Joined| drop(bench.beat(consumer_leaving("new")).unwrap());
+    // By LeaveGroup, as administrators do; named twice, it goes once.
+    let by_an_administrator = |bench: &mut Bench, _: &Joined| {
+        let leaving = || LeavingMember { member_id: "new".into(), instance_id: None };
+        let request = GroupRequest::Leave { group: "g".into(), members: vec![leaving(), leaving()] };
+        assert_eq!(bench.answer(request), GroupReply::Leave(Ok(vec![Ok(()), Ok(())])));
+    };
+    let by_silence = |bench: &mut Bench, moved: &Joined| {
+        for _ in 0..9 {
+            bench.pass(5000);
+            let _ = bench.heartbeat(moved);
+        }
+    };
+    let ways: [&dyn Fn(&mut Bench, &Joined); 3] = [&by_itself, &by_an_administrator, &by_silence];
+    for way in ways {
+        let (mut bench, moved) = Bench::mixed();
+        way(&mut bench, &moved);
+        let restarted = bench.restarted();
+        for mut bench in [bench, restarted] {
+            bench.goes_on_as_classic(&moved, 7);
+            // Silence ends its session as ever.
+            bench.pass(u64::from(SESSION_MS.unsigned_abs()));
+            assert_eq!(bench.heartbeat(&moved), Err(GroupError::UnknownMemberId));
+            assert_eq!(bench.describe().state, "Empty");
+        }
+    }
+}
+
+#[test]
+fn who_had_not_followed_yet_goes_on_in_the_epoch_it_holds() {
+    let (mut bench, classic) = Bench::migrating();
+    // Before the classic member has heard of anything.
+    bench.beat(consumer_leaving("new")).unwrap();
+    bench.goes_on_as_classic(&classic, 7);
+    let leader = bench.join_owning(&classic.member_id, &[0, 1, 2, 3]);
+    assert_eq!(leader.generation, classic.generation + 2, "that of the group's epoch is never used again");
+    assert_eq!(bench.commit(member(classic.generation, &classic.member_id, None), "t", 9), {
+        Err(GroupError::IllegalGeneration)
+    });
     assert_eq!(bench.sync_assigning(&leader, &[0, 1, 2, 3]), Ok(vec![0, 1, 2, 3]));
+}
+
+#[test]
+fn a_group_that_is_too_large_or_may_not_go_back_stays_as_it_is() {
+    let changes: [fn(&mut GroupLimits); 2] = [|it| it.consumer.downgrade = false, |it| it.size_max = 1];
+    for change in changes {
+        let (bench, moved) = Bench::mixed();
+        let mut limits = (*bench.limits).clone();
+        change(&mut limits);
+        let mut bench = Bench { limits: Arc::new(limits), ..bench }.restarted();
+        let other = bench.join_owning("", &[]);
+        bench.beat(consumer_leaving("new")).unwrap();
+        assert_eq!(bench.described().unwrap().members.len(), 2);
+        assert_eq!(bench.heartbeat(&moved), Err(GroupError::RebalanceInProgress));
+        assert!(bench.join_owning(&moved.member_id, &[]).generation > other.generation);
+    }
+}
+
+#[test]
+fn an_instance_that_goes_back_to_the_classic_protocol_takes_the_group_along() {
+    let instance = |it: GroupRequest| match it {
+        GroupRequest::ConsumerHeartbeat(request) => {
+            GroupRequest::ConsumerHeartbeat(HeartbeatRequest { instance_id: Some("i".into()), ..request })
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut bench = Bench::new();
+    bench.image = image_with(1, 4);
+    let told = bench.beat(instance(consumer_joining("new"))).unwrap();
+    assert_eq!(told.assignment.unwrap().len(), 4);
+    let back = |bench: &mut Bench, topics: &str| {
+        let metadata = Bytes::from(subscription(&[0, 1, 2, 3]).to_vec());
+        let metadata = if topics == "t" { metadata } else { Bytes::from_static(b"\0\0\0\0\0\0\0\0\0\0") };
+        let protocols = vec![("cooperative-sticky".into(), metadata)];
+        let ticket =
+            bench.ask(GroupRequest::Join(JoinRequest { protocols, ..join_as("", Some("i"), false) }));
+        bench.joined(ticket)
+    };
+    // It wants what it had: no rebalance is needed, the server's assignment goes on.
+    let mut same = bench.restarted();
+    let joined = back(&mut same, "t");
+    assert_eq!(joined.generation, told.member_epoch);
+    let mut restarted = same.restarted();
+    for bench in [&mut same, &mut restarted] {
+        assert_eq!(bench.described(), Err(GroupError::GroupIdNotFound));
+        assert_eq!(bench.describe().state, "Stable");
+        let at = member(joined.generation, &joined.member_id, Some("i"));
+        let beat = GroupRequest::Heartbeat { group: "g".into(), member: at };
+        assert_eq!(bench.answer(beat), GroupReply::Heartbeat(Ok(())));
+        assert_eq!(bench.sync_assigning(&joined, &[]), Ok(vec![0, 1, 2, 3]));
+    }
+    // It wants something else: one of them has to assign.
+    let joined = back(&mut bench, "nothing");
+    assert_eq!(bench.describe().state, "PreparingRebalance");
+    let again = bench.ask(join(&joined.member_id, Some("i")));
+    assert_eq!(bench.joined(again).leader, joined.member_id);
 }
 
 #[test]
@@ -211,7 +341,7 @@ fn classic_members_leave_a_consumer_group_by_their_own_request() {
         GroupReply::Leave(Ok(results)) => results[0],
         other => panic!("{other:?}"),
     };
-    assert_eq!(leaves(&mut bench, "new"), Err(GroupError::UnknownMemberId), "it speaks the new protocol");
+    assert_eq!(leaves(&mut bench, "nobody"), Err(GroupError::UnknownMemberId));
     assert_eq!(leaves(&mut bench, &classic.member_id), Ok(()));
     assert_eq!(bench.beat_at("new", classic.generation + 1).assignment.unwrap().len(), 4);
     let joined = JoinRequest { protocol_type: "connect".into(), ..join_as("", None, false) };

@@ -84,6 +84,61 @@ fn groups_and_offsets_are_deleted_only_when_nobody_uses_them() {
 }
 
 #[test]
+fn offsets_of_topics_that_members_may_read_are_not_deleted() {
+    let check = |metadata: &'static [u8], topic: &str, result: Result<(), GroupError>| {
+        let mut bench = Bench::new();
+        let mut request = join_as("", None, false);
+        request.protocols = vec![
+            ("range".into(), Bytes::from_static(metadata)),
+            // Not the one that is chosen: what it says does not matter.
+            ("sticky".into(), Bytes::from_static(b"\0\0\0\0\0\x01\0\x01s\xff\xff\xff\xff")),
+        ];
+        let ticket = bench.ask(GroupRequest::Join(request));
+        let joined = bench.joined(ticket);
+        bench.answer(sync(&joined, &[]));
+        let delete = GroupRequest::DeleteOffsets { group: "g".into(), partitions: vec![(topic.into(), 0)] };
+        assert_eq!(bench.answer(delete), GroupReply::DeleteOffsets(Ok(vec![result])), "{metadata:?} {topic}");
+    };
+    let subscribed = Err(GroupError::GroupSubscribedToTopic);
+    let to_t = b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff";
+    check(to_t, "t", subscribed);
+    check(to_t, "u", Ok(()));
+    check(to_t, "s", Ok(()));
+    // Nobody can tell.
+    check(b"", "u", subscribed);
+    check(b"none of Kafka's", "u", subscribed);
+    check(b"\0\0\0\0\0\x09", "u", subscribed);
+    // Cut short after what matters, as some clients write it.
+    check(b"\0\x03\0\0\0\x01\0\x01t\xff\xff\xff\xff", "u", Ok(()));
+    // Before the first generation nothing has been chosen.
+    let mut bench = Bench::with(|limits| limits.initial_rebalance_delay_ms = 3000);
+    bench.ask(join("", None));
+    let delete = GroupRequest::DeleteOffsets { group: "g".into(), partitions: vec![("u".into(), 0)] };
+    assert_eq!(bench.answer(delete), GroupReply::DeleteOffsets(Ok(vec![subscribed])));
+}
+
+#[test]
+fn what_is_named_twice_is_committed_and_deleted_once() {
+    let mut bench = Bench::new();
+    bench.image = image_with(1, 1);
+    let request = CommitRequest {
+        group: "g".into(),
+        member: member(-1, "", None),
+        retention_ms: None,
+        knows_group_id_not_found: false,
+        partitions: vec![commit("t", 8, ""), commit("t", 9, "")],
+    };
+    let twice = Ok(vec![Ok(()), Ok(())]);
+    assert_eq!(bench.answer(GroupRequest::CommitOffsets(request)), GroupReply::CommitOffsets(twice.clone()));
+    assert_eq!((bench.committed("t"), bench.restarted().committed("t")), (9, 9), "the last one counts");
+    let partitions = vec![("t".into(), 0), ("t".into(), 0)];
+    let records = bench.log.len();
+    let delete = GroupRequest::DeleteOffsets { group: "g".into(), partitions };
+    assert_eq!(bench.answer(delete), GroupReply::DeleteOffsets(twice));
+    assert_eq!((bench.committed("t"), bench.log.len()), (-1, records + 1));
+}
+
+#[test]
 fn offsets_expire_when_the_group_has_been_empty_for_long() {
     let mut bench = Bench::new();
     let joined = bench.stable_member();

@@ -19,7 +19,7 @@ fn name(text: &str) -> Name {
 }
 
 fn limits() -> ConsumerGroupLimits {
-    ConsumerGroupLimits::from_config(&crate::config::Config::default().groups.consumer)
+    ConsumerGroupLimits::from_config(&crate::config::Config::default().groups.consumer, 100)
 }
 
 /// A group with the log of its records, and all it needs to decide.
@@ -111,7 +111,7 @@ impl World {
     }
 
     fn leave(&mut self, members: &[LeavingMember]) {
-        let outcome = self.group.leave_classic(members);
+        let outcome = self.group.leave_all(members);
         self.log.extend(outcome.records);
     }
 
