@@ -1,6 +1,6 @@
 //! What a group's coordinator refuses, with which of Kafka's errors, and that nothing has changed then.
 //!
-//! RINGMAIN_TEST_BOOTSTRAP=HOST:PORT asks that broker instead, fresh and with default settings: Apache Kafka 4.3 must answer
+//! RINGMAIN_TEST_BOOTSTRAP=HOST:PORT asks that broker instead, fresh and with default settings: Apache Kafka 4.4 must answer
 //! the same, which is how these errors are known to be the right ones.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use ringmain::base::TopicId;
 use ringmain::client::{Admin, Cluster, Connection, ConnectionOptions, NewTopic};
 use ringmain::protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
+use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use ringmain::protocol::messages::leave_group_request::MemberIdentity;
 use ringmain::protocol::messages::offset_commit_request::{
@@ -21,6 +22,9 @@ use ringmain::protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
 use ringmain::protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use ringmain::protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use ringmain::protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use ringmain::protocol::messages::*;
 use ringmain::protocol::{ErrorCode, Message};
@@ -75,7 +79,7 @@ impl Broker {
         let mut broker = Broker { connection, topic: TopicId::ZERO, wrong: Vec::new() };
         broker.topic = eventually("the topic is known", || broker.topic_id("t"));
         // A coordinator's partition may take a moment to be led and read.
-        for group in ["none", "g", "s", "c", "n", "x", "w"] {
+        for group in ["none", "g", "s", "c", "n", "x", "w", "b"] {
             eventually("the coordinator is there", || {
                 let is_found = broker.find(group) == "None";
                 let got = broker.beat(&who(group, 0, "nobody", None));
@@ -269,10 +273,12 @@ impl Broker {
     }
 
     fn delete(&mut self, group: &'static str) -> String {
-        let request = DeleteGroupsRequest { groups_names: vec![group.into()] };
-        let answer = self.body(&request, 2);
+        let request = DeleteGroupsRequest { groups_names: vec![group.into(); 2] };
+        let answer = self.body(&request, 3);
         let answer: DeleteGroupsResponse<'_> = answer.decode().unwrap();
-        name_of(answer.results[0].error_code)
+        let [result] = &answer.results[..] else { return format!("{} results", answer.results.len()) };
+        assert_eq!(result.error_message, None);
+        name_of(result.error_code)
     }
 
     fn delete_offsets(&mut self, group: &'static str, topic: &'static str, partition: i32) -> String {
@@ -340,6 +346,34 @@ impl Broker {
         }
     }
 
+    /// Error, epoch and end, of a partition without records.
+    fn end_of_epoch(&mut self, leader_epoch: i32) -> String {
+        let partition = OffsetForLeaderPartition { leader_epoch, ..Default::default() };
+        let topic = OffsetForLeaderTopic { topic: "t".into(), partitions: vec![partition] };
+        let request = OffsetForLeaderEpochRequest { topics: vec![topic], ..Default::default() };
+        let answer = self.body(&request, 4);
+        let answer: OffsetForLeaderEpochResponse<'_> = answer.decode().unwrap();
+        let it = &answer.topics[0].partitions[0];
+        format!("{} {} {}", name_of(it.error_code), it.leader_epoch, it.end_offset)
+    }
+
+    /// Error, and where the reader is sent back to.
+    fn fetch_after(&mut self, last_fetched_epoch: i32, fetch_offset: i64) -> String {
+        let partition = FetchPartition {
+            fetch_offset,
+            last_fetched_epoch,
+            partition_max_bytes: 1000,
+            ..Default::default()
+        };
+        let topic = FetchTopic { topic: "t".into(), partitions: vec![partition], ..Default::default() };
+        let request = FetchRequest { max_bytes: 1000, topics: vec![topic], ..Default::default() };
+        let answer = self.body(&request, 12);
+        let answer: FetchResponse<'_> = answer.decode().unwrap();
+        let it = &answer.responses[0].partitions[0];
+        let agreed = &it.diverging_epoch;
+        format!("{} {} {}", name_of(it.error_code), agreed.epoch, agreed.end_offset)
+    }
+
     fn list(&mut self, states: &[&'static str], types: &[&'static str]) -> String {
         let request = ListGroupsRequest {
             states_filter: states.iter().map(|it| (*it).into()).collect(),
@@ -389,6 +423,8 @@ fn what_makes_no_sense_gets_kafkas_error_and_changes_nothing() {
         commits(broker);
         consumer_groups(broker);
         mixed(broker);
+        there_and_back(broker);
+        leader_epochs(broker);
     });
 }
 
@@ -592,7 +628,7 @@ fn commits(broker: &mut Broker) {
 fn consumer_groups(broker: &mut Broker) {
     let topic = broker.topic;
     type Change<'a> = Box<dyn FnOnce(&mut ConsumerGroupHeartbeatRequest<'_>) + 'a>;
-    let wrong: [(&str, i32, Change<'_>, &'static str); 12] = [
+    let wrong: [(&str, i32, Change<'_>, &'static str); 14] = [
         ("no member id", 0, Box::new(|it| it.member_id = "".into()), "InvalidRequest"),
         ("no subscription", 0, Box::new(|it| it.subscribed_topic_names = None), "InvalidRequest"),
         ("no rebalance timeout", 0, Box::new(|it| it.rebalance_timeout_ms = -1), "InvalidRequest"),
@@ -605,6 +641,8 @@ fn consumer_groups(broker: &mut Broker) {
             }),
             "InvalidRequest",
         ),
+        ("blank group id", 0, Box::new(|it| it.group_id = " \t".into()), "InvalidRequest"),
+        ("blank member id", 1, Box::new(|it| it.member_id = " ".into()), "InvalidRequest"),
         ("empty instance", 0, Box::new(|it| it.instance_id = Some("".into())), "InvalidRequest"),
         ("empty rack", 0, Box::new(|it| it.rack_id = Some("".into())), "InvalidRequest"),
         (
@@ -652,7 +690,8 @@ fn consumer_groups(broker: &mut Broker) {
         let got = broker.consumer("n", member, epoch, |_| {});
         broker.check(what, got, wanted);
     }
-    let later = Who { generation: epoch + 1, ..member.clone() };
+    let at = |generation| Who { generation, ..member.clone() };
+    let later = at(epoch + 1);
     for (what, got, wanted) in [
         ("commit in a later epoch", broker.commit_to(9, &later, &[("t", 0, 6, "")]), "StaleMemberEpoch"),
         ("commit v8", broker.commit_to(8, &member, &[("t", 0, 6, "")]), "UnsupportedVersion"),
@@ -667,6 +706,11 @@ fn consumer_groups(broker: &mut Broker) {
             "UnknownMemberId",
         ),
         ("fetch in a later epoch", broker.fetch(9, &later, Some(&[0])), "StaleMemberEpoch"),
+        ("fetch in an earlier epoch", broker.fetch(9, &at(epoch - 1), Some(&[0])), "StaleMemberEpoch"),
+        ("fetch in epoch 0", broker.fetch(9, &at(0), Some(&[0])), "StaleMemberEpoch"),
+        ("fetch in epoch -1", broker.fetch(9, &at(-1), Some(&[0])), "StaleMemberEpoch"),
+        ("fetch of everything in epoch -2", broker.fetch(9, &at(-2), None), "StaleMemberEpoch"),
+        ("fetch from outside", broker.fetch(9, &who("n", -1, "", None), Some(&[0])), "None 0@5first:None"),
         ("fetch of a stranger", broker.fetch(9, &who("n", epoch, "x", None), Some(&[0])), "UnknownMemberId"),
         ("delete with members", broker.delete("n"), "NonEmptyGroup"),
         ("delete of offsets in use", broker.delete_offsets("n", "t", 0), "None GroupSubscribedToTopic"),
@@ -680,6 +724,75 @@ fn consumer_groups(broker: &mut Broker) {
     assert_eq!(after, (state, offsets), "what was refused has changed nothing");
     let got = broker.consumer("n", "m", -1, |_| {});
     broker.check("leave", got, "None -1");
+    let got = broker.consumer("n", "m", 0, |it| it.subscribed_topic_names = Some(Vec::new()));
+    broker.check("join without topics", got.starts_with("None ").to_string(), "true");
+    // Administrators let members of either protocol go.
+    let got = broker.leave("n", &[("m", None), ("m", None), ("x", None)]);
+    broker.check("leave of a consumer, twice", got, "None None None UnknownMemberId");
+    let got = broker.describe_consumers("n");
+    broker.check("all gone", got.starts_with("None Empty").to_string(), "true");
+}
+
+/// A classic group becomes a consumer group and goes back: its classic member goes on throughout.
+fn there_and_back(broker: &mut Broker) {
+    let new = who("b", -1, "", None);
+    let (_, id, _) = broker.join(&new);
+    let (got, id, generation) = broker.join(&Who { id, ..new });
+    broker.check("join", got, "None");
+    let old = who("b", generation, &id, None);
+    let got = broker.sync(&old);
+    broker.check("sync", got, "None");
+    let got = broker.consumer("b", "new", 0, |_| {});
+    broker.check("a new-style member joins", got.starts_with("None ").to_string(), "true");
+    let got = broker.beat(&old);
+    broker.check("heartbeat of the classic member", got, "RebalanceInProgress");
+    let (got, id, generation) = broker.join(&old);
+    broker.check("join of the classic member", got, "None");
+    let member = who("b", generation, &id, None);
+    let got = broker.sync(&member);
+    broker.check("sync of the classic member", got, "None");
+    let got = broker.beat(&member);
+    broker.check("the classic member is where it should be", got, "None");
+    let claims = Who { generation: -1, ..member.clone() };
+    let got = broker.fetch(9, &claims, Some(&[0]));
+    broker.check("fetch of a classic member in no epoch", got, "IllegalGeneration");
+    let got = broker.consumer("b", "new", -1, |_| {});
+    broker.check("the new-style member leaves", got, "None -1");
+    for what in ["once", "again"] {
+        let got = broker.beat(&member);
+        broker.check(format!("{what}: heartbeat"), got, "RebalanceInProgress");
+        let got = broker.commit(&member);
+        broker.check(format!("{what}: commit"), got, "None");
+        let got = broker.sync(&member);
+        broker.check(format!("{what}: sync"), got, "RebalanceInProgress");
+    }
+    let got = broker.describe("b");
+    broker.check("a classic group", got, "None PreparingRebalance None");
+    let (got, id, next) = broker.join(&member);
+    broker.check("join again", got, "None");
+    broker.check("the next generation", (next == generation + 1).to_string(), "true");
+    let got = broker.leave("b", &[(id.as_str(), None)]);
+    broker.check("leave", got, "None None");
+}
+
+/// Where an epoch ended, and how far a reader's log is the same.
+fn leader_epochs(broker: &mut Broker) {
+    let none = "None -1 -1";
+    for (epoch, wanted) in [(0, "None 0 0"), (1, none), (7, none), (i32::MAX, none), (-1, none)] {
+        let got = broker.end_of_epoch(epoch);
+        broker.check(format!("end of epoch {epoch}"), got, wanted);
+    }
+    for (epoch, offset, wanted) in [
+        (0, 0, "None -1 -1"),
+        (0, 1, "None 0 0"),
+        (1, 0, "OffsetOutOfRange -1 -1"),
+        (7, 1, "OffsetOutOfRange -1 -1"),
+        (-1, 0, "None -1 -1"),
+        (-1, 1, "OffsetOutOfRange -1 -1"),
+    ] {
+        let got = broker.fetch_after(epoch, offset);
+        broker.check(format!("fetch of {offset} after epoch {epoch}"), got, wanted);
+    }
 }
 
 /// Instances of the new protocol, and members of one protocol in a group of the other.

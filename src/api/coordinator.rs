@@ -1,4 +1,5 @@
 //! Asking group coordinators: each group's questions go to the shard that owns its partition of `__consumer_offsets`.
+//! Until somebody has asked for a coordinator, that topic is not there, and nobody is the right one (NOT_COORDINATOR).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub(super) fn ask_coordinators(
                 calls.entry(shard).or_default().push(GroupCall { partition, request });
                 Ok(shard)
             }
-            None => Err(request.refused(GroupError::CoordinatorNotAvailable)),
+            None => Err(request.refused(GroupError::NotCoordinator)),
         })
         .collect();
     let shards: Vec<ShardId> = calls.keys().copied().collect();
@@ -86,7 +87,7 @@ pub(super) fn ask_coordinator(
     then: impl FnOnce(&mut Context<'_>, GroupReply) -> Step + 'static,
 ) -> Step {
     let Some((shard, partition)) = coordinator_of(context, request.group()) else {
-        let refused = request.refused(GroupError::CoordinatorNotAvailable);
+        let refused = request.refused(GroupError::NotCoordinator);
         return then(context, refused);
     };
     let calls = vec![(shard, ShardRequest::Groups(vec![GroupCall { partition, request }]))];

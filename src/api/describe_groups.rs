@@ -2,6 +2,7 @@
 //!
 //! - v3: authorized operations on request; without authorization, all there are. v4: instance ids.
 //! - v6: GROUP_ID_NOT_FOUND for a group nobody knows; before, such a group is "Dead" and no error.
+//! - While a group rebalances, members are shown with what they were assigned last, and without their metadata.
 
 use bytes::Bytes;
 
@@ -73,6 +74,6 @@ fn failure(group: &str, error: GroupError, version: i16, operations: i32) -> Des
         protocol_type: "".into(),
         protocol_data: "".into(),
         members: Vec::new(),
-        authorized_operations: if is_missing { operations } else { i32::MIN },
+        authorized_operations: if is_dead { operations } else { i32::MIN },
     }
 }

@@ -1,6 +1,8 @@
 //! ListGroups (16), versions 0-5.
 //!
 //! Every shard lists the groups it coordinates. v4: states, and only groups in some; v5: types, and only groups of some.
+//! Filters are compared whatever the case, states without the space around them too; types are answered in lower case, and a
+//! type that nobody knows takes no group.
 
 use bytes::Bytes;
 
@@ -21,7 +23,7 @@ const TYPE_FROM: i16 = 5;
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ListGroupsRequest<'_> = decode(header, body)?;
     let answer = Answer::to(header)?;
-    let states: Vec<String> = request.states_filter.iter().map(ToString::to_string).collect();
+    let states: Vec<String> = request.states_filter.iter().map(|it| it.trim().to_owned()).collect();
     let types: Vec<String> = request.types_filter.iter().map(ToString::to_string).collect();
     let calls = (0..context.image.shards).map(|shard| (ShardId(shard), ShardRequest::ListGroups));
     let then = move |_: &mut Context<'_>, replies: Vec<ShardReply>| {
@@ -49,12 +51,6 @@ fn shown(group: &Listed, version: i16) -> ListedGroup<'_> {
         group_id: (&*group.group).into(),
         protocol_type: (&*group.protocol_type).into(),
         group_state: if version >= STATE_FROM { group.state.into() } else { "".into() },
-        group_type: if version >= TYPE_FROM { capitalised(group.kind).into() } else { "".into() },
+        group_type: if version >= TYPE_FROM { group.kind.into() } else { "".into() },
     }
-}
-
-/// Kafka writes "Classic", "Consumer".
-fn capitalised(kind: &str) -> String {
-    let mut letters = kind.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }

@@ -80,7 +80,7 @@ pub(super) static APIS: [Api; 38] = [
     Api { key: ApiKey::AlterConfigs, advertised_min: 0, min: 0, max: 2, start: alter_configs::start },
     Api { key: ApiKey::DescribeLogDirs, advertised_min: 1, min: 1, max: 5, start: describe_log_dirs::start },
     Api { key: ApiKey::CreatePartitions, advertised_min: 0, min: 0, max: 3, start: create_partitions::start },
-    Api { key: ApiKey::DeleteGroups, advertised_min: 0, min: 0, max: 2, start: delete_groups::start },
+    Api { key: ApiKey::DeleteGroups, advertised_min: 0, min: 0, max: 3, start: delete_groups::start },
     Api { key: ApiKey::ElectLeaders, advertised_min: 0, min: 0, max: 2, start: elect_leaders::start },
     Api {
         key: ApiKey::IncrementalAlterConfigs,
