@@ -35,8 +35,8 @@ pub struct ServeArgs {
     /// How clients see this server's shards [ringmain.advertise.view] [default: auto]
     #[arg(long, value_name = "VIEW", value_parser = ["auto", "shard-ports", "server", "shards"])]
     pub advertise: Option<String>,
-    /// Host name told to clients [ringmain.advertise.host] [default: the address each client connected to]
-    #[arg(long, value_name = "NAME")]
+    /// Host name, or HOST:PORT, told to clients [ringmain.advertise.host] [default: the address each client connected to]
+    #[arg(long, value_name = "NAME[:PORT]")]
     pub advertised_host: Option<String>,
     /// A number of shards, or the CPUs to run one on each, such as 0,2,4-7 [ringmain.shards] [default: all CPUs]
     #[arg(long, value_name = "N|CPU-LIST")]

@@ -1,7 +1,7 @@
 //! Addresses as written: `HOST:PORT`, with or without `PLAINTEXT://`; an empty host or `*` is every interface.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use super::setting::{ConfigError, list};
 
@@ -28,6 +28,23 @@ pub(super) fn host_port(key: &str, value: &str) -> Result<(String, u16), ConfigE
     Ok((host.to_owned(), port))
 }
 
+/// What clients are told: a host, which may be an IPv6 address, and a port if one is written with it.
+pub(super) fn advertised(key: &str, value: &str) -> Result<(String, Option<u16>), ConfigError> {
+    let expected = "a host name or address, or HOST:PORT";
+    let bare = value.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(value);
+    if bare.parse::<Ipv6Addr>().is_ok() || !value.contains(':') {
+        let is_name = !bare.is_empty() && !bare.contains([',', '/', ' ', '[', ']']);
+        return if is_name { Ok((bare.to_owned(), None)) } else { Err(invalid(key, value, expected)) };
+    }
+    match host_port(key, value) {
+        Ok((host, port)) if !host.is_empty() && !value.contains("://") && port > 0 => {
+            let is_host = !host.contains(':') || host.parse::<Ipv6Addr>().is_ok();
+            if is_host { Ok((host, Some(port))) } else { Err(invalid(key, value, expected)) }
+        }
+        _ => Err(invalid(key, value, expected)),
+    }
+}
+
 /// The address to listen on; names are looked up.
 pub(super) fn socket(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
     let (host, port) = host_port(key, value)?;
@@ -50,6 +67,37 @@ pub(super) fn limits(key: &str, value: &str) -> Result<BTreeMap<IpAddr, u32>, Co
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_clients_are_told_is_a_host_with_or_without_a_port() {
+        let check = |value: &str, expected: Option<(&str, Option<u16>)>| {
+            let told = advertised("ringmain.advertise.host", value).ok();
+            let expected = expected.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(told, expected, "{value}");
+        };
+        check("broker.example", Some(("broker.example", None)));
+        check("broker.example:19092", Some(("broker.example", Some(19092))));
+        check("10.0.0.7:1", Some(("10.0.0.7", Some(1))));
+        check("::1", Some(("::1", None)));
+        check("[::1]", Some(("::1", None)));
+        check("[::1]:9092", Some(("::1", Some(9092))));
+        for bad in [
+            "",
+            ":9092",
+            "a:",
+            "a:b",
+            "a:0",
+            "a:70000",
+            "a:1:2",
+            "PLAINTEXT://a:1",
+            "http://a",
+            "a:1,b:2",
+            "a b",
+            "[a",
+        ] {
+            check(bad, None);
+        }
+    }
 
     #[test]
     fn listeners_are_read_in_every_form() {

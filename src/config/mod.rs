@@ -229,7 +229,10 @@ impl Config {
         let advertised = settings
             .text("advertised.listeners")
             .map(|value| address::host_port("advertised.listeners", value));
-        let (listener_host, advertised_port) = advertised.transpose()?.unzip();
+        let (listener_host, listener_port) = advertised.transpose()?.unzip();
+        let own = settings.text("ringmain.advertise.host");
+        let own = own.map(|value| address::advertised("ringmain.advertise.host", value)).transpose()?;
+        let (own_host, own_port) = own.unzip();
         let shard_cpus = machine.shard_cpus(settings.required("ringmain.shards"))?;
         let mut config = Config {
             server_id: server_id(&settings)?,
@@ -237,8 +240,8 @@ impl Config {
             listen: address::socket("listeners", settings.required("listeners"))?,
             admin: address::socket("ringmain.admin", settings.required("ringmain.admin"))?,
             advertise: advertise(settings.required("ringmain.advertise.view")),
-            advertised_host: settings.text("ringmain.advertise.host").map(str::to_owned).or(listener_host),
-            advertised_port,
+            advertised_host: own_host.or(listener_host),
+            advertised_port: own_port.flatten().or(listener_port),
             advertise_nodes_max: settings.number("ringmain.advertise.nodes.max"),
             rack: settings.text("broker.rack").map(str::to_owned),
             shard_cpus: shard_cpus.clone(),
