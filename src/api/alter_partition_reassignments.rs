@@ -1,11 +1,12 @@
 //! AlterPartitionReassignments (45), versions 0-1: one server, one place for every replica.
 //!
-//! What a partition has already is accepted and changes nothing; anything else is refused. Which shard of the server owns a
-//! partition is not the client's to choose.
+//! A partition that is to be on this server is there already: accepted, by whichever node the server is named, and nothing
+//! is changed. Which core owns a partition is not the client's to choose. Anything else is refused.
 
 use bytes::Bytes;
 
 use crate::base::PartitionIndex;
+use crate::controller::check_replicas;
 use crate::protocol::messages::alter_partition_reassignments_response::{
     ReassignablePartitionResponse, ReassignableTopicResponse,
 };
@@ -13,6 +14,7 @@ use crate::protocol::messages::{AlterPartitionReassignmentsRequest, AlterPartiti
 use crate::protocol::{ErrorCode, RequestHeader};
 
 use super::answer::{decode, error_message, respond};
+use super::errors::controller_error;
 use super::{ApiError, Context, Step};
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
@@ -58,20 +60,15 @@ fn judge(
 ) -> Result<(), (ErrorCode, String)> {
     let partition = PartitionIndex(index);
     let topic = context.image.topic(name).filter(|topic| topic.partition(partition).is_some());
-    let Some(topic) = topic else {
+    if topic.is_none() {
         return Err((ErrorCode::UnknownTopicOrPartition, "This server has no such partition.".to_owned()));
-    };
+    }
     let Some(replicas) = replicas else {
         let message = "No reassignment is in progress.".to_owned();
         return Err((ErrorCode::NoReassignmentInProgress, message));
     };
-    let shard = context.image.shard_of(topic, partition);
-    let present = context.connection.view.node(context.image.server, shard).0;
-    if replicas == [present] {
-        return Ok(());
-    }
-    let message = format!("The partition has its one replica on node {present}; there is no other server.");
-    Err((ErrorCode::InvalidReplicaAssignment, message))
+    check_replicas(replicas, context.image.server)
+        .map_err(|error| (controller_error(&error), error.to_string()))
 }
 
 #[cfg(test)]
@@ -84,12 +81,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_so_already_is_accepted() {
+    fn only_what_is_on_this_server_already_is_accepted() {
         for version in 0..=1 {
             let mut server = Server::new();
             server.create("a", 1);
-            let asked =
-                [(0, Some(vec![1000])), (0, Some(vec![1001])), (0, Some(vec![])), (0, None), (3, None)];
+            let asked = [
+                (0, Some(vec![1000])),
+                (0, Some(vec![1002])),
+                (0, Some(vec![2000])),
+                (0, Some(vec![1001, 1002])),
+                (0, Some(vec![])),
+                (0, None),
+                (3, None),
+            ];
             let partitions =
                 asked.map(|(partition_index, replicas)| ReassignablePartition { partition_index, replicas });
             let topic = ReassignableTopic { name: "a".into(), partitions: partitions.into() };
@@ -103,12 +107,16 @@ mod tests {
             let refused = ErrorCode::InvalidReplicaAssignment;
             let wanted = [
                 ErrorCode::None,
+                ErrorCode::None,
+                refused,
                 refused,
                 refused,
                 ErrorCode::NoReassignmentInProgress,
                 ErrorCode::UnknownTopicOrPartition,
             ];
             assert_eq!(codes, wanted.map(ErrorCode::code));
+            let words = answer.responses[0].partitions[3].error_message.as_deref().unwrap_or_default();
+            assert!(words.contains("brokers 1001, 1002, which are one server"), "{words}");
         }
     }
 }

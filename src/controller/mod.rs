@@ -23,3 +23,4 @@ pub use request::{
     ConfigChange, ConfigOp, ConfigResource, ControllerError, ControllerReply, ControllerRequest,
     CreatedTopic, DeletedTopic, NewPartitions, NewTopic, ResourceConfigs, TopicName,
 };
+pub use topics::check_replicas;

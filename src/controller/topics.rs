@@ -253,7 +253,7 @@ pub(super) struct Growth {
 }
 
 /// One partition's replicas as a client placed them: with one server, exactly that one, named by any of its nodes.
-fn check_replicas(replicas: &[i32], server: ServerId) -> Result<(), ControllerError> {
+pub fn check_replicas(replicas: &[i32], server: ServerId) -> Result<(), ControllerError> {
     let refused = |message: String| Err(ControllerError::InvalidReplicaAssignment(message));
     if replicas.is_empty() {
         return refused("The manual partition assignment includes an empty replica list.".into());
@@ -263,10 +263,18 @@ fn check_replicas(replicas: &[i32], server: ServerId) -> Result<(), ControllerEr
             "The manual partition assignment includes broker {unknown}, but no such broker is registered."
         ));
     }
-    if replicas.len() > 1 {
-        let server = NodeId::of_server(server);
+    let mut named = BTreeSet::new();
+    if let Some(twice) = replicas.iter().find(|node| !named.insert(**node)) {
         return refused(format!(
-            "The manual partition assignment includes the broker {server} more than once."
+            "The manual partition assignment includes the broker {twice} more than once."
+        ));
+    }
+    if replicas.len() > 1 {
+        let nodes: Vec<String> = named.iter().map(ToString::to_string).collect();
+        return refused(format!(
+            "The manual partition assignment includes the brokers {}, which are one server: it keeps one replica of a \
+             partition.",
+            nodes.join(", ")
         ));
     }
     Ok(())
