@@ -1,10 +1,12 @@
 """Records, and how each client writes and reads them. Reading assigns partitions; test_groups.py has the groups."""
 
 import asyncio
+import base64
 import json
 import os
 import pathlib
 import subprocess
+import threading
 import time
 from typing import NamedTuple
 
@@ -233,25 +235,75 @@ def java_command(name, installed="java"):
     return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{HOME}/{installed}/lib/*", name]
 
 
-def java(name, *arguments, text=b""):
+class Told(NamedTuple):
+    """How a tool ended and what it said; a code of -1 means that it had not ended in time."""
+
+    code: int
+    out: str
+    error: str
+
+
+class Tools:
+    """Kafka's own tools, in one process that the first of them starts: see Tools.java."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.process = None
+
+    def run(self, name, *arguments, text=b"", seconds=SECONDS):
+        order = {"class": name, "arguments": arguments, "input": base64.b64encode(text).decode(), "seconds": seconds}
+        with self.lock:
+            if self.process is None or self.process.poll() is not None:
+                self.process = self._start()
+            self.process.stdin.write(json.dumps(order).encode() + b"\n")
+            self.process.stdin.flush()
+            answer = json.loads(self.process.stdout.readline())
+        return answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["error"])
+
+    @staticmethod
+    def _start():
+        jars = sorted((HOME / "java" / "lib").glob("*.jar"))
+        tools = [str(jar) for jar in jars if jar.name.startswith(("kafka-tools-4", "kafka_2.13"))]
+        libraries = [str(jar) for jar in jars if str(jar) not in tools]
+        command = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", ":".join([f"{HOME}/tools", *libraries]), "Tools"]
+        return subprocess.Popen([*command, *tools], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+TOOLS = Tools()
+
+
+def tool(name, *arguments, text=b"", seconds=SECONDS):
     """One of Kafka's own tools, by its class below org.apache.kafka.tools."""
-    return run([*java_command(f"org.apache.kafka.tools.{name}"), *arguments], text)
+    code, out, error = TOOLS.run(f"org.apache.kafka.tools.{name}", *arguments, text=text, seconds=seconds)
+    return Told(code, out.decode(errors="replace"), error.decode(errors="replace"))
 
 
-def java_produce(address, topic, records, codec="none"):
-    java(
-        "ConsoleProducer", "--bootstrap-server", address, "--topic", topic, f"--compression-codec={codec}",
-        "--reader-property", "parse.key=true", text=lines_of(records),
+def java(name, *arguments, text=b""):
+    """The standard output of a tool that succeeds."""
+    code, out, error = TOOLS.run(f"org.apache.kafka.tools.{name}", *arguments, text=text)
+    assert code == 0, f"{name} {arguments} ended with {code}\n{out[-3000:]}\n{error[-3000:]}"
+    return out
+
+
+def property_option(kind, installed):
+    """Kafka 3.9 calls the properties of readers and formatters just that."""
+    return "--property" if installed == "java-3.9" else f"--{kind}-property"
+
+
+def java_produce(address, topic, records, codec="none", installed="java"):
+    run(
+        [*java_command("org.apache.kafka.tools.ConsoleProducer", installed), "--bootstrap-server", address, "--topic", topic,
+         f"--compression-codec={codec}", property_option("reader", installed), "parse.key=true"], lines_of(records),
     )  # fmt: skip
 
 
-def java_read(address, topic, partition, count):
+def java_read(address, topic, partition, count, installed="java"):
     """The first `count` records of one partition; waits until it has them."""
     return records_of(
-        java(
-            "consumer.ConsoleConsumer", "--bootstrap-server", address, "--topic", topic, "--partition", str(partition),
-            "--offset", "earliest", "--max-messages", str(count), "--timeout-ms", "30000",
-            "--formatter-property", "print.key=true",
+        run(
+            [*java_command("org.apache.kafka.tools.consumer.ConsoleConsumer", installed), "--bootstrap-server", address,
+             "--topic", topic, "--partition", str(partition), "--offset", "earliest", "--max-messages", str(count),
+             "--timeout-ms", "30000", property_option("formatter", installed), "print.key=true"]
         )
     )  # fmt: skip
 

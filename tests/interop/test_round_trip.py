@@ -139,6 +139,13 @@ def test_java_reads_back(server, topic):
     check_same(RECORDS, received)
 
 
+@pytest.mark.parametrize("installed", ["java-4.3", "java-3.9"])
+def test_older_java_writes_and_reads(server, topic, installed):
+    create_topic(server.address, topic, partitions=1)
+    java_produce(server.address, topic, RECORDS, "zstd", installed)
+    check_same(RECORDS, java_read(server.address, topic, 0, len(RECORDS), installed))
+
+
 @pytest.mark.parametrize("client", ["kafkajs", "platformatic"])
 @pytest.mark.parametrize("settings", [{}, {"idempotent": True}, {"gzip": True}], ids=["default", "idempotent", "gzip"])
 def test_node_produces(server, topic, client, settings):

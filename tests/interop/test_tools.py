@@ -15,8 +15,7 @@ from conftest import Server
 
 
 def configs_command(server, *arguments):
-    command = java_command("kafka.admin.ConfigCommand")
-    return run([*command, "--bootstrap-server", server.address, *arguments]).decode()
+    return java("ConfigCommand", "--bootstrap-server", server.address, *arguments).decode()
 
 
 def test_java_configs_command(server, topic):
@@ -46,7 +45,8 @@ def test_java_configs_command(server, topic):
 def test_verifiable_clients(server, topic):
     create_topic(server.address, topic, 3)
     bootstrap = ["--bootstrap-server", server.address, "--topic", topic]
-    told = java("VerifiableProducer", *bootstrap, "--max-messages", "5000", "--acks", "-1").decode().splitlines()
+    producer = java_command("org.apache.kafka.tools.VerifiableProducer")
+    told = run([*producer, *bootstrap, "--max-messages", "5000", "--acks", "-1"]).decode().splitlines()
     said = [json.loads(line) for line in told]
     sent = sorted((one["partition"], one["offset"]) for one in said if one["name"] == "producer_send_success")
     assert len(sent) == len(set(sent)) == 5000
