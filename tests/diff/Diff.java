@@ -22,7 +22,42 @@ import org.apache.kafka.common.protocol.*;
 import org.apache.kafka.common.record.*;
 import org.apache.kafka.common.record.internal.*;
 
-/** Runs scenario files against two brokers and prints where the normalised answers differ. See README. */
+/**
+ * Sends the requests of scenario files to Apache Kafka and to Ringmain and prints where the masked answers differ.
+ * scripts/diff starts both and runs it.
+ *
+ * <p>usage: Diff KAFKA-PORT RINGMAIN-PORT LOG-FOLDER TABLE SCENARIO-FILE...
+ * System properties: only (a regular expression of FILE/NAME), max (differences shown of a request), texts, whole (names lines of
+ * the table that match nothing). The table has one regular expression a line, found in "FILE/NAME API vN PATH: DIFFERENCE"; what
+ * matches is counted as known and not shown.
+ *
+ * <h2>Scenarios</h2>
+ * {@code == NAME [foreach API [VERSIONS]]} begins one; with foreach it is run once per version of that API, {@code $v}. Then a line each:
+ * <pre>
+ * @CONN API VERSIONS [OPTION…] {json} -> var=/path/to/0/field other=/topics/[name=${P}-a]/topicId
+ * @CONN& API …          sends and goes on; `wait @CONN -> captures` takes the answers
+ * sleep MS | set NAME=TEXT | close @CONN
+ * </pre>
+ * VERSIONS: {@code 3}, {@code 3-7}, {@code 3-}, {@code *} (each in turn; {@code $V} in the JSON), {@code $v}. The JSON is Kafka's (its
+ * *DataJsonConverter), relaxed; fields that are not given have their defaults, and fields that a version has not are dropped.
+ * Variables: {@code $P} (a prefix of this run's own), {@code ${T+5}} (an hour ago + 5 ms, the same on both), {@code ${NOW+5}},
+ * {@code ${X250}} (a name of 250 letters), captures.
+ * Bytes: {@code {$b:"text"}}, {@code {$hex:"00"}}, {@code {$sub:["topic"], own:[["topic",0]]}}, {@code {$assign:[["topic",0]]}}, and records
+ * {@code {$r:[{codec,base,pid,epoch,seq,txn,append,magic,ple,flip,cut,recs:[[key,value,timestamp,[[header,value]]]]}]}} with values
+ * {@code {$z:n}} (n letters) and {@code {$x:n}} (n random bytes). {@code {$r:[{forge:{…}}]}} is a batch whose length and checksum are right
+ * and whose inside is made by hand: codec, deltas (offsets of the records in it), times_ms (their times), extra (bytes left over in
+ * each), plain (text instead of records), times (how often it is compressed), cut (bytes that miss at its end); and of the header:
+ * count, last (offset), attributes, maxTimestamp.
+ * Options: {@code ready} (asks again while topics or leaders are unknown), {@code noretry} (not even for a coordinator that loads),
+ * {@code sent=V} (the header's version), {@code as=V} (the answer's), {@code client=ID}, {@code noclient}, {@code timeout=MS},
+ * {@code silent} (no answer is expected).
+ *
+ * <p>Masked: hosts, ports, cluster ids, throttle times, sizes, directories, error texts, session, producer and subscription ids, uuids
+ * (numbered as they appear; a topic's by its name), times near now, the order of arrays other than replicas, isr and records ("but for
+ * the order" counts those); member epochs of Kafka's consumer groups less 1, for Kafka begins with 2.
+ *
+ * <p>Every run uses names of its own and deletes its topics.
+ */
 public class Diff {
     static final JsonMapper M = JsonMapper.builder()
         .enable(JsonReadFeature.ALLOW_UNQUOTED_FIELD_NAMES, JsonReadFeature.ALLOW_SINGLE_QUOTES, JsonReadFeature.ALLOW_TRAILING_COMMA,
@@ -442,7 +477,7 @@ public class Diff {
         if (n.isArray()) { ArrayNode a = M.createArrayNode(); for (JsonNode x : n) a.add(mask(x, f, s, ids)); return a; }
         if (n.isIntegralNumber()) {
             if (SIZE.contains(f)) return n.asLong() > 0 ? TextNode.valueOf("<size>") : n;
-            if (s.api.startsWith("ConsumerGroup") && s.name.equals("kafka") && Set.of("memberEpoch", "groupEpoch", "assignmentEpoch").contains(f) && n.asInt() > 1) return IntNode.valueOf(n.asInt() - 1); // Kafka 4.3 begins with 2
+            if (s.api.startsWith("ConsumerGroup") && s.name.equals("kafka") && Set.of("memberEpoch", "groupEpoch", "assignmentEpoch").contains(f) && n.asInt() > 1) return IntNode.valueOf(n.asInt() - 1); // Kafka begins with 2
             if (f.equals("sessionId") && n.asLong() != 0) return TextNode.valueOf("<session>");
             if (f.equals("producerId") && n.asLong() >= 0) return TextNode.valueOf(ids ? s.ids.computeIfAbsent("pid" + n.asLong(), x -> "PID" + s.ids.size()) : "PID");
             String t = ts(n.asLong()); return t.equals(n.asText()) ? n : TextNode.valueOf(t);

@@ -85,8 +85,8 @@ def test_groups_tools(server, topic):
 
 
 def test_cluster_tools(server):
-    cluster = re.search(r"Cluster ID: (\S+)", said("MetadataQuorumCommand", server, "describe", "--status").replace("ClusterId:", "Cluster ID:"))
-    assert java("ClusterTool", "cluster-id", "--bootstrap-server", server.address).decode().split() == ["Cluster", "ID:", cluster[1]]
+    cluster = re.search(r"ClusterId:\s+(\S+)", said("MetadataQuorumCommand", server, "describe", "--status"))[1]
+    assert java("ClusterTool", "cluster-id", "--bootstrap-server", server.address).decode().strip() == f"Cluster ID: {cluster}"
     endpoints = rows(java("ClusterTool", "list-endpoints", "--bootstrap-server", server.address).decode())
     assert [int(row[0]) for row in endpoints] == [1000] and endpoints[0][4:] == ["unfenced", "broker"]
     for versions in (
