@@ -27,8 +27,8 @@ import org.apache.kafka.common.record.internal.*;
  * scripts/diff starts both and runs it.
  *
  * <p>usage: Diff KAFKA-PORT RINGMAIN-PORT LOG-FOLDER TABLE SCENARIO-FILE...
- * System properties: only (a regular expression of FILE/NAME), max (differences shown of a request), texts, whole (names lines of
- * the table that match nothing). The table has one regular expression a line, found in "FILE/NAME API vN PATH: DIFFERENCE"; what
+ * System properties: only (a regular expression of FILE/NAME), edges (foreach takes the lowest and the highest version), max
+ * (differences shown of a request), texts, whole (names lines of the table that match nothing). The table has one regular expression a line, found in "FILE/NAME API vN PATH: DIFFERENCE"; what
  * matches is counted as known and not shown.
  *
  * <h2>Scenarios</h2>
@@ -42,7 +42,7 @@ import org.apache.kafka.common.record.internal.*;
  * *DataJsonConverter), relaxed; fields that are not given have their defaults, and fields that a version has not are dropped.
  * Variables: {@code $P} (a prefix of this run's own), {@code ${T+5}} (an hour ago + 5 ms, the same on both), {@code ${NOW+5}},
  * {@code ${X250}} (a name of 250 letters), captures.
- * Bytes: {@code {$b:"text"}}, {@code {$hex:"00"}}, {@code {$sub:["topic"], own:[["topic",0]]}}, {@code {$assign:[["topic",0]]}}, and records
+ * Bytes: {@code {$b:"text"}}, {@code {$hex:"00"}}, {@code {$gz:n}} (n zeros, packed), {@code {$sub:["topic"], own:[["topic",0]]}}, {@code {$assign:[["topic",0]]}}, and records
  * {@code {$r:[{codec,base,pid,epoch,seq,txn,append,magic,ple,flip,cut,recs:[[key,value,timestamp,[[header,value]]]]}]}} with values
  * {@code {$z:n}} (n letters) and {@code {$x:n}} (n random bytes). {@code {$r:[{forge:{…}}]}} is a batch whose length and checksum are right
  * and whose inside is made by hand: codec, deltas (offsets of the records in it), times_ms (their times), extra (bytes left over in
@@ -265,6 +265,12 @@ public class Diff {
             ObjectNode o = (ObjectNode) n;
             if (o.has("$r")) { List<byte[]> l = new ArrayList<>(); for (JsonNode b : o.get("$r")) l.add(batch(b)); return new BinaryNode(cat(l)); }
             if (o.has("$b")) return new BinaryNode(o.get("$b").asText().getBytes());
+            if (o.has("$x")) return new BinaryNode(bytes(o));
+            if (o.has("$gz")) {
+                var packed = new ByteArrayOutputStream();
+                try (OutputStream z = new java.util.zip.GZIPOutputStream(packed)) { z.write(new byte[o.get("$gz").asInt()]); }
+                return new BinaryNode(packed.toByteArray());
+            }
             if (o.has("$hex")) return new BinaryNode(HexFormat.of().parseHex(o.get("$hex").asText()));
             if (o.has("$sub")) {
                 List<String> t = new ArrayList<>(); o.get("$sub").forEach(x -> t.add(x.asText()));
@@ -550,6 +556,7 @@ public class Diff {
             PrintWriter log = new PrintWriter(out.resolve(sc.name.replace('/', '.') + ".log").toFile());
             Map<String, List<String>> diffs = new LinkedHashMap<>(); long t0 = System.currentTimeMillis();
             List<Integer> vs = sc.eachApi == null ? Collections.singletonList(null) : versions(sc.eachApi, sc.eachVersions);
+            if (Boolean.getBoolean("edges") && vs.size() > 2) vs = List.of(vs.get(0), vs.get(vs.size() - 1));
             for (Integer v : vs) {
                 String prefix = String.format("x%07d%03d", seed, runNo++ % 1000);
                 Side k = new Side(), r = new Side(); k.name = "kafka"; r.name = "ringmain"; k.host = r.host = "127.0.0.1"; k.port = kp; r.port = rp; k.prefix = r.prefix = prefix;

@@ -26,5 +26,5 @@ async def count(stream):
 
 if __name__ == "__main__":
     app.finalize()
-    sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web"]
+    sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web", "--no-redirect-stdouts"]
     app.main()

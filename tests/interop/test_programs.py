@@ -133,13 +133,12 @@ class Program:
 
 
 @contextlib.contextmanager
-def running(command, log):
+def running(command, log, end=lambda process: process.terminate()):
     """Ends in order; a program that does not is a failure."""
     program = Program(command, log)
     try:
         yield program
-        program.process.stdin.close()
-        program.process.terminate()
+        end(program.process)
         program.process.wait(SECONDS)
     finally:
         program.process.kill()
@@ -152,7 +151,7 @@ def test_goka_counts_on(server, topic, tmp_path):
     command = [f"{HOME}/go/counter", server.address, topic, f"g-{topic}"]
     for total in (20, 40):
         words(server, topic, 20)
-        with running(command, tmp_path / "log") as program:
+        with running(command, tmp_path / "log", lambda process: process.stdin.close()) as program:
 
             def counted():
                 assert program.alive()

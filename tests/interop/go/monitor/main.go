@@ -63,7 +63,7 @@ func askWithSarama(address string, told *answers) {
 		for name := range groups.Groups {
 			told.Groups[name] = append(told.Groups[name], broker.ID())
 		}
-		folders, err := broker.DescribeLogDirs(&sarama.DescribeLogDirsRequest{})
+		folders, err := broker.DescribeLogDirs(&sarama.DescribeLogDirsRequest{Version: 1})
 		check(err)
 		for _, folder := range folders.LogDirs {
 			for _, topic := range folder.Topics {
