@@ -8,6 +8,8 @@ import sys
 
 import faust
 
+# The worker makes log lines of what is printed, unless it is printed here.
+ours = sys.stdout
 address, topic, directory, partitions = *sys.argv[1:4], int(sys.argv[4])
 app = faust.App(
     topic, broker=f"kafka://{address}", store="memory://", datadir=directory, web_enabled=False, topic_partitions=partitions,
@@ -21,10 +23,10 @@ counts = app.Table("counts", default=int, partitions=partitions)
 async def count(stream):
     async for word in stream:
         counts[word] += 1
-        print(word, counts[word], flush=True)
+        print(word, counts[word], file=ours, flush=True)
 
 
 if __name__ == "__main__":
     app.finalize()
-    sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web", "--no-redirect-stdouts"]
+    sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web"]
     app.main()
