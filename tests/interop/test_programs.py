@@ -52,7 +52,8 @@ def test_what_nodes_answer_adds_up(request, topic, view, client):
 
 def topicctl(server, *arguments):
     command = [f"{HOME}/go/topicctl", *arguments, "--no-spinner"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    # It asks before it changes something.
+    done = subprocess.run(command, input="yes\n", capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0 and "level=error" not in done.stderr, done.stdout + done.stderr
     # It logs what it shows.
     return done.stdout + done.stderr
