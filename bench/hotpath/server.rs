@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ringmain::api::{
-    ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step, Telemetry, dispatch,
+    ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, NodeMeant, Progress, Step, Telemetry,
+    dispatch,
 };
 use ringmain::base::hash::IdMap;
 use ringmain::base::rng::Rng;
@@ -214,7 +215,9 @@ fn connection() -> ConnectionState {
         software_version: String::new(),
         client_host: "/127.0.0.1".into(),
         client_port: 7,
+        node: NodeMeant::Unknown,
         view: View::Server,
+        hints: Hints::default(),
         advertised_host: "localhost".into(),
         advertised_port: 9092,
     }

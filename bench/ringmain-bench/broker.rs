@@ -1,15 +1,21 @@
 //! A blocking connection for everything that is not measured: versions, metadata, topics, offsets.
+//!
+//! A server that shows its cores only to connections that name the node they mean (KIP-1242) is asked for the node first.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use ringmain::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use ringmain::protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse,
+};
 use ringmain::protocol::{ApiKey, Message, decode_body, encode_request, response_header_version};
 
 use crate::error::BenchError;
 
 pub const CLIENT_ID: &str = "ringmain-bench";
+/// The version of ApiVersions that says which node is meant.
+const NODES_NAMED_IN: i16 = 5;
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub struct Broker {
@@ -38,13 +44,45 @@ impl Versions {
 impl Broker {
     /// Connects and asks for the broker's versions.
     pub fn connect(address: &str) -> Result<Broker, BenchError> {
+        let mut broker = Broker::open(address, 3, &introduction())?;
+        if broker.versions.common(ApiKey::ApiVersions, NODES_NAMED_IN)? < NODES_NAMED_IN {
+            return Ok(broker);
+        }
+        let Some((cluster, node)) = broker.node_at(address)? else { return Ok(broker) };
+        let named = ApiVersionsRequest { cluster_id: Some(cluster.into()), node_id: node, ..introduction() };
+        match Broker::open(address, NODES_NAMED_IN, &named) {
+            // The address is another's too: what any node says must do.
+            Err(BenchError::Broker { .. }) => Ok(broker),
+            opened => opened,
+        }
+    }
+
+    fn open(
+        address: &str,
+        version: i16,
+        introduction: &ApiVersionsRequest<'_>,
+    ) -> Result<Broker, BenchError> {
         let stream = connect(address)?;
         let patience = Some(Duration::from_secs(60));
         stream.set_read_timeout(patience).map_err(BenchError::io("set timeout"))?;
         let mut broker = Broker { stream, versions: Versions::default(), correlation_id: 0 };
-        let body = broker.exchange(ApiKey::ApiVersions, 3, &introduction())?;
-        broker.versions = versions_of(&body)?;
+        let body = broker.exchange(ApiKey::ApiVersions, version, introduction)?;
+        broker.versions = versions_of(&body, version)?;
         Ok(broker)
+    }
+
+    /// The cluster and the node that this address stands for, if it stands for one.
+    fn node_at(&mut self, address: &str) -> Result<Option<(String, i32)>, BenchError> {
+        let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+        let (version, body) = self.call(ApiKey::Metadata, 12, &request)?;
+        let answer: MetadataResponse<'_> = decode_body(&body, version)?;
+        let mut nodes =
+            answer.brokers.iter().filter(|node| format!("{}:{}", node.host, node.port) == address);
+        let node = match (nodes.next(), nodes.next(), &answer.brokers[..]) {
+            (Some(node), None, _) | (None, _, [node]) => node.node_id,
+            _ => return Ok(None),
+        };
+        Ok(answer.cluster_id.map(|cluster| (cluster.into_owned(), node)))
     }
 
     /// The connection itself, once the broker knows who we are.
@@ -107,8 +145,8 @@ fn introduction() -> ApiVersionsRequest<'static> {
     }
 }
 
-fn versions_of(body: &[u8]) -> Result<Versions, BenchError> {
-    let answer: ApiVersionsResponse<'_> = decode_body(body, 3)?;
+fn versions_of(body: &[u8], version: i16) -> Result<Versions, BenchError> {
+    let answer: ApiVersionsResponse<'_> = decode_body(body, version)?;
     if answer.error_code != 0 {
         return Err(BenchError::Broker { what: "ApiVersions", code: answer.error_code });
     }

@@ -248,6 +248,7 @@ mod tests {
             let request = requests.recv().expect("a scrape");
             let mut metrics = ShardMetrics::default();
             metrics.cross_shard.produce = 7;
+            metrics.hops.note("produce", "server", "");
             request.reply.send(metrics).expect("waited for");
         });
         let (admin, _) = started(vec![answering, silent]);
@@ -255,6 +256,7 @@ mod tests {
         shard.join().expect("no panic");
         for line in [
             "ringmain_cross_shard_messages_total{shard=\"0\",api=\"produce\"} 7\n",
+            "ringmain_hops_total{shard=\"0\",api=\"produce\",view=\"server\",client=\"\"} 1\n",
             "ringmain_shard_up{shard=\"0\"} 1\n",
             "ringmain_shard_up{shard=\"1\"} 0\n",
         ] {

@@ -226,6 +226,7 @@ pub(super) fn text(scraped: &[Scraped], process: &ProcessSample) -> String {
     page.labelled("ringmain_memory_bytes", "gauge", "Memory by pool.", "pool", &MEMORY, &shards);
     let (name, help) = ("ringmain_cross_shard_messages_total", "Requests sent to another shard.");
     page.labelled(name, "counter", help, "api", &CROSS_SHARD, &shards);
+    page.hops(&shards);
     page.requests(&shards);
     let (name, help) =
         ("ringmain_request_seconds", "Time from a request's last byte to its answer, waiting included.");
@@ -282,6 +283,23 @@ impl Page {
         for (shard, metrics) in shards {
             for (value, number) in rows {
                 self.line(name, &[("shard", shard), (label, value)], number(metrics));
+            }
+        }
+    }
+
+    fn hops(&mut self, shards: &[(ShardId, &ShardMetrics)]) {
+        const NAME: &str = "ringmain_hops_total";
+        self.head(
+            NAME,
+            "counter",
+            "Requests of clients that had to ask another shard, by client and by how it sees the server.",
+        );
+        for (shard, metrics) in shards {
+            for (hop, count) in metrics.hops.seen() {
+                let client = escaped(&hop.client);
+                let labels: [(&str, &dyn Display); 4] =
+                    [("shard", shard), ("api", &hop.api), ("view", &hop.view), ("client", &client)];
+                self.line(NAME, &labels, count);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::{PartitionIndex, ShardId, TopicPartition};
 use crate::config::Config;
-use crate::controller::NewTopic;
+use crate::controller::{MetadataImage, NewTopic};
 use crate::group::{GroupError, GroupReply, GroupRequest, MemberRef, OFFSETS_TOPIC, partition_of};
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::shard::{GroupCall, ShardReply, ShardRequest};
@@ -39,9 +39,14 @@ pub(super) fn offsets_topic(config: &Config) -> NewTopic {
 
 /// The partition that coordinates a group and the shard that owns it; `None` while there is no offsets topic.
 pub(super) fn coordinator_of(context: &Context<'_>, group: &str) -> Option<(ShardId, TopicPartition)> {
-    let topic = context.image.topic(OFFSETS_TOPIC)?;
+    coordinator_shard(context.image, group)
+}
+
+/// As [`coordinator_of`], by the image alone.
+pub(super) fn coordinator_shard(image: &MetadataImage, group: &str) -> Option<(ShardId, TopicPartition)> {
+    let topic = image.topic(OFFSETS_TOPIC)?;
     let partition = PartitionIndex(partition_of(group, topic.partitions.len()));
-    let shard = context.image.shard_of(topic, partition);
+    let shard = image.shard_of(topic, partition);
     Some((shard, TopicPartition { topic: topic.id, partition }))
 }
 

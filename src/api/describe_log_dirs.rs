@@ -1,4 +1,6 @@
-//! DescribeLogDirs (35), versions 1-5: one data directory, with what each partition takes.
+//! DescribeLogDirs (35), versions 1-5: one data directory, with what each partition takes that the connection answers for.
+//!
+//! Tools ask all nodes and add up.
 //!
 //! - v3: a top-level error, never used. v4: size and room of the file system. v5: directories that take no new replicas;
 //!   there are none. Partitions nobody knows are left out, as in Kafka.
@@ -8,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::base::PartitionIndex;
+use crate::controller::TopicImage;
 use crate::protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
@@ -17,6 +20,7 @@ use crate::shard::ShardRequest;
 
 use super::answer::{Answer, decode};
 use super::describe_producers::facts;
+use super::nodes::answers_for;
 use super::split::{Split, TopicKey, ask_all};
 use super::{ApiError, Context, Step, Wait};
 
@@ -66,21 +70,25 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     }))
 }
 
-/// Existing partitions that are asked for, by topic, each once.
+/// Existing partitions that are asked for and answered for, by topic, each once.
 fn asked(context: &Context<'_>, request: &DescribeLogDirsRequest<'_>) -> BTreeMap<String, BTreeSet<i32>> {
     let mut wanted: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    let is_ours = |topic: &TopicImage, index: i32| {
+        answers_for(context, context.image.shard_of(topic, PartitionIndex(index)))
+    };
     match &request.topics {
         None => {
             for (name, topic) in &context.image.topics {
                 let indexes = topic.partition_ids().map(|partition| partition.partition.0);
-                wanted.insert(name.to_string(), indexes.collect());
+                wanted.insert(name.to_string(), indexes.filter(|index| is_ours(topic, *index)).collect());
             }
         }
         Some(topics) => {
             for topic in topics {
                 let Some(known) = context.image.topic(&topic.topic) else { continue };
-                let exists = |index: &&i32| known.partition(PartitionIndex(**index)).is_some();
-                let indexes = topic.partitions.iter().filter(exists).copied();
+                let exists = |index: &i32| known.partition(PartitionIndex(*index)).is_some();
+                let indexes = topic.partitions.iter().copied().filter(exists);
+                let indexes = indexes.filter(|index| is_ours(known, *index));
                 wanted.entry(topic.topic.to_string()).or_default().extend(indexes);
             }
         }

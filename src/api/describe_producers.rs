@@ -1,9 +1,11 @@
 //! DescribeProducers (61), version 0: the idempotent producers a partition remembers.
 //!
-//! A topic name that no topic could have is told apart from one that no topic has.
+//! A topic name that no topic could have is told apart from one that no topic has. Leaders are asked, or one broker about all
+//! partitions it may have: a connection that does not answer for a partition says NOT_LEADER_OR_FOLLOWER.
 
 use bytes::Bytes;
 
+use crate::base::TopicPartition;
 use crate::controller::{check_topic_name, is_topic_name};
 use crate::protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
@@ -14,6 +16,7 @@ use crate::shard::{PartitionError, PartitionFacts, ShardReply, ShardRequest};
 
 use super::answer::{Answer, decode, error_message};
 use super::errors::partition_error;
+use super::nodes::answers_for;
 use super::split::{Slots, Split, TopicKey, ask_all};
 use super::{ApiError, Context, Step, Wait};
 
@@ -26,7 +29,10 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         let could_be = is_topic_name(&topic.name);
         for index in &topic.partition_indexes {
             if could_be {
-                split.partition(*index, Ok);
+                split.partition(*index, |partition| {
+                    let leads = leads(context, partition);
+                    if leads { Ok(partition) } else { Err(ErrorCode::NotLeaderOrFollower) }
+                });
             } else {
                 split.refuse(*index, ErrorCode::InvalidTopicException);
             }
@@ -36,6 +42,11 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     Ok(ask_all(context, calls, Wait::All, ShardRequest::DescribePartitions, move |_, replies| {
         respond(answer, &slots, replies.into_iter().map(facts).collect())
     }))
+}
+
+fn leads(context: &Context<'_>, partition: TopicPartition) -> bool {
+    let topic = context.image.topic_by_id(partition.topic);
+    topic.is_some_and(|topic| answers_for(context, context.image.shard_of(topic, partition.partition)))
 }
 
 type Facts = Result<PartitionFacts, PartitionError>;

@@ -17,7 +17,7 @@ use crate::protocol::{ErrorCode, RequestHeader};
 use super::answer::{Answer, decode};
 use super::controller::ask;
 use super::coordinator::{coordinator_of, offsets_topic};
-use super::nodes::nodes;
+use super::nodes::node;
 use super::{ApiError, Context, Step};
 
 const GROUP: i8 = 0;
@@ -101,13 +101,12 @@ fn find<'a>(
             format!("__consumer_offsets is missing: {reason}"),
         );
     };
-    let id = context.connection.view.node(context.image.server, shard).0;
-    let port = nodes(context).into_iter().find(|node| node.id == id).map_or(-1, |node| node.port);
+    let node = node(context, shard);
     Coordinator {
         key: key.into(),
-        node_id: id,
+        node_id: node.id,
         host: context.connection.advertised_host.as_str().into(),
-        port,
+        port: node.port,
         error_code: ErrorCode::None.code(),
         error_message: None,
     }

@@ -1,8 +1,8 @@
 //! ListGroups (16), versions 0-5.
 //!
-//! Every shard lists the groups it coordinates. v4: states, and only groups in some; v5: types, and only groups of some.
-//! Filters are compared whatever the case, states without the space around them too; types are answered in lower case, and a
-//! type that nobody knows takes no group.
+//! Every shard that the connection answers for lists the groups it coordinates: tools ask all nodes and add up. v4: states,
+//! and only groups in some; v5: types, and only groups of some. Filters are compared whatever the case, states without the
+//! space around them too; types are answered in lower case, and a type that nobody knows takes no group.
 
 use bytes::Bytes;
 
@@ -15,7 +15,9 @@ use crate::shard::{ShardReply, ShardRequest};
 
 use super::answer::{Answer, decode};
 use super::coordinator::code_of;
-use super::{ApiError, Ask, Context, Step, Wait};
+use super::nodes::answers_for;
+use super::split::ask;
+use super::{ApiError, Context, Step, Wait};
 
 const STATE_FROM: i16 = 4;
 const TYPE_FROM: i16 = 5;
@@ -25,7 +27,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let answer = Answer::to(header)?;
     let states: Vec<String> = request.states_filter.iter().map(|it| it.trim().to_owned()).collect();
     let types: Vec<String> = request.types_filter.iter().map(ToString::to_string).collect();
-    let calls = (0..context.image.shards).map(|shard| (ShardId(shard), ShardRequest::ListGroups));
+    let shards = (0..context.image.shards).map(ShardId).filter(|shard| answers_for(context, *shard));
+    let calls = shards.map(|shard| (shard, ShardRequest::ListGroups)).collect();
     let then = move |_: &mut Context<'_>, replies: Vec<ShardReply>| {
         let results: Result<Vec<_>, GroupError> = replies.into_iter().map(listed).collect();
         let takes = |wanted: &[String], value: &str| {
@@ -36,7 +39,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         let groups = groups.map(|it| shown(it, answer.version)).collect();
         answer.send(&ListGroupsResponse { throttle_time_ms: 0, error_code: code_of(&results), groups })
     };
-    Ok(Step::Ask(Ask { calls: calls.collect(), wait: Wait::All, then: Box::new(then) }))
+    Ok(ask(context, calls, Wait::All, then))
 }
 
 fn listed(reply: ShardReply) -> Result<Vec<Listed>, GroupError> {

@@ -33,6 +33,7 @@ use super::authorized::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
 use super::controller::ask;
 use super::coordinator::offsets_topic;
 use super::errors::controller_error;
+use super::hints::epoch_shown;
 use super::nodes::{controller_node, nodes, rack};
 use super::{ApiError, Context, Step};
 
@@ -227,7 +228,7 @@ impl Query {
                 error_code: ErrorCode::None.code(),
                 partition_index: index,
                 leader_id: leader,
-                leader_epoch: partition.leader_epoch.0,
+                leader_epoch: epoch_shown(context, partition),
                 replica_nodes: vec![leader],
                 isr_nodes: vec![leader],
                 offline_replicas: Vec::new(),

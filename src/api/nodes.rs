@@ -3,7 +3,7 @@
 use crate::base::ShardId;
 use crate::controller::View;
 
-use super::Context;
+use super::{Context, view};
 
 /// Ports stay readable as Kafka's int32 even where `port + shard` leaves the range of ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +14,18 @@ pub(super) struct Node {
 
 /// This server as one node, or a node per shard.
 pub(super) fn nodes(context: &Context<'_>) -> Vec<Node> {
+    let count = if context.connection.view == View::Server { 1 } else { context.image.shards };
+    (0..count).map(|shard| node(context, ShardId(shard))).collect()
+}
+
+/// The node that the connection's view gives a shard.
+pub(super) fn node(context: &Context<'_>, shard: ShardId) -> Node {
     let view = context.connection.view;
-    let count = if view == View::Server { 1 } else { context.image.shards };
     let base = i32::from(context.connection.advertised_port);
-    (0..count)
-        .map(|shard| Node {
-            id: view.node(context.image.server, ShardId(shard)).0,
-            port: if view == View::ShardPorts { base + i32::from(shard) } else { base },
-        })
-        .collect()
+    Node {
+        id: view.node(context.image.server, shard).0,
+        port: if view == View::ShardPorts { base + i32::from(shard.0) } else { base },
+    }
 }
 
 /// All shards of a server are in one rack: replicas on two of them would share its fate.
@@ -33,5 +36,10 @@ pub(super) fn rack(context: &Context<'_>) -> String {
 
 /// The node that administrative requests should go to.
 pub(super) fn controller_node(context: &Context<'_>) -> i32 {
-    context.connection.view.node(context.image.server, ShardId(0)).0
+    node(context, ShardId(0)).id
+}
+
+/// Whether this connection answers for what `shard` owns, in the APIs that tools ask of every node ([`view`]).
+pub(super) fn answers_for(context: &Context<'_>, shard: ShardId) -> bool {
+    view::answers_for(context.connection.view, context.connection.node, shard)
 }

@@ -13,8 +13,10 @@ use crate::protocol::Frame;
 use crate::shard::{ShardReply, ShardRequest};
 
 use super::fetch::FetchSessions;
+use super::hints::Hints;
 use super::produce::Reading;
 use super::telemetry::Telemetry;
+use super::view::NodeMeant;
 
 /// What an API may look at while it decides.
 pub struct Context<'a> {
@@ -46,13 +48,16 @@ pub struct DiskSpace {
 /// What a connection has said of itself, and how the server presents itself to it.
 #[derive(Clone, Debug)]
 pub struct ConnectionState {
-    /// From ApiVersions v3+; empty until then.
+    /// From the first ApiVersions that said it; empty until then.
     pub software_name: String,
     pub software_version: String,
     /// Where the peer is, as Kafka writes it: a slash and the address.
     pub client_host: String,
     pub client_port: u16,
+    /// By the first ApiVersions, unless the connection's port says it.
+    pub node: NodeMeant,
     pub view: View,
+    pub hints: Hints,
     /// Host and port to advertise to this peer: the configured name, or the address it reached us at.
     pub advertised_host: String,
     pub advertised_port: u16,

@@ -64,7 +64,7 @@ pub(super) static APIS: [Api; 38] = [
     Api { key: ApiKey::SyncGroup, advertised_min: 0, min: 0, max: 5, start: sync_group::start },
     Api { key: ApiKey::DescribeGroups, advertised_min: 0, min: 0, max: 6, start: describe_groups::start },
     Api { key: ApiKey::ListGroups, advertised_min: 0, min: 0, max: 5, start: list_groups::start },
-    Api { key: ApiKey::ApiVersions, advertised_min: 0, min: 0, max: 4, start: api_versions::start },
+    Api { key: ApiKey::ApiVersions, advertised_min: 0, min: 0, max: 5, start: api_versions::start },
     Api { key: ApiKey::CreateTopics, advertised_min: 2, min: 2, max: 7, start: create_topics::start },
     Api { key: ApiKey::DeleteTopics, advertised_min: 1, min: 1, max: 6, start: delete_topics::start },
     Api { key: ApiKey::DeleteRecords, advertised_min: 0, min: 0, max: 2, start: delete_records::start },

@@ -12,8 +12,8 @@ use crate::base::{
 };
 use crate::config::Config;
 use crate::controller::{
-    Controller, ControllerConfig, ControllerReply, ControllerRequest, MetadataImage, NewPartitions, NewTopic,
-    TopicName, View,
+    ConfigChange, ConfigResource, Controller, ControllerConfig, ControllerReply, ControllerRequest,
+    MetadataImage, NewPartitions, NewTopic, Resource, ResourceConfigs, TopicName, View,
 };
 use crate::protocol::{ApiKey, Message, Reader, RequestHeader, decode_body, encode_request};
 use crate::shard::{
@@ -21,7 +21,9 @@ use crate::shard::{
     PartitionFacts, ProducePartition, ProduceResult, ProducerFacts, ShardReply, ShardRequest,
 };
 
-use super::{ApiError, ConnectionState, Context, DiskSpace, FetchSessions, Step, Telemetry, dispatch};
+use super::{
+    ApiError, ConnectionState, Context, DiskSpace, FetchSessions, Hints, NodeMeant, Step, Telemetry, dispatch,
+};
 
 type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 
@@ -57,7 +59,9 @@ impl Server {
                 software_version: String::new(),
                 client_host: "/127.0.0.1".into(),
                 client_port: 7,
+                node: NodeMeant::Unknown,
                 view: View::Server,
+                hints: Hints::default(),
                 advertised_host: "localhost".into(),
                 advertised_port: 9092,
             },
@@ -103,6 +107,15 @@ impl Server {
 
     pub fn delete(&mut self, name: &str) {
         let request = ControllerRequest::DeleteTopics { topics: vec![TopicName::Name(name.into())] };
+        self.shard(ShardId(0), &ShardRequest::Controller(request));
+    }
+
+    /// Has clients push metrics whose names begin so.
+    pub fn subscribe(&mut self, name: &str, metrics: &str) {
+        let change = ConfigChange::Replace(vec![("metrics".into(), Some(metrics.into()))]);
+        let resource = ConfigResource::Other(Resource::ClientMetrics(name.into()));
+        let resources = vec![ResourceConfigs { resource, change }];
+        let request = ControllerRequest::AlterConfigs { resources, validate_only: false };
         self.shard(ShardId(0), &ShardRequest::Controller(request));
     }
 

@@ -1,84 +1,133 @@
-//! Which view of the server a client gets (DESIGN.md §4).
+//! What one connection is shown of the server, and which part of it the connection answers for (DESIGN.md §4).
 //!
-//! Only clients that are known to keep two nodes at one address apart see shards; a client that does not name itself, or
-//! that nobody has tried, sees one node, which is right for every client and costs a hop between cores.
+//! Correct answers come before a saved hop between cores. A server with one port cannot know which of its nodes a connection
+//! is meant for unless the client says so (ApiVersions v5, KIP-1242), so only a connection that has said it is shown a node
+//! per core; every other one is shown one node, which stands for the whole server.
+//!
+//! | setting | the connection | is shown | answers for |
+//! |---|---|---|---|
+//! | `auto` | has named no node | one node | the server |
+//! | `auto` | has named the server's node | a node per core | the server |
+//! | `auto` | has named a core's node | a node per core | that core |
+//! | `server` | any | one node | the server |
+//! | `shard-ports` | has named no node | a node per core | the core whose port it came to |
+//! | `shards` | has named no node | a node per core | the server |
+//! | both | has named a node | a node per core | what it has named |
+//!
+//! What a connection *answers for* matters to the APIs that tools ask of every broker to add the answers up: ListGroups,
+//! DescribeLogDirs, DescribeProducers ([`super::nodes::answers_for`]). Nothing is counted twice and nothing is missed in them,
+//! because the server's node and those of its cores have different ids ([`NodeId`]), and a list of nodes has either the one
+//! or the others: a client with the server's node asks only there, and is told everything, even if it is shown the rest on
+//! that very connection; a client with the cores' nodes asks each, and is told each one's part. A core that is no more has
+//! nothing to tell. Only `shards` cannot keep that promise to clients that do not name nodes: its nodes differ by nothing that
+//! the server could see, so that everything is told once per node; whoever chooses it chooses that.
+//!
+//! A server with one core, or with more than `ringmain.advertise.nodes.max`, is one node to everybody.
 
+use crate::base::{NodeId, ShardId};
 use crate::config::{Advertise, Config};
-use crate::controller::View;
+use crate::controller::{MetadataImage, View};
 
-/// Names of clients that keep one connection per node id, whatever the node's address.
-const SHARD_CLIENTS: [&str; 5] = ["apache-kafka-java", "kgo", "sarama", "ringmain", "ringmain-bench"];
+/// The node that a connection leads to, as far as anybody knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum NodeMeant {
+    /// Nobody has said.
+    #[default]
+    Unknown,
+    /// The client can name nodes and has named none: it looks for the cluster, or administers it.
+    Unnamed,
+    /// The one that stands for the whole server.
+    Server,
+    /// The one of a core, which may be no more; named by the client, or the owner of the port.
+    Shard(ShardId),
+}
 
-/// First librdkafka (major, minor) that keeps nodes at one address apart.
-const RDKAFKA_FROM: (u32, u32) = (2, 10);
-
-/// The view for a client that calls itself `name` `version` (empty = it did not say).
-#[must_use]
-pub fn view_of(config: &Config, shards: u16, name: &str, version: &str) -> View {
-    if u32::from(shards) > config.advertise_nodes_max {
-        return View::Server;
-    }
-    match config.advertise {
-        Advertise::Server => View::Server,
-        Advertise::Shards => View::Shards,
-        Advertise::ShardPorts => View::ShardPorts,
-        Advertise::Auto if SHARD_CLIENTS.contains(&name) || is_new_rdkafka(name, version) => View::Shards,
-        Advertise::Auto => View::Server,
+impl NodeMeant {
+    /// A node of this server, as a client names it.
+    #[must_use]
+    pub fn named(node: NodeId) -> NodeMeant {
+        node.shard().map_or(NodeMeant::Server, NodeMeant::Shard)
     }
 }
 
-/// librdkafka itself, or a wrapper that appends librdkafka's version to its own (`2.16.1-rdkafka-2.16.0`).
-fn is_new_rdkafka(name: &str, version: &str) -> bool {
-    let version = match version.rsplit_once("rdkafka-") {
-        Some((_, version)) => version,
-        None if name == "librdkafka" => version,
-        None => return false,
-    };
-    let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) >= RDKAFKA_FROM,
-        _ => false,
+/// How the server presents itself to a connection that leads to `meant`.
+#[must_use]
+pub fn view_of(config: &Config, shards: u16, meant: NodeMeant) -> View {
+    if shards == 1 || u32::from(shards) > config.advertise_nodes_max {
+        return View::Server;
     }
+    match (config.advertise, meant) {
+        (Advertise::Server, _) | (Advertise::Auto, NodeMeant::Unknown | NodeMeant::Unnamed) => View::Server,
+        (Advertise::Shards, _) | (Advertise::Auto, NodeMeant::Server | NodeMeant::Shard(_)) => View::Shards,
+        (Advertise::ShardPorts, _) => View::ShardPorts,
+    }
+}
+
+/// Whether a connection of this kind answers for what a shard owns.
+#[must_use]
+pub(super) fn answers_for(view: View, meant: NodeMeant, shard: ShardId) -> bool {
+    match (view, meant) {
+        (View::Shards | View::ShardPorts, NodeMeant::Shard(own)) => own == shard,
+        (View::Server, _) | (_, NodeMeant::Unknown | NodeMeant::Unnamed | NodeMeant::Server) => true,
+    }
+}
+
+/// Whether `node` is one of this server's, whatever cores it has.
+#[must_use]
+pub(super) fn is_here(image: &MetadataImage, node: NodeId) -> bool {
+    node.server() == image.server
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn shards_are_shown_to_clients_known_to_bear_them() {
-        let check = |name: &str, version: &str, want| {
-            assert_eq!(view_of(&Config::default(), 4, name, version), want, "{name} {version}");
-        };
-        check("apache-kafka-java", "4.3.0", View::Shards);
-        check("kgo", "v1.22.0", View::Shards);
-        check("sarama", "1.61.0", View::Shards);
-        check("ringmain", "0.1.0", View::Shards);
-        check("ringmain-bench", "0.1.0", View::Shards);
-        check("librdkafka", "2.10.0", View::Shards);
-        check("librdkafka", "3.0.0-RC1", View::Shards);
-        check("librdkafka", "2.9.9", View::Server);
-        check("librdkafka", "2.0.2", View::Server);
-        check("librdkafka", "new", View::Server);
-        check("confluent-kafka-python", "2.16.1-rdkafka-2.16.0", View::Shards);
-        check("confluent-kafka-python", "2.12.0-rdkafka-2.9.0", View::Server);
-        check("@platformatic/kafka", "2.10.0", View::Server);
-        check("", "", View::Server);
+    const CORE: NodeMeant = NodeMeant::Shard(ShardId(1));
+    const MEANT: [NodeMeant; 4] = [NodeMeant::Unknown, NodeMeant::Unnamed, NodeMeant::Server, CORE];
+
+    fn views(advertise: Advertise, shards: u16) -> [View; 4] {
+        let mut config = Config::default();
+        config.advertise = advertise;
+        config.advertise_nodes_max = 8;
+        MEANT.map(|meant| view_of(&config, shards, meant))
     }
 
     #[test]
-    fn settings_are_stronger_than_clients() {
-        let check = |advertise, shards, want| {
-            let mut config = Config::default();
-            config.advertise = advertise;
-            config.advertise_nodes_max = 8;
-            assert_eq!(view_of(&config, shards, "kgo", ""), want, "{advertise:?} {shards}");
-        };
-        check(Advertise::Auto, 8, View::Shards);
-        check(Advertise::Auto, 9, View::Server);
-        check(Advertise::Server, 2, View::Server);
-        check(Advertise::Shards, 2, View::Shards);
-        check(Advertise::ShardPorts, 2, View::ShardPorts);
-        check(Advertise::ShardPorts, 9, View::Server);
+    fn only_who_names_nodes_is_shown_shards() {
+        use View::{Server, ShardPorts, Shards};
+        assert_eq!(views(Advertise::Auto, 2), [Server, Server, Shards, Shards]);
+        assert_eq!(views(Advertise::Server, 2), [Server; 4]);
+        assert_eq!(views(Advertise::Shards, 8), [Shards; 4]);
+        assert_eq!(views(Advertise::ShardPorts, 2), [ShardPorts; 4]);
+    }
+
+    #[test]
+    fn one_core_and_very_many_are_one_node() {
+        for advertise in [Advertise::Auto, Advertise::Server, Advertise::Shards, Advertise::ShardPorts] {
+            assert_eq!(views(advertise, 1), [View::Server; 4], "{advertise:?}");
+            assert_eq!(views(advertise, 9), [View::Server; 4], "{advertise:?}");
+        }
+    }
+
+    /// Whichever nodes a client is shown, what all of them answer for is each shard, once.
+    #[test]
+    fn nothing_is_told_twice_or_not_at_all() {
+        let shards = (0..3).map(ShardId);
+        for view in [View::Shards, View::ShardPorts] {
+            for shard in shards.clone() {
+                let cores = (0..5).filter(|core| answers_for(view, NodeMeant::Shard(ShardId(*core)), shard));
+                assert_eq!(cores.count(), 1, "{view:?}");
+                assert!(answers_for(view, NodeMeant::Server, shard));
+            }
+        }
+        for shard in shards {
+            assert!(MEANT.iter().all(|meant| answers_for(View::Server, *meant, shard)));
+        }
+    }
+
+    #[test]
+    fn ids_say_what_is_meant() {
+        assert_eq!(NodeMeant::named(NodeId(7000)), NodeMeant::Server);
+        assert_eq!(NodeMeant::named(NodeId(7002)), CORE);
     }
 }

@@ -36,7 +36,7 @@ number!(
     ShardId(u16)
 );
 number!(
-    /// One Ringmain process. Kafka's node ids are `server × 1000 (+ shard)`.
+    /// One Ringmain process. Kafka's node ids are `server × 1000` for all of it, and `server × 1000 + 1 + shard`.
     ServerId(i32)
 );
 number!(
@@ -69,7 +69,7 @@ impl ProducerId {
 }
 
 impl NodeId {
-    /// Shards per server that node ids leave room for.
+    /// Node ids of one server: its own, and what is left for its shards.
     pub const PER_SERVER: i32 = 1000;
 
     /// The node that stands for a whole server.
@@ -78,16 +78,24 @@ impl NodeId {
         NodeId(server.0 * Self::PER_SERVER)
     }
 
-    /// The node that stands for one shard of a server.
+    /// The node that stands for one shard of a server. Never the id of [`NodeId::of_server`]: a client that is shown either the
+    /// one or the others says by an id alone what it means.
     #[must_use]
     pub fn of_shard(server: ServerId, shard: ShardId) -> NodeId {
-        NodeId(server.0 * Self::PER_SERVER + i32::from(shard.0))
+        NodeId(Self::of_server(server).0 + 1 + i32::from(shard.0))
     }
 
     /// The server a node id belongs to, whichever of its shards it names.
     #[must_use]
     pub fn server(self) -> ServerId {
         ServerId(self.0.div_euclid(Self::PER_SERVER))
+    }
+
+    /// The shard a node id stands for, which its server need not have; `None` for the whole server.
+    #[must_use]
+    pub fn shard(self) -> Option<ShardId> {
+        let within = u16::try_from(self.0.rem_euclid(Self::PER_SERVER)).expect("less than a thousand");
+        within.checked_sub(1).map(ShardId)
     }
 }
 
@@ -204,9 +212,17 @@ mod tests {
 
     #[test]
     fn node_ids_name_their_server() {
-        assert_eq!(NodeId::of_shard(ServerId(3), ShardId(7)), NodeId(3007));
-        assert_eq!(NodeId(3007).server(), ServerId(3));
-        assert_eq!(NodeId(-1).server(), ServerId(-1));
+        assert_eq!(NodeId::of_server(ServerId(3)), NodeId(3000));
+        assert_eq!(NodeId::of_shard(ServerId(3), ShardId(7)), NodeId(3008));
+        for (node, server, shard) in [
+            (3000, 3, None),
+            (3001, 3, Some(0)),
+            (3008, 3, Some(7)),
+            (3999, 3, Some(998)),
+            (-1, -1, Some(998)),
+        ] {
+            assert_eq!((NodeId(node).server(), NodeId(node).shard()), (ServerId(server), shard.map(ShardId)));
+        }
     }
 
     #[test]

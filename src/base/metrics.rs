@@ -16,6 +16,7 @@ pub struct ShardMetrics {
     pub network: NetworkCounters,
     pub sessions: SessionCounters,
     pub cross_shard: CrossShardCounters,
+    pub hops: HopCounters,
     pub requests: RequestCounters,
     pub gauges: ShardGauges,
     pub latency: Latencies,
@@ -162,6 +163,44 @@ pub struct CrossShardCounters {
     pub produce: u64,
     pub fetch: u64,
     pub other: u64,
+}
+
+/// Requests of clients that had to ask another shard, by who sent them.
+#[derive(Clone, Debug, Default)]
+pub struct HopCounters {
+    counts: Vec<(Hop, u64)>,
+}
+
+/// Who made a request leave its core. All three have few values, but a client may call itself anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hop {
+    pub api: &'static str,
+    /// How the server presents itself to the client.
+    pub view: &'static str,
+    /// The client's name for its software.
+    pub client: String,
+}
+
+impl HopCounters {
+    /// Of clients, views and APIs together; what comes later counts as another client's.
+    const SERIES_MAX: usize = 64;
+    const OTHERS: &'static str = "others";
+
+    /// Counts a request.
+    pub fn note(&mut self, api: &'static str, view: &'static str, client: &str) {
+        let is_full = self.counts.len() >= Self::SERIES_MAX;
+        let same = |hop: &Hop, client: &str| hop.api == api && hop.view == view && hop.client == client;
+        let known = self.counts.iter().any(|(hop, _)| same(hop, client));
+        let client = if known || !is_full { client } else { Self::OTHERS };
+        match self.counts.iter_mut().find(|(hop, _)| same(hop, client)) {
+            Some((_, count)) => *count += 1,
+            None => self.counts.push((Hop { api, view, client: client.to_owned() }, 1)),
+        }
+    }
+
+    pub fn seen(&self) -> impl Iterator<Item = (&Hop, u64)> + '_ {
+        self.counts.iter().map(|(hop, count)| (hop, *count))
+    }
 }
 
 /// As of the moment of asking.
@@ -332,6 +371,17 @@ mod tests {
         [0, 0, 3, -1, i16::MAX].into_iter().for_each(|key| requests.note(key));
         assert_eq!(requests.seen().collect::<Vec<_>>(), [(0, 2), (3, 1)]);
         assert_eq!(requests.unknown(), 2);
+    }
+
+    #[test]
+    fn hops_are_counted_by_a_bounded_number_of_clients() {
+        let mut hops = HopCounters::default();
+        hops.note("produce", "server", "sarama");
+        hops.note("produce", "server", "sarama");
+        (0..1000).for_each(|number| hops.note("fetch", "server", &format!("client-{number}")));
+        let of = |client: &str| hops.seen().find(|(hop, _)| hop.client == client).map(|(_, count)| count);
+        assert_eq!((of("sarama"), of("client-0"), of("others")), (Some(2), Some(1), Some(937)));
+        assert_eq!(hops.seen().count(), 65);
     }
 
     #[test]

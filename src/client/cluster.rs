@@ -1,7 +1,9 @@
 //! What the cluster looks like, and a connection per node.
 //!
 //! Connections are kept by node id, never by address: the shards of one Ringmain server are nodes of their own at one
-//! host and port, and a connection per node is what lets each of them meet only requests of its own partitions.
+//! host and port, and a connection per node is what lets each of them meet only requests of its own partitions. Each
+//! connection says which node it is meant for (KIP-1242), for a server with one port cannot know it otherwise, and shows its
+//! shards only to who has said it. So the cluster is asked for twice at first: the first answer names the node to name.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,6 +19,8 @@ use crate::protocol::{ApiKey, ErrorCode, Message};
 use super::connection::{Answer, Connection, ConnectionOptions};
 use super::error::{ClientError, check_code};
 
+/// First version of ApiVersions in which a client says which node it means.
+const NODES_NAMED_FROM: i16 = 5;
 /// Pause between attempts while a topic has no leader yet.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -81,6 +85,11 @@ impl Cluster {
             topics: HashMap::new(),
         };
         cluster.refresh(Some(&[]), false)?;
+        let names_nodes = cluster.seed.as_ref().and_then(|seed| seed.served(ApiKey::ApiVersions));
+        if names_nodes.is_some_and(|(_, newest)| newest >= NODES_NAMED_FROM) {
+            cluster.seed = None;
+            cluster.refresh(Some(&[]), false)?;
+        }
         Ok(cluster)
     }
 
@@ -222,8 +231,8 @@ impl Cluster {
                 api: ApiKey::Metadata,
                 what: format!("the address of node {node}"),
             })?;
-            let address = address_of(broker);
-            self.connections.insert(node, Connection::connect(&address, &self.options)?);
+            let connected = self.connect_to(&broker.clone());
+            self.connections.insert(node, connected?);
         }
         Ok(self.connections.get_mut(&node).expect("it was just made if it was missing"))
     }
@@ -238,10 +247,26 @@ impl Cluster {
         self.connections.remove(&node);
     }
 
+    /// A new connection to a broker of this cluster. An address that leads elsewhere by now is forgotten with all that is
+    /// known: the next question goes to where the cluster was found at first.
+    fn connect_to(&mut self, broker: &Broker) -> Result<Connection, ClientError> {
+        let meant = self.id.as_deref().map(|cluster| (cluster, broker.node));
+        let connected = Connection::connect_to(meant, &address_of(broker), &self.options);
+        if connected.as_ref().is_err_and(|error| error.code() == Some(ErrorCode::RebootstrapRequired)) {
+            self.brokers.clear();
+            self.connections.clear();
+        }
+        connected
+    }
+
     fn seed_connection(&mut self) -> Result<&mut Connection, ClientError> {
         if self.seed.is_none() {
-            let known: Vec<String> = self.brokers.iter().map(address_of).collect();
-            self.seed = Some(first_answering(self.bootstrap.iter().chain(&known), &self.options)?);
+            let known = self.brokers.clone();
+            let connected = known.iter().find_map(|broker| self.connect_to(broker).ok());
+            self.seed = Some(match connected {
+                Some(connected) => connected,
+                None => first_answering(self.bootstrap.iter(), &self.options)?,
+            });
         }
         Ok(self.seed.as_mut().expect("it was just made if it was missing"))
     }

@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
+use crate::base::NodeId;
 use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode, Message, Reader, encode_request, response_header_version};
 
@@ -65,6 +66,15 @@ struct InFlight {
 impl Connection {
     /// Connects to `HOST:PORT` and asks which versions the broker serves.
     pub fn connect(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
+        Connection::connect_to(None, address, options)
+    }
+
+    /// As [`Connection::connect`], and says which node of which cluster is meant to be there (KIP-1242).
+    pub fn connect_to(
+        meant: Option<(&str, NodeId)>,
+        address: &str,
+        options: &ConnectionOptions,
+    ) -> Result<Connection, ClientError> {
         let stream = open(address, options.connect_timeout)?;
         let mut connection = Connection {
             address: address.to_owned(),
@@ -74,7 +84,7 @@ impl Connection {
             in_flight: VecDeque::new(),
             correlation_next: 0,
         };
-        connection.negotiate()?;
+        connection.negotiate(meant)?;
         Ok(connection)
     }
 
@@ -223,12 +233,16 @@ impl Connection {
     }
 
     /// KIP-511: the newest ApiVersions first; a broker that lacks it says which it has, in version 0.
-    fn negotiate(&mut self) -> Result<(), ClientError> {
-        let request = ApiVersionsRequest {
+    fn negotiate(&mut self, meant: Option<(&str, NodeId)>) -> Result<(), ClientError> {
+        let mut request = ApiVersionsRequest {
             client_software_name: "ringmain".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
             ..ApiVersionsRequest::default()
         };
+        if let Some((cluster, node)) = meant {
+            request.cluster_id = Some(cluster.into());
+            request.node_id = node.0;
+        }
         let mut version = *ApiVersionsRequest::VERSIONS.end();
         loop {
             self.send_version(&request, version)?;

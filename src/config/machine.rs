@@ -3,8 +3,8 @@
 use super::broker;
 use super::setting::ConfigError;
 
-/// Shards one server can have: node ids leave room for this many.
-pub const SHARDS_MAX: usize = 1000;
+/// Shards one server can have: of a thousand node ids, one stands for the whole server.
+pub const SHARDS_MAX: usize = 999;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {

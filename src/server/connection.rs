@@ -73,7 +73,8 @@ pub(super) struct Connection {
     /// The peer sends no more; answers still go out.
     half_closed: Cell<bool>,
     over: Cell<bool>,
-    /// Whether the first produce or fetch has been looked at.
+    /// Whether it is known where the connection belongs: the client has named a core, or a first produce or fetch has
+    /// been looked at.
     steered: Cell<bool>,
     last_active: Cell<MonoNanos>,
     /// Of the last request, with its size.
@@ -416,27 +417,48 @@ impl Connection {
         self.replies.borrow_mut().open(request_bytes, api_key == ApiKey::Fetch.code())
     }
 
-    /// Looks at the first produce or fetch of the connection: if all it wants lives on another shard, the connection
-    /// goes there, with everything unread, once. From then on its requests leave no core.
+    /// Looks at the request in which the client may name a core, and else at the first produce or fetch: if the core is
+    /// another one, or all that is wanted lives on another shard, the connection goes there, with everything unread, once,
+    /// before it is answered. From then on its requests leave no core.
     async fn moves(&self, frame: &Bytes, unread: &BytesMut) -> bool {
-        let steers = [ApiKey::Produce, ApiKey::Fetch].map(ApiKey::code).contains(&peer::api_key(frame));
-        if self.steered.get() || !steers {
+        let Some(target) = self.place(frame) else { return false };
+        self.steered.set(true);
+        if target == self.server.host.here {
             return false;
         }
         while !self.over.get() && !self.replies.borrow().is_empty() {
             self.to_read.wait().await;
         }
-        self.steered.set(true);
-        let image = self.server.host.image();
-        let Some(target) = api::wants_shard(frame, &image, self.server.host.here) else {
-            return false;
-        };
+        if self.over.get() {
+            return true;
+        }
         match self.leave_for(target, frame, unread) {
             Ok(()) => true,
             Err(error) => {
                 // Routing over the mesh answers as well.
                 tracing::debug!(peer = %self.peer, %error, "a connection could not be moved");
                 false
+            }
+        }
+    }
+
+    /// Where the connection belongs, if this request says it.
+    fn place(&self, frame: &Bytes) -> Option<ShardId> {
+        if self.steered.get() {
+            return None;
+        }
+        let (state, here) = (self.state.borrow(), self.server.host.here);
+        let api_key = ApiKey::from_code(peer::api_key(frame))?;
+        match api_key {
+            // Only the first word counts.
+            ApiKey::ApiVersions if state.software_name.is_empty() => {
+                api::named_shard(frame, &self.server.host.image(), &self.server.config())
+            }
+            ApiKey::ApiVersions => None,
+            _ => {
+                let wanted = api::wants_shard(frame, &self.server.host.image(), state.node);
+                let settles = matches!(api_key, ApiKey::Produce | ApiKey::Fetch);
+                wanted.or_else(|| settles.then_some(here))
             }
         }
     }

@@ -15,10 +15,13 @@ use glommio::channels::channel_mesh::FullMesh;
 use glommio::net::TcpListener;
 
 use crate::admin::ScrapeRequest;
-use crate::api::{self, ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step, Telemetry};
+use crate::api::{
+    self, ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, NodeMeant, Progress, Step,
+    Telemetry,
+};
 use crate::base::hash::IdMap;
 use crate::base::keys::KEY_ENTRY_BYTES;
-use crate::base::metrics::{NetworkCounters, RequestCounters, SERIES_MAX, ShardMetrics};
+use crate::base::metrics::{HopCounters, NetworkCounters, RequestCounters, SERIES_MAX, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
 use crate::config::{Advertise, Changes, Config};
 use crate::controller::View;
@@ -67,6 +70,8 @@ const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
 const ANSWERS_SHARE: u64 = 8;
 /// Requests whose batches are read slice by slice at one time: each holds a decoder, and takes its turn on the processor.
 const READINGS_MAX: usize = 2;
+/// Longest name of a client's software in the counters.
+const CLIENT_NAME_MAX: usize = 64;
 /// A fetch is answered with at least this much if there is as much, however many answers wait.
 const ANSWER_BYTES_MIN: usize = 64 * 1024;
 
@@ -102,6 +107,7 @@ pub(super) struct ShardServer {
     pub(super) pools: Pools,
     network: RefCell<NetworkCounters>,
     requests: RefCell<RequestCounters>,
+    hops: RefCell<HopCounters>,
     latencies: RefCell<crate::base::metrics::Latencies>,
     last_malformed: Cell<Option<MonoNanos>>,
     disk: Cell<DiskSpace>,
@@ -194,6 +200,7 @@ impl ShardServer {
             pools,
             network: RefCell::default(),
             requests: RefCell::default(),
+            hops: RefCell::default(),
             latencies: RefCell::default(),
             last_malformed: Cell::new(None),
             disk: Cell::new(preflight::disk_space(&config_dir)),
@@ -302,6 +309,9 @@ impl ShardServer {
                 let shards: Vec<ShardId> = calls.iter().map(|(shard, _)| *shard).collect();
                 let ask_number = self.next_ask.get();
                 self.next_ask.set(ask_number + 1);
+                if shards.iter().any(|shard| *shard != self.host.here) {
+                    self.note_hop(&connection.state.borrow(), api_key);
+                }
                 let asking = Asking {
                     connection: Rc::clone(connection),
                     number,
@@ -343,6 +353,22 @@ impl ShardServer {
     fn answer_bytes_max(&self) -> u32 {
         let share = self.pools.answers.share_beside(self.fetching.get());
         u32::try_from(share.max(ANSWER_BYTES_MIN)).unwrap_or(u32::MAX)
+    }
+
+    /// A request leaves the core of its connection.
+    fn note_hop(&self, state: &ConnectionState, api_key: i16) {
+        let api = match ApiKey::from_code(api_key) {
+            Some(ApiKey::Produce) => "produce",
+            Some(ApiKey::Fetch) => "fetch",
+            _ => "other",
+        };
+        let view = match state.view {
+            View::Server => "server",
+            View::Shards => "shards",
+            View::ShardPorts => "shard-ports",
+        };
+        let client = state.software_name.get(..CLIENT_NAME_MAX).unwrap_or(&state.software_name);
+        self.hops.borrow_mut().note(api, view, client);
     }
 
     fn note_latency(&self, asking: &Asking) {
@@ -455,17 +481,18 @@ impl ShardServer {
     }
 
     fn introduce(&self, local: SocketAddr, peer: SocketAddr) -> ConnectionState {
-        let view = match self.settings.advertise {
-            Advertise::Auto | Advertise::Server => View::Server,
-            Advertise::Shards => View::Shards,
-            Advertise::ShardPorts => View::ShardPorts,
+        let node = match self.settings.advertise {
+            Advertise::ShardPorts => NodeMeant::Shard(self.host.here),
+            Advertise::Auto | Advertise::Server | Advertise::Shards => NodeMeant::Unknown,
         };
         ConnectionState {
             software_name: String::new(),
             software_version: String::new(),
             client_host: format!("/{}", peer.ip()),
             client_port: peer.port(),
-            view,
+            node,
+            view: api::view_of(&self.settings, self.settings.shards(), node),
+            hints: Hints::default(),
             advertised_host: self.settings.advertised_host.clone().unwrap_or_else(|| local.ip().to_string()),
             advertised_port: self.settings.advertised_port.unwrap_or(self.settings.listen.port()),
         }
@@ -536,6 +563,7 @@ impl ShardServer {
             telemetry: self.telemetry.borrow().counters(),
             clients: self.telemetry.borrow().values(self.host.clock.mono()).cloned().collect(),
             cross_shard: self.host.cross_shard.get(),
+            hops: self.hops.borrow().clone(),
             requests: self.requests.borrow().clone(),
             latency: self.latencies.borrow().clone(),
             committed,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use ringmain::api::{
-    ConnectionState, Context, DiskSpace, FetchSessions, Join, Progress, Step, Telemetry, dispatch,
+    ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, NodeMeant, Progress, Step, Telemetry,
+    dispatch,
 };
 use ringmain::base::rng::Rng;
 use ringmain::base::{MonoNanos, Now, ShardId, TimestampMs};
@@ -74,7 +75,9 @@ impl Peer {
                 software_version: String::new(),
                 client_host: "/127.0.0.1".into(),
                 client_port: 7,
+                node: NodeMeant::Unknown,
                 view: View::Server,
+                hints: Hints::default(),
                 advertised_host: "localhost".into(),
                 advertised_port: 9092,
             },

@@ -14,6 +14,7 @@ mod disk;
 mod groups;
 mod inspect;
 mod memory;
+mod nodes;
 mod produce;
 mod reading;
 mod recycle;

@@ -7,6 +7,7 @@
 //!   and their partitions take turns, so that a busy one does not starve those behind it.
 //! - v12: divergence from `lastFetchedEpoch` is reported; an epoch that nobody has led in is OFFSET_OUT_OF_RANGE.
 //! - v13: topics go by id.
+//! - v16: partitions that another core leads are refused once, with their leader ([`super::hints`]).
 //!
 //! A partition that is named twice is fetched once, at the offset named last.
 //!
@@ -24,13 +25,16 @@ use bytes::Bytes;
 
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
 use crate::protocol::messages::fetch_request;
-use crate::protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
+use crate::protocol::messages::fetch_response::{
+    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+};
 use crate::protocol::messages::{self, FetchResponse};
 use crate::protocol::{ErrorCode, Records, RequestHeader};
 use crate::shard::{FetchPartition, FetchRequest, FetchResult, Fetched, Known, ShardReply, ShardRequest};
 
 use super::answer::{Answer, decode, respond as respond_now};
 use super::errors::partition_error;
+use super::hints::{self, Refused};
 use super::split::{TopicKey, ask};
 use super::{ApiError, Context, Step, Wait};
 
@@ -56,6 +60,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         Ok(asked) => asked,
         Err(code) => return respond_now(header, &refusal(code)),
     };
+    let refused = hints::of_fetch(context, version, &request);
+    let wait_ms_max = if refused.is_empty() { at_least_0(request.max_wait_ms) } else { 0 };
     let mut merge = Merge {
         answer: Answer::to(header)?,
         bytes_left: at_least_0(request.max_bytes)
@@ -63,11 +69,12 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
             .min(context.answer_bytes_max),
         read_committed: request.isolation_level == 1,
         any: false,
+        refused,
     };
     let shared = FetchRequest {
         partitions: Arc::default(),
         first: 0,
-        wait_ms_max: at_least_0(request.max_wait_ms),
+        wait_ms_max,
         bytes_min: at_least_0(request.min_bytes),
         bytes_max: merge.bytes_left,
         read_committed: merge.read_committed,
@@ -213,6 +220,8 @@ struct Merge {
     read_committed: bool,
     /// Some partition's records are in already: the first go whole, whatever the limit.
     any: bool,
+    /// Whatever their shards say.
+    refused: Refused,
 }
 
 /// A partition's part of the answer.
@@ -232,6 +241,11 @@ impl Merge {
         results: Vec<Vec<FetchResult>>,
     ) -> Step {
         let mut parts = parts(plan, results);
+        for part in &mut parts {
+            if self.refused.leader(plan.topics[part.named.topic as usize].id, part.named.index).is_some() {
+                part.outcome = Err(ErrorCode::NotLeaderOrFollower);
+            }
+        }
         match session {
             None => parts.sort_by_key(|part| part.named.order),
             Some((_, epoch)) => {
@@ -250,10 +264,14 @@ impl Merge {
                 // When the error goes away, that is news.
                 Err(_) => Known::NOTHING,
             };
-            let data = match outcome {
+            let mut data = match outcome {
                 Ok(fetched) => self.data(named.index, fetched),
                 Err(code) => self.failure(named.index, code),
             };
+            let topic = plan.topics[named.topic as usize].id;
+            if let Some(leader) = self.refused.leader(topic, named.index) {
+                data.current_leader = LeaderIdAndEpoch { leader_id: leader.node, leader_epoch: leader.epoch };
+            }
             if let (Some(_), Some((call, at))) = (session, from) {
                 plan.told(call, at, known, !data.records.is_empty());
             }
@@ -271,7 +289,8 @@ impl Merge {
             responses.last_mut().expect("just pushed").partitions.push(data);
         }
         let session_id = session.map_or(0, |(id, _)| id);
-        answer.send(&FetchResponse { session_id, responses, ..FetchResponse::default() })
+        let node_endpoints = self.refused.fetch_endpoints();
+        answer.send(&FetchResponse { session_id, responses, node_endpoints, ..FetchResponse::default() })
     }
 
     /// No records go into the answer.

@@ -8,6 +8,8 @@
 //! - v7: zstd may be used. v8: errors name records and come with a message.
 //! - v13: topics go by id.
 //!
+//! - v10: partitions that another core leads are refused once, with their leader ([`super::hints`]).
+//!
 //! acks=0 has no answer: an error closes the connection, which is all such a client can notice.
 //!
 //! Not done: transactions. A transactional id is refused as InitProducerId refuses it.
@@ -21,7 +23,7 @@ use bytes::Bytes;
 use crate::base::TopicId;
 use crate::protocol::messages::produce_request::TopicProduceData;
 use crate::protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
 };
 use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::protocol::{ErrorCode, Records, RequestHeader};
@@ -30,6 +32,7 @@ use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardR
 
 use super::answer::{Answer, decode, error_message};
 use super::errors::partition_error;
+use super::hints::{OfProduce, Refused};
 use super::split::{Calls, Slots, Split, TopicKey, ask_all};
 use super::{ApiError, Context, Step, Wait};
 
@@ -42,13 +45,14 @@ const ZSTD_FROM: i16 = 7;
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ProduceRequest<'_> = decode(header, body)?;
+    let (parts, refused) = split(context, &request, header.api_version, body);
     let rest = Rest {
         answer: Answer::to(header)?,
         silent: request.acks == 0,
         zstd_allowed: header.api_version >= ZSTD_FROM,
+        refused,
     };
-    let split = split(context, &request, header.api_version, body);
-    Ok(Reading::begin(context, split, rest))
+    Ok(Reading::begin(context, parts, rest))
 }
 
 /// What is left to do when all batches are read.
@@ -56,11 +60,13 @@ struct Rest {
     answer: Answer,
     silent: bool,
     zstd_allowed: bool,
+    /// Partitions that another core leads, and the client is to go there.
+    refused: Refused,
 }
 
 impl Rest {
     fn ask(self, context: &mut Context<'_>, calls: Calls<ProducePartition>, slots: Slots) -> Step {
-        let Rest { answer, silent, zstd_allowed } = self;
+        let Rest { answer, silent, zstd_allowed, refused } = self;
         let ask = |partitions| shard::ProduceRequest { partitions, zstd_allowed, answer_at_append: silent };
         ask_all(
             context,
@@ -69,7 +75,11 @@ impl Rest {
             |partitions| ShardRequest::Produce(ask(partitions)),
             move |_, replies| {
                 let results = replies.into_iter().map(results).collect();
-                if silent { finish_silent(&slots, results) } else { respond(answer, &slots, results) }
+                if silent {
+                    finish_silent(&slots, results)
+                } else {
+                    respond(answer, &slots, &refused, results)
+                }
             },
         )
     }
@@ -82,8 +92,14 @@ struct Parts {
     unread: Vec<reading::Unread>,
 }
 
-fn split(context: &Context<'_>, request: &ProduceRequest<'_>, version: i16, body: &Bytes) -> Parts {
+fn split(
+    context: &mut Context<'_>,
+    request: &ProduceRequest<'_>,
+    version: i16,
+    body: &Bytes,
+) -> (Parts, Refused) {
     let refusal = refusal(request);
+    let mut elsewhere = OfProduce::new(context, version, request.acks);
     let zstd_allowed = version >= ZSTD_FROM;
     let repeated = repeated(request, version);
     let mut split = Split::new(context.image);
@@ -101,6 +117,9 @@ fn split(context: &Context<'_>, request: &ProduceRequest<'_>, version: i16, body
             let mut rules = None;
             let place = split.partition(data.index, |partition| match (refusal, &data.records) {
                 (Some(refusal), _) => Err(refusal),
+                (None, Records::Borrowed(records)) if elsewhere.refuses(context, partition, records) => {
+                    Err(ErrorCode::NotLeaderOrFollower)
+                }
                 (None, Records::Borrowed(records)) => {
                     rules = settings
                         .and_then(|settings| reading::rules(context, settings, records, zstd_allowed));
@@ -113,7 +132,7 @@ fn split(context: &Context<'_>, request: &ProduceRequest<'_>, version: i16, body
         }
     }
     let (calls, slots) = split.finish();
-    Parts { calls, slots, unread }
+    (Parts { calls, slots, unread }, elsewhere.refused)
 }
 
 fn key<'a>(topic: &'a TopicProduceData<'_>, version: i16) -> TopicKey<'a> {
@@ -169,13 +188,19 @@ fn finish_silent(slots: &Slots, results: Vec<Vec<ProduceResult>>) -> Step {
     }
 }
 
-fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<ProduceResult>>) -> Step {
+fn respond(answer: Answer, slots: &Slots, refused: &Refused, results: Vec<Vec<ProduceResult>>) -> Step {
     let by_id = answer.version >= IDS_FROM;
     let topics = slots.merge(results, |index, result| match result {
         Err(code) => failure(index, code),
         Ok(result) => outcome(index, result),
     });
-    let responses = topics.map(|(topic, partition_responses)| {
+    let responses = topics.map(|(topic, mut partition_responses)| {
+        for partition in &mut partition_responses {
+            if let Some(leader) = refused.leader(topic.id, partition.index) {
+                partition.current_leader =
+                    LeaderIdAndEpoch { leader_id: leader.node, leader_epoch: leader.epoch };
+            }
+        }
         let mut response = TopicProduceResponse { partition_responses, ..TopicProduceResponse::default() };
         if by_id {
             response.topic_id = topic.id;
@@ -184,7 +209,11 @@ fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<ProduceResult>>) -> S
         }
         response
     });
-    answer.send(&ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() })
+    answer.send(&ProduceResponse {
+        responses: responses.collect(),
+        node_endpoints: refused.produce_endpoints(),
+        ..ProduceResponse::default()
+    })
 }
 
 fn outcome(index: i32, result: ProduceResult) -> PartitionProduceResponse<'static> {

@@ -5,9 +5,14 @@ use crate::config::setting::{Kind, Setting};
 const NEVER: &str = "9223372036854775807";
 
 pub(super) const ROWS: &[Setting] = &[
-    Setting::int("node.id", "1", 0, "Server id; clients see node ids server id × 1000 (+ shard).")
-        .within(0, 2_147_482)
-        .acts(),
+    Setting::int(
+        "node.id",
+        "1",
+        0,
+        "Server id; clients see it as the node server id × 1000, or its shards as the nodes that follow.",
+    )
+    .within(0, 2_147_482)
+    .acts(),
     Setting::int("broker.id", "-1", -1, "Older name of node.id; -1 when unused.")
         .within(-1, 2_147_482)
         .acts(),

@@ -7,15 +7,16 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::string(
         "ringmain.advertise.view",
         "auto",
-        "How Metadata shows this server: a node per shard to clients known to bear it (auto), a node per shard at a port of \
-         its own (shard-ports), one node (server), or a node per shard at one port (shards).",
+        "How Metadata shows this server: a node per shard to connections that name their node and one node to all others \
+         (auto), a node per shard at a port of its own (shard-ports), one node (server), or a node per shard at one port \
+         (shards).",
     )
     .one_of(&["auto", "shard-ports", "server", "shards"])
     .acts(),
     Setting::unset(
         "ringmain.advertise.host",
         Kind::String,
-        "Host name told to clients; unset, each is told the address it connected to.",
+        "Host name told to clients, or HOST:PORT; unset, each is told the address it connected to.",
     )
     .acts(),
     Setting::int(
