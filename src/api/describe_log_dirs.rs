@@ -98,10 +98,34 @@ fn asked(context: &Context<'_>, request: &DescribeLogDirsRequest<'_>) -> BTreeMa
 
 #[cfg(test)]
 mod tests {
+    use crate::api::NodeMeant;
     use crate::api::testing::{Server, read};
+    use crate::base::ShardId;
+    use crate::controller::View;
     use crate::protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 
     use super::*;
+
+    #[test]
+    fn a_core_tells_of_its_own_partitions() {
+        let sizes = |core: Option<u16>| {
+            let mut server = Server::new();
+            server.create("a", 4);
+            if let Some(core) = core {
+                server.connection.view = View::ShardPorts;
+                server.connection.node = NodeMeant::Shard(ShardId(core));
+            }
+            let body = server.call(start, 4, &DescribeLogDirsRequest { topics: None });
+            let answer: DescribeLogDirsResponse<'_> = read(&body, 4);
+            let topics = answer.results[0].topics.iter();
+            topics.flat_map(|topic| &topic.partitions).map(|it| it.partition_index).collect::<Vec<_>>()
+        };
+        // The canned shards have lost odd partitions, which are those of the second core.
+        assert_eq!(sizes(None), [0, 2]);
+        assert_eq!(sizes(Some(0)), [0, 2]);
+        assert_eq!(sizes(Some(1)), []);
+        assert_eq!(sizes(Some(2)), []);
+    }
 
     #[test]
     fn sizes_are_told_in_all_versions() {

@@ -102,10 +102,27 @@ fn explained(topic: &str, code: i16) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::api::NodeMeant;
     use crate::api::testing::{Server, read};
+    use crate::base::ShardId;
+    use crate::controller::View;
     use crate::protocol::messages::describe_producers_request::TopicRequest;
 
     use super::*;
+
+    #[test]
+    fn a_core_leads_its_own_partitions() {
+        let mut server = Server::new();
+        server.create("a", 4);
+        server.connection.view = View::Shards;
+        server.connection.node = NodeMeant::Shard(ShardId(0));
+        let topics = vec![TopicRequest { name: "a".into(), partition_indexes: vec![0, 1, 2] }];
+        let body = server.call(start, 0, &DescribeProducersRequest { topics });
+        let answer: DescribeProducersResponse<'_> = read(&body, 0);
+        let codes = answer.topics[0].partitions.iter().map(|partition| partition.error_code);
+        let elsewhere = ErrorCode::NotLeaderOrFollower.code();
+        assert_eq!(codes.collect::<Vec<_>>(), [0, elsewhere, 0]);
+    }
 
     #[test]
     fn producers_are_told_per_partition() {

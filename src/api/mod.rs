@@ -69,4 +69,4 @@ pub use steering::{named_shard, wants_shard};
 pub use step::{Ask, ConnectionState, Context, Continue, DiskSpace, Step, Wait};
 pub use table::{dispatch, is_answered_briefly};
 pub use telemetry::Telemetry;
-pub use view::{NodeMeant, view_of};
+pub use view::{NodeMeant, node_of_port, view_of};

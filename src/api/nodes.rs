@@ -41,5 +41,5 @@ pub(super) fn controller_node(context: &Context<'_>) -> i32 {
 
 /// Whether this connection answers for what `shard` owns, in the APIs that tools ask of every node ([`view`]).
 pub(super) fn answers_for(context: &Context<'_>, shard: ShardId) -> bool {
-    view::answers_for(context.connection.view, context.connection.node, shard)
+    view::answers_for(context.connection.node, shard)
 }

@@ -16,11 +16,12 @@
 //!
 //! What a connection *answers for* matters to the APIs that tools ask of every broker to add the answers up: ListGroups,
 //! DescribeLogDirs, DescribeProducers ([`super::nodes::answers_for`]). Nothing is counted twice and nothing is missed in them,
-//! because the server's node and those of its cores have different ids ([`NodeId`]), and a list of nodes has either the one
-//! or the others: a client with the server's node asks only there, and is told everything, even if it is shown the rest on
-//! that very connection; a client with the cores' nodes asks each, and is told each one's part. A core that is no more has
-//! nothing to tell. Only `shards` cannot keep that promise to clients that do not name nodes: its nodes differ by nothing that
-//! the server could see, so that everything is told once per node; whoever chooses it chooses that.
+//! because an id means the same in every view ([`NodeId`]): the server's node is all of it, a core's node is that core, and a
+//! list of nodes has either the one or the others. A client with the server's node asks only there, and is told everything,
+//! even if it is shown the cores on that very connection; a client with the cores' nodes asks each, and is told each one's
+//! part, whatever the server shows by then. A core that is no more has nothing to tell. Only `shards` cannot keep that promise
+//! to clients that do not name nodes: its nodes differ by nothing that the server could see, so that everything is told
+//! once per node; whoever chooses it chooses that.
 //!
 //! A server with one core, or with more than `ringmain.advertise.nodes.max`, is one node to everybody.
 
@@ -63,12 +64,20 @@ pub fn view_of(config: &Config, shards: u16, meant: NodeMeant) -> View {
     }
 }
 
-/// Whether a connection of this kind answers for what a shard owns.
+/// The node that a connection leads to by the port it came to on `here`, one of so many shards.
 #[must_use]
-pub(super) fn answers_for(view: View, meant: NodeMeant, shard: ShardId) -> bool {
-    match (view, meant) {
-        (View::Shards | View::ShardPorts, NodeMeant::Shard(own)) => own == shard,
-        (View::Server, _) | (_, NodeMeant::Unknown | NodeMeant::Unnamed | NodeMeant::Server) => true,
+pub fn node_of_port(config: &Config, shards: u16, here: ShardId) -> NodeMeant {
+    let by_port = NodeMeant::Shard(here);
+    // Where all are one node, only the first port is told to anybody.
+    if view_of(config, shards, by_port) == View::ShardPorts { by_port } else { NodeMeant::Unknown }
+}
+
+/// Whether a connection that leads to `meant` answers for what a shard owns.
+#[must_use]
+pub(super) fn answers_for(meant: NodeMeant, shard: ShardId) -> bool {
+    match meant {
+        NodeMeant::Shard(own) => own == shard,
+        NodeMeant::Unknown | NodeMeant::Unnamed | NodeMeant::Server => true,
     }
 }
 
@@ -112,17 +121,27 @@ mod tests {
     /// Whichever nodes a client is shown, what all of them answer for is each shard, once.
     #[test]
     fn nothing_is_told_twice_or_not_at_all() {
-        let shards = (0..3).map(ShardId);
-        for view in [View::Shards, View::ShardPorts] {
-            for shard in shards.clone() {
-                let cores = (0..5).filter(|core| answers_for(view, NodeMeant::Shard(ShardId(*core)), shard));
-                assert_eq!(cores.count(), 1, "{view:?}");
-                assert!(answers_for(view, NodeMeant::Server, shard));
-            }
+        for shard in (0..3).map(ShardId) {
+            let cores = (0..5).filter(|core| answers_for(NodeMeant::Shard(ShardId(*core)), shard));
+            assert_eq!(cores.count(), 1);
+            let whole = [NodeMeant::Unknown, NodeMeant::Unnamed, NodeMeant::Server];
+            assert!(whole.iter().all(|meant| answers_for(*meant, shard)));
         }
-        for shard in shards {
-            assert!(MEANT.iter().all(|meant| answers_for(View::Server, *meant, shard)));
-        }
+    }
+
+    #[test]
+    fn ports_tell_nodes_apart_where_each_has_its_own() {
+        let check = |advertise, shards, meant| {
+            let mut config = Config::default();
+            config.advertise = advertise;
+            config.advertise_nodes_max = 8;
+            assert_eq!(node_of_port(&config, shards, ShardId(1)), meant, "{advertise:?} {shards}");
+        };
+        check(Advertise::ShardPorts, 2, CORE);
+        check(Advertise::ShardPorts, 9, NodeMeant::Unknown);
+        check(Advertise::Shards, 2, NodeMeant::Unknown);
+        check(Advertise::Auto, 2, NodeMeant::Unknown);
+        check(Advertise::Server, 2, NodeMeant::Unknown);
     }
 
     #[test]

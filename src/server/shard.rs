@@ -16,14 +16,13 @@ use glommio::net::TcpListener;
 
 use crate::admin::ScrapeRequest;
 use crate::api::{
-    self, ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, NodeMeant, Progress, Step,
-    Telemetry,
+    self, ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, Progress, Step, Telemetry,
 };
 use crate::base::hash::IdMap;
 use crate::base::keys::KEY_ENTRY_BYTES;
 use crate::base::metrics::{HopCounters, NetworkCounters, RequestCounters, SERIES_MAX, ShardMetrics};
 use crate::base::{MonoNanos, ShardId};
-use crate::config::{Advertise, Changes, Config};
+use crate::config::{Changes, Config};
 use crate::controller::View;
 use crate::log::LogLimits;
 use crate::protocol::ApiKey;
@@ -481,17 +480,15 @@ impl ShardServer {
     }
 
     fn introduce(&self, local: SocketAddr, peer: SocketAddr) -> ConnectionState {
-        let node = match self.settings.advertise {
-            Advertise::ShardPorts => NodeMeant::Shard(self.host.here),
-            Advertise::Auto | Advertise::Server | Advertise::Shards => NodeMeant::Unknown,
-        };
+        let shards = self.settings.shards();
+        let node = api::node_of_port(&self.settings, shards, self.host.here);
         ConnectionState {
             software_name: String::new(),
             software_version: String::new(),
             client_host: format!("/{}", peer.ip()),
             client_port: peer.port(),
             node,
-            view: api::view_of(&self.settings, self.settings.shards(), node),
+            view: api::view_of(&self.settings, shards, node),
             hints: Hints::default(),
             advertised_host: self.settings.advertised_host.clone().unwrap_or_else(|| local.ip().to_string()),
             advertised_port: self.settings.advertised_port.unwrap_or(self.settings.listen.port()),

@@ -305,18 +305,18 @@ fn a_client_that_knows_one_node_is_told_once_who_leads() {
     let (server, cluster) = started(&[]);
     let mut raw = Raw::saying(server.address(), Says::of(&cluster, 1000));
     let all: Vec<i32> = (0..PARTITIONS).collect();
-    let first = raw.produce(&all);
-    let refused: Vec<i32> = all.iter().copied().filter(|at| first[*at as usize].0 != 0).collect();
+    let first: Vec<_> = all.iter().copied().zip(raw.produce(&all)).collect();
+    let refused: Vec<_> = first.iter().filter(|(_, (error, _))| *error != 0).collect();
     assert_eq!(refused.len(), 2, "those of the other core: {first:?}");
-    assert!(refused.iter().all(|at| first[*at as usize].0 == ErrorCode::NotLeaderOrFollower.code()));
     assert_eq!(raw.produce(&all), vec![(0, -1); all.len()], "once");
-    for at in refused {
-        let leader = first[at as usize].1;
+    for (index, (error, leader)) in refused {
+        assert_eq!(*error, ErrorCode::NotLeaderOrFollower.code());
         raw.metadata(|answer| {
-            let partition = answer.topics[0].partitions.iter().find(|it| it.partition_index == at);
-            assert_eq!(partition.expect("there").leader_id, leader);
+            let partition = answer.topics[0].partitions.iter().find(|it| it.partition_index == *index);
+            assert_eq!(partition.expect("there").leader_id, *leader);
         });
-        assert_eq!(Raw::saying(server.address(), Says::of(&cluster, leader)).produce(&[at]), [(0, -1)]);
+        let mut there = Raw::saying(server.address(), Says::of(&cluster, *leader));
+        assert_eq!(there.produce(&[*index]), [(0, -1)]);
     }
     // Nobody who has not named the server's node is refused anything.
     assert_eq!(Raw::saying(server.address(), Says::OLD).produce(&all), vec![(0, -1); all.len()]);

@@ -93,6 +93,13 @@ class Server:
         """How many requests of one API clients have sent since the start. An API never asked for has no line."""
         return sum(self._counter("ringmain_requests_total", api))
 
+    def hops(self, client):
+        """How many requests of a client's software have left the core of their connection since the start."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        pattern = rf'^ringmain_hops_total{{[^}}]*client="{client}"[^}}]*}} (\d+)'
+        return sum(int(value) for value in re.findall(pattern, text, re.MULTILINE))
+
     def _counter(self, name, api):
         with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
             text = answer.read().decode()

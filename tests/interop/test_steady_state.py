@@ -1,11 +1,19 @@
-"""Once a client knows the server, its requests are served where they arrive: shards send each other nothing."""
+"""Once a client knows the server, its requests are served where they arrive: shards send each other nothing.
+
+On one port that holds for clients that say which node they mean (ApiVersions v5): Java from 4.4, franz-go from 1.22. With
+a port for each shard it holds for every client.
+"""
+
+import subprocess
+import time
 
 import confluent_kafka
 import kafka
 import pytest
 from clients import (
-    SECONDS, aiokafka_produce, aiokafka_read, check_same, confluent_produce, confluent_read, create_topic,
-    java_produce, kafka_python_produce, kafka_python_read, kcat_produce, kcat_read, keyed_records, node_produce,
+    HOME, SECONDS, aiokafka_produce, aiokafka_read, check_same, confluent_produce, confluent_read, create_topic,
+    java_command, java_produce, kafka_python_produce, kafka_python_read, kcat_produce, kcat_read, keyed_records,
+    node_produce,
 )  # fmt: skip
 
 REQUESTS = 1000
@@ -52,10 +60,6 @@ def check_confluent(server, topic):
         assert server.cross_shard_messages("fetch") == before
     finally:
         consumer.close()
-
-
-def test_confluent_on_one_port(server, topic):
-    check_confluent(server, topic)
 
 
 def test_confluent_with_shard_ports(shard_ports_server, topic):
@@ -135,11 +139,124 @@ def test_consumers_with_shard_ports(shard_ports_server, topic, client):
     check_same(RECORDS, check_direct(server, "fetch", lambda: READ[client](server.address, topic)))
 
 
-def test_the_counters_count(server, topic):
-    """kafka-python is shown one node and uses one connection for all partitions: the zeros above are real."""
+@pytest.mark.parametrize("client", ["kafka_python", "confluent"])
+def test_other_clients_on_one_port_hop_and_are_right(server, topic, client):
+    """They are shown one node and use one connection for all partitions: the zeros above are real."""
     create_topic(server.address, topic)
     produced, fetched = (server.cross_shard_messages(api) for api in ("produce", "fetch"))
-    kafka_python_produce(server.address, topic, RECORDS)
-    check_same(RECORDS, kafka_python_read(server.address, topic))
+    PRODUCE[client](server.address, topic, RECORDS)
+    check_same(RECORDS, READ[client](server.address, topic))
     assert server.cross_shard_messages("produce") > produced
     assert server.cross_shard_messages("fetch") > fetched
+
+
+# Clients that say which node they mean: what each is told to do, line by line, and the name it gives itself.
+
+
+def java_producer(address, topic):
+    arguments = ["--bootstrap-server", address, "--topic", topic, "--sync", "--reader-property", "parse.key=true"]
+    return [*java_command("org.apache.kafka.tools.ConsoleProducer"), *arguments]
+
+
+def java_consumer(protocol):
+    def command(address, topic):
+        return [
+            *java_command("org.apache.kafka.tools.consumer.ConsoleConsumer"), "--bootstrap-server", address, "--topic",
+            topic, "--group", f"g-{topic}", "--from-beginning", "--consumer-property", f"group.protocol={protocol}",
+        ]  # fmt: skip
+
+    return command
+
+
+def franz_go_producer(address, topic):
+    return [str(HOME / "go" / "member"), "franz-go-producer", address, topic, "none"]
+
+
+def franz_go_consumer(address, topic):
+    return [str(HOME / "go" / "member"), "franz-go", address, topic, f"g-{topic}"]
+
+
+JAVA, FRANZ_GO = "apache-kafka-java", "kgo"
+PRODUCERS = {"java": (JAVA, java_producer), "franz-go": (FRANZ_GO, franz_go_producer)}
+CONSUMERS = {
+    "java": (JAVA, java_consumer("classic")), "java-consumer": (JAVA, java_consumer("consumer")),
+    "franz-go": (FRANZ_GO, franz_go_consumer),
+}  # fmt: skip
+FEW, MANY = 100, 400
+# Several heartbeats, and commits by time.
+QUIET_SECONDS = 6
+
+
+def ends(address, topic):
+    """How many records there are."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": address, "group.id": "unused"})
+    try:
+        partitions = [confluent_kafka.TopicPartition(topic, number) for number in range(8)]
+        return sum(consumer.get_watermark_offsets(one, timeout=SECONDS)[1] for one in partitions)
+    finally:
+        consumer.close()
+
+
+def wait_for(what, is_so):
+    deadline = time.monotonic() + SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
+        time.sleep(0.1)
+
+
+def settled(server, client):
+    """The hops of a client that has got to know the server: none for as long as it is watched."""
+    while True:
+        before = server.hops(client)
+        time.sleep(QUIET_SECONDS)
+        if server.hops(client) == before:
+            return before
+
+
+@pytest.mark.parametrize("kind", PRODUCERS)
+def test_producers_that_name_nodes_on_one_port(server, topic, kind):
+    client, command = PRODUCERS[kind]
+    create_topic(server.address, topic)
+    process = subprocess.Popen(command(server.address, topic), stdin=subprocess.PIPE, text=True)
+    try:
+
+        def produce(first, count):
+            for at in range(first, first + count):
+                process.stdin.write(f"key-{at}\tvalue {at}\n")
+            process.stdin.flush()
+            wait_for("all is written", lambda: ends(server.address, topic) == first + count)
+
+        produce(0, FEW)
+        before = settled(server, client)
+        produce(FEW, MANY)
+        assert server.hops(client) == before
+        process.stdin.close()
+        assert process.wait(SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("kind", CONSUMERS)
+def test_consumers_that_name_nodes_on_one_port(server, topic, kind, tmp_path):
+    client, command = CONSUMERS[kind]
+    create_topic(server.address, topic)
+    out = tmp_path / "out"
+    with out.open("wb") as file:
+        process = subprocess.Popen(command(server.address, topic), stdout=file)
+    try:
+
+        def consume(count):
+            have = len(out.read_bytes().splitlines())
+            confluent_produce(server.address, topic, keyed_records(count, 50))
+            wait_for("all is read", lambda: len(out.read_bytes().splitlines()) == have + count)
+
+        consume(FEW)
+        before = settled(server, client)
+        consume(MANY)
+        assert settled(server, client) == before
+        process.terminate()
+        process.wait(SECONDS)
+    finally:
+        process.kill()
+        process.wait()

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,4 +45,14 @@ func franzGo(stopping context.Context, one member) {
 		client.AllowRebalance()
 	}
 	client.CloseAllowingRebalance()
+}
+
+func franzGoProducer(stopping context.Context, one member) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(one.address), kgo.DefaultProduceTopic(one.topic))
+	check(err)
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		key, value, _ := strings.Cut(lines.Text(), "\t")
+		check(client.ProduceSync(stopping, kgo.KeyStringRecord(key, value)).FirstErr())
+	}
+	client.Close()
 }

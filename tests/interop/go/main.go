@@ -1,5 +1,6 @@
 // Command member is one member of a consumer group: prints `partition offset value` of each record, then commits it.
-// member.py says more.
+// member.py says more. As franz-go-producer, it produces the lines it reads (key, tab, value), each before the next, and
+// belongs to no group.
 //
 // usage: member CLIENT ADDRESS TOPIC GROUP [SETTING=VALUE]...
 package main
@@ -46,7 +47,7 @@ func main() {
 		one.session = time.Duration(ms) * time.Millisecond
 	}
 	consume, ok := map[string]func(context.Context, member){
-		"franz-go": franzGo, "sarama": saramaGroup, "kafka-go": kafkaGo,
+		"franz-go": franzGo, "franz-go-producer": franzGoProducer, "sarama": saramaGroup, "kafka-go": kafkaGo,
 	}[client]
 	if !ok {
 		check(fmt.Errorf("no client %q", client))
