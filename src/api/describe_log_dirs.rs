@@ -123,8 +123,8 @@ mod tests {
         // The canned shards have lost odd partitions, which are those of the second core.
         assert_eq!(sizes(None), [0, 2]);
         assert_eq!(sizes(Some(0)), [0, 2]);
-        assert_eq!(sizes(Some(1)), []);
-        assert_eq!(sizes(Some(2)), []);
+        assert_eq!(sizes(Some(1)), Vec::<i32>::new());
+        assert_eq!(sizes(Some(2)), Vec::<i32>::new());
     }
 
     #[test]
