@@ -217,21 +217,21 @@ impl Bench {
 
 #[test]
 fn a_group_goes_back_however_its_last_new_member_goes() {
-    let by_itself = |bench: &mut Bench, _: &Joined| drop(bench.beat(consumer_leaving("new")).unwrap());
+    type Way = fn(&mut Bench, &Joined);
+    let by_itself: Way = |bench, _| drop(bench.beat(consumer_leaving("new")).unwrap());
     // By LeaveGroup, as administrators do; named twice, it goes once.
-    let by_an_administrator = |bench: &mut Bench, _: &Joined| {
+    let by_an_administrator: Way = |bench, _| {
         let leaving = || LeavingMember { member_id: "new".into(), instance_id: None };
         let request = GroupRequest::Leave { group: "g".into(), members: vec![leaving(), leaving()] };
         assert_eq!(bench.answer(request), GroupReply::Leave(Ok(vec![Ok(()), Ok(())])));
     };
-    let by_silence = |bench: &mut Bench, moved: &Joined| {
+    let by_silence: Way = |bench, moved| {
         for _ in 0..9 {
             bench.pass(5000);
             let _ = bench.heartbeat(moved);
         }
     };
-    let ways: [&dyn Fn(&mut Bench, &Joined); 3] = [&by_itself, &by_an_administrator, &by_silence];
-    for way in ways {
+    for way in [by_itself, by_an_administrator, by_silence] {
         let (mut bench, moved) = Bench::mixed();
         way(&mut bench, &moved);
         let restarted = bench.restarted();
