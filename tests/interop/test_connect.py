@@ -47,7 +47,7 @@ class Worker:
     def __init__(self, kind, log, *arguments):
         self.log = log
         with log.open("ab") as out:
-            command = [*java_command(f"org.apache.kafka.connect.cli.{kind}"), *arguments]
+            command = [*java_command(f"org.apache.kafka.connect.cli.{kind}", "java-4.3"), *arguments]
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
 
     def wait_for(self, what, state):
