@@ -229,3 +229,24 @@ fn of_a_partition_named_twice_the_last_batch_counts() {
     let answer: ProduceResponse<'_> = read(&body, 9);
     assert_eq!(answer.responses[0].partition_responses.len(), 1);
 }
+
+#[test]
+fn a_topic_named_twice_is_answered_once() {
+    let mut peer = Peer::new(&[("a", 2), ("b", 1)]);
+    let good = batch(Codec::None, &[1], b"v");
+    let of = |name: &'static str, index| TopicProduceData {
+        name: name.into(),
+        partition_data: vec![PartitionProduceData { index, records: Records::Borrowed(&good) }],
+        ..TopicProduceData::default()
+    };
+    let topic_data = vec![of("a", 0), of("b", 0), of("a", 1)];
+    let request = ProduceRequest { acks: -1, topic_data, ..ProduceRequest::default() };
+    let body = peer.send(9, &request, |_, request| appended(request)).body();
+    let answer: ProduceResponse<'_> = read(&body, 9);
+    let told: Vec<(&str, Vec<i32>)> = answer
+        .responses
+        .iter()
+        .map(|topic| (&*topic.name, topic.partition_responses.iter().map(|it| it.index).collect()))
+        .collect();
+    assert_eq!(told, [("a", vec![0, 1]), ("b", vec![0])]);
+}

@@ -16,7 +16,8 @@
 
 mod reading;
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -210,10 +211,31 @@ fn respond(answer: Answer, slots: &Slots, refused: &Refused, results: Vec<Vec<Pr
         response
     });
     answer.send(&ProduceResponse {
-        responses: responses.collect(),
+        responses: once_each(responses.collect()),
         node_endpoints: refused.produce_endpoints(),
         ..ProduceResponse::default()
     })
+}
+
+/// Puts the partitions of a topic that was named more than once together, as Kafka does.
+fn once_each(topics: Vec<TopicProduceResponse<'_>>) -> Vec<TopicProduceResponse<'_>> {
+    if topics.len() < 2 {
+        return topics;
+    }
+    let mut places: HashMap<(TopicId, String), usize> = HashMap::new();
+    let mut once: Vec<TopicProduceResponse<'_>> = Vec::with_capacity(topics.len());
+    for topic in topics {
+        match places.entry((topic.topic_id, topic.name.to_string())) {
+            Entry::Occupied(first) => {
+                once[*first.get()].partition_responses.extend(topic.partition_responses)
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(once.len());
+                once.push(topic);
+            }
+        }
+    }
+    once
 }
 
 fn outcome(index: i32, result: ProduceResult) -> PartitionProduceResponse<'static> {
