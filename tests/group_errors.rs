@@ -753,9 +753,9 @@ fn there_and_back(broker: &mut Broker) {
     broker.check("sync of the classic member", got, "None");
     let got = broker.beat(&member);
     broker.check("the classic member is where it should be", got, "None");
-    let claims = Who { generation: -1, ..member.clone() };
+    let claims = Who { generation: generation - 1, ..member.clone() };
     let got = broker.fetch(9, &claims, Some(&[0]));
-    broker.check("fetch of a classic member in no epoch", got, "IllegalGeneration");
+    broker.check("fetch of a classic member in an older epoch", got, "IllegalGeneration");
     let got = broker.consumer("b", "new", -1, |_| {});
     broker.check("the new-style member leaves", got, "None -1");
     for what in ["once", "again"] {

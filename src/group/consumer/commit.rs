@@ -5,6 +5,9 @@ use crate::group::Name;
 
 use super::{ConsumerGroup, GroupError, Member};
 
+/// What a client says that says nothing of its generation.
+const NO_GENERATION: i32 = -1;
+
 /// Who a request for offsets says it comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claim {
@@ -42,13 +45,15 @@ impl ConsumerGroup {
     }
 
     /// Who claims to be a member must be one, in the epoch it is in: what another one has committed meanwhile is not for
-    /// somebody who has been left behind.
+    /// somebody who has been left behind. A classic member that says no generation (-1) is served, other than by Kafka:
+    /// @platformatic/kafka never says one, and would end when its group begins to use the new protocol.
     ///
     /// # Errors
     /// The claim is not a member's, or not its epoch.
     pub fn check_fetch(&self, claim: &Claim) -> Result<(), GroupError> {
         let member = self.members.get(&claim.member_id).ok_or(GroupError::UnknownMemberId)?;
-        if claim.member_epoch == member.current.epoch { Ok(()) } else { Err(stale(member)) }
+        let says_none = claim.member_epoch == NO_GENERATION && member.metadata.classic.is_some();
+        if says_none || claim.member_epoch == member.current.epoch { Ok(()) } else { Err(stale(member)) }
     }
 
     fn claimed(&self, claim: &Claim) -> Result<&Member, GroupError> {
