@@ -171,7 +171,9 @@ def test_verifiable_clients_and_compatibility(server, topic):
         "describe-configs-supported": True, "idempotent-producer-supported": True,
     }  # fmt: skip
     expected = [part for name, value in answers.items() for part in (f"--{name}", str(value).lower())]
-    said("ClientCompatibilityTest", server, "--topic", topic, *expected)
+    # It wants a topic of its own.
+    create_topic(server.address, f"{topic}-compatible", 1)
+    said("ClientCompatibilityTest", server, "--topic", f"{topic}-compatible", *expected)
 
 
 def test_replica_verification(server, topic):
