@@ -71,7 +71,8 @@ impl Server {
 
     /// False if somebody else took the port.
     fn try_start(&mut self, args: &[&str]) -> bool {
-        let (address, admin) = (free_address(), free_address());
+        // The port between them may be that of the second core.
+        let [address, _, admin] = std::array::from_fn(|_| free_address());
         let log = File::options().create(true).append(true).open(self.directory.join("log"));
         let log = log.expect("the target folder can be written");
         let child = Command::new(env!("CARGO_BIN_EXE_ringmain"))

@@ -291,8 +291,9 @@ def property_option(kind, installed):
 
 
 def java_produce(address, topic, records, codec="none", installed="java"):
+    name = "kafka.tools.ConsoleProducer" if installed == "java-3.9" else "org.apache.kafka.tools.ConsoleProducer"
     run(
-        [*java_command("org.apache.kafka.tools.ConsoleProducer", installed), "--bootstrap-server", address, "--topic", topic,
+        [*java_command(name, installed), "--bootstrap-server", address, "--topic", topic,
          f"--compression-codec={codec}", property_option("reader", installed), "parse.key=true"], lines_of(records),
     )  # fmt: skip
 
