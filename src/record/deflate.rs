@@ -56,7 +56,7 @@ impl Deflater {
                 Stream::Lz4(Box::new(lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new())))
             }
             Codec::Zstd => {
-                let encoder = zstd::Encoder::new(Vec::new(), compression.level.unwrap_or(0));
+                let encoder = zstd_encoder(compression.level.unwrap_or(0));
                 Stream::Zstd(encoder.map_err(|error| damaged(codec, &error))?)
             }
         };
@@ -100,6 +100,18 @@ impl Deflater {
     }
 }
 
+/// The highest levels would take up to a gibibyte of memory for a window that no batch fills: it is never larger than
+/// that of the default level.
+fn zstd_encoder(level: i32) -> io::Result<zstd::Encoder<'static, Vec<u8>>> {
+    const WINDOW_LOG: u32 = 21;
+    const DEFAULT_LEVEL: i32 = 3;
+    let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
+    if level > DEFAULT_LEVEL {
+        encoder.window_log(WINDOW_LOG)?;
+    }
+    Ok(encoder)
+}
+
 /// Snappy in Java's frame: blocks of 32 KiB, each with its length before it.
 struct Xerial {
     out: Vec<u8>,
@@ -141,5 +153,25 @@ impl Xerial {
             self.end_block()?;
         }
         Ok(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::decompress;
+
+    #[test]
+    fn every_level_makes_what_can_be_read() {
+        let records: Vec<u8> = (0..50_000u32).flat_map(|number| (number / 3).to_le_bytes()).collect();
+        let levels = [-1, 1, 9].map(|level| (Codec::Gzip, level));
+        let levels = levels.into_iter().chain([-131_072, -5, 1, 3, 19, 22].map(|level| (Codec::Zstd, level)));
+        for (codec, level) in levels {
+            let mut deflater = Deflater::new(Compression { codec, level: Some(level) }).expect("a level");
+            records.chunks(7_000).for_each(|piece| deflater.write(piece).expect("compresses"));
+            let stored = deflater.finish().expect("compresses");
+            assert!(stored.len() < records.len() || level < 0, "{codec:?} {level}");
+            assert_eq!(decompress(codec, &stored).as_deref(), Ok(&*records), "{codec:?} {level}");
+        }
     }
 }
