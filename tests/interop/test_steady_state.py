@@ -154,7 +154,8 @@ def test_other_clients_on_one_port_hop_and_are_right(server, topic, client):
 
 
 def java_producer(address, topic):
-    arguments = ["--bootstrap-server", address, "--topic", topic, "--sync", "--reader-property", "parse.key=true"]
+    # One record at a time, without the second that each would wait for others.
+    arguments = ["--bootstrap-server", address, "--topic", topic, "--sync", "--timeout", "0", "--reader-property", "parse.key=true"]
     return [*java_command("org.apache.kafka.tools.ConsoleProducer"), *arguments]
 
 
@@ -162,7 +163,7 @@ def java_consumer(protocol):
     def command(address, topic):
         return [
             *java_command("org.apache.kafka.tools.consumer.ConsoleConsumer"), "--bootstrap-server", address, "--topic",
-            topic, "--group", f"g-{topic}", "--from-beginning", "--consumer-property", f"group.protocol={protocol}",
+            topic, "--group", f"g-{topic}", "--from-beginning", "--command-property", f"group.protocol={protocol}",
         ]  # fmt: skip
 
     return command
@@ -173,7 +174,8 @@ def franz_go_producer(address, topic):
 
 
 def franz_go_consumer(address, topic):
-    return [str(HOME / "go" / "member"), "franz-go", address, topic, f"g-{topic}"]
+    strategy = "partition.assignment.strategy=cooperative-sticky"
+    return [str(HOME / "go" / "member"), "franz-go", address, topic, f"g-{topic}", strategy]
 
 
 JAVA, FRANZ_GO = "apache-kafka-java", "kgo"
