@@ -11,6 +11,7 @@
 //!    and not waiting, so the next request starts before this one is durable.
 //! 2. [`api`] decodes, finds the owning shards in the cluster's image and returns a [`api::Step`]: ask these shards, then
 //!    go on with this closure. Record bytes are slices of the frame.
+//!    Compressed batches are read first, here: see [below](#what-is-inside-a-batch).
 //! 3. The [`runtime`] passes the question to the local [`shard`] by call, to another one over the mesh.
 //! 4. The shard's partition ([`log`]) checks the batch and copies it once, checksumming as it goes, into block-aligned
 //!    memory that is tail cache and write buffer at once, patching base offset and leader epoch (outside the checksum).
@@ -113,6 +114,29 @@
 //! The first failed write or sync ends the process (exit code 74); nothing after it is acknowledged. Below a reserve of free
 //! space producers are refused with a retriable error, and all else goes on; a disk that is full all the same refuses appends
 //! and tries again what it had refused, and keeps room for the checkpoint that lets retention free some.
+//!
+//! # What is inside a batch
+//!
+//! A batch whose compressed records cannot be read would be an error for every consumer of its partition, and times that only
+//! the header claims would mislead every lookup. So records are read before they are stored ([`record`]'s `inside` and `walk`):
+//! uncompressed ones by their log, while they are in the caches anyway; compressed ones on the shard that their connection
+//! lives on, whose owner may be another: inflating is what costs, and is spread over the cores that way. What was found, or
+//! what is wrong, goes along with the batch ([`record::Inside`]).
+//!
+//! A mebibyte can inflate to a gibibyte, and whoever inflates it shares a thread with everybody else. Reading goes by slices of
+//! 256 KiB of inflated bytes; nearly every request is read in its first slice, at once. What takes longer is a
+//! [`api::Step::Read`]: two of them at a time on a shard, which lets everything else go on between two slices. Nothing further
+//! of the same connection begins meanwhile, so its appends keep their order without any queue in the shard. Who waits for
+//! a turn holds no decoder, so memory is bounded by two decoders and the batches' own bytes.
+//!
+//! A topic with a `compression.type` of its own has other batches compressed anew in the same walk, after their checksum was
+//! verified: the new one must not hide damage.
+//!
+//! # Which node answers for what
+//!
+//! A server is one node to clients, or a node per core. On one port it can tell which node a connection means only if the client
+//! says so (ApiVersions v5); everybody else sees one node. The table of views, and why nothing is counted twice or missed by
+//! tools that ask every node, are in `api::view`; how a client that knows one node is told of the cores is in `api::hints`.
 //!
 //! # Memory
 //!

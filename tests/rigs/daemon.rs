@@ -52,7 +52,13 @@ impl Daemon {
     pub fn tell(&mut self, command: &str, arguments: Value) {
         let line = json!({ "execute": command, "arguments": arguments }).to_string();
         writeln!(self.commands.get_mut(), "{line}").unwrap();
-        let answer = self.line();
+        let answer = loop {
+            // A daemon that is connected to while it starts may greet twice.
+            let said = self.line();
+            if said.get("QMP").is_none() {
+                break said;
+            }
+        };
         assert!(answer.get("return").is_some(), "{line}: {answer}");
     }
 
