@@ -2,9 +2,10 @@
 //!
 //! A client that looks for the cluster is shown one node, connects to it, and names it (ApiVersions v5): from then on the
 //! server knows what each of its connections is meant for, and may show it the cores. It learns of them when it asks for
-//! metadata on such a connection, which may be minutes later. So the first Produce and the first Fetch that want a partition
-//! of another core than the connection lives on are answered NOT_LEADER_OR_FOLLOWER, with the leader and its address, once
-//! for each partition and connection; whoever comes again all the same is served through the mesh.
+//! metadata on such a connection, which may be minutes later. So the first Produce of an idempotent producer, and the first
+//! Fetch, that want a partition of another core than the connection lives on are answered NOT_LEADER_OR_FOLLOWER, with the
+//! leader and its address, once for each partition and connection; whoever comes again all the same is served through the
+//! mesh.
 //!
 //! Only clients that act on it are told ([`CLIENTS`]). A client takes a hint only if its leader epoch is newer than what it
 //! knows, and a partition has one epoch in every view; therefore who may be told more later is shown no epochs at first
@@ -17,9 +18,9 @@
 //! with later sequences of the same producer and epoch are refused too, until the refused one comes again: the connection
 //! carries requests in the order in which they were sent, so what comes before that was sent before the refusal was heard, and
 //! what comes after it is in its place. Such a producer that goes to the new leader comes there with the refused one first.
-//! Batches without sequences are refused once only: with one request at a time nothing is behind, and with several any
-//! error may change the order, which is what idempotence is for. Nothing is ever appended of what is refused. Without acks
-//! nothing is refused: nobody would hear it.
+//! Batches without sequences are not refused: their producer may be set to retry nothing (an idempotent one cannot be), and any
+//! error may change the order of what it has in flight. Nothing is ever appended of what is refused. Without acks nothing is
+//! refused: nobody would hear it.
 //!
 //! Limits: [`PARTITIONS_MAX`] partitions of a connection; those beyond are served through the mesh without a word.
 
@@ -90,12 +91,12 @@ impl Hints {
 
     /// Whether a batch for a partition elsewhere is to be refused.
     fn refuses_produce(&mut self, partition: TopicPartition, batch: &BatchHeader) -> bool {
-        let sequence = Sequence::of(batch);
+        let Some(sequence) = Sequence::of(batch) else { return false };
         match self.given.get(&partition) {
-            None => self.give(partition, sequence.map_or(Given::Done, Given::Behind)),
+            None => self.give(partition, Given::Behind(sequence)),
             Some(Given::Done) => false,
             Some(Given::Behind(refused)) => {
-                let is_behind = sequence.is_some_and(|it| it.is_behind(*refused));
+                let is_behind = sequence.is_behind(*refused);
                 if !is_behind {
                     self.give(partition, Given::Done);
                 }
@@ -329,15 +330,15 @@ mod tests {
     fn a_partition_is_refused_once() {
         for version in [10, 12, 13] {
             let mut server = server("apache-kafka-java", "4.4.0");
-            assert_eq!(produce(&mut server, version, -1, &batch(-1, -1, -1)), REFUSED, "version {version}");
-            assert_eq!(produce(&mut server, version, -1, &batch(-1, -1, -1)), TAKEN);
+            assert_eq!(produce(&mut server, version, -1, &batch(7, 0, 0)), REFUSED, "version {version}");
+            assert_eq!(produce(&mut server, version, -1, &batch(7, 0, 0)), TAKEN);
         }
     }
 
     #[test]
     fn only_those_are_refused_that_act_on_it() {
         let check = |mut server: Server, version| {
-            assert_eq!(produce(&mut server, version, 1, &batch(-1, -1, -1)), TAKEN);
+            assert_eq!(produce(&mut server, version, 1, &batch(7, 0, 0)), TAKEN);
         };
         check(server("apache-kafka-java", "4.4.0"), 9);
         check(server("apache-kafka-java", "3.6.2"), 12);
@@ -352,7 +353,9 @@ mod tests {
             (other.connection.node, other.connection.view) = (node, view);
             check(other, 12);
         }
-        assert_eq!(produce(&mut server("kgo", "v1.22.3"), 12, 1, &batch(-1, -1, -1)), REFUSED);
+        assert_eq!(produce(&mut server("kgo", "v1.22.3"), 12, 1, &batch(7, 0, 0)), REFUSED);
+        // Without idempotence it may be set to retry nothing, and its order would not survive it.
+        assert_eq!(produce(&mut server("kgo", "v1.22.3"), 12, 1, &batch(-1, -1, -1)), TAKEN);
         assert_eq!(produce(&mut server("kgo", "v1.22.3"), 12, 1, b"no batch"), TAKEN);
     }
 

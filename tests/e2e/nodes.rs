@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use ringmain::base::{ProducerEpoch, ProducerId, TimestampMs};
 use ringmain::protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use ringmain::protocol::messages::metadata_request::MetadataRequestTopic;
 use ringmain::protocol::messages::offset_commit_request::{
@@ -114,7 +115,8 @@ impl Raw {
 
     /// One record to each partition; the errors, and who is said to lead where something is refused.
     fn produce(&mut self, partitions: &[i32]) -> Vec<(i16, i32)> {
-        let mut batch = BatchBuilder::new(ringmain::base::TimestampMs(1));
+        // Of an idempotent producer: others are never refused anything. Whatever comes again is known and taken as done.
+        let mut batch = BatchBuilder::new(TimestampMs(1)).producer(ProducerId(7), ProducerEpoch(0), 0);
         batch.append(None, Some(b"v"));
         let batch = batch.finish().expect("a small batch");
         let data = |index: &i32| PartitionProduceData { index: *index, records: Records::Borrowed(&batch) };
