@@ -5,10 +5,9 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput};
 use ringmain::base::Chunk;
 use ringmain::config::topic::TopicSettings;
-use ringmain::log::{AppendRules, LogEffects, PartitionLog};
-use ringmain::record::Inside;
+use ringmain::log::{LogEffects, PartitionLog};
 
-use crate::batches::{LIMITS, NOW, PARTITION, SIZES, batch, log};
+use crate::batches::{PARTITION, SIZES, batch, log, rules};
 use crate::verify;
 
 /// Batches appended to one log before it is thrown away.
@@ -17,13 +16,7 @@ const EXPECTED: [u32; 3] = [0xbd51_d979, 0x3903_cac7, 0xd0c4_c8e7];
 
 pub fn bench(criterion: &mut Criterion) {
     let settings = TopicSettings::default();
-    let rules = AppendRules {
-        now: NOW,
-        settings: &settings,
-        limits: &LIMITS,
-        zstd_allowed: true,
-        inside: &Inside::Unread,
-    };
+    let rules = rules(&settings);
     let mut group = criterion.benchmark_group("append");
     for ((name, records, record_bytes), expected) in SIZES.into_iter().zip(EXPECTED) {
         let batch = batch(records, record_bytes);

@@ -29,16 +29,15 @@ pub fn batch(records: usize, record_bytes: usize) -> Bytes {
     builder.finish().expect("small").into()
 }
 
+/// A batch that nobody has read, for a topic with these settings.
+pub fn rules(settings: &TopicSettings) -> AppendRules<'_> {
+    AppendRules { now: NOW, settings, limits: &LIMITS, zstd_allowed: true, inside: &Inside::Unread }
+}
+
 /// A log that holds this batch so many times, in memory and durable.
 pub fn log(batch: &Bytes, count: usize) -> PartitionLog {
     let settings = TopicSettings::default();
-    let rules = AppendRules {
-        now: NOW,
-        settings: &settings,
-        limits: &LIMITS,
-        zstd_allowed: true,
-        inside: &Inside::Unread,
-    };
+    let rules = rules(&settings);
     let mut log = PartitionLog::empty(PARTITION);
     for _ in 0..count {
         let mut out = LogEffects::default();
