@@ -36,10 +36,20 @@ pub(super) fn each_once<'r, 'a>(topics: &'r [FetchTopic<'a>]) -> Cow<'r, [FetchT
 /// Whether some partition may be named twice: a topic that has two entries, or one whose partitions do not ascend and are
 /// not all different.
 fn names_twice(topics: &[FetchTopic<'_>]) -> bool {
-    let mut names: Vec<(&str, TopicId)> =
-        topics.iter().map(|topic| (&*topic.topic, topic.topic_id)).collect();
+    topics_repeat(topics) || topics.iter().any(|topic| repeats(&topic.partitions))
+}
+
+/// What ascends, a single topic too, is known to differ without a list of its own.
+fn topics_repeat(topics: &[FetchTopic<'_>]) -> bool {
+    fn name<'t>(topic: &'t FetchTopic<'_>) -> (&'t str, TopicId) {
+        (&*topic.topic, topic.topic_id)
+    }
+    if topics.is_sorted_by(|a, b| name(a) < name(b)) {
+        return false;
+    }
+    let mut names: Vec<_> = topics.iter().map(name).collect();
     names.sort_unstable();
-    !names.is_sorted_by(|a, b| a < b) || topics.iter().any(|topic| repeats(&topic.partitions))
+    !names.is_sorted_by(|a, b| a < b)
 }
 
 fn repeats(partitions: &[FetchPartition]) -> bool {
