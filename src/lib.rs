@@ -136,7 +136,7 @@
 //!
 //! A server is one node to clients, or a node per core. On one port it can tell which node a connection means only if the client
 //! says so (ApiVersions v5); everybody else sees one node. The table of views, and why nothing is counted twice or missed by
-//! tools that ask every node, are in `api::view`; how a client that knows one node is told of the cores is in `api::hints`.
+//! tools that ask every node, are in `api::cluster::view`; how a client that knows one node is told of the cores is in `api::cluster::hints`.
 //!
 //! # Memory
 //!

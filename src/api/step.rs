@@ -12,11 +12,11 @@ use crate::controller::{MetadataImage, View};
 use crate::protocol::Frame;
 use crate::shard::{ShardReply, ShardRequest};
 
-use super::fetch::FetchSessions;
-use super::hints::Hints;
-use super::produce::Reading;
+use super::cluster::hints::Hints;
+use super::cluster::view::NodeMeant;
+use super::data::fetch::FetchSessions;
+use super::data::produce::Reading;
 use super::telemetry::Telemetry;
-use super::view::NodeMeant;
 
 /// What an API may look at while it decides.
 pub struct Context<'a> {

@@ -4,16 +4,22 @@ use bytes::Bytes;
 
 use crate::protocol::{ApiKey, Reader, RequestHeader};
 
-use super::{ApiError, Context, Step};
-use super::{
-    alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
-    consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
-    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
-    describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator,
-    get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id, join_group,
-    leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata,
-    offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry, sync_group,
+use super::cluster::{api_versions, describe_cluster, describe_log_dirs, describe_quorum};
+use super::configs::{alter_configs, describe_configs, incremental_alter_configs, list_config_resources};
+use super::data::{
+    delete_records, describe_producers, fetch, init_producer_id, list_offsets, offset_for_leader_epoch,
+    produce,
 };
+use super::groups::{
+    consumer_group_describe, consumer_group_heartbeat, delete_groups, describe_groups, find_coordinator,
+    heartbeat, join_group, leave_group, list_groups, offset_commit, offset_delete, offset_fetch, sync_group,
+};
+use super::telemetry::{get_telemetry_subscriptions, push_telemetry};
+use super::topics::{
+    alter_partition_reassignments, create_partitions, create_topics, delete_topics,
+    describe_topic_partitions, elect_leaders, list_partition_reassignments, metadata,
+};
+use super::{ApiError, Context, Step};
 
 /// Whether answers of this API need no memory to speak of. Members must be heard, and what was written acknowledged, however
 /// many readers are slow; everything else waits for room.

@@ -4,7 +4,9 @@
 //! asking whether a push answers the current one. What was pushed is kept per shard, bounded, and shown on /metrics for as
 //! long as the client goes on pushing.
 
+pub mod get_telemetry_subscriptions;
 mod otlp;
+pub mod push_telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,10 +19,7 @@ use crate::controller::{MetadataImage, Resource};
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::record::{self, Codec};
 
-use super::Context;
-
-#[cfg(test)]
-pub(super) use otlp::sample;
+use crate::api::Context;
 
 /// Clients a shard remembers.
 const CLIENTS_MAX: usize = 1000;

@@ -1,0 +1,38 @@
+//! DeleteGroups (42), versions 0-3. A group with members is refused with NON_EMPTY_GROUP.
+//!
+//! - A group that is named twice is deleted, and answered, once.
+//! - v3: error messages (KIP-1331), which Kafka gives for groups of Kafka Streams only: null here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::group::{GroupReply, GroupRequest};
+use crate::protocol::RequestHeader;
+use crate::protocol::messages::delete_groups_response::DeletableGroupResult;
+use crate::protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
+
+use super::coordinator::{ask_coordinators, code_of, text};
+use crate::api::answer::{Answer, decode};
+use crate::api::{ApiError, Context, Step};
+
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let request: DeleteGroupsRequest<'_> = decode(header, body)?;
+    let answer = Answer::to(header)?;
+    let mut seen = BTreeSet::new();
+    let names = request.groups_names.iter().filter(|name| seen.insert(&***name));
+    let groups: Vec<Arc<str>> = names.map(|name| text(name)).collect::<Result<_, ApiError>>()?;
+    let questions = groups.iter().map(|group| GroupRequest::Delete { group: group.clone() }).collect();
+    Ok(ask_coordinators(context, questions, move |_, replies| {
+        let results = groups.iter().zip(replies).map(|(group, reply)| match reply {
+            GroupReply::Delete(result) => DeletableGroupResult {
+                group_id: (&**group).into(),
+                error_code: code_of(&result),
+                error_message: None,
+            },
+            other => panic!("asked to delete, got {other:?}"),
+        });
+        answer.send(&DeleteGroupsResponse { throttle_time_ms: 0, results: results.collect() })
+    }))
+}

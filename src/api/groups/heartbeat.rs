@@ -1,0 +1,32 @@
+//! Heartbeat (12), versions 0-4. v3: static members.
+//!
+//! A coordinator that is still reading its log says that all is well: the members' sessions begin when it has. Consumers take
+//! COORDINATOR_LOAD_IN_PROGRESS for a fault here.
+
+use bytes::Bytes;
+
+use crate::group::{GroupError, GroupReply, GroupRequest};
+use crate::protocol::RequestHeader;
+use crate::protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+
+use super::coordinator::{ask_coordinator, code_of, member, text};
+use crate::api::answer::{Answer, decode};
+use crate::api::{ApiError, Context, Step};
+
+pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let request: HeartbeatRequest<'_> = decode(header, body)?;
+    let answer = Answer::to(header)?;
+    let asked = GroupRequest::Heartbeat {
+        group: text(&request.group_id)?,
+        member: member(request.generation_id, &request.member_id, request.group_instance_id.as_deref())?,
+    };
+    Ok(ask_coordinator(context, asked, move |_, reply| match reply {
+        GroupReply::Heartbeat(Err(GroupError::CoordinatorLoadInProgress)) => {
+            answer.send(&HeartbeatResponse::default())
+        }
+        GroupReply::Heartbeat(result) => {
+            answer.send(&HeartbeatResponse { throttle_time_ms: 0, error_code: code_of(&result) })
+        }
+        other => panic!("asked for a heartbeat, got {other:?}"),
+    }))
+}

@@ -1,0 +1,20 @@
+//! ListPartitionReassignments (46), version 0: on one server, none is ever in progress.
+
+use bytes::Bytes;
+
+use crate::protocol::RequestHeader;
+use crate::protocol::messages::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse};
+
+use crate::api::answer::{decode, respond};
+use crate::api::{ApiError, Context, Step};
+
+pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
+    let _: ListPartitionReassignmentsRequest<'_> = decode(header, body)?;
+    respond(
+        header,
+        &ListPartitionReassignmentsResponse {
+            error_message: None,
+            ..ListPartitionReassignmentsResponse::default()
+        },
+    )
+}
