@@ -29,5 +29,5 @@ pub use data::fetch::FetchSessions;
 pub use data::produce::Reading;
 pub use join::{Join, Progress};
 pub use step::{Ask, ConnectionState, Context, Continue, DiskSpace, Step, Wait};
-pub use table::{dispatch, is_answered_briefly};
+pub use table::{APIS, Api, dispatch, is_answered_briefly};
 pub use telemetry::Telemetry;

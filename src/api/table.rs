@@ -1,4 +1,6 @@
-//! Which APIs are served in which versions, and how a request finds its own.
+//! Which APIs are served in which versions, and how a request finds its own. Gathers the rows that the APIs' files declare.
+
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
@@ -21,145 +23,104 @@ use super::topics::{
 };
 use super::{ApiError, Context, Step};
 
-/// Whether answers of this API need no memory to speak of. Members must be heard, and what was written acknowledged, however
-/// many readers are slow; everything else waits for room.
-#[must_use]
-pub fn is_answered_briefly(api_key: i16) -> bool {
-    matches!(
-        ApiKey::from_code(api_key),
-        None | Some(
-            ApiKey::Produce
-                | ApiKey::ApiVersions
-                | ApiKey::FindCoordinator
-                | ApiKey::JoinGroup
-                | ApiKey::SyncGroup
-                | ApiKey::Heartbeat
-                | ApiKey::LeaveGroup
-                | ApiKey::OffsetCommit
-                | ApiKey::InitProducerId
-                | ApiKey::ConsumerGroupHeartbeat
-        )
-    )
-}
-
 /// Begins to answer a request: header, then body without it.
-pub(super) type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
+pub(super) type Handler = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 
-pub(super) struct Api {
+/// One row of the table. Each API's file declares its own, next to its handler.
+pub struct Api {
     pub key: ApiKey,
     /// Shown in ApiVersions; below [`Api::min`] only for Produce, because librdkafka takes a Produce that does not start
     /// at 0 for a broker without compression (KAFKA-18659).
     pub advertised_min: i16,
     pub min: i16,
     pub max: i16,
-    start: Start,
+    answers: Answers,
+    handler: Handler,
 }
 
-/// Ascending by key.
-pub(super) static APIS: [Api; 38] = [
-    Api { key: ApiKey::Produce, advertised_min: 0, min: 3, max: 13, start: produce::start },
-    Api { key: ApiKey::Fetch, advertised_min: 4, min: 4, max: 18, start: fetch::start },
-    Api { key: ApiKey::ListOffsets, advertised_min: 1, min: 1, max: 11, start: list_offsets::start },
-    Api { key: ApiKey::Metadata, advertised_min: 0, min: 0, max: 13, start: metadata::start },
-    Api { key: ApiKey::OffsetCommit, advertised_min: 2, min: 2, max: 10, start: offset_commit::start },
-    Api { key: ApiKey::OffsetFetch, advertised_min: 1, min: 1, max: 10, start: offset_fetch::start },
-    Api { key: ApiKey::FindCoordinator, advertised_min: 0, min: 0, max: 6, start: find_coordinator::start },
-    Api { key: ApiKey::JoinGroup, advertised_min: 0, min: 0, max: 9, start: join_group::start },
-    Api { key: ApiKey::Heartbeat, advertised_min: 0, min: 0, max: 4, start: heartbeat::start },
-    Api { key: ApiKey::LeaveGroup, advertised_min: 0, min: 0, max: 5, start: leave_group::start },
-    Api { key: ApiKey::SyncGroup, advertised_min: 0, min: 0, max: 5, start: sync_group::start },
-    Api { key: ApiKey::DescribeGroups, advertised_min: 0, min: 0, max: 6, start: describe_groups::start },
-    Api { key: ApiKey::ListGroups, advertised_min: 0, min: 0, max: 5, start: list_groups::start },
-    Api { key: ApiKey::ApiVersions, advertised_min: 0, min: 0, max: 5, start: api_versions::start },
-    Api { key: ApiKey::CreateTopics, advertised_min: 2, min: 2, max: 7, start: create_topics::start },
-    Api { key: ApiKey::DeleteTopics, advertised_min: 1, min: 1, max: 6, start: delete_topics::start },
-    Api { key: ApiKey::DeleteRecords, advertised_min: 0, min: 0, max: 2, start: delete_records::start },
-    Api { key: ApiKey::InitProducerId, advertised_min: 0, min: 0, max: 5, start: init_producer_id::start },
-    Api {
-        key: ApiKey::OffsetForLeaderEpoch,
-        advertised_min: 2,
-        min: 2,
-        max: 4,
-        start: offset_for_leader_epoch::start,
-    },
-    Api { key: ApiKey::DescribeConfigs, advertised_min: 1, min: 1, max: 4, start: describe_configs::start },
-    Api { key: ApiKey::AlterConfigs, advertised_min: 0, min: 0, max: 2, start: alter_configs::start },
-    Api { key: ApiKey::DescribeLogDirs, advertised_min: 1, min: 1, max: 5, start: describe_log_dirs::start },
-    Api { key: ApiKey::CreatePartitions, advertised_min: 0, min: 0, max: 3, start: create_partitions::start },
-    Api { key: ApiKey::DeleteGroups, advertised_min: 0, min: 0, max: 3, start: delete_groups::start },
-    Api { key: ApiKey::ElectLeaders, advertised_min: 0, min: 0, max: 2, start: elect_leaders::start },
-    Api {
-        key: ApiKey::IncrementalAlterConfigs,
-        advertised_min: 0,
-        min: 0,
-        max: 1,
-        start: incremental_alter_configs::start,
-    },
-    Api {
-        key: ApiKey::AlterPartitionReassignments,
-        advertised_min: 0,
-        min: 0,
-        max: 1,
-        start: alter_partition_reassignments::start,
-    },
-    Api {
-        key: ApiKey::ListPartitionReassignments,
-        advertised_min: 0,
-        min: 0,
-        max: 0,
-        start: list_partition_reassignments::start,
-    },
-    Api { key: ApiKey::OffsetDelete, advertised_min: 0, min: 0, max: 0, start: offset_delete::start },
-    Api { key: ApiKey::DescribeQuorum, advertised_min: 0, min: 0, max: 2, start: describe_quorum::start },
-    Api { key: ApiKey::DescribeCluster, advertised_min: 0, min: 0, max: 2, start: describe_cluster::start },
-    Api {
-        key: ApiKey::DescribeProducers,
-        advertised_min: 0,
-        min: 0,
-        max: 0,
-        start: describe_producers::start,
-    },
-    Api {
-        key: ApiKey::ConsumerGroupHeartbeat,
-        advertised_min: 0,
-        min: 0,
-        max: 1,
-        start: consumer_group_heartbeat::start,
-    },
-    Api {
-        key: ApiKey::ConsumerGroupDescribe,
-        advertised_min: 0,
-        min: 0,
-        max: 1,
-        start: consumer_group_describe::start,
-    },
-    Api {
-        key: ApiKey::GetTelemetrySubscriptions,
-        advertised_min: 0,
-        min: 0,
-        max: 0,
-        start: get_telemetry_subscriptions::start,
-    },
-    Api { key: ApiKey::PushTelemetry, advertised_min: 0, min: 0, max: 0, start: push_telemetry::start },
-    Api {
-        key: ApiKey::ListConfigResources,
-        advertised_min: 0,
-        min: 0,
-        max: 1,
-        start: list_config_resources::start,
-    },
-    Api {
-        key: ApiKey::DescribeTopicPartitions,
-        advertised_min: 0,
-        min: 0,
-        max: 0,
-        start: describe_topic_partitions::start,
-    },
+/// What the answers of an API need of the shard's memory for answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Answers {
+    /// Their size depends on what is asked: a request waits until there is room.
+    Large,
+    /// They are a few bytes, and must go out however many readers are slow: members must be heard, and what was written must
+    /// be acknowledged.
+    Brief,
+}
+
+impl Api {
+    pub(super) const fn new(key: ApiKey, versions: RangeInclusive<i16>, handler: Handler) -> Api {
+        let (min, max) = (*versions.start(), *versions.end());
+        Api { key, advertised_min: min, min, max, answers: Answers::Large, handler }
+    }
+
+    /// Shows a lower first version in ApiVersions than the one that is served.
+    pub(super) const fn advertised_from(self, advertised_min: i16) -> Api {
+        Api { advertised_min, ..self }
+    }
+
+    /// Begins requests of this API even when there is no room for answers.
+    pub(super) const fn answered_briefly(self) -> Api {
+        Api { answers: Answers::Brief, ..self }
+    }
+}
+
+/// Every API that is served, ascending by key.
+pub static APIS: [Api; 38] = [
+    produce::API,
+    fetch::API,
+    list_offsets::API,
+    metadata::API,
+    offset_commit::API,
+    offset_fetch::API,
+    find_coordinator::API,
+    join_group::API,
+    heartbeat::API,
+    leave_group::API,
+    sync_group::API,
+    describe_groups::API,
+    list_groups::API,
+    api_versions::API,
+    create_topics::API,
+    delete_topics::API,
+    delete_records::API,
+    init_producer_id::API,
+    offset_for_leader_epoch::API,
+    describe_configs::API,
+    alter_configs::API,
+    describe_log_dirs::API,
+    create_partitions::API,
+    delete_groups::API,
+    elect_leaders::API,
+    incremental_alter_configs::API,
+    alter_partition_reassignments::API,
+    list_partition_reassignments::API,
+    offset_delete::API,
+    describe_quorum::API,
+    describe_cluster::API,
+    describe_producers::API,
+    consumer_group_heartbeat::API,
+    consumer_group_describe::API,
+    get_telemetry_subscriptions::API,
+    push_telemetry::API,
+    list_config_resources::API,
+    describe_topic_partitions::API,
 ];
+
+/// Whether requests of this API begin even when there is no room for answers. One that is not served may begin as well: it
+/// has no answer, its connection closes.
+#[must_use]
+pub fn is_answered_briefly(api_key: i16) -> bool {
+    find(api_key).is_none_or(|api| api.answers == Answers::Brief)
+}
+
+fn find(api_key: i16) -> Option<&'static Api> {
+    APIS.iter().find(|api| api.key.code() == api_key)
+}
 
 /// The API a header names, when its version is served.
 pub(super) fn served(header: &RequestHeader<'_>) -> Option<&'static Api> {
-    let api = APIS.iter().find(|api| api.key.code() == header.api_key)?;
+    let api = find(header.api_key)?;
     (api.min..=api.max).contains(&header.api_version).then_some(api)
 }
 
@@ -172,7 +133,7 @@ pub fn dispatch(context: &mut Context<'_>, frame: &Bytes) -> Step {
         Err(error) => return Step::Close { reason: format!("the request header cannot be read: {error}") },
     };
     let outcome = match served(&header) {
-        Some(api) => (api.start)(context, &header, &frame.slice_ref(reader.rest())),
+        Some(api) => (api.handler)(context, &header, &frame.slice_ref(reader.rest())),
         None if header.api_key == ApiKey::ApiVersions.code() => api_versions::unsupported(&header),
         None => return Step::Close { reason: format!("{} is not served", described(context, &header)) },
     };
@@ -200,6 +161,12 @@ mod tests {
     use crate::api::testing::Server;
 
     use super::*;
+
+    #[test]
+    fn rows_ascend_and_no_api_has_two() {
+        assert!(APIS.is_sorted_by(|one, next| one.key.code() < next.key.code()));
+        assert!(APIS.iter().all(|api| api.advertised_min <= api.min && api.min <= api.max));
+    }
 
     #[test]
     fn what_is_not_served_closes_the_connection_and_says_why() {

@@ -21,11 +21,10 @@ use crate::shard::{
     PartitionFacts, ProducePartition, ProduceResult, ProducerFacts, ShardReply, ShardRequest,
 };
 
+use super::table::Handler;
 use super::{
-    ApiError, ConnectionState, Context, DiskSpace, FetchSessions, Hints, NodeMeant, Step, Telemetry, dispatch,
+    ConnectionState, Context, DiskSpace, FetchSessions, Hints, NodeMeant, Step, Telemetry, dispatch,
 };
-
-type Start = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
 
 pub(super) struct Server {
     pub controller: Controller,
@@ -69,7 +68,7 @@ impl Server {
     }
 
     /// Sends a request through its API and gives the answer's body.
-    pub fn call<'m>(&mut self, start: Start, version: i16, request: &impl Message<'m>) -> Vec<u8> {
+    pub fn call<'m>(&mut self, handler: Handler, version: i16, request: &impl Message<'m>) -> Vec<u8> {
         let api = ApiKey::from_code(api_key(request)).expect("a request has an API");
         let frame = encode_request(api, version, 77, Some("test"), request)
             .expect("a request of this version")
@@ -78,7 +77,7 @@ impl Server {
         let header = RequestHeader::decode(&mut reader).expect("our own header");
         let body = Bytes::copy_from_slice(reader.rest());
         let step =
-            self.in_context(|context| start(context, &header, &body)).expect("a request of this version");
+            self.in_context(|context| handler(context, &header, &body)).expect("a request of this version");
         let Step::Reply(frame) = self.finish(step) else { panic!("no answer") };
         let answer = frame.to_vec();
         let header_bytes = if version >= api.flexible_from() { 5 } else { 4 };

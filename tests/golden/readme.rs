@@ -1,22 +1,53 @@
-//! README says which settings do nothing; so do their descriptions. Neither may know of one that the other does not.
+//! README says which settings do nothing; so do their descriptions. README says which APIs are served in which versions; so
+//! does the server's table. Neither side may know of one that the other does not.
 
 use std::collections::BTreeMap;
 
+use ringmain::api::APIS;
 use ringmain::config::setting::{Effect, Setting};
 use ringmain::config::{broker, client_metrics, group, topic};
 
-/// How README's table begins.
-const HEADING: &str = "| settings | why |\n|---|---|\n";
+/// How README's tables begin.
+const SETTINGS: &str = "| settings | why |\n|---|---|\n";
+const LEDGER: &str = "| API | versions | not done |\n|---|---|---|\n";
 
-/// What the table names: whole names, and beginnings of names before a `*`.
-fn named() -> Vec<String> {
+/// The rows of a table of README, each as its cells.
+fn rows(heading: &str) -> Vec<Vec<String>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
-    let (_, table) = readme.split_once(HEADING).expect("README has the table");
+    let (_, table) = readme.split_once(heading).expect("README has the table");
     let rows = table.lines().take_while(|line| line.starts_with('|'));
-    let settings = rows.map(|row| row.split('|').nth(1).unwrap());
-    let quoted = settings.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// What the table of settings names: whole names, and beginnings of names before a `*`.
+fn named() -> Vec<String> {
+    let rows = rows(SETTINGS);
+    let quoted = rows.iter().flat_map(|row| row[0].split('`').skip(1).step_by(2));
     quoted.map(str::to_owned).collect()
+}
+
+/// An API as README writes it, and its versions.
+fn in_readme(row: &[String]) -> Vec<(String, String)> {
+    let apis: Vec<&str> = row[0].split(", ").collect();
+    let versions: Vec<&str> = row[1].split(", ").collect();
+    // APIs that share a row share their versions, too, unless each has its own.
+    let each = |at: usize| if versions.len() == apis.len() { versions[at] } else { &row[1] };
+    apis.iter().enumerate().map(|(at, api)| ((*api).to_owned(), each(at).to_owned())).collect()
+}
+
+#[test]
+fn readme_names_the_apis_that_are_served_with_their_versions_and_no_others() {
+    let said: Vec<_> = rows(LEDGER).iter().flat_map(|row| in_readme(row)).collect();
+    let served = APIS.iter().map(|api| {
+        let (min, max) = (api.min, api.max);
+        let mut versions = if min == max { format!("{min}") } else { format!("{min}-{max}") };
+        if api.advertised_min != min {
+            versions += &format!(" (advertised from {}, KAFKA-18659)", api.advertised_min);
+        }
+        (format!("{:?} ({})", api.key, api.key.code()), versions)
+    });
+    assert_eq!(said, served.collect::<Vec<_>>());
 }
 
 fn covers(pattern: &str, name: &str) -> bool {

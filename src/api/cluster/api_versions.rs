@@ -32,8 +32,7 @@ use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::view::{NodeMeant, is_here, view_of};
 use crate::api::answer::{Answer, decode, respond};
-use crate::api::table::{APIS, Api};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{APIS, Api, ApiError, Context, Step};
 
 /// First version in which a client names itself.
 const NAME_FROM: i16 = 3;
@@ -58,6 +57,8 @@ const FEATURES: [Feature; 2] = [
     // 4.0-IV0.
     Feature { name: "metadata.version", least: 22, greatest: 22, finalized: 22 },
 ];
+
+pub const API: Api = Api::new(ApiKey::ApiVersions, 0..=5, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ApiVersionsRequest<'_> = decode(header, body)?;

@@ -7,16 +7,18 @@ use bytes::Bytes;
 
 use crate::protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use crate::protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::nodes::{controller_node, nodes, rack};
 use crate::api::answer::{decode, error_message, respond};
 use crate::api::authorized::CLUSTER_OPERATIONS;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 /// Kafka's numbers for what an address leads to.
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
+
+pub const API: Api = Api::new(ApiKey::DescribeCluster, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeClusterRequest = decode(header, body)?;

@@ -15,18 +15,20 @@ use crate::protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use crate::protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::ShardRequest;
 
 use super::nodes::answers_for;
 use crate::api::answer::{Answer, decode};
 use crate::api::data::describe_producers::facts;
 use crate::api::split::{Split, TopicKey, ask_all};
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
 
 const SPACE_FROM: i16 = 4;
 /// Kafka's word for "not known".
 const UNKNOWN_BYTES: i64 = -1;
+
+pub const API: Api = Api::new(ApiKey::DescribeLogDirs, 1..=5, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeLogDirsRequest<'_> = decode(header, body)?;

@@ -9,14 +9,16 @@ use crate::protocol::messages::describe_quorum_response::{
     Listener, Node, PartitionData, ReplicaState, TopicData,
 };
 use crate::protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::nodes::controller_node;
 use crate::api::answer::{decode, respond};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
 const NODES_FROM: i16 = 2;
+
+pub const API: Api = Api::new(ApiKey::DescribeQuorum, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeQuorumRequest<'_> = decode(header, body)?;

@@ -6,13 +6,15 @@
 use bytes::Bytes;
 
 use crate::controller::ConfigChange;
-use crate::protocol::RequestHeader;
 use crate::protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
+use crate::protocol::{ApiKey, RequestHeader};
 
 use super::alter::{Asked, alter};
 use crate::api::answer::{Answer, decode, error_message};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::AlterConfigs, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: AlterConfigsRequest<'_> = decode(header, body)?;

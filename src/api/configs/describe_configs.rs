@@ -21,11 +21,11 @@ use crate::protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::alter::{BROKER, BROKER_LOGGER, Refusal, TOPIC, check_node, no_topic, other_resource, refuse};
 use crate::api::answer::{decode, error_message, respond};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 /// What each entry is to show.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ struct Shown {
     synonyms: bool,
     documentation: bool,
 }
+
+pub const API: Api = Api::new(ApiKey::DescribeConfigs, 1..=4, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeConfigsRequest<'_> = decode(header, body)?;

@@ -5,14 +5,16 @@
 use bytes::Bytes;
 
 use crate::controller::{ConfigChange, ConfigOp};
-use crate::protocol::RequestHeader;
 use crate::protocol::messages::incremental_alter_configs_request::AlterableConfig;
 use crate::protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+use crate::protocol::{ApiKey, RequestHeader};
 
 use super::alter::{Asked, alter};
 use crate::api::answer::{Answer, decode, error_message};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::IncrementalAlterConfigs, 0..=1, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: IncrementalAlterConfigsRequest<'_> = decode(header, body)?;

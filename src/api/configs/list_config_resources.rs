@@ -7,14 +7,16 @@ use bytes::Bytes;
 use crate::controller::Resource;
 use crate::protocol::messages::list_config_resources_response::ConfigResource;
 use crate::protocol::messages::{ListConfigResourcesRequest, ListConfigResourcesResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::alter::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::api::answer::{decode, respond};
 use crate::api::cluster::nodes::nodes;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const KINDS: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
+
+pub const API: Api = Api::new(ApiKey::ListConfigResources, 0..=1, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ListConfigResourcesRequest = decode(header, body)?;

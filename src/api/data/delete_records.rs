@@ -12,17 +12,19 @@ use crate::protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
 use crate::protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{DeleteRecordsPartition, PartitionError, ShardReply, ShardRequest};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
 use crate::api::once::{Named, each_once};
 use crate::api::split::{Slots, Split, TopicKey, ask_all};
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
 
 /// Kafka's name for the high watermark here.
 const EVERYTHING: i64 = -1;
+
+pub const API: Api = Api::new(ApiKey::DeleteRecords, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DeleteRecordsRequest<'_> = decode(header, body)?;

@@ -11,14 +11,16 @@ use crate::protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
 };
 use crate::protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{PartitionError, PartitionFacts, ShardReply, ShardRequest};
 
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::cluster::nodes::answers_for;
 use crate::api::errors::partition_error;
 use crate::api::split::{Slots, Split, TopicKey, ask_all};
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
+
+pub const API: Api = Api::new(ApiKey::DescribeProducers, 0..=0, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeProducersRequest<'_> = decode(header, body)?;

@@ -15,12 +15,14 @@ use bytes::Bytes;
 use crate::base::{ProducerEpoch, ProducerId};
 use crate::controller::{ControllerReply, ControllerRequest};
 use crate::protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::InitProducerId, 0..=5, start).answered_briefly();
 
 pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: InitProducerIdRequest<'_> = decode(header, body)?;

@@ -12,7 +12,7 @@ use crate::protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{
     ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, ShardReply, ShardRequest,
 };
@@ -21,7 +21,9 @@ use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
 use crate::api::once::{Named, each_once};
 use crate::api::split::{Slots, Split, TopicKey, ask_all};
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
+
+pub const API: Api = Api::new(ApiKey::ListOffsets, 1..=11, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ListOffsetsRequest<'_> = decode(header, body)?;

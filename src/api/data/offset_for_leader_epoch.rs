@@ -10,13 +10,15 @@ use crate::protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
 };
 use crate::protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{EpochEnd, EpochEndPartition, PartitionError, ShardReply, ShardRequest};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
 use crate::api::split::{Slots, Split, TopicKey, ask_all};
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
+
+pub const API: Api = Api::new(ApiKey::OffsetForLeaderEpoch, 2..=4, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetForLeaderEpochRequest<'_> = decode(header, body)?;

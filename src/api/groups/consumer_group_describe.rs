@@ -13,18 +13,20 @@ use crate::protocol::messages::consumer_group_describe_response::{
     Assignment as ShownAssignment, DescribedGroup, Member, TopicPartitions,
 };
 use crate::protocol::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinators, group_error, text};
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::authorized::GROUP_OPERATIONS;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const MEMBER_TYPE_FROM: i16 = 1;
 /// Values of the member type.
 const CLASSIC: i8 = 0;
 const CONSUMER: i8 = 1;
 const UNKNOWN: i8 = -1;
+
+pub const API: Api = Api::new(ApiKey::ConsumerGroupDescribe, 0..=1, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ConsumerGroupDescribeRequest<'_> = decode(header, body)?;

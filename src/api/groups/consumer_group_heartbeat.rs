@@ -16,13 +16,15 @@ use crate::protocol::messages::consumer_group_heartbeat_response::{
     Assignment as ToldAssignment, TopicPartitions,
 };
 use crate::protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, client_id, group_error, optional_text, text};
 use crate::api::answer::{Answer, decode, error_message};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const MEMBER_IDS_FROM: i16 = 1;
+
+pub const API: Api = Api::new(ApiKey::ConsumerGroupHeartbeat, 0..=1, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ConsumerGroupHeartbeatRequest<'_> = decode(header, body)?;

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::group::{GroupReply, GroupRequest};
-use crate::protocol::RequestHeader;
 use crate::protocol::messages::delete_groups_response::DeletableGroupResult;
 use crate::protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
+use crate::protocol::{ApiKey, RequestHeader};
 
 use super::coordinator::{ask_coordinators, code_of, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::DeleteGroups, 0..=3, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DeleteGroupsRequest<'_> = decode(header, body)?;

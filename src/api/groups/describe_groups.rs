@@ -9,14 +9,16 @@ use bytes::Bytes;
 use crate::group::{DescribedGroup as Described, GroupError, GroupReply, GroupRequest};
 use crate::protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use crate::protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinators, group_error, text};
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::authorized::GROUP_OPERATIONS;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const NOT_FOUND_FROM: i16 = 6;
+
+pub const API: Api = Api::new(ApiKey::DescribeGroups, 0..=6, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeGroupsRequest<'_> = decode(header, body)?;

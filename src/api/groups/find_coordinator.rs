@@ -12,17 +12,19 @@ use bytes::Bytes;
 use crate::controller::{ControllerError, ControllerReply, ControllerRequest};
 use crate::protocol::messages::find_coordinator_response::Coordinator;
 use crate::protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{coordinator_of, offsets_topic};
 use crate::api::answer::{Answer, decode};
 use crate::api::cluster::nodes::node;
 use crate::api::controller::ask;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const GROUP: i8 = 0;
 /// First version with a list of keys.
 const KEYS_FROM: i16 = 4;
+
+pub const API: Api = Api::new(ApiKey::FindCoordinator, 0..=6, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: FindCoordinatorRequest<'_> = decode(header, body)?;

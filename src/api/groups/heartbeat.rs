@@ -6,12 +6,14 @@
 use bytes::Bytes;
 
 use crate::group::{GroupError, GroupReply, GroupRequest};
-use crate::protocol::RequestHeader;
 use crate::protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+use crate::protocol::{ApiKey, RequestHeader};
 
 use super::coordinator::{ask_coordinator, code_of, member, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::Heartbeat, 0..=4, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: HeartbeatRequest<'_> = decode(header, body)?;

@@ -11,16 +11,18 @@ use bytes::Bytes;
 use crate::group::{GroupReply, GroupRequest, JoinRefused, JoinRequest, Joined};
 use crate::protocol::messages::join_group_response::JoinGroupResponseMember;
 use crate::protocol::messages::{JoinGroupRequest, JoinGroupResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, client_id, group_error, optional_text, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const REBALANCE_TIMEOUT_FROM: i16 = 1;
 const ID_REQUIRED_FROM: i16 = 4;
 const PROTOCOL_TYPE_FROM: i16 = 7;
 const SKIP_ASSIGNMENT_FROM: i16 = 9;
+
+pub const API: Api = Api::new(ApiKey::JoinGroup, 0..=9, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: JoinGroupRequest<'_> = decode(header, body)?;

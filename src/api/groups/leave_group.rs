@@ -6,15 +6,17 @@
 use bytes::Bytes;
 
 use crate::group::{GroupError, GroupReply, GroupRequest, LeavingMember};
-use crate::protocol::RequestHeader;
 use crate::protocol::messages::leave_group_response::MemberResponse;
 use crate::protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
+use crate::protocol::{ApiKey, RequestHeader};
 
 use super::coordinator::{ask_coordinator, code_of, optional_text, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const MEMBERS_FROM: i16 = 3;
+
+pub const API: Api = Api::new(ApiKey::LeaveGroup, 0..=5, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: LeaveGroupRequest<'_> = decode(header, body)?;

@@ -8,19 +8,21 @@ use bytes::Bytes;
 
 use crate::base::ShardId;
 use crate::group::{GroupError, ListedGroup as Listed};
-use crate::protocol::RequestHeader;
 use crate::protocol::messages::list_groups_response::ListedGroup;
 use crate::protocol::messages::{ListGroupsRequest, ListGroupsResponse};
+use crate::protocol::{ApiKey, RequestHeader};
 use crate::shard::{ShardReply, ShardRequest};
 
 use super::coordinator::code_of;
 use crate::api::answer::{Answer, decode};
 use crate::api::cluster::nodes::answers_for;
 use crate::api::split::ask;
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
 
 const STATE_FROM: i16 = 4;
 const TYPE_FROM: i16 = 5;
+
+pub const API: Api = Api::new(ApiKey::ListGroups, 0..=5, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ListGroupsRequest<'_> = decode(header, body)?;

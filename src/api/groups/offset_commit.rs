@@ -15,11 +15,11 @@ use crate::protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use crate::protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, group_error, member, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const RETENTION_UP_TO: i16 = 4;
 const GROUP_ID_NOT_FOUND_FROM: i16 = 9;
@@ -31,6 +31,8 @@ struct Topic {
     id: TopicId,
     partitions: Vec<(i32, Result<usize, ErrorCode>)>,
 }
+
+pub const API: Api = Api::new(ApiKey::OffsetCommit, 2..=10, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetCommitRequest<'_> = decode(header, body)?;

@@ -11,15 +11,17 @@ use crate::protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use crate::protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, code_of, group_error, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 /// Topics as they are answered: each partition with its place among those the coordinator is asked about.
 type Topics = [(Arc<str>, Vec<(i32, Option<usize>)>)];
 type Deleted = Result<Vec<Result<(), GroupError>>, GroupError>;
+
+pub const API: Api = Api::new(ApiKey::OffsetDelete, 0..=0, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetDeleteRequest<'_> = decode(header, body)?;

@@ -18,11 +18,11 @@ use crate::protocol::messages::offset_fetch_response::{
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use crate::protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinators, code_of, group_error, member, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const TOP_LEVEL_ERROR_FROM: i16 = 2;
 const GROUPS_FROM: i16 = 8;
@@ -44,6 +44,8 @@ struct AskedGroup {
 }
 
 type Fetched = Result<Vec<FetchedOffset>, GroupError>;
+
+pub const API: Api = Api::new(ApiKey::OffsetFetch, 1..=10, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetFetchRequest<'_> = decode(header, body)?;

@@ -6,13 +6,15 @@ use bytes::Bytes;
 
 use crate::group::{GroupError, GroupReply, GroupRequest, SyncRequest, Synced};
 use crate::protocol::messages::{SyncGroupRequest, SyncGroupResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, group_error, member, optional_text, text};
 use crate::api::answer::{Answer, decode};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 const PROTOCOL_FROM: i16 = 5;
+
+pub const API: Api = Api::new(ApiKey::SyncGroup, 0..=5, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: SyncGroupRequest<'_> = decode(header, body)?;

@@ -7,14 +7,16 @@ use bytes::Bytes;
 
 use crate::base::TopicId;
 use crate::protocol::messages::{GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::record::Codec;
 
 use crate::api::answer::{decode, respond};
-use crate::api::{ApiError, Context, Step, telemetry};
+use crate::api::{Api, ApiError, Context, Step, telemetry};
 
 /// What pushes may be compressed with, the best first.
 const CODECS: [Codec; 4] = [Codec::Zstd, Codec::Lz4, Codec::Gzip, Codec::Snappy];
+
+pub const API: Api = Api::new(ApiKey::GetTelemetrySubscriptions, 0..=0, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: GetTelemetrySubscriptionsRequest = decode(header, body)?;

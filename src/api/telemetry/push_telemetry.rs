@@ -9,11 +9,13 @@ use bytes::Bytes;
 
 use crate::base::TopicId;
 use crate::protocol::messages::{PushTelemetryRequest, PushTelemetryResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::{Identity, Push};
 use crate::api::answer::{decode, respond};
-use crate::api::{ApiError, Context, Step, telemetry};
+use crate::api::{Api, ApiError, Context, Step, telemetry};
+
+pub const API: Api = Api::new(ApiKey::PushTelemetry, 0..=0, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: PushTelemetryRequest<'_> = decode(header, body)?;

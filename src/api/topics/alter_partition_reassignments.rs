@@ -11,11 +11,13 @@ use crate::protocol::messages::alter_partition_reassignments_response::{
     ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 use crate::protocol::messages::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{decode, error_message, respond};
 use crate::api::errors::controller_error;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::AlterPartitionReassignments, 0..=1, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: AlterPartitionReassignmentsRequest<'_> = decode(header, body)?;

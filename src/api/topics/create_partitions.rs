@@ -14,12 +14,14 @@ use crate::controller::{ControllerReply, ControllerRequest, NewPartitions};
 use crate::protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use crate::protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::CreatePartitions, 0..=3, start);
 
 pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: CreatePartitionsRequest<'_> = decode(header, body)?;

@@ -23,12 +23,14 @@ use crate::controller::{
 use crate::protocol::messages::create_topics_request::CreatableTopic;
 use crate::protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::CreateTopics, 2..=7, start);
 
 pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: CreateTopicsRequest<'_> = decode(header, body)?;

@@ -20,12 +20,12 @@ use crate::controller::{
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
 use crate::protocol::messages::delete_topics_response::DeletableTopicResult;
 use crate::protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 /// The first version with TOPIC_DELETION_DISABLED.
 const DELETION_DISABLED_SINCE: i16 = 3;
@@ -34,6 +34,8 @@ const TOPIC_STATES_SINCE: i16 = 6;
 
 /// One topic to answer: what to ask the controller for, or why not to.
 type Wanted = Result<TopicName, (Option<String>, TopicId, &'static str)>;
+
+pub const API: Api = Api::new(ApiKey::DeleteTopics, 1..=6, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DeleteTopicsRequest<'_> = decode(header, body)?;

@@ -5,13 +5,15 @@ use bytes::Bytes;
 use crate::base::PartitionIndex;
 use crate::protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use crate::protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{decode, respond};
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
 
 /// Kafka's elections: of the preferred leader, and of an unclean one.
 const ELECTIONS: std::ops::RangeInclusive<i8> = 0..=1;
+
+pub const API: Api = Api::new(ApiKey::ElectLeaders, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ElectLeadersRequest<'_> = decode(header, body)?;

@@ -26,7 +26,7 @@ use crate::protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::authorized::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
@@ -35,7 +35,9 @@ use crate::api::cluster::nodes::{controller_node, nodes, rack};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
 use crate::api::groups::coordinator::offsets_topic;
-use crate::api::{ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Step};
+
+pub const API: Api = Api::new(ApiKey::Metadata, 0..=13, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: MetadataRequest<'_> = decode(header, body)?;

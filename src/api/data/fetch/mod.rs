@@ -29,14 +29,14 @@ use crate::protocol::messages::fetch_response::{
     EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
 use crate::protocol::messages::{self, FetchResponse};
-use crate::protocol::{ErrorCode, Records, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
 use crate::shard::{FetchPartition, FetchRequest, FetchResult, Fetched, Known, ShardReply, ShardRequest};
 
 use crate::api::answer::{Answer, decode, respond as respond_now};
 use crate::api::cluster::hints::{self, Refused};
 use crate::api::errors::partition_error;
 use crate::api::split::{TopicKey, ask};
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
 
 use plan::{Key, Named, Plan, Wanted};
 
@@ -48,6 +48,8 @@ const IDS_FROM: i16 = 13;
 /// What the epoch of a request says of sessions, when it is not the next of one.
 const NO_SESSION: i32 = -1;
 const NEW_SESSION: i32 = 0;
+
+pub const API: Api = Api::new(ApiKey::Fetch, 4..=18, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: messages::FetchRequest<'_> = decode(header, body)?;

@@ -27,7 +27,7 @@ use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
 };
 use crate::protocol::messages::{ProduceRequest, ProduceResponse};
-use crate::protocol::{ErrorCode, Records, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
 use crate::record::{BatchError, Inside};
 use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardReply, ShardRequest};
 
@@ -35,7 +35,7 @@ use crate::api::answer::{Answer, decode, error_message};
 use crate::api::cluster::hints::{OfProduce, Refused};
 use crate::api::errors::partition_error;
 use crate::api::split::{Calls, Slots, Split, TopicKey, ask_all};
-use crate::api::{ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step, Wait};
 
 pub use reading::Reading;
 
@@ -43,6 +43,8 @@ pub use reading::Reading;
 const IDS_FROM: i16 = 13;
 /// First version that may carry zstd.
 const ZSTD_FROM: i16 = 7;
+
+pub const API: Api = Api::new(ApiKey::Produce, 3..=13, start).advertised_from(0).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ProduceRequest<'_> = decode(header, body)?;
