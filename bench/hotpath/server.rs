@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ringmain::api::{
-    ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, NodeMeant, Progress, Step, Telemetry,
+    ConnectionState, Context, DiskSpace, FetchSessions, Gather, Gathered, Hints, NodeMeant, Step, Telemetry,
     dispatch,
 };
 use ringmain::base::hash::IdMap;
@@ -34,7 +34,7 @@ pub struct Server {
     sessions: FetchSessions,
     telemetry: Telemetry,
     connection: ConnectionState,
-    asking: IdMap<u64, Join>,
+    asking: IdMap<u64, Gather>,
     next_ask: u64,
     under_way: VecDeque<IoRequest>,
     answers: Vec<Frame>,
@@ -88,11 +88,11 @@ impl Server {
         match step {
             Step::Reply(frame) => self.answers.push(frame),
             Step::Ask(ask) => {
-                let mut join = Join::new(ask);
-                let calls = join.take_calls();
+                let mut gather = Gather::new(ask);
+                let calls = gather.take_calls();
                 let number = self.next_ask;
                 self.next_ask += 1;
-                self.asking.insert(number, join);
+                self.asking.insert(number, gather);
                 let id = RequestId { origin: HERE, number };
                 for (_, request) in calls {
                     self.input(|shard, now, effects| shard.request(now, id, request, effects));
@@ -111,8 +111,8 @@ impl Server {
             match effect {
                 Effect::Io(request) => self.under_way.push_back(request),
                 Effect::Reply { to, reply } => {
-                    let join = self.asking.get_mut(&to.number).expect("it was asked");
-                    if join.on_reply(HERE, reply) == Progress::Complete {
+                    let gather = self.asking.get_mut(&to.number).expect("it was asked");
+                    if gather.on_reply(HERE, reply) == Gathered::All {
                         self.complete(to.number);
                     }
                 }
@@ -122,8 +122,8 @@ impl Server {
     }
 
     fn complete(&mut self, number: u64) {
-        let join = self.asking.remove(&number).expect("it is complete");
-        let (then, replies) = join.into_parts();
+        let gather = self.asking.remove(&number).expect("it is complete");
+        let (then, replies) = gather.into_parts();
         let step = self.in_context(|context| then(context, replies));
         self.take(step);
     }

@@ -1,4 +1,4 @@
-//! One file per API: decode → ask the shards → build the answer. [`dispatch`] finds the API of a request, [`Join`] gathers
+//! One file per API: decode → ask the shards → build the answer. [`dispatch`] finds the API of a request, [`Gather`] gathers
 //! what the shards reply, [`wants_shard`] says where a connection should live.
 //!
 //! Runs on the shard the connection lives on. Pure: knows no socket, no file, no clock.
@@ -10,8 +10,8 @@ pub mod configs;
 mod controller;
 pub mod data;
 mod errors;
+mod gather;
 pub mod groups;
-mod join;
 mod once;
 mod split;
 mod step;
@@ -27,7 +27,7 @@ pub use cluster::steering::{named_shard, wants_shard};
 pub use cluster::view::{NodeMeant, node_of_port, view_of};
 pub use data::fetch::FetchSessions;
 pub use data::produce::Reading;
-pub use join::{Join, Progress};
+pub use gather::{Gather, Gathered};
 pub use step::{Ask, ConnectionState, Context, Continue, DiskSpace, Step, Wait};
 pub use table::{APIS, Api, dispatch, is_answered_briefly};
 pub use telemetry::Telemetry;

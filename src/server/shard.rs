@@ -16,7 +16,7 @@ use glommio::net::TcpListener;
 
 use crate::admin::ScrapeRequest;
 use crate::api::{
-    self, ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, Progress, Step, Telemetry,
+    self, ConnectionState, Context, DiskSpace, FetchSessions, Gather, Gathered, Hints, Step, Telemetry,
 };
 use crate::base::hash::IdMap;
 use crate::base::keys::KEY_ENTRY_BYTES;
@@ -127,7 +127,7 @@ struct Asking {
     connection: Rc<Connection>,
     /// Whose answer's place is kept.
     number: u64,
-    join: Join,
+    gather: Gather,
     shards: Vec<ShardId>,
     api_key: i16,
     since: MonoNanos,
@@ -245,22 +245,22 @@ impl ShardServer {
 
     /// A shard has answered.
     fn replied(self: &Rc<Self>, number: u64, from: ShardId, reply: ShardReply) {
-        let progress = match self.asking.borrow_mut().get_mut(&number) {
-            Some(asking) => asking.join.on_reply(from, reply),
+        let gathered = match self.asking.borrow_mut().get_mut(&number) {
+            Some(asking) => asking.gather.on_reply(from, reply),
             None => return,
         };
-        match progress {
-            Progress::Wait => {}
-            Progress::Nudge(shards) => {
+        match gathered {
+            Gathered::Part => {}
+            Gathered::Nudge(shards) => {
                 for shard in shards {
                     self.nudge(shard, number);
                 }
             }
-            Progress::Complete => {
+            Gathered::All => {
                 let Some(asking) = self.asking.borrow_mut().remove(&number) else { return };
                 self.fetching.set(self.fetching.get() - usize::from(asking.is_fetch()));
                 self.note_latency(&asking);
-                let (then, replies) = asking.join.into_parts();
+                let (then, replies) = asking.gather.into_parts();
                 let step = self.in_context(&asking.connection, |context| then(context, replies));
                 self.take(&asking.connection, asking.number, asking.api_key, step);
             }
@@ -303,8 +303,8 @@ impl ShardServer {
             Step::Close { reason } => connection.close_after(number, &reason),
             Step::Read(_) => unreachable!("batches are read before anything else is done for their request"),
             Step::Ask(ask) => {
-                let mut join = Join::new(ask);
-                let calls = join.take_calls();
+                let mut gather = Gather::new(ask);
+                let calls = gather.take_calls();
                 let shards: Vec<ShardId> = calls.iter().map(|(shard, _)| *shard).collect();
                 let ask_number = self.next_ask.get();
                 self.next_ask.set(ask_number + 1);
@@ -314,7 +314,7 @@ impl ShardServer {
                 let asking = Asking {
                     connection: Rc::clone(connection),
                     number,
-                    join,
+                    gather,
                     shards,
                     api_key,
                     since: self.host.clock.mono(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use ringmain::api::{
-    ConnectionState, Context, DiskSpace, FetchSessions, Hints, Join, NodeMeant, Progress, Step, Telemetry,
+    ConnectionState, Context, DiskSpace, FetchSessions, Gather, Gathered, Hints, NodeMeant, Step, Telemetry,
     dispatch,
 };
 use ringmain::base::rng::Rng;
@@ -157,9 +157,9 @@ impl Peer {
                 Step::Silent => return End::Silent,
                 Step::Close { reason } => return End::Closed(reason),
                 Step::Ask(ask) => {
-                    let mut join = Join::new(ask);
-                    self.reply(&mut join, &mut shards);
-                    let (then, replies) = join.into_parts();
+                    let mut gather = Gather::new(ask);
+                    self.reply(&mut gather, &mut shards);
+                    let (then, replies) = gather.into_parts();
                     self.in_context(|context| then(context, replies))
                 }
                 Step::Read(mut reading) => {
@@ -173,8 +173,8 @@ impl Peer {
     }
 
     /// Brings the replies last call first: their order must not matter.
-    fn reply(&mut self, join: &mut Join, shards: &mut impl FnMut(ShardId, &ShardRequest) -> ShardReply) {
-        let calls = join.take_calls();
+    fn reply(&mut self, gather: &mut Gather, shards: &mut impl FnMut(ShardId, &ShardRequest) -> ShardReply) {
+        let calls = gather.take_calls();
         assert!(calls.is_sorted_by(|(a, _), (b, _)| a < b), "one call per shard, ascending");
         for (left, (shard, request)) in calls.into_iter().enumerate().rev() {
             let reply = match &request {
@@ -184,8 +184,8 @@ impl Peer {
                 }
                 other => shards(shard, other),
             };
-            let progress = join.on_reply(shard, reply);
-            assert_eq!(progress == Progress::Complete, left == 0);
+            let gathered = gather.on_reply(shard, reply);
+            assert_eq!(gathered == Gathered::All, left == 0);
             if !matches!(request, ShardRequest::Controller(_)) {
                 self.asked.push((shard, request));
             }

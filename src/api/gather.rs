@@ -5,8 +5,8 @@ use crate::shard::{ShardReply, ShardRequest};
 
 use super::{Ask, Continue, Wait};
 
-/// An [`Ask`] in progress.
-pub struct Join {
+/// An [`Ask`] in progress: gathers the replies that its continuation is called with.
+pub struct Gather {
     calls: Vec<(ShardId, ShardRequest)>,
     /// One per call, in their order.
     replies: Vec<(ShardId, Option<ShardReply>)>,
@@ -16,21 +16,21 @@ pub struct Join {
     then: Continue,
 }
 
-/// What a reply changed.
+/// What is to be done after a reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// More replies are to come.
-    Wait,
-    /// More are to come; these shards should be told [`ShardRequest::FetchNow`].
+pub enum Gathered {
+    /// Nothing: more replies are to come.
+    Part,
+    /// More replies are to come, and these shards should be told [`ShardRequest::FetchNow`].
     Nudge(Vec<ShardId>),
-    /// All replies are here: [`Join::into_parts`].
-    Complete,
+    /// All replies are here: [`Gather::into_parts`].
+    All,
 }
 
-impl Join {
+impl Gather {
     #[must_use]
-    pub fn new(ask: Ask) -> Join {
-        Join {
+    pub fn new(ask: Ask) -> Gather {
+        Gather {
             missing: ask.calls.len(),
             replies: ask.calls.iter().map(|(shard, _)| (*shard, None)).collect(),
             calls: ask.calls,
@@ -45,23 +45,28 @@ impl Join {
         std::mem::take(&mut self.calls)
     }
 
+    /// The shards that are asked, in the order of the calls.
+    pub fn shards(&self) -> impl Iterator<Item = ShardId> + '_ {
+        self.replies.iter().map(|(shard, _)| *shard)
+    }
+
     /// Takes a shard's reply; one that was not asked for, or is there already, changes nothing.
-    pub fn on_reply(&mut self, shard: ShardId, reply: ShardReply) -> Progress {
+    pub fn on_reply(&mut self, shard: ShardId, reply: ShardReply) -> Gathered {
         let slot = self.replies.iter_mut().find(|(from, held)| *from == shard && held.is_none());
-        let Some((_, slot)) = slot else { return Progress::Wait };
+        let Some((_, slot)) = slot else { return Gathered::Part };
         *slot = Some(reply);
         self.missing -= 1;
         if self.missing == 0 {
-            return Progress::Complete;
+            return Gathered::All;
         }
         if self.wait == Wait::All || std::mem::replace(&mut self.nudged, true) {
-            return Progress::Wait;
+            return Gathered::Part;
         }
         let waiting = self.replies.iter().filter(|(_, held)| held.is_none());
-        Progress::Nudge(waiting.map(|(shard, _)| *shard).collect())
+        Gathered::Nudge(waiting.map(|(shard, _)| *shard).collect())
     }
 
-    /// The continuation, and its replies in the order of the calls. Only after [`Progress::Complete`].
+    /// The continuation, and its replies in the order of the calls. Only after [`Gathered::All`].
     #[must_use]
     pub fn into_parts(self) -> (Continue, Vec<ShardReply>) {
         let replies =
@@ -76,12 +81,12 @@ mod tests {
 
     use super::*;
 
-    fn join(wait: Wait) -> Join {
+    fn gather(wait: Wait) -> Gather {
         let calls = [0, 2, 5].map(|shard| (ShardId(shard), ShardRequest::ListOffsets(Vec::new())));
-        let mut join = Join::new(Ask { calls: calls.into(), wait, then: Box::new(|_, _| Step::Silent) });
-        assert_eq!(join.take_calls().len(), 3);
-        assert!(join.take_calls().is_empty());
-        join
+        let mut gather = Gather::new(Ask { calls: calls.into(), wait, then: Box::new(|_, _| Step::Silent) });
+        assert_eq!(gather.take_calls().len(), 3);
+        assert!(gather.take_calls().is_empty());
+        gather
     }
 
     fn reply() -> ShardReply {
@@ -90,13 +95,13 @@ mod tests {
 
     #[test]
     fn all_replies_are_waited_for() {
-        let mut join = join(Wait::All);
-        assert_eq!(join.on_reply(ShardId(5), reply()), Progress::Wait);
-        assert_eq!(join.on_reply(ShardId(5), reply()), Progress::Wait);
-        assert_eq!(join.on_reply(ShardId(1), reply()), Progress::Wait);
-        assert_eq!(join.on_reply(ShardId(0), ShardReply::Fetch(Vec::new())), Progress::Wait);
-        assert_eq!(join.on_reply(ShardId(2), reply()), Progress::Complete);
-        let (_, replies) = join.into_parts();
+        let mut gather = gather(Wait::All);
+        assert_eq!(gather.on_reply(ShardId(5), reply()), Gathered::Part);
+        assert_eq!(gather.on_reply(ShardId(5), reply()), Gathered::Part);
+        assert_eq!(gather.on_reply(ShardId(1), reply()), Gathered::Part);
+        assert_eq!(gather.on_reply(ShardId(0), ShardReply::Fetch(Vec::new())), Gathered::Part);
+        assert_eq!(gather.on_reply(ShardId(2), reply()), Gathered::All);
+        let (_, replies) = gather.into_parts();
         assert!(matches!(
             replies.as_slice(),
             [ShardReply::Fetch(_), ShardReply::ListOffsets(_), ShardReply::ListOffsets(_)]
@@ -105,9 +110,9 @@ mod tests {
 
     #[test]
     fn the_first_reply_nudges_the_others_once() {
-        let mut join = join(Wait::FirstThenNudge);
-        assert_eq!(join.on_reply(ShardId(2), reply()), Progress::Nudge(vec![ShardId(0), ShardId(5)]));
-        assert_eq!(join.on_reply(ShardId(0), reply()), Progress::Wait);
-        assert_eq!(join.on_reply(ShardId(5), reply()), Progress::Complete);
+        let mut gather = gather(Wait::FirstThenNudge);
+        assert_eq!(gather.on_reply(ShardId(2), reply()), Gathered::Nudge(vec![ShardId(0), ShardId(5)]));
+        assert_eq!(gather.on_reply(ShardId(0), reply()), Gathered::Part);
+        assert_eq!(gather.on_reply(ShardId(5), reply()), Gathered::All);
     }
 }
