@@ -53,7 +53,7 @@ fn waiting(batch: &Bytes, entries: usize) -> CommitLog {
         let header =
             EntryHeader { partition: PARTITION, segment_base: Offset(0), position, flushed: Offset(0) };
         let data = [Some(writer.slice(0..batch.len())), None];
-        log.push(Pending { header, data, ticket: Ticket { slot: 0, number } });
+        log.push(Pending { header, data, ticket: Ticket { slot: 0, append: Some(number) } });
     }
     log
 }

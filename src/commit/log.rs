@@ -22,8 +22,8 @@ pub struct FileAge(pub u64);
 pub struct Ticket {
     /// The shard's slot of the partition.
     pub slot: u32,
-    /// The partition's own number for the append, or for the re-logged tail.
-    pub number: u64,
+    /// The partition's own number for the append; `None` for a tail that is logged again.
+    pub append: Option<u64>,
 }
 
 /// An entry waiting for its group.
@@ -442,12 +442,12 @@ mod tests {
                 flushed: Offset(0),
             },
             data: [Some(writer.slice(0..bytes)), None],
-            ticket: Ticket { slot: 0, number },
+            ticket: Ticket { slot: 0, append: Some(number) },
         }
     }
 
     fn numbers(tickets: &[Ticket]) -> Vec<u64> {
-        tickets.iter().map(|ticket| ticket.number).collect()
+        tickets.iter().filter_map(|ticket| ticket.append).collect()
     }
 
     #[test]

@@ -119,9 +119,7 @@ impl<C: Send + 'static> Host<C> {
 
     /// Tells the shard what is free of the disk.
     pub fn disk_space(self: &Rc<Self>, free_bytes: u64, reserve_bytes: u64) {
-        let mut effects = Vec::new();
-        self.shard.borrow_mut().disk_space(free_bytes, reserve_bytes, &mut effects);
-        self.perform(effects);
+        self.input(|shard, now, effects| shard.disk_space(now, free_bytes, reserve_bytes, effects));
     }
 
     /// Settings were changed.
@@ -239,7 +237,7 @@ impl<C: Send + 'static> Host<C> {
                 Effect::CleanerRate { bytes_per_second } => self.files.set_cleaner_rate(bytes_per_second),
                 Effect::Swap(segment) => {
                     let swapped = self.files.swap(segment).map_err(|error| error.to_string());
-                    self.input(|shard, _, effects| shard.swapped(segment, swapped, effects));
+                    self.input(|shard, now, effects| shard.swapped(now, segment, swapped, effects));
                 }
                 Effect::Publish(image) => self.publish(&image),
                 Effect::Notice(line) => tracing::warn!(shard = %self.here, "{line}"),

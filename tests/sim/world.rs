@@ -279,7 +279,7 @@ impl World {
             Effect::CleanerRate { .. } => {}
             Effect::Swap(segment) => {
                 self.disk.swap(segment);
-                self.input(shard, |it, _, effects| it.swapped(segment, Ok(()), effects));
+                self.input(shard, |it, now, effects| it.swapped(now, segment, Ok(()), effects));
             }
             Effect::Publish(image) => {
                 let image = with_busy_topics(&image);

@@ -195,7 +195,7 @@ mod tests {
                 flushed: Offset(0),
             };
             let data = [Some(writer.slice(0..*length)), None];
-            log.push(Pending { header, data, ticket: Ticket { slot: 0, number: 0 } });
+            log.push(Pending { header, data, ticket: Ticket { slot: 0, append: Some(0) } });
             let group = log.gather(&mut Chunk::heap).expect("idle");
             assert_eq!((group.file, group.position), (0, file.len() as u64));
             file.extend_from_slice(&group.data.all());

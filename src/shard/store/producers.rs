@@ -5,13 +5,14 @@
 //! (KIP-360): what it loses is the recognition of a batch it sends again.
 
 use crate::base::{ProducerId, TimestampMs};
+use crate::log::PartitionLog;
 
-use super::Shard;
+use super::state::Store;
 
 /// Memory that one remembered producer takes, with five batches.
 pub const PRODUCER_BYTES: usize = 384;
 
-impl Shard {
+impl Store {
     /// A log has taken note of one more producer.
     pub(super) fn producer_noted(&mut self) {
         self.producers += 1;
@@ -26,6 +27,7 @@ impl Shard {
         }
     }
 
+    /// Counts anew what the logs remember.
     pub(super) fn count_producers(&mut self) {
         self.producers = self.logs().map(|log| log.producers().len()).sum();
     }
@@ -41,12 +43,12 @@ impl Shard {
         let oldest_kept = *oldest_kept;
         for slot in self.partitions.slots() {
             if let Some(partition) = self.partitions.get_mut(slot) {
-                partition.log.expire_producers(oldest_kept);
+                partition.change(|log, _| log.expire_producers(oldest_kept));
             }
         }
     }
 
-    fn logs(&self) -> impl Iterator<Item = &crate::log::PartitionLog> {
-        self.partitions.slots().into_iter().filter_map(|slot| Some(&self.partitions.get(slot)?.log))
+    fn logs(&self) -> impl Iterator<Item = &PartitionLog> {
+        self.partitions.slots().into_iter().filter_map(|slot| Some(self.partitions.get(slot)?.log()))
     }
 }

@@ -12,8 +12,7 @@ use std::collections::VecDeque;
 use crate::base::io::IoOp;
 use crate::log::{LogOp, Purpose};
 
-use super::io::IoContext;
-use super::{Effect, Shard};
+use super::super::event::Operation;
 
 /// Under way at once. A write that makes its file longer, and now and then one that does not, is done by one of the
 /// kernel's workers, of which there are at least eight: so many leave one to a commit group that needs it.
@@ -25,7 +24,7 @@ const UNDER_WAY_IN_A_HURRY_MAX: usize = 16;
 pub(super) struct Writeback {
     /// In the order in which they were handed out. Something is under way as long as there are any.
     waiting: VecDeque<(u32, LogOp)>,
-    pub(super) under_way: usize,
+    under_way: usize,
     /// Somebody does wait: the commit log is full but for what is held back, or the shard is to stop.
     pub(super) is_hurried: bool,
 }
@@ -41,66 +40,68 @@ impl Writeback {
         }
     }
 
+    fn counts(operation: Operation) -> bool {
+        matches!(operation, Operation::Log { purpose, .. } if Writeback::takes(purpose))
+    }
+
+    /// Any operation has been issued: those of this kind are counted.
+    pub(super) fn issued(&mut self, operation: Operation) {
+        self.under_way += usize::from(Writeback::counts(operation));
+    }
+
+    /// Any operation has ended.
+    pub(super) fn ended(&mut self, operation: Operation) {
+        if Writeback::counts(operation) {
+            assert!(self.under_way > 0, "a write ends once");
+            self.under_way -= 1;
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len() + self.under_way
     }
 
     /// The file that a partition waits for is made before everything else.
-    fn create_first(&mut self, partition: u32) {
+    pub(super) fn create_first(&mut self, partition: u32) {
         let is_meant =
             |(slot, op): &(u32, LogOp)| *slot == partition && matches!(op.purpose, Purpose::Create { .. });
         if let Some(at) = self.waiting.iter().position(is_meant)
             && let Some((slot, mut create)) = self.waiting.remove(at)
         {
-            set_leisurely(&mut create, false);
+            set_pace(&mut create, Pace::AtOnce);
             self.waiting.push_front((slot, create));
         }
     }
 
-    fn push(&mut self, slot: u32, mut op: LogOp) {
-        set_leisurely(&mut op, true);
+    pub(super) fn push(&mut self, slot: u32, mut op: LogOp) {
+        set_pace(&mut op, Pace::Leisurely);
         self.waiting.push_back((slot, op));
     }
 
-    fn next(&mut self) -> Option<(u32, LogOp)> {
+    pub(super) fn next(&mut self) -> Option<(u32, LogOp)> {
         let max = if self.is_hurried { UNDER_WAY_IN_A_HURRY_MAX } else { UNDER_WAY_MAX };
         if self.under_way >= max {
             return None;
         }
         let (slot, mut op) = self.waiting.pop_front()?;
         if self.is_hurried {
-            set_leisurely(&mut op, false);
+            set_pace(&mut op, Pace::AtOnce);
         }
         Some((slot, op))
     }
 }
 
-fn set_leisurely(create: &mut LogOp, to: bool) {
-    if let IoOp::CreateSegment { leisurely, .. } = &mut create.op {
-        *leisurely = to;
-    }
+/// How a file is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pace {
+    AtOnce,
+    /// With a pause afterwards, for the sake of everybody else.
+    Leisurely,
 }
 
-impl Shard {
-    /// A log wants something written: it goes when its turn comes.
-    pub(super) fn write_back(&mut self, slot: u32, op: LogOp, effects: &mut Vec<Effect>) {
-        self.partitions.op_issued(slot);
-        self.writeback.push(slot, op);
-        self.go_on_writing_back(effects);
-    }
-
-    /// A partition has been appended to: if that is the first direct run that lacks its file, somebody waits for that.
-    pub(super) fn hurry_direct_run(&mut self, slot: u32) {
-        if self.partitions.get(slot).is_some_and(|partition| partition.log.direct_run_lacks_file()) {
-            self.writeback.create_first(slot);
-        }
-    }
-
-    pub(super) fn go_on_writing_back(&mut self, effects: &mut Vec<Effect>) {
-        while let Some((slot, LogOp { purpose, op })) = self.writeback.next() {
-            self.partitions.op_done(slot);
-            self.issue(IoContext::Log { slot, purpose }, op, effects);
-        }
+fn set_pace(create: &mut LogOp, pace: Pace) {
+    if let IoOp::CreateSegment { leisurely, .. } = &mut create.op {
+        *leisurely = pace == Pace::Leisurely;
     }
 }
 

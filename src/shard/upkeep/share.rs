@@ -13,6 +13,14 @@ const QUIET_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 /// Background work always goes on at this rate.
 const LEAST_BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
 
+/// Whether background work may wait for the foreground.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Haste {
+    None,
+    /// It has waited too long, or the disk needs what it gives back.
+    Overdue,
+}
+
 /// The rate as it was last told, and what it was decided from.
 #[derive(Debug, Default)]
 pub(super) struct Share {
@@ -24,7 +32,7 @@ pub(super) struct Share {
 impl Share {
     /// A new rate in bytes a second, if it is time to look and the rate has changed; `appended` counts all bytes that
     /// producers ever appended, `all` is what the settings allow.
-    pub(super) fn look(&mut self, now: MonoNanos, appended: u64, all: u64, in_haste: bool) -> Option<u64> {
+    pub(super) fn look(&mut self, now: MonoNanos, appended: u64, all: u64, haste: Haste) -> Option<u64> {
         let last = self.looked_at.unwrap_or(MonoNanos(0));
         if self.looked_at.is_some() && now < last.plus_ms(LOOK_MS) {
             return None;
@@ -34,12 +42,15 @@ impl Share {
         let foreground = u64::try_from(foreground).unwrap_or(u64::MAX);
         let is_first = self.looked_at.replace(now).is_none();
         self.appended = appended;
-        let rate = match () {
-            () if in_haste => all,
+        let rate = if haste == Haste::Overdue {
+            all
+        } else if is_first {
             // Nothing is known of the foreground yet.
-            () if is_first => LEAST_BYTES_PER_SECOND.min(all),
-            () if foreground < QUIET_BYTES_PER_SECOND => all,
-            () => (foreground / SHARE).max(LEAST_BYTES_PER_SECOND).min(all),
+            LEAST_BYTES_PER_SECOND.min(all)
+        } else if foreground < QUIET_BYTES_PER_SECOND {
+            all
+        } else {
+            (foreground / SHARE).max(LEAST_BYTES_PER_SECOND).min(all)
         };
         (self.told.replace(rate) != Some(rate)).then_some(rate)
     }
@@ -62,22 +73,30 @@ mod tests {
     #[test]
     fn producers_leave_it_a_share_and_a_quiet_foreground_all() {
         let mut share = Share::default();
-        assert_eq!(share.look(at(1000), 500 << 20, ALL, false), Some(LEAST_BYTES_PER_SECOND));
-        assert_eq!(share.look(at(1099), 540 << 20, ALL, false), None, "too soon");
-        assert_eq!(share.look(at(1100), 540 << 20, ALL, false), Some(40 << 20));
-        assert_eq!(share.look(at(1200), 580 << 20, ALL, false), None, "as before");
-        assert_eq!(share.look(at(1300), 580 << 20, ALL, false), Some(ALL));
+        assert_eq!(share.look(at(1000), 500 << 20, ALL, Haste::None), Some(LEAST_BYTES_PER_SECOND));
+        assert_eq!(share.look(at(1099), 540 << 20, ALL, Haste::None), None, "too soon");
+        assert_eq!(share.look(at(1100), 540 << 20, ALL, Haste::None), Some(40 << 20));
+        assert_eq!(share.look(at(1200), 580 << 20, ALL, Haste::None), None, "as before");
+        assert_eq!(share.look(at(1300), 580 << 20, ALL, Haste::None), Some(ALL));
         assert_eq!(share.next_look(), at(1400));
-        assert_eq!(share.look(at(1400), 581 << 20, ALL, false), Some(LEAST_BYTES_PER_SECOND));
-        assert_eq!(share.look(at(1500), 621 << 20, 1 << 20, false), Some(1 << 20), "within the settings");
+        assert_eq!(share.look(at(1400), 581 << 20, ALL, Haste::None), Some(LEAST_BYTES_PER_SECOND));
+        assert_eq!(
+            share.look(at(1500), 621 << 20, 1 << 20, Haste::None),
+            Some(1 << 20),
+            "within the settings"
+        );
     }
 
     #[test]
     fn what_is_overdue_waits_for_nobody() {
         let mut share = Share::default();
-        assert_eq!(share.look(at(0), 0, ALL, true), Some(ALL));
-        assert_eq!(share.look(at(100), 1 << 30, ALL, true), None);
-        assert_eq!(share.look(at(200), 2 << 30, ALL, false), None, "a tenth of 10 GiB/s is more than all");
-        assert_eq!(share.look(at(300), (2 << 30) + (40 << 20), ALL, false), Some(40 << 20));
+        assert_eq!(share.look(at(0), 0, ALL, Haste::Overdue), Some(ALL));
+        assert_eq!(share.look(at(100), 1 << 30, ALL, Haste::Overdue), None);
+        assert_eq!(
+            share.look(at(200), 2 << 30, ALL, Haste::None),
+            None,
+            "a tenth of 10 GiB/s is more than all"
+        );
+        assert_eq!(share.look(at(300), (2 << 30) + (40 << 20), ALL, Haste::None), Some(40 << 20));
     }
 }

@@ -19,9 +19,6 @@ use crate::base::io::{IoOp, SegmentId};
 use crate::base::{BLOCK_BYTES, ChunkSlice, MonoNanos, TopicPartition, block_ceil, block_floor};
 use crate::log::DiskRead;
 
-use super::io::IoContext;
-use super::{Effect, Shard};
-
 /// Read ahead of a reader that goes through a segment.
 const AHEAD_BYTES: u64 = 1024 * 1024;
 /// Asked of the disk at once: enough to keep it busy, and little enough that a commit that comes behind is not held up for
@@ -43,15 +40,15 @@ pub(super) struct ReadCache {
     is_short: bool,
     /// By segment and position, a whole block's.
     pieces: BTreeMap<(SegmentId, u64), Piece>,
-    /// Last use → piece.
+    /// Pieces by when they were last used.
     uses: BTreeMap<u64, (SegmentId, u64)>,
     next_use: u64,
     under_way: IdMap<u64, UnderWay>,
-    /// The same by segment, position and number.
+    /// Reads under way by segment, position and number.
     places: BTreeSet<(SegmentId, u64, u64)>,
-    /// Of those, what has been asked of the disk.
+    /// Bytes of the reads that have been asked of the disk.
     reading_bytes: usize,
-    /// The others, in order.
+    /// Reads that wait for room, in order.
     queued: VecDeque<u64>,
     next: u64,
     /// Where the last reader of a segment will go on.
@@ -77,6 +74,16 @@ struct UnderWay {
     waiting: Vec<(u64, u64)>,
     /// The segment was replaced or is gone.
     stale: bool,
+}
+
+/// What the cache has for a reader.
+pub(super) enum Found {
+    /// The bytes, from the block of the place asked for on.
+    Here(ChunkSlice),
+    /// A read under way brings them.
+    Coming,
+    /// They must be read, up to `wanted`.
+    Missing { wanted: u64 },
 }
 
 impl ReadCache {
@@ -171,13 +178,13 @@ impl ReadCache {
         self.memory_bytes() == 0 || self.memory_bytes() + length <= self.alive_max
     }
 
-    /// Of what has been read and what is being read.
+    /// Memory of what has been read and what is being read.
     fn memory_bytes(&self) -> usize {
         self.alive.get() + self.reading_bytes
     }
 
     /// The next read that may begin now: one at a time at least, whatever its size.
-    fn begin_next(&mut self) -> Option<(u64, IoOp)> {
+    pub(super) fn begin_next(&mut self) -> Option<(u64, IoOp)> {
         self.is_short = false;
         let window = *self.queued.front()?;
         let UnderWay { segment, position, length, .. } =
@@ -195,6 +202,102 @@ impl ReadCache {
         self.queued.pop_front();
         self.make_room();
         Some((window, op))
+    }
+
+    /// Looks for `needed` bytes behind `at.position`; where a read under way brings them, the reader waits for that.
+    pub(super) fn find_or_join(&mut self, reader: u64, at: DiskRead, needed: u64) -> Found {
+        if let Some(bytes) = self.find(at.segment, at.position, needed) {
+            return Found::Here(bytes);
+        }
+        let shared = self.coming(at.segment, at.position);
+        if let Some(shared) = shared.and_then(|window| self.under_way.get_mut(&window))
+            && shared.end >= at.position + needed
+        {
+            shared.waiting.push((reader, at.position));
+            return Found::Coming;
+        }
+        let wanted = (at.position + (at.bytes as u64).max(needed)).min(at.end).max(at.position + 1);
+        Found::Missing { wanted }
+    }
+
+    /// A reader has got what lies between `from` and `next`: how far to read ahead of it, if it goes through the segment.
+    pub(super) fn ahead_of(&mut self, at: DiskRead, from: u64, next: u64) -> Option<u64> {
+        let followed = self.trails.insert(at.segment, next) == Some(from);
+        if self.trails.len() > TRAILS_MAX {
+            self.trails.pop_first();
+        }
+        let is_crowded = !self.queued.is_empty();
+        let is_small = self.bytes_max < 4 * usize::try_from(AHEAD_BYTES).unwrap_or(0);
+        if !followed || is_crowded || next >= at.end || is_small {
+            return None;
+        }
+        // Only when what is there does not hold the next batch's header: otherwise its reader asks for the right place.
+        let is_coming = self.coming(at.segment, next).is_some();
+        if is_coming || self.find(at.segment, next, AHEAD_BYTES.min(at.end - next) / 2).is_some() {
+            return None;
+        }
+        Some((next + AHEAD_BYTES).min(at.end))
+    }
+
+    /// Puts a read of the whole blocks from the one of `at.position` to `wanted` in line; tells how long it is.
+    pub(super) fn queue(&mut self, at: DiskRead, wanted: u64, reader: Option<u64>) -> usize {
+        let position = block_floor(at.position);
+        let length = usize::try_from(block_ceil(wanted) - position).expect("a cold read is bounded");
+        let length = length.max(BLOCK_BYTES);
+        let end = (position + length as u64).min(at.end);
+        self.next += 1;
+        let window = self.next;
+        let waiting = reader.map(|reader| (reader, at.position)).into_iter().collect();
+        let under_way = UnderWay { segment: at.segment, position, end, length, waiting, stale: false };
+        self.under_way.insert(window, under_way);
+        self.places.insert((at.segment, position, window));
+        self.queued.push_back(window);
+        length
+    }
+
+    /// Takes the readers for which `has_enough` holds out of the reads in line, and gives up reads that nobody waits for.
+    /// Tells which readers these are.
+    pub(super) fn leave_line(&mut self, has_enough: impl Fn(u64) -> bool) -> Vec<u64> {
+        let mut content = Vec::new();
+        let ReadCache { queued, under_way, places, .. } = self;
+        queued.retain(|window| {
+            let wanted = under_way.get_mut(window).expect("what is queued is under way");
+            let (go, stay): (Vec<_>, Vec<_>) =
+                wanted.waiting.drain(..).partition(|(reader, _)| has_enough(*reader));
+            wanted.waiting = stay;
+            content.extend(go.into_iter().map(|(reader, _)| reader));
+            let is_wanted = !wanted.waiting.is_empty();
+            if !is_wanted {
+                places.remove(&(wanted.segment, wanted.position, *window));
+                under_way.remove(window);
+            }
+            is_wanted
+        });
+        content
+    }
+
+    /// A window has been read, or cannot be: what each of its readers gets.
+    pub(super) fn arrived(
+        &mut self,
+        window: u64,
+        bytes: Option<ChunkSlice>,
+    ) -> Vec<(u64, Option<ChunkSlice>)> {
+        let Some(done) = self.under_way.remove(&window) else { return Vec::new() };
+        self.places.remove(&(done.segment, done.position, window));
+        assert!(done.length <= self.reading_bytes, "what arrives was counted when its read began");
+        self.reading_bytes -= done.length;
+        let Some(bytes) = bytes.map(|it| it.counted(&self.alive)) else {
+            return done.waiting.into_iter().map(|(reader, _)| (reader, None)).collect();
+        };
+        let end = done.end.min(done.position + bytes.len() as u64);
+        if !done.stale {
+            self.insert(done.segment, done.position, end, bytes.clone());
+        }
+        let part = |position| {
+            let from = usize::try_from(block_floor(position) - done.position).unwrap_or(usize::MAX);
+            bytes.slice(from.min(bytes.len())..bytes.len())
+        };
+        done.waiting.into_iter().map(|(reader, position)| (reader, Some(part(position)))).collect()
     }
 
     fn remove(&mut self, key: (SegmentId, u64)) {
@@ -225,145 +328,6 @@ impl ReadCache {
         let keys: Vec<(SegmentId, u64)> = self.pieces.range(range).map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.remove(key));
         self.under_way.values_mut().filter(|it| is_meant(it)).for_each(|it| it.stale = true);
-    }
-}
-
-impl Shard {
-    /// Brings a reader what lies at a place of a segment: `needed` bytes behind `at.position` at least, `at.bytes` if they
-    /// must be read.
-    pub(super) fn bring(&mut self, reader: u64, at: DiskRead, needed: usize, effects: &mut Vec<Effect>) {
-        let needed = needed.max(1) as u64;
-        if let Some(bytes) = self.cache.find(at.segment, at.position, needed) {
-            self.counters.read_cache_hits += 1;
-            return self.cold_read(reader, Ok(bytes), effects);
-        }
-        let shared = self.cache.coming(at.segment, at.position);
-        if let Some(shared) = shared.and_then(|window| self.cache.under_way.get_mut(&window))
-            && shared.end >= at.position + needed
-        {
-            self.counters.read_cache_hits += 1;
-            shared.waiting.push((reader, at.position));
-            return;
-        }
-        let wanted = (at.position + (at.bytes as u64).max(needed)).min(at.end).max(at.position + 1);
-        self.read_window(at, wanted, vec![(reader, at.position)], effects);
-    }
-
-    /// A reader has got what lies before `next`: the following may be wanted soon.
-    pub(super) fn read_ahead(&mut self, at: DiskRead, from: u64, next: u64, effects: &mut Vec<Effect>) {
-        let followed = self.cache.trails.insert(at.segment, next) == Some(from);
-        if self.cache.trails.len() > TRAILS_MAX {
-            self.cache.trails.pop_first();
-        }
-        let is_crowded = !self.cache.queued.is_empty();
-        if !followed
-            || is_crowded
-            || next >= at.end
-            || self.cache.bytes_max < 4 * usize::try_from(AHEAD_BYTES).unwrap_or(0)
-        {
-            return;
-        }
-        // Only when what is there does not hold the next batch's header: otherwise its reader asks for the right place.
-        let is_coming = self.cache.coming(at.segment, next).is_some();
-        if is_coming || self.cache.find(at.segment, next, AHEAD_BYTES.min(at.end - next) / 2).is_some() {
-            return;
-        }
-        self.read_window(
-            DiskRead { position: next, ..at },
-            (next + AHEAD_BYTES).min(at.end),
-            Vec::new(),
-            effects,
-        );
-    }
-
-    /// Reads the whole blocks from the one of `at.position` to `wanted`.
-    fn read_window(
-        &mut self,
-        at: DiskRead,
-        wanted: u64,
-        waiting: Vec<(u64, u64)>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let position = block_floor(at.position);
-        let length = usize::try_from(block_ceil(wanted) - position).expect("a cold read is bounded");
-        let length = length.max(BLOCK_BYTES);
-        self.counters.cold_reads += 1;
-        self.counters.cold_read_bytes += length as u64;
-        let end = (position + length as u64).min(at.end);
-        self.cache.next += 1;
-        let window = self.cache.next;
-        let under_way = UnderWay { segment: at.segment, position, end, length, waiting, stale: false };
-        self.cache.under_way.insert(window, under_way);
-        self.cache.places.insert((at.segment, position, window));
-        self.cache.queued.push_back(window);
-        self.begin_reads(effects);
-    }
-
-    fn begin_reads(&mut self, effects: &mut Vec<Effect>) {
-        while let Some((window, op)) = self.cache.begin_next() {
-            self.issue(IoContext::Window { window }, op, effects);
-        }
-        if self.cache.is_short {
-            self.answer_with_what_there_is(effects);
-        }
-    }
-
-    /// Reads that have waited for memory, if there is some now.
-    pub(super) fn turn_reads(&mut self, effects: &mut Vec<Effect>) {
-        if self.cache.is_short {
-            self.begin_reads(effects);
-        }
-    }
-
-    /// Takes those whose fetch has something from the reads in line, and reads that nobody waits for out of it.
-    fn answer_with_what_there_is(&mut self, effects: &mut Vec<Effect>) {
-        let mut content = Vec::new();
-        let ReadCache { queued, under_way, places, .. } = &mut self.cache;
-        queued.retain(|window| {
-            let wanted = under_way.get_mut(window).expect("what is queued is under way");
-            let (go, stay) =
-                wanted.waiting.drain(..).partition(|(reader, _)| self.fetch.has_records(*reader));
-            wanted.waiting = stay;
-            content.extend::<Vec<_>>(go);
-            let is_wanted = !wanted.waiting.is_empty();
-            if !is_wanted {
-                places.remove(&(wanted.segment, wanted.position, *window));
-                under_way.remove(window);
-            }
-            is_wanted
-        });
-        for (reader, _) in content {
-            self.cold_done(reader, Ok(Vec::new()), effects);
-        }
-    }
-
-    /// A window has been read, or cannot be.
-    pub(super) fn window_read(
-        &mut self,
-        window: u64,
-        bytes: Result<ChunkSlice, ()>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(done) = self.cache.under_way.remove(&window) else { return };
-        self.cache.places.remove(&(done.segment, done.position, window));
-        self.cache.reading_bytes -= done.length;
-        let bytes = bytes.map(|it| it.counted(&self.cache.alive));
-        self.begin_reads(effects);
-        let Ok(bytes) = bytes else {
-            for (reader, _) in done.waiting {
-                self.cold_read(reader, Err(()), effects);
-            }
-            return;
-        };
-        let end = done.end.min(done.position + bytes.len() as u64);
-        if !done.stale {
-            self.cache.insert(done.segment, done.position, end, bytes.clone());
-        }
-        for (reader, position) in done.waiting {
-            let from = usize::try_from(block_floor(position) - done.position).unwrap_or(usize::MAX);
-            let part = bytes.slice(from.min(bytes.len())..bytes.len());
-            self.cold_read(reader, Ok(part), effects);
-        }
     }
 }
 

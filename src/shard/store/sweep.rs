@@ -29,9 +29,9 @@ pub(super) struct Sweep {
     due_at: u64,
 }
 
-/// The commit log, as far as it matters here.
+/// How far the commit log extends, as much of it as matters here.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Files {
+pub(super) struct Extent {
     /// The age of the file being filled.
     pub(super) current: u64,
     pub(super) file_bytes: u64,
@@ -59,17 +59,17 @@ impl Sweep {
     /// The next step. `needs` lists the slots in ascending order, with the oldest file each needs.
     ///
     /// Whom the hand finds with little in the log is left for the next round: nothing is older than a circle and a half.
-    pub(super) fn step(&mut self, needs: &[(u32, Option<u64>)], files: Files) -> Step {
+    pub(super) fn step(&mut self, needs: &[(u32, Option<u64>)], log: Extent) -> Step {
         let in_need = needs.iter().filter(|(_, oldest)| oldest.is_some()).count() as u64;
         // In use are a circle and a half, a quarter that awaits its checkpoint, the file being filled and one to spare.
-        let longest = (files.usable.saturating_sub(3) * 4 / 7).max(CIRCLE_FILES_MIN);
-        let circle = (in_need * RELEASE_BYTES).div_ceil(files.file_bytes).clamp(CIRCLE_FILES_MIN, longest);
-        let begun = files.current - self.stepped_at;
+        let longest = (log.usable.saturating_sub(3) * 4 / 7).max(CIRCLE_FILES_MIN);
+        let circle = (in_need * RELEASE_BYTES).div_ceil(log.file_bytes).clamp(CIRCLE_FILES_MIN, longest);
+        let begun = log.current - self.stepped_at;
         let ahead = (circle / STEPS).max(1);
-        (self.stepped_at, self.due_at) = (files.current, files.current + ahead);
+        (self.stepped_at, self.due_at) = (log.current, log.current + ahead);
         let worth = usize::try_from(circle / CHECKPOINTS).expect("files are few").max(1);
         let mut step = Step { age: 0, slots: VecDeque::new(), files: ahead, worth };
-        let Some(age) = files.current.checked_sub(circle / 2) else { return step };
+        let Some(age) = log.current.checked_sub(circle / 2) else { return step };
         step.age = age;
         let visited = (needs.len() as u64 * begun).div_ceil(circle).min(needs.len() as u64);
         let visited = usize::try_from(visited).expect("no more than there are");
@@ -89,7 +89,7 @@ impl Sweep {
 mod tests {
     use super::*;
 
-    const FILES: Files = Files { current: 0, file_bytes: 32 << 20, usable: 31 };
+    const LOG: Extent = Extent { current: 0, file_bytes: 32 << 20, usable: 31 };
 
     /// Every partition in `busy` logs something in each file. Returns the sizes of the steps, and how many files were ever
     /// needed at once.
@@ -104,7 +104,7 @@ mod tests {
                 }
             }
             if sweep.is_due(current) {
-                let step = sweep.step(&needs, Files { current, ..FILES });
+                let step = sweep.step(&needs, Extent { current, ..LOG });
                 for slot in &step.slots {
                     let released = &mut needs[*slot as usize / 3].1;
                     assert!(released.expect("it was in need") <= step.age);
@@ -114,7 +114,7 @@ mod tests {
             }
             let oldest = needs.iter().filter_map(|(_, oldest)| *oldest).min().unwrap_or(current);
             most = most.max(current - oldest + 1);
-            assert!(most + 1 + FILES.usable / 8 <= FILES.usable, "{most} in use");
+            assert!(most + 1 + LOG.usable / 8 <= LOG.usable, "{most} in use");
         }
         (steps, most)
     }
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn whoever_is_due_is_released_though_there_are_hardly_any_files() {
         let mut sweep = Sweep::default();
-        let files = Files { current: 1, file_bytes: 2 << 20, usable: 2 };
-        let step = sweep.step(&[(0, Some(0)), (1, Some(1)), (2, None)], files);
+        let log = Extent { current: 1, file_bytes: 2 << 20, usable: 2 };
+        let step = sweep.step(&[(0, Some(0)), (1, Some(1)), (2, None)], log);
         assert_eq!(step, Step { age: 0, slots: [0].into(), files: 1, worth: 1 });
         assert!(!sweep.is_due(1));
     }

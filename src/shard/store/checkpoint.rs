@@ -1,0 +1,69 @@
+//! Checkpoints: where recovery begins. One is written when commit files can be freed, when a room wants what it has decided
+//! to be durable, and after a bounded number of bytes that bypassed the commit log.
+
+use crate::base::io::IoOp;
+use crate::commit::{Checkpoint, FileAge};
+
+use super::super::event::Operation;
+use super::super::turn::Turn;
+use super::reclaim::Checkpointing;
+use super::state::Store;
+
+/// Direct runs bypass the commit log; after this many of their bytes a checkpoint is written all the same, so that
+/// recovery's scans stay bounded: a gibibyte is verified in well under a second.
+const DIRECT_BYTES_PER_CHECKPOINT: u64 = 1024 * 1024 * 1024;
+
+impl Store {
+    /// Whether a checkpoint is to be written now; `is_wanted` by some other room.
+    pub fn is_checkpoint_due(&self, is_wanted: bool) -> bool {
+        let is_wanted = is_wanted
+            || self.reclaim.freeable.is_some()
+            || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT;
+        self.is_running() && is_wanted && self.reclaim.checkpoint == Checkpointing::None
+    }
+
+    /// Writes a checkpoint of everything as of now.
+    pub fn write_checkpoint(&mut self, turn: &mut Turn<'_>) {
+        assert_eq!(self.reclaim.checkpoint, Checkpointing::None, "one checkpoint is written at a time");
+        let age = self.reclaim.freeable.take();
+        let replay_from = age.map_or(self.commit.replay_from(), |age| self.commit.replay_from_after(age));
+        self.reclaim.checkpoint = if age.is_some() { Checkpointing::Freeing } else { Checkpointing::Keeping };
+        self.reclaim.direct_bytes = 0;
+        let bytes = self.checkpoint(replay_from, false);
+        let age = age.map(|age| age.0);
+        self.issue(Operation::Checkpoint { age }, IoOp::WriteCheckpoint { bytes }, turn);
+    }
+
+    /// The last checkpoint of an orderly stop: nothing is to be replayed after it.
+    pub(super) fn write_clean_checkpoint(&mut self, turn: &mut Turn<'_>) {
+        let bytes = self.checkpoint(self.commit.next_sequence(), true);
+        self.issue(Operation::Checkpoint { age: None }, IoOp::WriteCheckpoint { bytes }, turn);
+    }
+
+    /// The checkpoint is on stable storage; commit files up to `age` are free.
+    pub fn checkpoint_written(&mut self, age: Option<u64>) {
+        self.counters.checkpoints += 1;
+        if let Some(age) = age {
+            self.commit.reclaimed(FileAge(age));
+        }
+        self.reclaim.checkpoint = Checkpointing::None;
+        self.end_stop();
+    }
+
+    /// A full disk refused the checkpoint: the files stay in use; the next turn tries again.
+    pub fn checkpoint_refused(&mut self, age: Option<u64>) {
+        self.reclaim.freeable = self.reclaim.freeable.max(age.map(FileAge));
+        self.reclaim.checkpoint = Checkpointing::None;
+        // Without a clean checkpoint the next start replays and scans; nothing is lost.
+        self.end_stop();
+    }
+
+    fn checkpoint(&self, replay_from: u64, clean: bool) -> Vec<u8> {
+        let serving = self.partitions.slots().into_iter().filter_map(|slot| self.partitions.get(slot));
+        let partitions = serving
+            .filter(|partition| partition.log().log_end().0 > 0)
+            .map(|partition| partition.log().snapshot().encode())
+            .collect();
+        Checkpoint { identity: self.commit.identity(), replay_from, clean, partitions }.encode()
+    }
+}

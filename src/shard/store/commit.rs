@@ -1,0 +1,66 @@
+//! Commit groups: what waits for the commit log goes into one write, and is durable when that is done.
+
+use crate::base::io::IoOp;
+use crate::commit::Ticket;
+
+use super::super::event::Operation;
+use super::super::turn::Turn;
+use super::state::Store;
+
+impl Store {
+    /// Writes the next group, if something waits for one and none is being written.
+    pub fn write_commit_group(&mut self, turn: &mut Turn<'_>) {
+        if self.is_failed() {
+            return;
+        }
+        let Some(write) = self.commit.gather(&mut *self.allocate) else { return };
+        for ticket in self.commit.issued() {
+            if let Some(partition) = self.partitions.get_mut(ticket.slot) {
+                partition.change(|log, _| log.logged(write.age.0));
+            }
+        }
+        if let Some(since) = self.waiting_since.take() {
+            self.commit_wait.record(turn.now.mono.since(since));
+        }
+        self.waiting_since = (self.commit.pending_bytes() > 0).then_some(turn.now.mono);
+        self.counters.commit_groups += 1;
+        self.counters.commit_bytes += write.data.len() as u64;
+        let op = IoOp::WriteCommit { file: write.file, position: write.position, data: write.data };
+        self.issue(Operation::CommitGroup, op, turn);
+    }
+
+    /// The group being written is durable.
+    pub fn commit_group_written(&mut self, turn: &mut Turn<'_>) {
+        let tickets = self.commit.written();
+        self.are_durable(tickets, turn);
+    }
+
+    /// What these tickets stand for is durable, in the commit log or otherwise.
+    pub(super) fn are_durable(&mut self, tickets: Vec<Ticket>, turn: &mut Turn<'_>) {
+        for Ticket { slot, append } in tickets {
+            let Some(number) = append else {
+                self.with_log(slot, turn, |log, _| log.relogged());
+                continue;
+            };
+            if self.with_log(slot, turn, |log, _| log.durable(number)).unwrap_or(false) {
+                self.progressed(slot, turn);
+            }
+        }
+    }
+
+    /// Makes another file of the commit log, if only the reserve is left.
+    pub fn make_commit_file(&mut self, turn: &mut Turn<'_>) {
+        if let Some((file, bytes)) = self.commit.create() {
+            self.issue(Operation::CommitFile { file }, IoOp::CreateCommitFile { file, bytes }, turn);
+        }
+    }
+
+    /// A file of the commit log is made, or cannot be: then the log goes on with those there are.
+    pub fn commit_file_ended(&mut self, file: u32, is_made: bool) {
+        if is_made {
+            self.commit.created(file);
+        } else {
+            self.commit.create_failed();
+        }
+    }
+}

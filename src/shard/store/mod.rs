@@ -1,0 +1,47 @@
+//! The store: the shard's partitions, its commit log, and all that brings bytes to stable storage.
+//!
+//! Owns partitions and their logs, the commit log, operations under way, and produce requests that wait for durability.
+//! Knows no other room: what others must hear of it tells as [`News`](super::turn::News).
+//!
+//! What other rooms may do with it: look at partitions; [`Store::append`] a batch of their own; [`Store::with_log`], the one
+//! way to change a log that wants something done; [`Store::issue`] an operation of theirs.
+//!
+//! | file | what |
+//! |---|---|
+//! | state | what the store owns; how a log's change is carried out |
+//! | partitions, watermarks | one partition, its slot, its offsets |
+//! | append, produce, waits | a batch comes in; its answer leaves when it is durable |
+//! | commit | commit groups |
+//! | release, reclaim, sweep, syncs | commit files are freed |
+//! | checkpoint | where recovery begins |
+//! | writeback | writes that nobody waits for, few at a time |
+//! | memory, producers | what is given back and forgotten |
+//! | place | partitions that come and go with the cluster state |
+//! | space, io | operations end; a full disk |
+//! | stop | the orderly stop |
+
+mod append;
+mod checkpoint;
+mod commit;
+mod io;
+mod memory;
+mod partitions;
+mod place;
+mod produce;
+mod producers;
+mod reclaim;
+mod release;
+mod space;
+mod state;
+mod stop;
+mod sweep;
+mod syncs;
+mod view;
+mod waits;
+mod watermarks;
+mod writeback;
+
+pub use append::Incoming;
+pub use partitions::Partition;
+pub use producers::PRODUCER_BYTES;
+pub use state::Store;

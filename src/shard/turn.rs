@@ -1,0 +1,79 @@
+//! One input being worked on: its time, the effects it causes, and the news that its rooms have for each other.
+//!
+//! Rooms do not call each other upwards. What the store, or the read room, has to say to those that stand above it is
+//! [`News`]: the spine hears all of it before the input ends.
+
+use std::collections::VecDeque;
+
+use crate::base::{Now, TopicPartition};
+
+use super::effect::Effect;
+use super::request::{FetchResult, RequestId, ShardReply};
+
+/// Who asked, and gets the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asker {
+    /// A connection, here or on another shard.
+    Connection(RequestId),
+    /// The coordinator that sits at this slot, which reads its own log.
+    Seat(u32),
+}
+
+/// What a room tells the ones above it.
+#[derive(Debug)]
+pub enum News {
+    /// What is durable, or visible to consumers, of a partition has changed.
+    Moved(u32),
+    /// A partition has begun a new segment.
+    Rolled(u32),
+    /// A partition's topic is gone: nobody waits for it any more.
+    Dropped(u32),
+    /// A dropped partition's files are about to be removed.
+    Removed(TopicPartition),
+    /// There is less space on the disk, or its settings no longer suit what is kept.
+    Pressed,
+    /// A coordinator that reads its log gets the next part.
+    Part { seat: u32, results: Vec<FetchResult> },
+}
+
+/// An input and what it causes.
+pub struct Turn<'a> {
+    pub now: Now,
+    effects: &'a mut Vec<Effect>,
+    news: VecDeque<News>,
+}
+
+impl<'a> Turn<'a> {
+    /// Begins an input; `news` is an empty queue, used again.
+    pub fn begin(now: Now, effects: &'a mut Vec<Effect>, news: VecDeque<News>) -> Turn<'a> {
+        assert!(news.is_empty(), "every input hears its own news");
+        Turn { now, effects, news }
+    }
+
+    /// Ends the input and gives the queue back.
+    pub fn end(self) -> VecDeque<News> {
+        assert!(self.news.is_empty(), "news that nobody hears would leave somebody waiting");
+        self.news
+    }
+
+    pub fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub fn reply(&mut self, to: RequestId, reply: ShardReply) {
+        self.effects.push(Effect::Reply { to, reply });
+    }
+
+    /// Something an operator should read.
+    pub fn notice(&mut self, line: String) {
+        self.effects.push(Effect::Notice(line));
+    }
+
+    pub fn tell(&mut self, news: News) {
+        self.news.push_back(news);
+    }
+
+    pub fn next_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+}
