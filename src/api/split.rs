@@ -9,7 +9,7 @@ use crate::base::{PartitionIndex, ShardId, TopicId, TopicPartition};
 use crate::config::topic::TopicSettings;
 use crate::controller::{MetadataImage, TopicImage};
 use crate::protocol::ErrorCode;
-use crate::shard::{ShardReply, ShardRequest};
+use crate::shard::{ShardQuestion, ShardReply};
 
 use super::{Ask, Context, Step, Wait};
 
@@ -161,30 +161,34 @@ impl Slots {
     }
 }
 
-/// Asks every shard its part and goes on with the replies.
-pub(super) fn ask_all<T>(
+/// Asks every shard its part and goes on with the answers.
+pub(super) fn ask_all<T, A: 'static>(
     context: &mut Context<'_>,
     calls: Calls<T>,
     wait: Wait,
-    request: impl Fn(Vec<T>) -> ShardRequest,
-    then: impl FnOnce(&mut Context<'_>, Vec<ShardReply>) -> Step + 'static,
+    question: impl Fn(Vec<T>) -> ShardQuestion<A>,
+    then: impl FnOnce(&mut Context<'_>, Vec<A>) -> Step + 'static,
 ) -> Step {
-    let calls = calls.into_iter().map(|(shard, partitions)| (shard, request(partitions))).collect();
+    let calls = calls.into_iter().map(|(shard, partitions)| (shard, question(partitions))).collect();
     ask(context, calls, wait, then)
 }
 
-/// Asks, and goes on with the replies; goes on at once when there is nobody to ask.
-pub(super) fn ask(
+/// Asks several shards one kind of question, and goes on with the answers in the order of the calls; goes on at once when there
+/// is nobody to ask.
+pub(super) fn ask<A: 'static>(
     context: &mut Context<'_>,
-    calls: Vec<(ShardId, ShardRequest)>,
+    calls: Vec<(ShardId, ShardQuestion<A>)>,
     wait: Wait,
-    then: impl FnOnce(&mut Context<'_>, Vec<ShardReply>) -> Step + 'static,
+    then: impl FnOnce(&mut Context<'_>, Vec<A>) -> Step + 'static,
 ) -> Step {
-    if calls.is_empty() {
-        then(context, Vec::new())
-    } else {
-        Step::Ask(Ask { calls, wait, then: Box::new(then) })
-    }
+    let Some(answer) = calls.first().map(|(_, question)| question.answer) else {
+        return then(context, Vec::new());
+    };
+    let calls = calls.into_iter().map(|(shard, question)| (shard, question.asked)).collect();
+    let then = move |context: &mut Context<'_>, replies: Vec<ShardReply>| {
+        then(context, replies.into_iter().map(|reply| answer.take(reply)).collect())
+    };
+    Step::Ask(Ask { calls, wait, then: Box::new(then) })
 }
 
 #[cfg(test)]

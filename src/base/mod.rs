@@ -10,6 +10,7 @@ pub mod io;
 pub mod keys;
 pub mod metrics;
 pub mod payload;
+pub mod question;
 pub mod rng;
 pub mod time;
 pub mod varint;
@@ -17,6 +18,7 @@ pub mod varint;
 pub use chunk::{Chunk, ChunkSlice, ChunkWriter, Counted};
 pub use ids::*;
 pub use payload::{Payload, joined};
+pub use question::{AnswerTo, Question};
 pub use time::{MonoNanos, Now, TimestampMs};
 
 /// Direct I/O works in whole blocks of this many bytes, in memory, in length and in file position.

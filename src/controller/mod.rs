@@ -8,6 +8,7 @@ mod decide;
 mod generated;
 mod image;
 mod names;
+mod question;
 mod record;
 mod request;
 mod state;
@@ -18,6 +19,7 @@ mod topics;
 pub use decide::{Controller, ControllerConfig, Decision};
 pub use image::{MetadataImage, PartitionImage, Resource, TopicImage, View};
 pub use names::{check_topic_name, is_internal_topic, is_topic_name};
+pub use question::ControllerQuestion;
 pub use record::{MetadataRecordError, describe_record};
 pub use request::{
     ConfigChange, ConfigOp, ConfigResource, ControllerError, ControllerReply, ControllerRequest,

@@ -13,6 +13,7 @@ mod coordinator;
 mod members;
 mod offsets;
 mod protocols;
+mod question;
 mod record;
 mod request;
 mod subscription;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use crate::config::GroupLimits;
 pub use coordinator::{Coordinator, Lag};
+pub use question::{EachOrNone, GroupQuestion};
 pub use record::{GroupRecord, RecordError};
 pub use request::*;
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{
-    LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, ShardId, TimestampMs, TopicPartition,
+    LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, Question, ShardId, TimestampMs, TopicPartition,
 };
 use crate::controller::{ControllerReply, ControllerRequest};
 use crate::group::{GroupError, GroupReply, GroupRequest, ListedGroup};
+use crate::pick;
 use crate::record::{BatchError, Inside};
 
 /// Names a question: who asked, and the asker's own number for it.
@@ -39,6 +40,61 @@ pub enum ShardRequest {
     /// Shard 0 only.
     Controller(ControllerRequest),
 }
+
+/// A question to a shard, answered with `A`.
+pub type ShardQuestion<A> = Question<ShardRequest, ShardReply, A>;
+
+/// What is asked of a shard, with the kind of its answer. Lists are answered in their order.
+impl ShardRequest {
+    #[must_use]
+    pub fn produce(request: ProduceRequest) -> ShardQuestion<Vec<ProduceResult>> {
+        Question::new(ShardRequest::Produce(request), pick!(ShardReply::Produce))
+    }
+
+    #[must_use]
+    pub fn fetch(request: FetchRequest) -> ShardQuestion<Vec<FetchResult>> {
+        Question::new(ShardRequest::Fetch(request), pick!(ShardReply::Fetch))
+    }
+
+    #[must_use]
+    pub fn list_offsets(partitions: Vec<ListOffsetsPartition>) -> ShardQuestion<Each<ListedOffset>> {
+        Question::new(ShardRequest::ListOffsets(partitions), pick!(ShardReply::ListOffsets))
+    }
+
+    #[must_use]
+    pub fn offset_for_leader_epoch(partitions: Vec<EpochEndPartition>) -> ShardQuestion<Each<EpochEnd>> {
+        Question::new(ShardRequest::OffsetForLeaderEpoch(partitions), pick!(ShardReply::OffsetForLeaderEpoch))
+    }
+
+    /// Answered with each partition's log start.
+    #[must_use]
+    pub fn delete_records(partitions: Vec<DeleteRecordsPartition>) -> ShardQuestion<Each<Offset>> {
+        Question::new(ShardRequest::DeleteRecords(partitions), pick!(ShardReply::DeleteRecords))
+    }
+
+    #[must_use]
+    pub fn describe_partitions(partitions: Vec<TopicPartition>) -> ShardQuestion<Each<PartitionFacts>> {
+        Question::new(ShardRequest::DescribePartitions(partitions), pick!(ShardReply::DescribePartitions))
+    }
+
+    #[must_use]
+    pub fn groups(calls: Vec<GroupCall>) -> ShardQuestion<Vec<GroupReply>> {
+        Question::new(ShardRequest::Groups(calls), pick!(ShardReply::Groups))
+    }
+
+    #[must_use]
+    pub fn list_groups() -> ShardQuestion<Result<Vec<ListedGroup>, GroupError>> {
+        Question::new(ShardRequest::ListGroups, pick!(ShardReply::ListGroups))
+    }
+
+    #[must_use]
+    pub fn controller(request: ControllerRequest) -> ShardQuestion<ControllerReply> {
+        Question::new(ShardRequest::Controller(request), pick!(ShardReply::Controller))
+    }
+}
+
+/// One outcome for each partition that was asked about.
+type Each<A> = Vec<Result<A, PartitionError>>;
 
 /// `P` is [`Payload`] on the shard that owns the memory and [`Bytes`] in a mailbox.
 #[derive(Clone, Debug)]

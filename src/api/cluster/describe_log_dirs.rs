@@ -20,7 +20,6 @@ use crate::shard::ShardRequest;
 
 use super::nodes::answers_for;
 use crate::api::answer::{Answer, decode};
-use crate::api::data::describe_producers::facts;
 use crate::api::split::{Split, TopicKey, ask_all};
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
@@ -41,8 +40,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         }
     }
     let (calls, slots) = split.finish();
-    Ok(ask_all(context, calls, Wait::All, ShardRequest::DescribePartitions, move |context, replies| {
-        let results = replies.into_iter().map(facts).collect();
+    Ok(ask_all(context, calls, Wait::All, ShardRequest::describe_partitions, move |context, results| {
         let topics = slots.merge(results, |partition_index, result| {
             let facts = result.ok()?.ok()?;
             let partition_size = i64::try_from(facts.size_bytes).unwrap_or(i64::MAX);

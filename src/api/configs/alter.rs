@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::base::NodeId;
 use crate::controller::{
-    ConfigChange, ConfigResource, ControllerReply, ControllerRequest, Resource, ResourceConfigs,
-    check_topic_name,
+    ConfigChange, ConfigResource, ControllerRequest, Resource, ResourceConfigs, check_topic_name,
 };
 use crate::protocol::ErrorCode;
 
@@ -69,10 +68,7 @@ pub(super) fn alter(
     if resources.is_empty() {
         return then(outcomes.into_iter().map(|(outcome, _)| outcome).collect());
     }
-    ask(ControllerRequest::AlterConfigs { resources, validate_only }, move |_, reply| {
-        let ControllerReply::AlterConfigs(results) = reply else {
-            panic!("asked to alter configs, got {reply:?}")
-        };
+    ask(ControllerRequest::alter_configs(resources, validate_only), move |_, results| {
         let mut results = results.into_iter();
         let judged =
             outcomes.into_iter().map(|(outcome, asked)| match asked.then(|| results.next()).flatten() {

@@ -13,7 +13,7 @@ use crate::protocol::messages::delete_records_response::{
 };
 use crate::protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
-use crate::shard::{DeleteRecordsPartition, PartitionError, ShardReply, ShardRequest};
+use crate::shard::{DeleteRecordsPartition, PartitionError, ShardRequest};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
@@ -53,19 +53,12 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         }
     }
     let (calls, slots) = split.finish();
-    Ok(ask_all(context, calls, Wait::All, ShardRequest::DeleteRecords, move |_, replies| {
-        respond(answer, &slots, replies.into_iter().map(results).collect())
+    Ok(ask_all(context, calls, Wait::All, ShardRequest::delete_records, move |_, results| {
+        respond(answer, &slots, results)
     }))
 }
 
 type Deleted = Result<Offset, PartitionError>;
-
-fn results(reply: ShardReply) -> Vec<Deleted> {
-    match reply {
-        ShardReply::DeleteRecords(results) => results,
-        other => panic!("asked to delete records, got {other:?}"),
-    }
-}
 
 fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Deleted>>) -> Step {
     let topics = slots.merge(results, |partition_index, result| {

@@ -12,7 +12,7 @@ use crate::protocol::messages::describe_producers_response::{
 };
 use crate::protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
-use crate::shard::{PartitionError, PartitionFacts, ShardReply, ShardRequest};
+use crate::shard::{PartitionError, PartitionFacts, ShardRequest};
 
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::cluster::nodes::answers_for;
@@ -41,8 +41,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         }
     }
     let (calls, slots) = split.finish();
-    Ok(ask_all(context, calls, Wait::All, ShardRequest::DescribePartitions, move |_, replies| {
-        respond(answer, &slots, replies.into_iter().map(facts).collect())
+    Ok(ask_all(context, calls, Wait::All, ShardRequest::describe_partitions, move |_, results| {
+        respond(answer, &slots, results)
     }))
 }
 
@@ -52,13 +52,6 @@ fn leads(context: &Context<'_>, partition: TopicPartition) -> bool {
 }
 
 type Facts = Result<PartitionFacts, PartitionError>;
-
-pub(in crate::api) fn facts(reply: ShardReply) -> Vec<Facts> {
-    match reply {
-        ShardReply::DescribePartitions(results) => results,
-        other => panic!("asked to describe partitions, got {other:?}"),
-    }
-}
 
 fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Facts>>) -> Step {
     let topics = slots.merge(results, |partition_index, result| {

@@ -13,7 +13,7 @@
 use bytes::Bytes;
 
 use crate::base::{ProducerEpoch, ProducerId};
-use crate::controller::{ControllerReply, ControllerRequest};
+use crate::controller::ControllerRequest;
 use crate::protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
@@ -31,10 +31,7 @@ pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> R
         Ok(current) => current,
         Err(code) => return answer.encode(&refused(code)),
     };
-    Ok(ask(ControllerRequest::InitProducerId { current }, move |_, reply| {
-        let ControllerReply::InitProducerId(result) = reply else {
-            panic!("asked for a producer id, got {reply:?}")
-        };
+    Ok(ask(ControllerRequest::init_producer_id(current), move |_, result| {
         answer.send(&match result {
             Ok((id, epoch)) => response(ErrorCode::None, id, epoch),
             Err(error) => refused(controller_error(&error)),

@@ -13,9 +13,7 @@ use crate::protocol::messages::list_offsets_response::{
 };
 use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
-use crate::shard::{
-    ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, ShardReply, ShardRequest,
-};
+use crate::shard::{ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, ShardRequest};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
@@ -51,8 +49,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         }
     }
     let (calls, slots) = split.finish();
-    Ok(ask_all(context, calls, Wait::All, ShardRequest::ListOffsets, move |_, replies| {
-        respond(answer, &slots, replies.into_iter().map(results).collect())
+    Ok(ask_all(context, calls, Wait::All, ShardRequest::list_offsets, move |_, results| {
+        respond(answer, &slots, results)
     }))
 }
 
@@ -70,13 +68,6 @@ fn lookup(timestamp: i64, version: i16) -> Result<OffsetLookup, ErrorCode> {
 }
 
 type Listed = Result<ListedOffset, PartitionError>;
-
-fn results(reply: ShardReply) -> Vec<Listed> {
-    match reply {
-        ShardReply::ListOffsets(results) => results,
-        other => panic!("asked to list offsets, got {other:?}"),
-    }
-}
 
 fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Listed>>) -> Step {
     let topics = slots.merge(results, |partition_index, result| {

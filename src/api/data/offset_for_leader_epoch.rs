@@ -11,7 +11,7 @@ use crate::protocol::messages::offset_for_leader_epoch_response::{
 };
 use crate::protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
-use crate::shard::{EpochEnd, EpochEndPartition, PartitionError, ShardReply, ShardRequest};
+use crate::shard::{EpochEnd, EpochEndPartition, PartitionError, ShardRequest};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
@@ -37,19 +37,12 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         }
     }
     let (calls, slots) = split.finish();
-    Ok(ask_all(context, calls, Wait::All, ShardRequest::OffsetForLeaderEpoch, move |_, replies| {
-        respond(answer, &slots, replies.into_iter().map(results).collect())
+    Ok(ask_all(context, calls, Wait::All, ShardRequest::offset_for_leader_epoch, move |_, results| {
+        respond(answer, &slots, results)
     }))
 }
 
 type Ended = Result<EpochEnd, PartitionError>;
-
-fn results(reply: ShardReply) -> Vec<Ended> {
-    match reply {
-        ShardReply::OffsetForLeaderEpoch(results) => results,
-        other => panic!("asked for the ends of epochs, got {other:?}"),
-    }
-}
 
 fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Ended>>) -> Step {
     let topics = slots.merge(results, |partition, result| {

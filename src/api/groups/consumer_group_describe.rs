@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::controller::MetadataImage;
 use crate::group::consumer::{Assignment, DescribedConsumerGroup, DescribedConsumerMember};
-use crate::group::{GroupError, GroupReply, GroupRequest};
+use crate::group::{GroupError, GroupRequest};
 use crate::protocol::messages::consumer_group_describe_response::{
     Assignment as ShownAssignment, DescribedGroup, Member, TopicPartitions,
 };
@@ -34,23 +34,14 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let operations = if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let groups = request.group_ids.iter().map(|group| text(group));
     let groups: Vec<_> = groups.collect::<Result<_, ApiError>>()?;
-    let question = |group: &std::sync::Arc<str>| GroupRequest::DescribeConsumers { group: group.clone() };
-    let questions = groups.iter().map(question).collect();
-    Ok(ask_coordinators(context, questions, move |context, replies| {
-        let results: Vec<_> = replies.into_iter().map(described).collect();
+    let questions = groups.iter().map(|group| GroupRequest::describe_consumers(group.clone())).collect();
+    Ok(ask_coordinators(context, questions, move |context, results| {
         let groups = groups.iter().zip(&results).map(|(group, result)| match result {
             Ok(described) => success(context.image, group, described, answer.version, operations),
             Err(error) => failure(group, *error),
         });
         answer.send(&ConsumerGroupDescribeResponse { throttle_time_ms: 0, groups: groups.collect() })
     }))
-}
-
-fn described(reply: GroupReply) -> Result<DescribedConsumerGroup, GroupError> {
-    match reply {
-        GroupReply::DescribeConsumers(result) => result,
-        other => panic!("asked to describe consumers, got {other:?}"),
-    }
 }
 
 fn success<'a>(

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 
 use crate::group::consumer::{Assignment, Heartbeat, HeartbeatRequest};
-use crate::group::{GroupError, GroupReply, GroupRequest};
+use crate::group::{GroupError, GroupRequest};
 use crate::protocol::messages::consumer_group_heartbeat_request::TopicPartitions as Owned;
 use crate::protocol::messages::consumer_group_heartbeat_response::{
     Assignment as ToldAssignment, TopicPartitions,
@@ -46,11 +46,14 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         brings_id: answer.version >= MEMBER_IDS_FROM,
     };
     let assignor = asked.assignor.clone();
-    Ok(ask_coordinator(context, GroupRequest::ConsumerHeartbeat(asked), move |context, reply| match reply {
-        GroupReply::ConsumerHeartbeat(Ok(heartbeat)) => respond(answer, &heartbeat),
-        GroupReply::ConsumerHeartbeat(Err(error)) => refuse(context, answer, error, assignor.as_deref()),
-        other => panic!("asked for a consumer's heartbeat, got {other:?}"),
-    }))
+    Ok(ask_coordinator(
+        context,
+        GroupRequest::consumer_heartbeat(asked),
+        move |context, result| match result {
+            Ok(heartbeat) => respond(answer, &heartbeat),
+            Err(error) => refuse(context, answer, error, assignor.as_deref()),
+        },
+    ))
 }
 
 fn owned(topics: &[Owned]) -> Assignment {

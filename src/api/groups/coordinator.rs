@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::base::{PartitionIndex, ShardId, TopicPartition};
 use crate::config::Config;
 use crate::controller::{MetadataImage, NewTopic};
-use crate::group::{GroupError, GroupReply, GroupRequest, MemberRef, OFFSETS_TOPIC, partition_of};
+use crate::group::{GroupError, GroupQuestion, GroupReply, MemberRef, OFFSETS_TOPIC, partition_of};
 use crate::protocol::{ErrorCode, RequestHeader};
-use crate::shard::{GroupCall, ShardReply, ShardRequest};
+use crate::shard::{GroupCall, ShardRequest};
 
-use crate::api::{ApiError, Ask, Context, Step, Wait};
+use crate::api::split::ask;
+use crate::api::{ApiError, Context, Step, Wait};
 
 /// A group's record, with the metadata of all its members, must fit one batch.
 const BATCH_BYTES_MAX: &str = "104857600";
@@ -53,64 +54,52 @@ pub(in crate::api) fn coordinator_shard(
     Some((shard, TopicPartition { topic: topic.id, partition }))
 }
 
-/// Asks each question of its coordinator; the replies are in the order of the questions.
-pub(super) fn ask_coordinators(
+/// Asks several questions of one kind; answers come in their order.
+pub(super) fn ask_coordinators<A: 'static>(
     context: &mut Context<'_>,
-    requests: Vec<GroupRequest>,
-    then: impl FnOnce(&mut Context<'_>, Vec<GroupReply>) -> Step + 'static,
+    questions: Vec<GroupQuestion<A>>,
+    then: impl FnOnce(&mut Context<'_>, Vec<A>) -> Step + 'static,
 ) -> Step {
+    let Some(answer) = questions.first().map(|question| question.answer) else {
+        return then(context, Vec::new());
+    };
     let mut calls: BTreeMap<ShardId, Vec<GroupCall>> = BTreeMap::new();
-    let places: Vec<Result<ShardId, GroupReply>> = requests
+    let places: Vec<Result<ShardId, GroupReply>> = questions
         .into_iter()
-        .map(|request| match coordinator_of(context, request.group()) {
-            Some((shard, partition)) => {
-                calls.entry(shard).or_default().push(GroupCall { partition, request });
-                Ok(shard)
+        .map(|question| {
+            let request = question.asked;
+            match coordinator_of(context, request.group()) {
+                Some((shard, partition)) => {
+                    calls.entry(shard).or_default().push(GroupCall { partition, request });
+                    Ok(shard)
+                }
+                None => Err(request.refused(GroupError::NotCoordinator)),
             }
-            None => Err(request.refused(GroupError::NotCoordinator)),
         })
         .collect();
     let shards: Vec<ShardId> = calls.keys().copied().collect();
-    let merge = move |context: &mut Context<'_>, replies: Vec<ShardReply>| {
-        let replies = shards.into_iter().zip(replies.into_iter().map(group_replies));
+    let calls = calls.into_iter().map(|(shard, calls)| (shard, ShardRequest::groups(calls))).collect();
+    ask(context, calls, Wait::All, move |context, replies| {
+        let replies = shards.into_iter().zip(replies);
         let mut replies: BTreeMap<_, _> = replies.map(|(shard, them)| (shard, them.into_iter())).collect();
         let mut next = |shard| {
             let reply = replies.get_mut(&shard).and_then(Iterator::next);
             reply.expect("one reply per question")
         };
-        let merged = places.into_iter().map(|place| place.map_or_else(|reply| reply, &mut next)).collect();
-        then(context, merged)
-    };
-    if calls.is_empty() {
-        return merge(context, Vec::new());
-    }
-    let calls = calls.into_iter().map(|(shard, calls)| (shard, ShardRequest::Groups(calls)));
-    Step::Ask(Ask { calls: calls.collect(), wait: Wait::All, then: Box::new(merge) })
+        let replies = places.into_iter().map(|place| place.map_or_else(|refused| refused, &mut next));
+        then(context, replies.map(|reply| answer.take(reply)).collect())
+    })
 }
 
 /// Asks one question.
-pub(super) fn ask_coordinator(
+pub(super) fn ask_coordinator<A: 'static>(
     context: &mut Context<'_>,
-    request: GroupRequest,
-    then: impl FnOnce(&mut Context<'_>, GroupReply) -> Step + 'static,
+    question: GroupQuestion<A>,
+    then: impl FnOnce(&mut Context<'_>, A) -> Step + 'static,
 ) -> Step {
-    let Some((shard, partition)) = coordinator_of(context, request.group()) else {
-        let refused = request.refused(GroupError::NotCoordinator);
-        return then(context, refused);
-    };
-    let calls = vec![(shard, ShardRequest::Groups(vec![GroupCall { partition, request }]))];
-    let only = move |context: &mut Context<'_>, mut replies: Vec<ShardReply>| {
-        let reply = replies.pop().map(group_replies).and_then(|mut replies| replies.pop());
-        then(context, reply.expect("one question, one reply"))
-    };
-    Step::Ask(Ask { calls, wait: Wait::All, then: Box::new(only) })
-}
-
-fn group_replies(reply: ShardReply) -> Vec<GroupReply> {
-    match reply {
-        ShardReply::Groups(replies) => replies,
-        other => panic!("asked coordinators, got {other:?}"),
-    }
+    ask_coordinators(context, vec![question], move |context, mut answers| {
+        then(context, answers.pop().expect("one question, one answer"))
+    })
 }
 
 /// A text that may become part of a record.

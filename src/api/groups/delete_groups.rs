@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::group::{GroupReply, GroupRequest};
+use crate::group::GroupRequest;
 use crate::protocol::messages::delete_groups_response::DeletableGroupResult;
 use crate::protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::protocol::{ApiKey, RequestHeader};
@@ -25,15 +25,12 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let mut seen = BTreeSet::new();
     let names = request.groups_names.iter().filter(|name| seen.insert(&***name));
     let groups: Vec<Arc<str>> = names.map(|name| text(name)).collect::<Result<_, ApiError>>()?;
-    let questions = groups.iter().map(|group| GroupRequest::Delete { group: group.clone() }).collect();
-    Ok(ask_coordinators(context, questions, move |_, replies| {
-        let results = groups.iter().zip(replies).map(|(group, reply)| match reply {
-            GroupReply::Delete(result) => DeletableGroupResult {
-                group_id: (&**group).into(),
-                error_code: code_of(&result),
-                error_message: None,
-            },
-            other => panic!("asked to delete, got {other:?}"),
+    let questions = groups.iter().map(|group| GroupRequest::delete(group.clone())).collect();
+    Ok(ask_coordinators(context, questions, move |_, results| {
+        let results = groups.iter().zip(results).map(|(group, result)| DeletableGroupResult {
+            group_id: (&**group).into(),
+            error_code: code_of(&result),
+            error_message: None,
         });
         answer.send(&DeleteGroupsResponse { throttle_time_ms: 0, results: results.collect() })
     }))

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::group::{DescribedGroup as Described, GroupError, GroupReply, GroupRequest};
+use crate::group::{DescribedGroup as Described, GroupError, GroupRequest};
 use crate::protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use crate::protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
@@ -26,22 +26,14 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let operations = if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let groups = request.groups.iter().map(|group| text(group));
     let groups: Vec<_> = groups.collect::<Result<_, ApiError>>()?;
-    let questions = groups.iter().map(|group| GroupRequest::Describe { group: group.clone() }).collect();
-    Ok(ask_coordinators(context, questions, move |_, replies| {
-        let results: Vec<_> = replies.into_iter().map(described).collect();
+    let questions = groups.iter().map(|group| GroupRequest::describe(group.clone())).collect();
+    Ok(ask_coordinators(context, questions, move |_, results| {
         let groups = groups.iter().zip(&results).map(|(group, result)| match result {
             Ok(described) => success(group, described, operations),
             Err(error) => failure(group, *error, answer.version, operations),
         });
         answer.send(&DescribeGroupsResponse { throttle_time_ms: 0, groups: groups.collect() })
     }))
-}
-
-fn described(reply: GroupReply) -> Result<Described, GroupError> {
-    match reply {
-        GroupReply::Describe(result) => result,
-        other => panic!("asked to describe, got {other:?}"),
-    }
 }
 
 fn success<'a>(group: &'a str, described: &'a Described, operations: i32) -> DescribedGroup<'a> {

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use crate::controller::{ControllerError, ControllerReply, ControllerRequest};
+use crate::controller::{ControllerError, ControllerRequest};
 use crate::protocol::messages::find_coordinator_response::Coordinator;
 use crate::protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
@@ -39,13 +39,10 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         return Ok(respond(context, answer, request.key_type, &keys, None));
     }
     let topics = vec![offsets_topic(context.config)];
-    let asked = ControllerRequest::CreateTopics { topics, validate_only: false };
+    let asked = ControllerRequest::create_topics(topics, false);
     let key_type = request.key_type;
-    Ok(ask(asked, move |context, reply| {
-        let refused = match reply {
-            ControllerReply::CreateTopics(results) => results.into_iter().find_map(Result::err),
-            other => panic!("asked to create topics, got {other:?}"),
-        };
+    Ok(ask(asked, move |context, results| {
+        let refused = results.into_iter().find_map(Result::err);
         respond(context, answer, key_type, &keys, refused.as_ref())
     }))
 }

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::group::{GroupError, GroupReply, GroupRequest};
+use crate::group::{GroupError, GroupRequest};
 use crate::protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 use crate::protocol::{ApiKey, RequestHeader};
 
@@ -18,17 +18,10 @@ pub const API: Api = Api::new(ApiKey::Heartbeat, 0..=4, start).answered_briefly(
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: HeartbeatRequest<'_> = decode(header, body)?;
     let answer = Answer::to(header)?;
-    let asked = GroupRequest::Heartbeat {
-        group: text(&request.group_id)?,
-        member: member(request.generation_id, &request.member_id, request.group_instance_id.as_deref())?,
-    };
-    Ok(ask_coordinator(context, asked, move |_, reply| match reply {
-        GroupReply::Heartbeat(Err(GroupError::CoordinatorLoadInProgress)) => {
-            answer.send(&HeartbeatResponse::default())
-        }
-        GroupReply::Heartbeat(result) => {
-            answer.send(&HeartbeatResponse { throttle_time_ms: 0, error_code: code_of(&result) })
-        }
-        other => panic!("asked for a heartbeat, got {other:?}"),
+    let member = member(request.generation_id, &request.member_id, request.group_instance_id.as_deref())?;
+    let asked = GroupRequest::heartbeat(text(&request.group_id)?, member);
+    Ok(ask_coordinator(context, asked, move |_, result| match result {
+        Err(GroupError::CoordinatorLoadInProgress) => answer.send(&HeartbeatResponse::default()),
+        result => answer.send(&HeartbeatResponse { throttle_time_ms: 0, error_code: code_of(&result) }),
     }))
 }

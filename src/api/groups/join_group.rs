@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use crate::group::{GroupReply, GroupRequest, JoinRefused, JoinRequest, Joined};
+use crate::group::{GroupRequest, JoinRefused, JoinRequest, Joined};
 use crate::protocol::messages::join_group_response::JoinGroupResponseMember;
 use crate::protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
@@ -47,10 +47,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         id_required: answer.version >= ID_REQUIRED_FROM,
         can_skip_assignment: answer.version >= SKIP_ASSIGNMENT_FROM,
     };
-    Ok(ask_coordinator(context, GroupRequest::Join(asked), move |_, reply| match reply {
-        GroupReply::Join(result) => respond(answer, result),
-        other => panic!("asked to join, got {other:?}"),
-    }))
+    Ok(ask_coordinator(context, GroupRequest::join(asked), move |_, result| respond(answer, result)))
 }
 
 fn respond(answer: Answer, result: Result<Joined, JoinRefused>) -> Step {

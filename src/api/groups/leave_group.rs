@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::group::{GroupError, GroupReply, GroupRequest, LeavingMember};
+use crate::group::{GroupError, GroupRequest, LeavingMember};
 use crate::protocol::messages::leave_group_response::MemberResponse;
 use crate::protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 use crate::protocol::{ApiKey, RequestHeader};
@@ -30,11 +30,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     } else {
         vec![LeavingMember { member_id: text(&request.member_id)?, instance_id: None }]
     };
-    let asked = GroupRequest::Leave { group: text(&request.group_id)?, members: members.clone() };
-    Ok(ask_coordinator(context, asked, move |_, reply| match reply {
-        GroupReply::Leave(result) => respond(answer, &members, &result),
-        other => panic!("asked to leave, got {other:?}"),
-    }))
+    let asked = GroupRequest::leave(text(&request.group_id)?, members.clone());
+    Ok(ask_coordinator(context, asked, move |_, result| respond(answer, &members, &result)))
 }
 
 type Left = Result<Vec<Result<(), GroupError>>, GroupError>;

@@ -11,7 +11,7 @@ use crate::group::{GroupError, ListedGroup as Listed};
 use crate::protocol::messages::list_groups_response::ListedGroup;
 use crate::protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 use crate::protocol::{ApiKey, RequestHeader};
-use crate::shard::{ShardReply, ShardRequest};
+use crate::shard::ShardRequest;
 
 use super::coordinator::code_of;
 use crate::api::answer::{Answer, decode};
@@ -30,9 +30,9 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let states: Vec<String> = request.states_filter.iter().map(|it| it.trim().to_owned()).collect();
     let types: Vec<String> = request.types_filter.iter().map(ToString::to_string).collect();
     let shards = (0..context.image.shards).map(ShardId).filter(|shard| answers_for(context, *shard));
-    let calls = shards.map(|shard| (shard, ShardRequest::ListGroups)).collect();
-    let then = move |_: &mut Context<'_>, replies: Vec<ShardReply>| {
-        let results: Result<Vec<_>, GroupError> = replies.into_iter().map(listed).collect();
+    let calls = shards.map(|shard| (shard, ShardRequest::list_groups())).collect();
+    let then = move |_: &mut Context<'_>, results: Vec<Result<Vec<Listed>, GroupError>>| {
+        let results: Result<Vec<_>, GroupError> = results.into_iter().collect();
         let takes = |wanted: &[String], value: &str| {
             wanted.is_empty() || wanted.iter().any(|it| it.eq_ignore_ascii_case(value))
         };
@@ -42,13 +42,6 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         answer.send(&ListGroupsResponse { throttle_time_ms: 0, error_code: code_of(&results), groups })
     };
     Ok(ask(context, calls, Wait::All, then))
-}
-
-fn listed(reply: ShardReply) -> Result<Vec<Listed>, GroupError> {
-    match reply {
-        ShardReply::ListGroups(result) => result,
-        other => panic!("asked to list groups, got {other:?}"),
-    }
 }
 
 fn shown(group: &Listed, version: i16) -> ListedGroup<'_> {

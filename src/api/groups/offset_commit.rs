@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::base::{PartitionIndex, TopicId};
 use crate::controller::TopicImage;
-use crate::group::{CommitPartition, CommitRequest, GroupError, GroupReply, GroupRequest};
+use crate::group::{CommitPartition, CommitRequest, GroupError, GroupRequest};
 use crate::protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
 use crate::protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -49,9 +49,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         knows_group_id_not_found: answer.version >= GROUP_ID_NOT_FOUND_FROM,
         partitions: asked,
     };
-    Ok(ask_coordinator(context, GroupRequest::CommitOffsets(commit), move |_, reply| match reply {
-        GroupReply::CommitOffsets(result) => respond(answer, &topics, &result),
-        other => panic!("asked to commit, got {other:?}"),
+    Ok(ask_coordinator(context, GroupRequest::commit_offsets(commit), move |_, result| {
+        respond(answer, &topics, &result)
     }))
 }
 

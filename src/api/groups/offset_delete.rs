@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::PartitionIndex;
-use crate::group::{GroupError, GroupReply, GroupRequest};
+use crate::group::{GroupError, GroupRequest};
 use crate::protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
@@ -48,11 +48,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
             .collect();
         topics.push((name, partitions));
     }
-    let asked = GroupRequest::DeleteOffsets { group: text(&request.group_id)?, partitions: known };
-    Ok(ask_coordinator(context, asked, move |_, reply| match reply {
-        GroupReply::DeleteOffsets(result) => respond(answer, &topics, &result),
-        other => panic!("asked to delete offsets, got {other:?}"),
-    }))
+    let asked = GroupRequest::delete_offsets(text(&request.group_id)?, known);
+    Ok(ask_coordinator(context, asked, move |_, result| respond(answer, &topics, &result)))
 }
 
 fn respond(answer: Answer, topics: &Topics, result: &Deleted) -> Step {

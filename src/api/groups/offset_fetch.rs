@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::TopicId;
-use crate::group::{FetchOffsetsRequest, FetchedOffset, GroupError, GroupReply, GroupRequest, MemberRef};
+use crate::group::{FetchOffsetsRequest, FetchedOffset, GroupError, GroupRequest, MemberRef};
 use crate::protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use crate::protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -62,15 +62,14 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         vec![AskedGroup { group: text(&request.group_id)?, member: None, topics: topics.transpose()? }]
     };
     let questions = groups.iter().map(|group| {
-        GroupRequest::FetchOffsets(FetchOffsetsRequest {
+        GroupRequest::fetch_offsets(FetchOffsetsRequest {
             group: Arc::clone(&group.group),
             member: group.member.clone(),
             partitions: group.topics.as_ref().map(|topics| partitions(topics)),
         })
     });
     let questions = questions.collect();
-    Ok(ask_coordinators(context, questions, move |context, replies| {
-        let results: Vec<Fetched> = replies.into_iter().map(fetched).collect();
+    Ok(ask_coordinators(context, questions, move |context, results| {
         if answer.version >= GROUPS_FROM {
             respond_groups(context, answer, &groups, &results)
         } else {
@@ -108,13 +107,6 @@ fn asked_topic(name: &str, id: TopicId, partitions: &[i32]) -> Result<AskedTopic
 fn partitions(topics: &[AskedTopic]) -> Vec<(Arc<str>, i32)> {
     let named = topics.iter().filter_map(|topic| Some((topic.name.as_ref()?, &topic.partitions)));
     named.flat_map(|(name, partitions)| partitions.iter().map(|index| (Arc::clone(name), *index))).collect()
-}
-
-fn fetched(reply: GroupReply) -> Fetched {
-    match reply {
-        GroupReply::FetchOffsets(result) => result,
-        other => panic!("asked for offsets, got {other:?}"),
-    }
 }
 
 /// Up to v7: one group.

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::group::{GroupError, GroupReply, GroupRequest, SyncRequest, Synced};
+use crate::group::{GroupError, GroupRequest, SyncRequest, Synced};
 use crate::protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
@@ -29,10 +29,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         protocol: optional_text(request.protocol_name.as_deref())?,
         assignments: assignments.collect::<Result<_, ApiError>>()?,
     };
-    Ok(ask_coordinator(context, GroupRequest::Sync(asked), move |_, reply| match reply {
-        GroupReply::Sync(result) => respond(answer, &result),
-        other => panic!("asked to sync, got {other:?}"),
-    }))
+    Ok(ask_coordinator(context, GroupRequest::sync(asked), move |_, result| respond(answer, &result)))
 }
 
 fn respond(answer: Answer, result: &Result<Synced, GroupError>) -> Step {

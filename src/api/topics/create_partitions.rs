@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::controller::{ControllerReply, ControllerRequest, NewPartitions};
+use crate::controller::{ControllerRequest, NewPartitions};
 use crate::protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use crate::protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
@@ -27,12 +27,9 @@ pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> R
     let request: CreatePartitionsRequest<'_> = decode(header, body)?;
     let topics: Vec<NewPartitions> = request.topics.iter().map(new_partitions).collect();
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
-    let asked = ControllerRequest::CreatePartitions { topics, validate_only: request.validate_only };
+    let asked = ControllerRequest::create_partitions(topics, request.validate_only);
     let answer = Answer::to(header)?;
-    Ok(ask(asked, move |_, reply| {
-        let ControllerReply::CreatePartitions(results) = reply else {
-            panic!("asked to create partitions, got {reply:?}")
-        };
+    Ok(ask(asked, move |_, results| {
         let mut answered = BTreeSet::new();
         let once = names.iter().zip(results).filter(|(name, _)| answered.insert(*name));
         let results = once.map(|(name, result)| CreatePartitionsTopicResult {

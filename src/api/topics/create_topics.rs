@@ -17,9 +17,7 @@ use bytes::Bytes;
 
 use crate::base::{PartitionIndex, TopicId};
 use crate::config::topic;
-use crate::controller::{
-    ControllerError, ControllerReply, ControllerRequest, CreatedTopic, NewTopic, is_internal_topic,
-};
+use crate::controller::{ControllerError, ControllerRequest, CreatedTopic, NewTopic, is_internal_topic};
 use crate::protocol::messages::create_topics_request::CreatableTopic;
 use crate::protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
@@ -36,12 +34,9 @@ pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> R
     let request: CreateTopicsRequest<'_> = decode(header, body)?;
     let topics: Vec<NewTopic> = request.topics.iter().map(new_topic).collect();
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
-    let asked = ControllerRequest::CreateTopics { topics, validate_only: request.validate_only };
+    let asked = ControllerRequest::create_topics(topics, request.validate_only);
     let answer = Answer::to(header)?;
-    Ok(ask(asked, move |context, reply| {
-        let ControllerReply::CreateTopics(results) = reply else {
-            panic!("asked to create topics, got {reply:?}")
-        };
+    Ok(ask(asked, move |context, results| {
         let mut answered = BTreeSet::new();
         let once = names.iter().zip(results).filter(|(name, _)| answered.insert(*name));
         let topics = once.map(|(name, result)| match result {

@@ -14,9 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::base::TopicId;
-use crate::controller::{
-    ControllerError, ControllerReply, ControllerRequest, DeletedTopic, MetadataImage, TopicName,
-};
+use crate::controller::{ControllerError, ControllerRequest, DeletedTopic, MetadataImage, TopicName};
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
 use crate::protocol::messages::delete_topics_response::DeletableTopicResult;
 use crate::protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
@@ -47,10 +45,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let wanted = without_repeats(wanted, context.image);
     let topics = wanted.iter().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
     let answer = Answer::to(header)?;
-    Ok(ask(ControllerRequest::DeleteTopics { topics }, move |_, reply| {
-        let ControllerReply::DeleteTopics(results) = reply else {
-            panic!("asked to delete topics, got {reply:?}")
-        };
+    Ok(ask(ControllerRequest::delete_topics(topics), move |_, results| {
         let mut results = results.into_iter();
         let responses = wanted.iter().map(|topic| match topic {
             Ok(name) => {

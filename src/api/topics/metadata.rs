@@ -18,8 +18,7 @@ use bytes::Bytes;
 
 use crate::base::{PartitionIndex, TopicId};
 use crate::controller::{
-    ControllerError, ControllerReply, ControllerRequest, CreatedTopic, NewTopic, TopicImage,
-    is_internal_topic, is_topic_name,
+    ControllerError, ControllerRequest, CreatedTopic, NewTopic, TopicImage, is_internal_topic, is_topic_name,
 };
 use crate::group::OFFSETS_TOPIC;
 use crate::protocol::messages::metadata_response::{
@@ -53,11 +52,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         return query.respond(context, &BTreeMap::new());
     }
     let topics = missing.iter().map(|name| to_create(context, name)).collect();
-    let asked = ControllerRequest::CreateTopics { topics, validate_only: false };
-    Ok(ask(asked, move |context, reply| {
-        let ControllerReply::CreateTopics(results) = reply else {
-            panic!("asked to create topics, got {reply:?}")
-        };
+    let asked = ControllerRequest::create_topics(topics, false);
+    Ok(ask(asked, move |context, results| {
         let outcomes = missing.into_iter().zip(results.iter().map(creation_outcome)).collect();
         query.respond(context, &outcomes).unwrap_or_else(|error| Step::Close { reason: error.to_string() })
     }))

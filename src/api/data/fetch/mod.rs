@@ -30,7 +30,7 @@ use crate::protocol::messages::fetch_response::{
 };
 use crate::protocol::messages::{self, FetchResponse};
 use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
-use crate::shard::{FetchPartition, FetchRequest, FetchResult, Fetched, Known, ShardReply, ShardRequest};
+use crate::shard::{FetchPartition, FetchRequest, FetchResult, Fetched, Known, ShardQuestion, ShardRequest};
 
 use crate::api::answer::{Answer, decode, respond as respond_now};
 use crate::api::cluster::hints::{self, Refused};
@@ -88,12 +88,11 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
             Err(code) => return respond_now(header, &refusal(code)),
         },
     };
-    Ok(ask(context, calls, Wait::FirstThenNudge, move |context, replies| {
+    Ok(ask(context, calls, Wait::FirstThenNudge, move |context, results| {
         if context.answers_are_full {
             // Others' were ready earlier. The client asks again, and waits for its turn before anything is read.
             merge.give_way();
         }
-        let results = replies.into_iter().map(results).collect();
         match asked {
             Asked::Once(mut plan) => merge.respond(&mut plan, None, results),
             Asked::InSession { id, next_epoch } => match context.sessions.answering(id, next_epoch) {
@@ -197,21 +196,14 @@ fn plan(context: &Context<'_>, request: &messages::FetchRequest<'_>, version: i1
 }
 
 /// What is asked of each shard; nobody waits when some partition has failed already.
-fn calls(plan: &Plan, shared: FetchRequest) -> Vec<(ShardId, ShardRequest)> {
+fn calls(plan: &Plan, shared: FetchRequest) -> Vec<(ShardId, ShardQuestion<Vec<FetchResult>>)> {
     let wait_ms_max = if plan.failed.is_empty() { shared.wait_ms_max } else { 0 };
     let asked = plan.asked().map(|call| {
         let partitions = Arc::clone(&call.partitions);
         let request = FetchRequest { partitions, first: call.first, wait_ms_max, ..shared.clone() };
-        (call.shard, ShardRequest::Fetch(request))
+        (call.shard, ShardRequest::fetch(request))
     });
     asked.collect()
-}
-
-fn results(reply: ShardReply) -> Vec<FetchResult> {
-    match reply {
-        ShardReply::Fetch(results) => results,
-        other => panic!("asked to fetch, got {other:?}"),
-    }
 }
 
 /// The shards' answers becoming one.

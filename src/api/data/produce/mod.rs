@@ -29,7 +29,7 @@ use crate::protocol::messages::produce_response::{
 use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
 use crate::record::{BatchError, Inside};
-use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardReply, ShardRequest};
+use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardRequest};
 
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::cluster::hints::{OfProduce, Refused};
@@ -75,9 +75,8 @@ impl Rest {
             context,
             calls,
             Wait::All,
-            |partitions| ShardRequest::Produce(ask(partitions)),
-            move |_, replies| {
-                let results = replies.into_iter().map(results).collect();
+            |partitions| ShardRequest::produce(ask(partitions)),
+            move |_, results| {
                 if silent {
                     finish_silent(&slots, results)
                 } else {
@@ -167,13 +166,6 @@ fn refusal(request: &ProduceRequest<'_>) -> Option<ErrorCode> {
         return Some(ErrorCode::InvalidRequiredAcks);
     }
     request.transactional_id.as_ref().map(|_| ErrorCode::TransactionalIdAuthorizationFailed)
-}
-
-fn results(reply: ShardReply) -> Vec<ProduceResult> {
-    match reply {
-        ShardReply::Produce(results) => results,
-        other => panic!("asked to produce, got {other:?}"),
-    }
 }
 
 fn finish_silent(slots: &Slots, results: Vec<Vec<ProduceResult>>) -> Step {
