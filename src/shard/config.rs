@@ -7,7 +7,6 @@ use crate::group::GroupLimits;
 use crate::log::{LogLimits, RecoveredLog};
 
 use super::request::Image;
-use super::upkeep::{CompactionConfig, RetentionConfig, ScrubConfig};
 
 /// Settings of one shard.
 #[derive(Clone, Debug)]
@@ -47,3 +46,50 @@ pub struct ShardRecovery {
 
 /// Memory of a given length, a multiple of 4096, initialised.
 pub type ChunkAllocator = Box<dyn FnMut(usize) -> Chunk>;
+
+/// How a shard keeps to its topics' retention.
+#[derive(Clone, Copy, Debug)]
+pub struct RetentionConfig {
+    /// `log.retention.check.interval.ms`.
+    pub check_ms: u64,
+    /// Producers silent for longer are forgotten.
+    pub producer_expiration_ms: u64,
+    /// `ringmain.segment.recycle`; `None` = no file is used again.
+    pub spares: Option<SpareConfig>,
+}
+
+/// How a shard compacts.
+#[derive(Clone, Copy, Debug)]
+pub struct CompactionConfig {
+    /// `log.cleaner.enable`.
+    pub enabled: bool,
+    /// `log.cleaner.backoff.ms`.
+    pub backoff_ms: u64,
+    /// Keys that one round may look at.
+    pub keys_max: usize,
+    /// Read and written, at most; less beside a busy foreground, unless something is overdue.
+    pub bytes_per_second: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ScrubConfig {
+    /// From the beginning of a pass to that of the next; `None` = never.
+    pub period_ms: Option<u64>,
+    /// What this shard may read in a second.
+    pub bytes_per_second: u64,
+}
+
+/// How files are used again.
+#[derive(Clone, Copy, Debug)]
+pub struct SpareConfig {
+    /// A partition that fills a segment within this time gets its next one from a spare.
+    pub fills_within_ms: u64,
+    /// A spare that is not used within this time is deleted.
+    pub kept_ms: u64,
+}
+
+impl Default for SpareConfig {
+    fn default() -> SpareConfig {
+        SpareConfig { fills_within_ms: 3 * 60_000, kept_ms: 5 * 60_000 }
+    }
+}

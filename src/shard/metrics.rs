@@ -13,9 +13,9 @@ pub struct ShardGauges {
     /// Segment writes that the commit log covers, and what they need, handed out and not done.
     pub writeback_waiting: usize,
     pub chunk_bytes: usize,
-    /// Of what was read from segments, in the cache or in answers.
+    /// Memory of what was read from segments, in the cache or in answers.
     pub read_cache_bytes: usize,
-    /// Of finished segments.
+    /// Memory of the indexes of finished segments.
     pub index_bytes: usize,
     /// Segments that the scrubbing pass under way has yet to verify.
     pub scrub_left: usize,

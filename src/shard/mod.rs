@@ -48,7 +48,9 @@ use crate::log::Purpose;
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
 pub use crate::log::record_rules;
-pub use config::{ChunkAllocator, ShardConfig, ShardRecovery};
+pub use config::{
+    ChunkAllocator, CompactionConfig, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, SpareConfig,
+};
 pub use effect::{Effect, IoId, IoRequest};
 use event::Event;
 pub use metrics::ShardGauges;
@@ -59,9 +61,8 @@ pub use store::PRODUCER_BYTES;
 use store::Store;
 use turn::{Asker, News, Turn};
 use upkeep::Upkeep;
-pub use upkeep::{CompactionConfig, RetentionConfig, ScrubConfig, SpareConfig};
 
-/// See the module's head.
+/// One core's share of the data. The module's head says how it is driven.
 pub struct Shard {
     store: Store,
     read: Read,

@@ -173,7 +173,7 @@ impl ShardReply<Bytes> {
 /// What administrators want to know of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionFacts {
-    /// Of all its segments.
+    /// Size of all segments of the partition.
     pub size_bytes: u64,
     pub producers: Vec<ProducerFacts>,
 }

@@ -82,7 +82,7 @@ pub(super) enum Found {
     Here(ChunkSlice),
     /// A read under way brings them.
     Coming,
-    /// They must be read, up to `wanted`.
+    /// The bytes must be read, up to `wanted`.
     Missing { wanted: u64 },
 }
 

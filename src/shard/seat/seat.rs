@@ -16,7 +16,7 @@ use super::super::request::PartitionError;
 use super::super::store::{Incoming, Store};
 use super::super::turn::Turn;
 
-/// See the module's head. `T` is what leaves when its records are durable.
+/// A seat, as the module's head describes it. `T` is what leaves when its records are durable.
 #[derive(Debug)]
 pub(super) struct Seat<T> {
     slot: u32,

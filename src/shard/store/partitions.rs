@@ -40,7 +40,7 @@ pub(super) struct Ack {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Serving,
-    /// Its topic is gone; waits until nothing is being written any more.
+    /// The partition's topic is gone; it waits until nothing is being written any more.
     Dying,
     Deleting,
 }

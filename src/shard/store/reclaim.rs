@@ -37,7 +37,7 @@ pub(super) enum Checkpointing {
     None,
     /// Files are free once it is written.
     Freeing,
-    /// It only keeps what has been decided: starts of logs, what compaction may touch.
+    /// The checkpoint frees nothing and keeps what has been decided: starts of logs, what compaction may touch.
     Keeping,
 }
 

@@ -17,13 +17,13 @@ use crate::log::PartitionLog;
 /// What makes a record visible to consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VisibleWhen {
-    /// It is on stable storage.
+    /// The record is on stable storage.
     Flushed,
-    /// It is appended: the topic acknowledges from memory.
+    /// The record is appended: the topic acknowledges from memory.
     Appended,
 }
 
-/// See the module's head.
+/// The five offsets of one partition; the module's head has their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {
     pub log_start: Offset,

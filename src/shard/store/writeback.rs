@@ -1,5 +1,5 @@
 //! Segment writes that the commit log covers, and the files they need. Hardly anybody waits for one, so few of them are under
-//! way at once: whatever a commit group needs waits behind what the disk, the kernel's workers and the blocking thread have
+//! way at once: what a commit group needs waits behind what the disk, the kernel's workers and the blocking thread have
 //! been given before it, and partitions come to write by the thousand at the same time.
 //!
 //! Making a file costs the processor more than the disk: up to half a millisecond where the file system has just deleted
@@ -17,7 +17,7 @@ use super::super::event::Operation;
 /// Under way at once. A write that makes its file longer, and now and then one that does not, is done by one of the
 /// kernel's workers, of which there are at least eight: so many leave one to a commit group that needs it.
 const UNDER_WAY_MAX: usize = 4;
-/// The same while somebody waits for them all the same.
+/// Under way at once while somebody waits for such writes all the same.
 const UNDER_WAY_IN_A_HURRY_MAX: usize = 16;
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Writeback {
 }
 
 impl Writeback {
-    /// Whether an operation is one of these.
+    /// Whether an operation is a write that the commit log covers, or what such a write needs.
     pub(super) fn takes(purpose: Purpose) -> bool {
         match purpose {
             Purpose::Write { .. } => true,

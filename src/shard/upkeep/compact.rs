@@ -12,6 +12,7 @@ use crate::base::keys::KeyOffsets;
 use crate::base::{MonoNanos, Offset};
 use crate::log::{Dirt, PartitionLog, SparseIndex, ToCompact};
 
+use super::super::config::CompactionConfig;
 use super::super::effect::Effect;
 use super::super::event::{Compacted, Operation};
 use super::super::read::Read;
@@ -21,19 +22,6 @@ use super::share::{Haste, Share};
 
 /// While a segment is being read from, its successor waits, and asks again after this time.
 const SWAP_RETRY_MS: u64 = 5;
-
-/// How a shard compacts.
-#[derive(Clone, Copy, Debug)]
-pub struct CompactionConfig {
-    /// `log.cleaner.enable`.
-    pub enabled: bool,
-    /// `log.cleaner.backoff.ms`.
-    pub backoff_ms: u64,
-    /// Keys that one round may look at.
-    pub keys_max: usize,
-    /// Read and written, at most; less beside a busy foreground, unless something is overdue.
-    pub bytes_per_second: u64,
-}
 
 #[derive(Debug)]
 pub(super) struct Compaction {

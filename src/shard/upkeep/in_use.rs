@@ -6,7 +6,7 @@ use super::super::read::Read;
 use super::compact::Compaction;
 use super::scrub::Scrub;
 
-/// Those in this room that read segments.
+/// What in this room reads segments.
 #[derive(Clone, Copy)]
 pub(super) struct InUse<'a> {
     pub(super) scrub: &'a Scrub,

@@ -25,7 +25,7 @@ use crate::base::MonoNanos;
 use crate::base::io::SegmentId;
 use crate::log::PastSegment;
 
-use super::config::ShardConfig;
+use super::config::{CompactionConfig, RetentionConfig, ShardConfig};
 use super::event::{Compacted, Scrubbed};
 use super::metrics::ShardGauges;
 use super::read::Read;
@@ -33,13 +33,9 @@ use super::request::{DeleteRecordsPartition, RequestId};
 use super::store::Store;
 use super::turn::Turn;
 use compact::Compaction;
-pub use compact::CompactionConfig;
 use in_use::InUse;
 use retain::Retention;
-pub use retain::RetentionConfig;
 use scrub::Scrub;
-pub use scrub::ScrubConfig;
-pub use spare::SpareConfig;
 use trim::Trims;
 
 #[derive(Debug)]

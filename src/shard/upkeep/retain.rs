@@ -10,12 +10,13 @@ use crate::base::io::IoOp;
 use crate::base::{MonoNanos, Now, Offset, ProducerId, TimestampMs, TopicPartition};
 use crate::log::{PastSegment, Purpose};
 
+use super::super::config::RetentionConfig;
 use super::super::event::Operation;
 use super::super::read::Read;
 use super::super::store::Store;
 use super::super::turn::Turn;
 use super::in_use::InUse;
-use super::spare::{Doomed, SpareConfig, Spares};
+use super::spare::{Doomed, Spares};
 
 /// The first check after a start, at the latest: a server that restarts often must come to it all the same.
 const FIRST_CHECK_MS: u64 = 30_000;
@@ -23,17 +24,6 @@ const FIRST_CHECK_MS: u64 = 30_000;
 const LOOK_AGAIN_MS: u64 = 1000;
 /// Between two files. A file of a gibibyte takes ext4 some milliseconds of its journal.
 const DELETE_PAUSE_MS: u64 = 20;
-
-/// How a shard keeps to its topics' retention.
-#[derive(Clone, Copy, Debug)]
-pub struct RetentionConfig {
-    /// `log.retention.check.interval.ms`.
-    pub check_ms: u64,
-    /// Producers silent for longer are forgotten.
-    pub producer_expiration_ms: u64,
-    /// `ringmain.segment.recycle`; `None` = no file is used again.
-    pub spares: Option<SpareConfig>,
-}
 
 #[derive(Debug)]
 pub(super) struct Retention {

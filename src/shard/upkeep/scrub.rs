@@ -9,6 +9,7 @@
 use crate::base::io::{Damage, IoOp, SegmentId};
 use crate::base::{MonoNanos, Offset};
 
+use super::super::config::ScrubConfig;
 use super::super::event::{Operation, Scrubbed};
 use super::super::store::Store;
 use super::super::turn::Turn;
@@ -16,14 +17,6 @@ use super::super::turn::Turn;
 /// Verified at a time.
 const PIECE_BYTES: u64 = 4 * 1024 * 1024;
 const FIRST_PASS_MS: u64 = 60_000;
-
-#[derive(Clone, Copy, Debug)]
-pub struct ScrubConfig {
-    /// From the beginning of a pass to that of the next; `None` = never.
-    pub period_ms: Option<u64>,
-    /// Of this shard.
-    pub bytes_per_second: u64,
-}
 
 #[derive(Debug)]
 pub(super) struct Scrub {

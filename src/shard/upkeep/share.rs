@@ -6,7 +6,7 @@
 use crate::base::MonoNanos;
 
 const LOOK_MS: u64 = 100;
-/// Of the bytes that producers append, one in so many may be read or written in the background.
+/// One in so many of the bytes that producers append may be read or written in the background.
 const SHARE: u64 = 10;
 /// The foreground counts as quiet below this.
 const QUIET_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
@@ -17,7 +17,7 @@ const LEAST_BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Haste {
     None,
-    /// It has waited too long, or the disk needs what it gives back.
+    /// The work has waited too long, or the disk needs the space that it gives back.
     Overdue,
 }
 

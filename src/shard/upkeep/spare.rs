@@ -12,27 +12,13 @@ use crate::base::io::IoOp;
 use crate::base::{MonoNanos, Now, TopicPartition};
 use crate::log::{PastSegment, suits};
 
+use super::super::config::SpareConfig;
 use super::super::event::Operation;
 use super::super::store::Store;
 use super::super::turn::Turn;
 
 /// Between two checkpoints that nothing but spares asks for.
 const CHECKPOINT_PAUSE_MS: u64 = 1000;
-
-/// How files are used again.
-#[derive(Clone, Copy, Debug)]
-pub struct SpareConfig {
-    /// A partition that fills a segment within this time gets its next one from a spare.
-    pub fills_within_ms: u64,
-    /// A spare that is not used within this time is deleted.
-    pub kept_ms: u64,
-}
-
-impl Default for SpareConfig {
-    fn default() -> SpareConfig {
-        SpareConfig { fills_within_ms: 3 * 60_000, kept_ms: 5 * 60_000 }
-    }
-}
 
 /// A file to be deleted.
 #[derive(Clone, Copy, Debug)]
@@ -50,14 +36,14 @@ pub(super) struct Spares {
     /// Partitions that have begun a new segment since the last turn.
     rolled: Vec<u32>,
     next_checkpoint: MonoNanos,
-    /// When spares are to be looked at: at once, if something has changed that may tell against any of them; never later
-    /// than the first of them ends.
+    /// When spares are to be looked at: at once, if something has changed that may tell against any of them; no later than
+    /// when the first of them is no longer kept.
     review_at: Option<MonoNanos>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Kept {
-    /// Its file is being renamed.
+    /// The file is being renamed.
     Making,
     Until(MonoNanos),
 }
