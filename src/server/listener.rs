@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{Advertise, Config};
 
-use super::ServerError;
+use super::error::ServerError;
 
 const TAKEN_FOR_MAX: Duration = Duration::from_secs(2);
 const TRY_AGAIN: Duration = Duration::from_millis(20);

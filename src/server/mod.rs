@@ -3,56 +3,52 @@
 //! The main thread starts and stops; each shard's thread serves. What a request means is `api`'s business, what it does
 //! the shard's.
 
+mod accept;
+mod admission;
+mod budgets;
 mod connection;
+mod error;
 mod holdings;
 pub mod identity;
 mod listener;
+mod metrics;
+mod mover;
+mod moving;
 mod overload;
 mod peer;
 mod pool;
 pub mod preflight;
+mod reader;
+mod registry;
 mod replies;
+mod requests;
+mod scrapes;
 mod send_buffer;
-mod shard;
+mod services;
+mod settings;
 mod signals;
+mod thread;
+mod writer;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-use crate::admin::{self, AdminError, AdminSource, Readiness, ReadinessCell};
+use crate::admin::{self, AdminSource, Readiness, ReadinessCell, ScrapeRequest};
 use crate::base::ShardId;
 use crate::config::{Advertise, Config};
 use crate::controller::ControllerConfig;
 use crate::runtime::nudge::Nudger;
-use crate::runtime::recovery::{Recovery, RecoveryError};
+use crate::runtime::recovery::Recovery;
 use crate::runtime::{Ending, mesh};
+use crate::shard::ShardRecovery;
 
+pub use error::ServerError;
 use identity::DataDir;
-use shard::ShardThread;
-
-/// Why a server did not start or did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    #[error(
-        "cannot listen on {address}: {source} (is another server running? choose another address with --listen)"
-    )]
-    Listen { address: SocketAddr, source: io::Error },
-    #[error("cannot recover the data directory: {0}")]
-    Recovery(#[from] RecoveryError),
-    #[error(transparent)]
-    Admin(#[from] AdminError),
-    #[error("cannot start shard {shard}: {reason}")]
-    Shard { shard: ShardId, reason: String },
-    #[error("cannot receive signals: {0}")]
-    Signals(#[source] io::Error),
-    #[error("cannot look after the shards' threads: {0}")]
-    Nudger(#[source] io::Error),
-}
+use listener::Bound;
+use thread::ShardThread;
 
 /// Keeps SIGTERM and SIGINT for [`run`], whenever they come: a thread that does not block them would end the process without
 /// any order. Before any other thread starts.
@@ -77,12 +73,38 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
     };
     let recovered = recovery.run()?;
     readiness.set(Readiness::NotReady("starting shards".to_owned()));
+    let given = recovered.shards.into_iter().zip(sockets).zip(scraped);
+    let running = start_shards(&config, data, &ending, given)?;
+    readiness.set(Readiness::Ready);
+    announce(&config, data, &admin);
+    signals::wait().map_err(ServerError::Signals)?;
+    readiness.set(Readiness::NotReady("stopping".to_owned()));
+    tracing::info!("stopping: finishing requests, flushing, writing a clean checkpoint");
+    signals::exit_on_the_next(ending);
+    stop_shards(running)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A shard that has been started: how it is told to stop, and how its end is waited for.
+struct Running {
+    stop: flume::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts the shards, each with its state, its socket and its scrapes, and waits until all have begun.
+fn start_shards(
+    config: &Config,
+    data: &DataDir,
+    ending: &Ending,
+    given: impl Iterator<Item = ((ShardRecovery, Bound), flume::Receiver<ScrapeRequest>)>,
+) -> Result<Vec<Running>, ServerError> {
+    let shards = config.shards();
     let nudger = Nudger::start().map_err(ServerError::Nudger)?;
     let mesh = (shards > 1).then(|| mesh::plan(shards));
     let (started, starts) = mpsc::channel();
-    let mut threads = Vec::new();
-    let mut stops = Vec::new();
-    for (((index, recovered), socket), scraped) in (0..).zip(recovered.shards).zip(sockets).zip(scraped) {
+    let mut running = Vec::new();
+    for (index, ((recovered, socket), scraped)) in (0..).zip(given) {
         let (stop, stopping) = flume::bounded(1);
         let shard = ShardThread {
             here: ShardId(index),
@@ -96,30 +118,24 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
             started: started.clone(),
             ending: ending.clone(),
         };
-        threads.push(start(&config, shard, nudger.clone())?);
-        stops.push(stop);
+        running.push(Running { stop, thread: start(config, shard, nudger.clone())? });
     }
     drop(started);
     wait_for_start(&starts, shards)?;
-    readiness.set(Readiness::Ready);
-    announce(&config, data, &admin);
-    signals::wait().map_err(ServerError::Signals)?;
-    readiness.set(Readiness::NotReady("stopping".to_owned()));
-    tracing::info!("stopping: finishing requests, flushing, writing a clean checkpoint");
-    signals::exit_on_the_next(ending);
-    for stop in &stops {
+    Ok(running)
+}
+
+fn stop_shards(running: Vec<Running>) -> Result<(), ServerError> {
+    for shard in &running {
         // A shard that has already ended has nothing to stop.
-        let _ = stop.send(());
+        let _ = shard.stop.send(());
     }
-    for (index, thread) in (0..).zip(threads) {
-        if thread.join().is_err() {
-            return Err(ServerError::Shard {
-                shard: ShardId(index),
-                reason: "its thread has panicked".to_owned(),
-            });
+    for (index, shard) in (0..).zip(running) {
+        if shard.thread.join().is_err() {
+            let reason = "its thread has panicked".to_owned();
+            return Err(ServerError::Shard { shard: ShardId(index), reason });
         }
     }
-    tracing::info!("stopped");
     Ok(())
 }
 

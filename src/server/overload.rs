@@ -2,7 +2,7 @@
 //! it without moving.
 //!
 //! A peer that takes its answers or sends its request slowly keeps memory of the shard's pools; as long as there is
-//! enough, it may. Decides only; [`super::shard`] closes.
+//! enough, it may. Decides only; [`super::registry`] closes.
 
 /// A peer that takes nothing of its answers, or sends nothing of a request it has begun, for this long is let go.
 const STUCK_MS_MAX: u64 = 30_000;
