@@ -26,6 +26,7 @@ pub mod marks;
 mod partition;
 mod producers;
 mod read;
+mod recovery;
 mod resync;
 mod retention;
 mod segment;
@@ -38,11 +39,13 @@ pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use damage::DamagedRanges;
 pub use epochs::{Agreement, EpochCache};
 pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
-pub use partition::{
-    Accepted, AppendError, LogEffects, LogLimits, PartitionLog, RecoveredLog, RecoveredSegment, ToLog,
-};
+pub use partition::{Accepted, AppendError, LogEffects, LogLimits, PartitionLog, ToLog};
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, Sought, end_of_empty, scan_for, scan_for_offset};
+pub use recovery::{
+    Beginning, CheckpointedPart, Folder, IndexEvidence, Interruption, LogEnd, Place, Reach, RecoveredLog,
+    RecoveredSegment, SegmentEnd, Stands, TopicFolder, Verdict,
+};
 pub use resync::{find_batch, may_begin, may_follow};
 pub use segment::{LogOp, Purpose};
 pub use snapshot::PartitionSnapshot;

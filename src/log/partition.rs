@@ -14,8 +14,9 @@ use crate::record::{
 use super::admit::{AppendRules, damage_first, produce_limits, sequenced, times};
 use super::damage::DamagedRanges;
 use super::epochs::{Agreement, EpochCache, LogNow};
-use super::index::{IndexedBatch, SparseIndex};
+use super::index::IndexedBatch;
 use super::producers::{Admission, ProducerStates, Sequenced};
+use super::recovery::RecoveredLog;
 use super::retention::roll_age_ms;
 use super::segment::{LogOp, OpenSegment, Purpose, SealedSegment};
 use super::spare::{Filling, PastSegment};
@@ -126,30 +127,6 @@ pub enum AppendError {
     OutOfOrderSequence { expected: i32, received: i32 },
     #[error("producer epoch {received} is older than {current}")]
     InvalidProducerEpoch { current: i16, received: i16 },
-}
-
-/// What recovery knows of a partition; plain data that may cross threads.
-#[derive(Clone, Debug, Default)]
-pub struct RecoveredLog {
-    pub log_start: Offset,
-    pub log_end: Offset,
-    pub epochs: EpochCache,
-    pub producers: ProducerStates,
-    /// Ascending; the last one is the active segment.
-    pub segments: Vec<RecoveredSegment>,
-    /// The active segment's bytes after its last whole block.
-    pub carry: Vec<u8>,
-    /// Records that were durable and are damaged or gone.
-    pub damaged: DamagedRanges,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct RecoveredSegment {
-    pub base: Offset,
-    pub size: u64,
-    pub index: SparseIndex,
-    /// Of the active segment, the first batch's timestamp.
-    pub begun: Option<TimestampMs>,
 }
 
 impl PartitionLog {
@@ -662,12 +639,4 @@ impl PartitionLog {
 fn phase(id: TopicPartition) -> u32 {
     let TopicId([a, b, c, d, ..]) = id.topic;
     id.partition.0.cast_unsigned().wrapping_mul(0x9E37_79B9).wrapping_add(u32::from_be_bytes([a, b, c, d]))
-}
-
-impl RecoveredLog {
-    /// Nothing was ever written here.
-    #[must_use]
-    pub fn is_untouched(&self) -> bool {
-        self.segments.is_empty() && self.log_end == Offset(0)
-    }
 }

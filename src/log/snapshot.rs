@@ -58,6 +58,20 @@ impl PartitionLog {
 }
 
 impl PartitionSnapshot {
+    /// Whether a commit entry that ends here, in this segment, is left out by replay: its bytes lie before the place the
+    /// checkpoint begins with, so they are synced as they are. Segments before may have been compacted or deleted since:
+    /// nothing may be written into them.
+    #[must_use]
+    pub fn covers(&self, segment_base: Offset, end_position: u64) -> bool {
+        (segment_base, end_position) <= (self.segment_base, self.position)
+    }
+
+    /// Whether this one is of a later time: a partition that changed shards may be in two checkpoints.
+    #[must_use]
+    pub fn is_further_than(&self, other: &PartitionSnapshot) -> bool {
+        (self.segment_base, self.position) > (other.segment_base, other.position)
+    }
+
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
@@ -173,6 +187,28 @@ fn i64_of(rest: &mut &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checkpoint_covers_what_lies_before_its_place() {
+        let at = |segment_base, position| PartitionSnapshot {
+            id: TopicPartition::METADATA,
+            log_start: Offset(0),
+            log_end: Offset(90),
+            segment_base: Offset(segment_base),
+            position,
+            offset: Offset(70),
+            mark: None,
+            epochs: EpochCache::default(),
+            producers: ProducerStates::default(),
+        };
+        for (segment, end, is_covered) in
+            [(60, 4000, true), (60, 4001, false), (50, 9000, true), (70, 1, false)]
+        {
+            assert_eq!(at(60, 4000).covers(Offset(segment), end), is_covered, "{segment} to {end}");
+        }
+        assert!(at(60, 4001).is_further_than(&at(60, 4000)) && at(61, 0).is_further_than(&at(60, 4000)));
+        assert!(!at(60, 4000).is_further_than(&at(60, 4000)));
+    }
 
     #[test]
     fn a_snapshot_survives_and_no_prefix_is_taken_for_one() {

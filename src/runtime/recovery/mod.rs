@@ -1,7 +1,7 @@
 //! Start: what the last life of this data directory left behind becomes the state of every shard.
 //!
 //! On ordinary files and threads, before any executor exists; each decision is a pure function of
-//! `commit::replay` or [`partition`]. Order: replay of the commit logs into segments (metadata first: it says which
+//! `commit::replay` or of `log`'s `recovery`. Order: replay of the commit logs into segments (metadata first: it says which
 //! topics exist), scan of each partition from its checkpoint, sync of everything touched, new checkpoints for the shards
 //! of this life, removal of what they replace. A crash at any point repeats the same on the same evidence.
 //!
@@ -9,9 +9,12 @@
 //! costs nothing.
 
 mod files;
+mod known_part;
 mod parallel;
 mod partition;
 mod replay;
+mod scan;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +25,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
-use crate::commit::{self, Checkpoint, CheckpointError, EntryHeader, FILES_MIN, Found, Start, Verdict};
+use crate::commit::{self, Checkpoint, CheckpointError, EntryHeader, FILES_MIN, Found, Start};
 use crate::config::CommitLimits;
 use crate::controller::{Controller, ControllerConfig, MetadataImage, MetadataRecordError};
-use crate::log::{PartitionSnapshot, RecoveredLog};
+use crate::log::{PartitionSnapshot, RecoveredLog, TopicFolder, Verdict};
 use crate::shard::ShardRecovery;
 
 use files::SegmentFiles;
@@ -80,7 +83,7 @@ struct CommitFolder {
 
 /// What is known of a partition besides its files.
 #[derive(Debug)]
-struct Evidence {
+struct Known {
     id: TopicPartition,
     snapshot: Option<PartitionSnapshot>,
     /// Records below were on stable storage, says the commit log.
@@ -98,19 +101,19 @@ impl Recovery<'_> {
         for (folder, entries) in folders.iter().zip(&entries) {
             entries.write(&folder.path, &mut files, is_metadata)?;
         }
-        let mut evidence = |id| {
+        let mut known_of = |id| {
             let claim = claims.get(&id).copied().unwrap_or(Offset(0));
-            Evidence { id, snapshot: snapshots.remove(&id), claim }
+            Known { id, snapshot: snapshots.remove(&id), claim }
         };
-        let metadata = self.recover_partition(&evidence(TopicPartition::METADATA), &mut files)?;
+        let metadata = self.recover_partition(&known_of(TopicPartition::METADATA), &mut files)?;
         if let Some(lost) = metadata.damaged.iter().next() {
             return Err(RecoveryError::MetadataLost { from: lost.start, to: lost.end.plus(-1) });
         }
         let controller = self.fold_metadata(&metadata)?;
         let image = controller.image();
-        let known = |id: TopicPartition| image.topics_by_id.contains_key(&id.topic);
+        let is_listed = |id: TopicPartition| image.topics_by_id.contains_key(&id.topic);
         for (folder, entries) in folders.iter().zip(entries) {
-            entries.write(&folder.path, &mut files, |id| !is_metadata(id) && known(id))?;
+            entries.write(&folder.path, &mut files, |id| !is_metadata(id) && is_listed(id))?;
         }
         self.set_orphans_aside(&image)?;
         let mut shards: Vec<Vec<(TopicPartition, RecoveredLog)>> =
@@ -120,14 +123,13 @@ impl Recovery<'_> {
             .topics
             .values()
             .flat_map(|topic| topic.partition_ids().map(|id| (id, image.shard_of(topic, id.partition))));
-        let (evidence, homes): (Vec<Evidence>, Vec<ShardId>) =
-            homes.map(|(id, home)| (evidence(id), home)).unzip();
-        let recover = |evidence: &[Evidence], files: &mut SegmentFiles| {
-            evidence.iter().map(|evidence| self.recover_partition(evidence, files)).collect()
+        let (known, homes): (Vec<Known>, Vec<ShardId>) = homes.map(|(id, home)| (known_of(id), home)).unzip();
+        let recover = |known: &[Known], files: &mut SegmentFiles| {
+            known.iter().map(|known| self.recover_partition(known, files)).collect()
         };
-        let logs = parallel::on_runs_with(&evidence, &mut files, recover)?;
-        for ((log, evidence), home) in logs.into_iter().zip(evidence).zip(homes) {
-            shards[usize::from(home.0)].push((evidence.id, log));
+        let logs = parallel::on_runs_with(&known, &mut files, recover)?;
+        for ((log, known), home) in logs.into_iter().zip(known).zip(homes) {
+            shards[usize::from(home.0)].push((known.id, log));
         }
         files.sync()?;
         let next_sequence = folders.iter().map(|folder| folder.next_sequence).max().unwrap_or(1);
@@ -179,15 +181,15 @@ impl Recovery<'_> {
         let from = if replay_from == 0 { first.unwrap_or(1) } else { replay_from };
         let ordered = commit::order(found, from);
         match ordered.verdict {
-            Verdict::Whole => {}
-            Verdict::Torn { sequence } => {
+            commit::Verdict::Whole => {}
+            commit::Verdict::Torn { sequence } => {
                 tracing::info!(
                     shard,
                     sequence,
                     "the last write to the commit log was cut off; nothing acknowledged is in it"
                 );
             }
-            Verdict::Corrupt { sequence } => {
+            commit::Verdict::Corrupt { sequence } => {
                 tracing::error!(
                     shard,
                     sequence,
@@ -206,10 +208,10 @@ impl Recovery<'_> {
 
     fn recover_partition(
         &self,
-        evidence: &Evidence,
+        known: &Known,
         files: &mut SegmentFiles,
     ) -> Result<RecoveredLog, RecoveryError> {
-        let Evidence { id, snapshot, claim } = evidence;
+        let Known { id, snapshot, claim } = known;
         partition::recover(&partition_folder(self.data_dir, *id), *id, snapshot.clone(), *claim, files)
     }
 
@@ -234,7 +236,7 @@ impl Recovery<'_> {
         Ok(controller)
     }
 
-    /// Data of topics that the metadata does not know is not deleted but moved out of the way.
+    /// Moves data of topics that the metadata does not list out of the way.
     fn set_orphans_aside(&self, image: &MetadataImage) -> Result<(), RecoveryError> {
         let root = self.data_dir.join("topics");
         fs::create_dir_all(&root).map_err(at(&root))?;
@@ -243,7 +245,8 @@ impl Recovery<'_> {
             let Some(topic) = path.file_name().and_then(|name| TopicId::parse(name.to_str()?)) else {
                 continue;
             };
-            if topic == TopicId::METADATA || image.topics_by_id.contains_key(&topic) {
+            let is_listed = image.topics_by_id.contains_key(&topic);
+            if (TopicFolder { topic, is_listed }).verdict() == Verdict::TopicListed {
                 continue;
             }
             let orphans = self.data_dir.join("orphans");
@@ -302,9 +305,7 @@ impl Recovery<'_> {
     }
 }
 
-/// The commit logs' entries, and per partition below which offset records were known to be durable. What lies before the place
-/// a checkpoint begins with is synced as it is. Of segments before, it may have been compacted or deleted since: nothing may
-/// be written into them.
+/// The commit logs' entries that no checkpoint covers, and per partition below which offset records were known to be durable.
 fn noted(
     folders: &[CommitFolder],
     snapshots: &BTreeMap<TopicPartition, PartitionSnapshot>,
@@ -314,8 +315,8 @@ fn noted(
         entries.note(&folder.path, &folder.replay, |entry| {
             let EntryHeader { partition, segment_base, position, flushed } = entry.header;
             claim(&mut claims, partition, flushed);
-            let ends = (segment_base, position + entry.bytes.len() as u64);
-            snapshots.get(&partition).is_none_or(|known| ends > (known.segment_base, known.position))
+            let end = position + entry.bytes.len() as u64;
+            !snapshots.get(&partition).is_some_and(|known| known.covers(segment_base, end))
         })?;
         Ok((entries, claims))
     };
@@ -337,7 +338,7 @@ fn claim(claims: &mut Claims, id: TopicPartition, flushed: Offset) {
     *claim = (*claim).max(flushed);
 }
 
-/// `None` if there is none, or if it is damaged: then everything is scanned.
+/// The checkpoint of a commit folder. `None` if there is none, or if it is damaged: then everything is scanned.
 fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, RecoveryError> {
     let path = folder.join("checkpoint");
     if !path.exists() {
@@ -353,13 +354,11 @@ fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, RecoveryError> {
     }
 }
 
-/// A partition that changed shards may be in two checkpoints: the one further on counts.
+/// What the checkpoints say of each partition. Where two of them do, the one further on counts.
 fn newest_snapshots(folders: &[CommitFolder]) -> BTreeMap<TopicPartition, PartitionSnapshot> {
     let mut newest: BTreeMap<TopicPartition, PartitionSnapshot> = BTreeMap::new();
     for snapshot in folders.iter().flat_map(|folder| &folder.snapshots) {
-        let further = newest.get(&snapshot.id).is_none_or(|known| {
-            (snapshot.segment_base, snapshot.position) > (known.segment_base, known.position)
-        });
+        let further = newest.get(&snapshot.id).is_none_or(|known| snapshot.is_further_than(known));
         if further {
             newest.insert(snapshot.id, snapshot.clone());
         }

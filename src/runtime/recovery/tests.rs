@@ -1,4 +1,4 @@
-//! The table at the head of [`super::partition`], row by row: a folder as a disk may leave it, and what is made of it.
+//! The verdicts of [`crate::log`]'s `recovery` carried out: a folder as a disk may leave it, and what is made of it.
 
 use std::fs;
 use std::io::{self, Write};
