@@ -10,14 +10,14 @@ use super::nudge;
 
 const PERIOD: Duration = Duration::from_millis(5);
 
-/// Two timers half a period apart, until dropped. Their tasks then end by themselves.
+/// Two timers half a period apart run until this is dropped. Their tasks then end by themselves.
 #[derive(Debug)]
 pub struct Awake {
     over: Rc<Cell<bool>>,
 }
 
 impl Awake {
-    /// On the executor to be kept awake.
+    /// Begins to keep the executor awake that this runs on.
     #[must_use]
     pub fn begin() -> Awake {
         let over = Rc::new(Cell::new(false));

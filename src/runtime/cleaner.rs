@@ -26,9 +26,9 @@ use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 
 const STEP_BYTES: u64 = 1024 * 1024;
 const BUFFER_BYTES: usize = 256 * 1024;
-/// After this a pause looks whether it may be shorter.
+/// The longest sleep of a pause: after it the pause looks whether it may be shorter.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
-/// Of offset index, as the topic setting's default.
+/// Bytes of a segment between two entries of its new index: the default of the topic setting.
 const INDEX_INTERVAL_BYTES: u64 = 4096;
 
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(super) fn cleaner(bytes_per_second: u64) -> Cleaner {
     Background::new("cleaner", Rate::new(bytes_per_second), work)
 }
 
-/// Takes the same jobs, and does them as fast as it can.
+/// A cleaner without a budget: does its jobs as fast as it can.
 pub(super) fn indexer() -> Cleaner {
     Background::new("indexer", Rate::new(u64::MAX), work)
 }

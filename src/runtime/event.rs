@@ -11,7 +11,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Lets whoever waits go on; if nobody does, the next to wait goes on at once.
+    /// Wakes whoever waits; if nobody does, the next to wait goes on at once.
     pub fn set(&self) {
         self.set.set(true);
         for waker in self.wakers.take() {

@@ -99,7 +99,7 @@ impl<C: Send + 'static> Host<C> {
         })
     }
 
-    /// Says what becomes of answers; before the first request.
+    /// Sets what becomes of answers. Called before the first request.
     pub fn answer_with(&self, on_reply: OnReply) {
         *self.on_reply.borrow_mut() = Some(on_reply);
     }
@@ -122,7 +122,7 @@ impl<C: Send + 'static> Host<C> {
         self.input(|shard, now, effects| shard.disk_space(now, free_bytes, reserve_bytes, effects));
     }
 
-    /// Settings were changed.
+    /// Tells the shard that settings were changed.
     pub fn reconfigure(&self, retention: RetentionConfig, compaction: CompactionConfig) {
         self.shard.borrow_mut().reconfigure(retention, compaction);
     }
@@ -177,7 +177,7 @@ impl<C: Send + 'static> Host<C> {
         None
     }
 
-    /// Before a stop: answers whoever waits in a group.
+    /// Answers whoever waits in a group. Called before a stop.
     pub fn resign(self: &Rc<Self>) {
         self.input(Shard::resign);
     }
@@ -300,10 +300,12 @@ impl<C: Send + 'static> Host<C> {
         loop {
             let busy = self.in_progress.get() > 0 || self.shard.borrow().is_busy();
             let came = self.inputs.get() != std::mem::replace(&mut seen, self.inputs.get());
-            let period = match () {
-                () if busy => KEEP_ALIVE_BUSY,
-                () if came => KEEP_ALIVE_IDLE,
-                () => KEEP_ALIVE_QUIET,
+            let period = if busy {
+                KEEP_ALIVE_BUSY
+            } else if came {
+                KEEP_ALIVE_IDLE
+            } else {
+                KEEP_ALIVE_QUIET
             };
             tick(self.clock, period, period / 2 * halves).await;
         }

@@ -26,13 +26,13 @@ pub struct ChunkBuffer {
 }
 
 impl ChunkMemory {
-    /// Bytes of chunks alive, kept current.
+    /// A cell that holds the bytes of all chunks alive, kept current.
     #[must_use]
     pub fn live(&self) -> Rc<Cell<usize>> {
         Rc::clone(&self.live)
     }
 
-    /// A chunk of `len` bytes, with whatever they held last; `len` must be a multiple of 4096 and not 0.
+    /// Allocates a chunk of `len` bytes, with whatever they held last; `len` must be a multiple of 4096 and not 0.
     #[must_use]
     pub fn allocate(&self, len: usize) -> Chunk {
         let mut buffer = glommio::allocate_dma_buffer_global(len);

@@ -48,7 +48,7 @@ pub fn plan<C: Send + 'static>(shards: u16) -> FullMesh<Message<C>> {
     MeshBuilder::full(usize::from(shards), QUEUE_MESSAGES)
 }
 
-/// This shard's ends.
+/// A shard's ends of the mesh: its queues to the others.
 pub struct Mesh<C: Send + 'static> {
     here: ShardId,
     outgoing: Vec<Rc<Outgoing<C>>>,

@@ -29,11 +29,11 @@ pub use ending::Ending;
 pub use event::Event;
 pub use host::Host;
 
-/// As short as a timer can be and still wait: one that is due when it is first looked at is ready at once, and nobody else
+/// The shortest timer that still waits: one that is due when it is first looked at is ready at once, and nobody else
 /// would have gone on.
 const PAUSE: std::time::Duration = std::time::Duration::from_micros(20);
 
-/// Lets everything else go on that is ready, I/O included, before the task that waits. A task that only yields is run again
+/// Waits until everything else that is ready has gone on, I/O included. A task that only yields is run again
 /// before glommio looks at its rings; a timer is looked at after them.
 pub async fn pause() {
     glommio::timer::sleep(PAUSE).await;

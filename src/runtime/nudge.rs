@@ -19,7 +19,7 @@ use std::time::Duration;
 /// An executor whose keep-alive timers have not come for so long is woken; longer than they are ever apart.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// Ignored unless somebody asks for it, and nothing else here does.
+/// The signal. The kernel ignores it unless somebody asks for it, and nothing else here does.
 const SIGNAL: libc::c_int = libc::SIGURG;
 
 thread_local! {
@@ -44,7 +44,7 @@ struct Watched {
     seen: u64,
 }
 
-/// Until dropped, this thread is looked after.
+/// A thread is looked after until its watch is dropped.
 #[derive(Debug)]
 pub struct Watch {
     nudger: Nudger,
@@ -66,7 +66,7 @@ impl Nudger {
         Ok(nudger)
     }
 
-    /// On the executor's thread, before it runs anything.
+    /// Begins to look after this thread, an executor's that has not run anything yet.
     #[must_use]
     pub fn watch_this_thread(&self) -> Watch {
         // SAFETY: has no preconditions and cannot fail.
@@ -99,7 +99,7 @@ fn lock(watched: &Mutex<Vec<Watched>>) -> MutexGuard<'_, Vec<Watched>> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A signal that is ignored interrupts nothing: it needs a handler, though one that does nothing.
+/// Sets a handler that does nothing: a signal that is ignored would interrupt nothing.
 fn take_signal() -> io::Result<()> {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: the action is initialised; its handler may run on any thread at any time, for it does nothing.

@@ -41,10 +41,11 @@ pub(super) fn next_batch(
 }
 
 enum Judgement {
+    /// No batch, or one that does not match its checksum.
     None,
-    /// It matches its checksum.
+    /// The batch matches its checksum.
     Whole,
-    /// And nothing behind it tells against it.
+    /// The batch matches its checksum, and nothing behind it tells against it.
     Followed,
 }
 

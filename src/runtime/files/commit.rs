@@ -18,7 +18,7 @@ use super::open::plain_error;
 /// A commit file is pre-written in pieces of this size, each awaited, so that the foreground's writes get in between.
 const PREWRITE_PIECE_BYTES: usize = 1024 * 1024;
 
-/// Kept free for a checkpoint at least.
+/// Space that is kept free for a checkpoint at least.
 const RESERVE_BYTES_MIN: u64 = 256 * 1024;
 
 impl Files {

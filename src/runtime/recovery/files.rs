@@ -145,7 +145,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), RecoveryError> {
 pub(super) struct SegmentFiles {
     data: PathBuf,
     root: Arc<File>,
-    /// As many are open at a time.
+    /// So many are open at a time.
     open_max: usize,
     open: BTreeMap<SegmentId, File>,
     folders: Vec<PathBuf>,
@@ -166,7 +166,7 @@ impl SegmentFiles {
         SegmentFiles { data, root, open_max, open: BTreeMap::new(), folders: Vec::new(), many: false }
     }
 
-    /// For one of `parts` that work at the same time; goes back with [`SegmentFiles::absorb`].
+    /// A part of these files, for one of `parts` threads that work at the same time; goes back with [`SegmentFiles::absorb`].
     pub(super) fn part(&self, parts: usize) -> SegmentFiles {
         SegmentFiles::with(self.data.clone(), Arc::clone(&self.root), (self.open_max / parts).max(1))
     }

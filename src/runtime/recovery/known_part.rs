@@ -36,7 +36,7 @@ pub(super) struct Part<'a> {
 /// What is known of the largest timestamp that an index names: retention goes by it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
-    /// It comes from a file without checksums.
+    /// The timestamp comes from a file without checksums.
     Unknown,
     /// A checksum stood beside it, or the segment is not finished: larger ones will follow.
     Checked,

@@ -1,6 +1,6 @@
-//! Start: what the last life of this data directory left behind becomes the state of every shard.
+//! The start of a server: what the last life of this data directory left behind becomes the state of every shard.
 //!
-//! On ordinary files and threads, before any executor exists; each decision is a pure function of
+//! Works on ordinary files and threads, before any executor exists; each decision is a pure function of
 //! `commit::replay` or of `log`'s `recovery`. Order: replay of the commit logs into segments (metadata first: it says which
 //! topics exist), scan of each partition from its checkpoint, sync of everything touched, new checkpoints for the shards
 //! of this life, removal of what they replace. A crash at any point repeats the same on the same evidence.

@@ -20,7 +20,7 @@ pub(super) fn on_runs<T: Sync, R: Send>(
     Ok(all)
 }
 
-/// The same where segments are written into.
+/// [`on_runs`] for work that writes into segments: each thread gets a part of `files`.
 pub(super) fn on_runs_with<T: Sync, R: Send>(
     items: &[T],
     files: &mut SegmentFiles,

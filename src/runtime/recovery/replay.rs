@@ -43,7 +43,7 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Notes those entries of these groups that are `wanted`; it is asked in the order of the log.
+    /// Notes those entries of these groups that are `wanted`, which is asked in the order of the log.
     pub(super) fn note(
         &mut self,
         folder: &Path,
@@ -140,7 +140,7 @@ impl Run {
         (self.position..=end).contains(&place.position) && self.bytes.len() + place.length <= RUN_BYTES_MAX
     }
 
-    /// Where its bytes go.
+    /// The bytes of the run that an entry fills.
     fn room(&mut self, place: &Place) -> &mut [u8] {
         let begin = usize::try_from(place.position - self.position).expect("within the run");
         let end = begin + place.length;

@@ -43,7 +43,7 @@ pub(super) struct Rules {
     pub(super) segment: Offset,
     /// Damage below is passed over, if something whole stands behind it; above, damage is the end.
     pub(super) durable: Offset,
-    /// Where the next segment begins: only what adjoins goes beyond.
+    /// Where the next segment begins, if its beginning was durable: only what adjoins goes beyond.
     pub(super) limit: Offset,
     pub(super) log_start: Offset,
 }
