@@ -127,7 +127,7 @@ pub fn note_keys(keys: &mut KeyOffsets, batch: &[u8]) -> Result<bool, BatchError
     Ok(true)
 }
 
-/// How a round goes about it.
+/// The rules of one round of compaction.
 #[derive(Clone, Copy, Debug)]
 pub struct CleanRules<'a> {
     pub keys: &'a KeyOffsets,
@@ -192,7 +192,7 @@ mod tests {
 
     const NOW: TimestampMs = TimestampMs(1_800_000_000_000);
 
-    /// Of each key the offset and value of its latest record.
+    /// The offset and value of each key's latest record.
     type Latest = BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)>;
 
     /// A log of batches over few keys, and what must stay of it.

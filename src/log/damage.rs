@@ -24,14 +24,25 @@ impl DamagedRanges {
         let joined =
             touched.fold(range, |joined, known| joined.start.min(known.start)..joined.end.max(known.end));
         self.ranges.insert(first, joined);
+        self.check();
     }
 
-    /// These have been found whole, or are not part of the log any more.
+    /// Takes out offsets that have been found whole, or are not part of the log any more.
     pub fn remove(&mut self, whole: &Range<Offset>) {
         let parts = self.ranges.iter().flat_map(|known| {
             [known.start..known.end.min(whole.start), known.start.max(whole.end)..known.end]
         });
         self.ranges = parts.filter(|part| !part.is_empty()).collect();
+        self.check();
+    }
+
+    /// What a reader's search relies on.
+    fn check(&self) {
+        assert!(self.ranges.iter().all(|range| range.start < range.end), "no range is empty");
+        assert!(
+            self.ranges.is_sorted_by(|one, next| one.end <= next.start),
+            "ranges ascend, and do not overlap"
+        );
     }
 
     #[must_use]
@@ -46,12 +57,12 @@ impl DamagedRanges {
 }
 
 impl PartitionLog {
-    /// Refuses these to readers from now on.
+    /// Refuses these offsets to readers from now on.
     pub fn quarantine(&mut self, range: Range<Offset>) {
         self.damaged.add(range);
     }
 
-    /// Has found a segment whole; what is wrong with it will be told anew.
+    /// A segment was verified: its offsets are served again. What is wrong with it will be told anew.
     pub fn verified(&mut self, base: Offset) {
         let whole = base..self.end_of(base);
         self.damaged.remove(&whole);

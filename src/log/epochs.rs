@@ -73,8 +73,11 @@ impl EpochCache {
 
     /// Forgets epochs that end at or below `start`: no record of theirs is left.
     pub fn forget_below(&mut self, start: Offset) {
+        let latest = self.latest();
         let current = self.starts.partition_point(|(_, begins)| *begins <= start);
         self.starts.drain(..current.saturating_sub(1));
+        assert_eq!(self.latest(), latest, "the latest epoch is always known");
+        assert!(self.starts.is_sorted_by(|one, next| one.0 < next.0 && one.1 <= next.1), "epochs ascend");
     }
 
     #[must_use]
@@ -87,7 +90,7 @@ impl EpochCache {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Agreement {
     Agreed,
-    /// They are the same up to the end of this epoch at most: the reader goes back there.
+    /// The logs are the same up to the end of this epoch at most: the reader goes back there.
     Diverged {
         epoch: LeaderEpoch,
         end: Offset,
@@ -100,7 +103,7 @@ pub enum Agreement {
 /// A log as it is, for [`EpochCache::end_of`].
 #[derive(Clone, Copy, Debug)]
 pub struct LogNow {
-    /// Its leader's, which may have no records yet.
+    /// The epoch of its leader, which may have no records yet.
     pub epoch: LeaderEpoch,
     pub start: Offset,
     pub end: Offset,

@@ -76,7 +76,7 @@ impl IndexMark {
         bytes
     }
 
-    /// `None` if there are fewer than [`INDEX_MARK_BYTES`].
+    /// Reads a mark back. `None` if there are fewer bytes than [`INDEX_MARK_BYTES`].
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<IndexMark> {
         let (entry, max) = bytes.split_at_checked(OFFSET_ENTRY_BYTES)?;
@@ -84,7 +84,7 @@ impl IndexMark {
     }
 }
 
-/// Where an index says to begin.
+/// The place where an index says to begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lead {
     pub position: u64,
@@ -98,12 +98,12 @@ pub struct Lead {
 pub struct Landmarks {
     /// The last offset of the batch at the position.
     first: Option<Offset>,
-    /// The batch with this last offset has the largest timestamp up to it.
+    /// The last offset and the timestamp of the batch with the largest timestamp up to it.
     latest: Option<(Offset, TimestampMs)>,
 }
 
 impl Landmarks {
-    /// Whether this batch may come next.
+    /// Tells whether this batch may come next, and takes note of it.
     pub fn pass(&mut self, last_offset: Offset, max_timestamp: TimestampMs) -> bool {
         let is_first = self.first.take().is_none_or(|first| first == last_offset);
         let Some((offset, largest)) = self.latest else { return is_first };
@@ -118,7 +118,7 @@ impl Landmarks {
             }
     }
 
-    /// Whether no batch is missed so far.
+    /// Tells whether every batch that was named has come.
     #[must_use]
     pub fn are_passed(&self) -> bool {
         self.first.is_none() && self.latest.is_none()
@@ -304,13 +304,13 @@ impl SparseIndex {
         is_new
     }
 
-    /// What it takes.
+    /// The memory the index takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.offsets.capacity() * size_of::<OffsetEntry>() + self.times.capacity() * size_of::<TimeEntry>()
     }
 
-    /// Entries by offset.
+    /// The number of entries by offset.
     #[must_use]
     pub fn len(&self) -> usize {
         self.offsets.len()
@@ -381,7 +381,7 @@ mod tests {
         index
     }
 
-    /// Of 10,000 bytes each: the last offset, and the largest timestamp.
+    /// The last offset and the largest timestamp of the batch number `at`; each batch has 10,000 bytes.
     fn batch(at: i64) -> (i64, i64) {
         (BASE.0 + at * 10 + 9, if at == 5 { 900 } else { 100 + at })
     }

@@ -23,6 +23,7 @@ mod damage;
 mod epochs;
 mod index;
 pub mod marks;
+mod op;
 mod partition;
 mod producers;
 mod read;
@@ -39,6 +40,7 @@ pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use damage::DamagedRanges;
 pub use epochs::{Agreement, EpochCache};
 pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
+pub use op::{LogOp, Purpose};
 pub use partition::{Accepted, AppendError, LogEffects, LogLimits, PartitionLog, ToLog};
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, Sought, end_of_empty, scan_for, scan_for_offset};
@@ -47,7 +49,6 @@ pub use recovery::{
     RecoveredSegment, SegmentEnd, Stands, TopicFolder, Verdict,
 };
 pub use resync::{find_batch, may_begin, may_follow};
-pub use segment::{LogOp, Purpose};
 pub use snapshot::PartitionSnapshot;
 pub use spare::{PastSegment, suits};
 pub use tail::Allocate;

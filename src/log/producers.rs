@@ -54,9 +54,9 @@ impl Sequenced {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It follows (or the producer is new here): append it.
+    /// The batch follows, or the producer is new here: append it.
     Append,
-    /// It is already there.
+    /// The batch is in the log already.
     Duplicate(ProducedBatch),
     OutOfOrder {
         expected: i32,

@@ -20,7 +20,7 @@ const SEARCH_BYTES: usize = 256 * 1024;
 /// How a read from `offset` must proceed.
 #[derive(Debug)]
 pub enum ReadPlan {
-    /// Nothing below the limit yet.
+    /// The log holds nothing below the limit yet.
     Empty,
     /// Whole batches, from memory.
     Memory(Vec<ChunkSlice>),
@@ -41,21 +41,21 @@ pub struct DiskRead {
     pub bytes: usize,
     /// The file's readable bytes end here.
     pub end: u64,
-    /// Above all offsets in the segment.
+    /// All offsets in the segment lie below.
     pub offsets_end: Offset,
     /// What the index says is there.
     pub landmarks: Landmarks,
 }
 
 impl DiskRead {
-    /// None yet of this segment.
+    /// A read of this segment that has not been planned yet.
     #[must_use]
     pub fn nothing_of(segment: SegmentId) -> DiskRead {
         let (offsets_end, landmarks) = (Offset(0), Landmarks::default());
         DiskRead { segment, position: 0, bytes: 0, end: 0, offsets_end, landmarks }
     }
 
-    /// The same, whatever is there.
+    /// This read with nothing to compare with: whatever is there is believed.
     #[must_use]
     pub fn trusting(self) -> DiskRead {
         DiskRead { landmarks: Landmarks::default(), ..self }
@@ -174,7 +174,7 @@ impl PartitionLog {
         Some(sealed.index.insert(SparseIndex::decode(index, times, sealed.size)).memory_bytes())
     }
 
-    /// Lets the index of a sealed segment go.
+    /// Drops the index of a sealed segment from memory; a reader that needs it loads it anew.
     pub fn drop_index(&mut self, segment: SegmentId) {
         if let Some(sealed) = self.sealed.iter_mut().find(|sealed| sealed.id == segment) {
             sealed.index = None;

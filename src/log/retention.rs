@@ -94,6 +94,7 @@ impl PartitionLog {
         while self.has_below(start)
             && let Some(segment) = self.sealed.pop_front()
         {
+            assert!(segment.id.base < start, "a segment that is taken lies below the start");
             taken.push(PastSegment { segment: segment.id, bytes: segment.size });
         }
         self.epochs.forget_below(start);

@@ -15,7 +15,7 @@
 //! between it is called `.spare`, which no start takes for a segment.
 //!
 //! Limits: one file of each partition that has filled its last segments fast; it takes as much of the disk as a segment.
-//! Never of a compacted topic, nor a file shorter than most of a segment.
+//! No compacted topic has a spare, and none is shorter than most of a segment.
 
 use crate::base::MonoNanos;
 use crate::base::io::SegmentId;
@@ -27,16 +27,16 @@ use super::partition::PartitionLog;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PastSegment {
     pub segment: SegmentId,
-    /// Of its file.
+    /// Length of its file.
     pub bytes: u64,
 }
 
 /// How fast segments are filled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Filling {
-    /// When the last one was full.
+    /// When the last segment was full.
     full_at: Option<MonoNanos>,
-    /// What it took, in nanoseconds, if the one before was rolled because it was full.
+    /// How long the last segment took to fill, in nanoseconds; known if the one before was rolled because it was full.
     took: Option<u64>,
 }
 
@@ -73,7 +73,7 @@ impl PartitionLog {
         self.spare
     }
 
-    /// Lets it go.
+    /// Gives the spare away: the partition has none then.
     pub fn take_spare(&mut self) -> Option<PastSegment> {
         self.spare.take()
     }

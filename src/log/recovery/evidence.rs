@@ -163,7 +163,7 @@ impl IndexEvidence {
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointedPart {
     pub found: Reach,
-    /// As the checkpoint says.
+    /// What the checkpoint says.
     pub expected: Reach,
 }
 
@@ -252,7 +252,7 @@ pub struct SegmentEnd {
     pub ends: Offset,
     /// What was durable of the segment ended here: see [`Interruption::durable_end`].
     pub durable_end: Offset,
-    /// Of all that stands behind, where [`SegmentEnd::lacks_records`]; else of its first bytes.
+    /// What stands behind: all of it where [`SegmentEnd::lacks_records`], else its first bytes.
     pub stands: Stands,
 }
 

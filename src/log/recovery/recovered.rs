@@ -25,12 +25,12 @@ pub struct RecoveredSegment {
     pub base: Offset,
     pub size: u64,
     pub index: SparseIndex,
-    /// Of the active segment, the first batch's timestamp.
+    /// The first batch's timestamp; only the active segment's is needed.
     pub begun: Option<TimestampMs>,
 }
 
 impl RecoveredLog {
-    /// Nothing was ever written here.
+    /// Tells whether nothing was ever written here.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.segments.is_empty() && self.log_end == Offset(0)
