@@ -31,24 +31,24 @@
 //!
 //! | module | what | may use |
 //! |---|---|---|
-//! | [`base`] | ids, offsets, checksums, chunks, time, disk operations as values, counters | nothing |
+//! | [`base`] | ids, offsets, checksums, chunks, time, disk operations as values, counters; pure | nothing |
 //! | [`config`] | settings as written and as resolved; Kafka's config tables | base |
-//! | [`protocol`] | wire primitives, headers; messages generated from schema/kafka | base |
-//! | [`record`] | record batch v2: check, patch, build, read | base |
+//! | [`protocol`] | wire primitives, headers; messages generated from schema/kafka; pure | base |
+//! | [`record`] | record batch v2: check, patch, build, read; pure | base |
 //! | [`log`] | one partition's log; pure | base, config, record |
 //! | [`commit`] | the shard's commit log; pure | base |
 //! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
 //! | [`group`] | consumer groups: members, assignors, records; pure | base, config, protocol, controller |
 //! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
-//! | [`api`] | one file per API: decode → ask → answer; pure | shard, controller, protocol, record, config, base |
-//! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | shard, log, commit, controller, config, base |
-//! | [`server`] | listeners, connections, steering, start, stop | api, runtime, admin, protocol, config, base |
+//! | [`api`] | one file per API: decode → ask → answer; pure | base, config, protocol, record, controller, group, shard |
+//! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | base, config, record, log, commit, controller, shard |
+//! | [`server`] | listeners, connections, steering, start, stop | base, config, protocol, log, controller, shard, api, runtime, admin |
 //! | [`admin`] | HTTP for metrics and health, own thread | base |
 //! | [`client`] | a Kafka client | protocol, record, base |
 //! | [`inspect`] | verifies files, changes nothing | base, record, log, commit, controller |
-//! | [`cli`] | subcommands | config, server, runtime (errors), client, inspect |
+//! | [`cli`] | subcommands | base, config, protocol, record, runtime, server, admin, client, inspect |
 //!
-//! `tests/tidy.rs` holds the code to this table.
+//! `tests/tidy` reads this table and holds the code to it. A pure module has no I/O, clock or entropy.
 //!
 //! A shard is a function of its inputs, so `tests/sim` drives it on a simulated disk: power cuts that keep any part of what was
 //! not synced, failing and full disks, recovery by the same code as at any start, and a model of what must be left.
