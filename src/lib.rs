@@ -175,9 +175,11 @@
 //!   not say whose they are. The same log's own old ones tell themselves by their offsets.
 //! - The client is blocking (std sockets): command line, bench and tests need no executor.
 
+#[doc(inline)]
+pub use ringmain_wire::{base, every_message, protocol};
+
 pub mod admin;
 pub mod api;
-pub mod base;
 pub mod cli;
 pub mod client;
 pub mod commit;
@@ -186,7 +188,6 @@ pub mod controller;
 pub mod group;
 pub mod inspect;
 pub mod log;
-pub mod protocol;
 pub mod record;
 pub mod runtime;
 pub mod server;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::table::{Field, Kind, Message, Struct, Versions, snake_case};
+use super::table::{Field, Kind, Message, Struct, Versions, snake_case};
 
 pub fn conversions(messages: &[Message]) -> String {
     let mut out = String::new();

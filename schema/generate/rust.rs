@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::table::{Field, Kind, Message, Struct, Versions, snake_case};
+use super::table::{Field, Kind, Message, Struct, Versions, snake_case};
 
 /// What the code for one message needs to know all along.
 struct Scope<'a> {

@@ -1,5 +1,5 @@
 //! Kafka's wire protocol: primitives, headers, error codes, and every client-facing message of Kafka 4.4, generated from
-//! the field tables in schema/kafka (see schema/build.rs).
+//! the field tables in schema/kafka (see schema/wire/build.rs).
 //!
 //! Decoding borrows from the frame and is bounded: arrays are paid for from a budget of memory in proportion to the bytes
 //! received, nesting and tagged fields are limited, nothing panics. Encoding goes into bytes plus a gather list, so that

@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         self.array_of().map(u16::from_be_bytes)
     }
 
-    pub(crate) fn i32(&mut self) -> Result<i32, DecodeError> {
+    pub fn i32(&mut self) -> Result<i32, DecodeError> {
         self.array_of().map(i32::from_be_bytes)
     }
 
@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips tagged fields of which none is known.
-    pub(crate) fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
+    pub fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
         self.tagged_fields(|_, _| Ok(false))
     }
 }

@@ -130,7 +130,7 @@ impl Writer {
         self.head.put_i8(value);
     }
 
-    pub(crate) fn i16(&mut self, value: i16) {
+    pub fn i16(&mut self, value: i16) {
         self.head.put_i16(value);
     }
 
