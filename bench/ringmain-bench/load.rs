@@ -104,13 +104,7 @@ impl<'a> Load<'a> {
             |window, part| Crew { window, part, threads: self.scenario.threads, beats: sender.clone() };
         let warmup = Duration::from_secs_f64(self.scenario.warmup);
         let window = Window::after(lead(self.scenario), warmup, seconds);
-        // What is read once counts whole, however long it takes.
-        let read_window = match self.scenario.read {
-            Some(ReadPlan { once: true, .. }) => {
-                Window { start: window.begin, end: window.begin + FILL_WITHIN, ..window }
-            }
-            _ => window,
-        };
+        let read_window = self.read_window(window);
         let ends = Arc::new(OnceLock::new());
         let tail =
             self.scenario.tail.map_or(Ok(vec![]), |plan| self.tail(&crew(window, TAIL), &plan, &ends))?;
@@ -150,16 +144,19 @@ impl<'a> Load<'a> {
             (ran.tail, ran.checked) = (Some(stats), checked);
         }
         if self.scenario.read.is_some() {
-            let mut stats = Stats::new();
-            for (reader, unanswered) in read {
-                if unanswered > 0 {
-                    return Err(BenchError::Unanswered(unanswered));
-                }
-                stats.merge(&reader.into_parts().0.merged());
-            }
-            ran.read = Some(stats);
+            ran.read = Some(read_stats(read)?);
         }
         Ok(ran)
+    }
+
+    /// What is read once counts whole, however long it takes.
+    fn read_window(&self, window: Window) -> Window {
+        match self.scenario.read {
+            Some(ReadPlan { once: true, .. }) => {
+                Window { start: window.begin, end: window.begin + FILL_WITHIN, ..window }
+            }
+            _ => window,
+        }
     }
 
     fn asking(&self, acks: i16) -> Asking {
@@ -312,6 +309,18 @@ impl<'a> Load<'a> {
         }
         Ok(whole.finish(&self.ledger)?)
     }
+}
+
+/// What the readers of everything have met, together.
+fn read_stats(done: Vec<(Reader, usize)>) -> Result<Stats, BenchError> {
+    let mut stats = Stats::new();
+    for (reader, unanswered) in done {
+        if unanswered > 0 {
+            return Err(BenchError::Unanswered(unanswered));
+        }
+        stats.merge(&reader.into_parts().0.merged());
+    }
+    Ok(stats)
 }
 
 /// Time for all connections to be made before the schedule begins.

@@ -95,20 +95,22 @@ fn with_topic(
         beside.begin(&target.bootstrap_server)?;
     }
     let mut observer = Observer::new(host.process(), progress, options.syscalls);
-    let begun = Instant::now();
-    let (ran, seconds) = if let Some(plan) = &scenario.tool {
-        let aim = Aim { bootstrap_server: &target.bootstrap_server, topic: &topic.name };
-        observer.edge();
-        others.extend(tool::run(&options.tools, plan, aim)?);
-        observer.edge();
-        (Ran::default(), begun.elapsed().as_secs_f64())
-    } else if scenario.idle {
-        observer.edge();
-        sleep(Duration::from_secs_f64(scenario.seconds));
-        observer.edge();
-        (Ran::default(), begun.elapsed().as_secs_f64())
-    } else {
-        (load.run(&mut observer)?, scenario.seconds)
+    let (ran, seconds) = match &scenario.tool {
+        Some(plan) => {
+            let aim = Aim { bootstrap_server: &target.bootstrap_server, topic: &topic.name };
+            let run = || tool::run(&options.tools, plan, aim);
+            let (values, seconds) = between_edges(&mut observer, run)?;
+            others.extend(values);
+            (Ran::default(), seconds)
+        }
+        None if scenario.idle => {
+            let rest = || {
+                sleep(Duration::from_secs_f64(scenario.seconds));
+                Ok(())
+            };
+            (Ran::default(), between_edges(&mut observer, rest)?.1)
+        }
+        None => (load.run(&mut observer)?, scenario.seconds),
     };
     if let Some(beside) = beside {
         others.extend(beside.values(&mut Broker::connect(&target.bootstrap_server)?)?);
@@ -129,6 +131,18 @@ fn with_topic(
         stolen: usage.stolen,
         others,
     })
+}
+
+/// Observes what is not the load generator's own, and says how many seconds it took.
+fn between_edges<T>(
+    observer: &mut Observer,
+    run: impl FnOnce() -> Result<T, BenchError>,
+) -> Result<(T, f64), BenchError> {
+    let begun = Instant::now();
+    observer.edge();
+    let done = run()?;
+    observer.edge();
+    Ok((done, begun.elapsed().as_secs_f64()))
 }
 
 /// How long the broker takes from its start until every partition answers, where it is ours to start.

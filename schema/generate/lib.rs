@@ -6,3 +6,4 @@
 pub mod json;
 pub mod rust;
 pub mod table;
+mod values;
