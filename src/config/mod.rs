@@ -35,7 +35,7 @@ pub use setting::ConfigError;
 pub use sources::{Flag, Loaded, Sources, load};
 pub use written::BrokerSettings;
 
-/// How Metadata shows this server's shards to clients (DESIGN.md §4).
+/// How Metadata shows this server's shards to clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advertise {
     /// Per connection: a node per shard to clients known to bear it, one node to everyone else.

@@ -118,7 +118,7 @@ impl TopicImage {
     }
 }
 
-/// How Metadata presents this server to one connection (DESIGN.md §4).
+/// How Metadata presents this server to one connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum View {
     /// One node for the whole server; any shard answers, requests are split over the mesh.

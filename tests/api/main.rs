@@ -43,7 +43,7 @@ use ringmain::shard::{
     ShardReply, ShardRequest,
 };
 
-/// What Kafka 4.4 serves of the APIs built so far: key, lowest as shown, lowest as served, highest (KAFKA.md §1.1).
+/// What Kafka 4.4 serves of the APIs built so far: key, lowest as shown, lowest as served, highest.
 const SERVED: [(i16, i16, i16, i16); 38] = [
     (0, 0, 3, 13),
     (1, 4, 4, 18),

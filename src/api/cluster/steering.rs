@@ -1,5 +1,5 @@
 //! Where a connection should live: on the core whose node it names (ApiVersions v5), or else on the shard that owns what its
-//! first Produce or Fetch is about (DESIGN.md §4). A connection that is meant for the server's one node may be one to a
+//! first Produce or Fetch is about. A connection that is meant for the server's one node may be one to a
 //! coordinator that the client was told of before it was shown the cores: its first group request steers as well.
 //!
 //! Only a hint: any shard answers any request.

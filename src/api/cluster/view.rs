@@ -1,4 +1,4 @@
-//! What one connection is shown of the server, and which part of it the connection answers for (DESIGN.md §4).
+//! What one connection is shown of the server, and which part of it the connection answers for.
 //!
 //! Correct answers come before a saved hop between cores. A server with one port cannot know which of its nodes a connection
 //! is meant for unless the client says so (ApiVersions v5, KIP-1242), so only a connection that has said it is shown a node
