@@ -17,9 +17,7 @@ mod connection;
 mod consumer;
 mod error;
 mod groups;
-mod partitioner;
 mod producer;
-mod waiting;
 
 pub use admin::{Admin, ConfigEntry, ConfigResource, CreatedTopic, NewTopic, Served};
 pub use cluster::{Broker, Cluster, PartitionView, TopicView};
@@ -27,5 +25,4 @@ pub use connection::{Answer, Connection, ConnectionOptions};
 pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, FetchedBatch, OutOfRange, Position};
 pub use error::ClientError;
 pub use groups::{CommittedOffset, GroupListing, GroupView, Groups, MemberView};
-pub use partitioner::{murmur2, partition_of_key};
-pub use producer::{Acks, Delivery, Producer, ProducerOptions, ProducerRecord};
+pub use producer::{Acks, Delivery, Producer, ProducerOptions, ProducerRecord, murmur2, partition_of_key};

@@ -4,49 +4,32 @@
 //! served first. Batches are checked against their checksum before a record is looked at. Transactions are not looked
 //! at: everything below the high watermark is read.
 
+mod batch;
+mod offsets;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::base::{NodeId, Offset, PartitionIndex, TimestampMs, TopicId};
+use crate::base::{NodeId, Offset, PartitionIndex, TopicId};
 use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use crate::protocol::messages::fetch_response::PartitionData;
-use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use crate::protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
+use crate::protocol::messages::{FetchRequest, FetchResponse};
 use crate::protocol::{ApiKey, ErrorCode, Records, decode_body};
-use crate::record::{BatchError, BatchHeader, batch_crc, records};
 
 use super::cluster::{Cluster, breaks_connection};
-use super::connection::{Answer, wait_readable};
+use super::connection::wait_readable;
 use super::error::{ClientError, check_code};
+pub use batch::{ConsumedRecord, FetchedBatch};
+use batch::{damaged, whole_batch};
+pub use offsets::Position;
 
 /// First Fetch version that names topics by id.
 const FETCH_BY_ID_FROM: i16 = 13;
-/// First ListOffsets version that knows the record with the largest timestamp (KIP-734).
-const MAX_TIMESTAMP_FROM: i16 = 7;
 /// Pause before asking a partition again that answered with a retriable error.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
-const MAX_TIMESTAMP: i64 = -3;
-
-/// Where to begin reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    Earliest,
-    /// After the last record.
-    Latest,
-    Offset(Offset),
-    /// So many records before the end, as far as there are so many.
-    BeforeEnd(u64),
-    /// The first record at or after that time; the end if there is none.
-    Timestamp(TimestampMs),
-    /// The record with the largest timestamp.
-    MaxTimestamp,
-}
 
 /// What to do when a position lies outside a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,61 +90,6 @@ struct Assigned {
     not_before: Option<Instant>,
 }
 
-/// A batch as it came, its checksum verified.
-#[derive(Clone, Debug)]
-pub struct FetchedBatch {
-    pub topic: Arc<str>,
-    pub partition: PartitionIndex,
-    pub header: BatchHeader,
-    bytes: Bytes,
-    /// Records below were not asked for: a batch is sent whole, whichever of its offsets was.
-    from: Offset,
-}
-
-/// A record, borrowed from its batch.
-#[derive(Clone, Debug)]
-pub struct ConsumedRecord<'a> {
-    pub topic: &'a str,
-    pub partition: PartitionIndex,
-    pub offset: Offset,
-    pub timestamp: TimestampMs,
-    /// The broker's time of append, not the producer's time of creation.
-    pub is_log_append_time: bool,
-    pub key: Option<&'a [u8]>,
-    pub value: Option<&'a [u8]>,
-    pub headers: Vec<(&'a [u8], Option<&'a [u8]>)>,
-}
-
-impl FetchedBatch {
-    /// The batch as it came over the wire.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Calls `each` with every record that was asked for, until it returns false.
-    pub fn records(&self, mut each: impl FnMut(&ConsumedRecord<'_>) -> bool) -> Result<(), ClientError> {
-        if self.header.is_control() {
-            return Ok(());
-        }
-        let walked = records(&self.bytes, |header, record| {
-            let offset = record.offset(header);
-            offset < self.from
-                || each(&ConsumedRecord {
-                    topic: &self.topic,
-                    partition: self.partition,
-                    offset,
-                    timestamp: record.timestamp(header),
-                    is_log_append_time: header.is_log_append_time(),
-                    key: record.key,
-                    value: record.value,
-                    headers: record.headers().collect(),
-                })
-        });
-        walked.map_err(|source| damaged(&self.topic, self.partition, self.header.base_offset, source))
-    }
-}
-
 impl Consumer {
     #[must_use]
     pub fn new(cluster: Cluster, options: ConsumerOptions) -> Consumer {
@@ -202,35 +130,6 @@ impl Consumer {
             self.assigned.push(Assigned { topic, partition, next, high_watermark: None, not_before: None });
         }
         Ok(())
-    }
-
-    /// The offset a position stands for now.
-    pub fn find(
-        &mut self,
-        topic: &str,
-        partition: PartitionIndex,
-        position: Position,
-    ) -> Result<Offset, ClientError> {
-        let mut lookup = |timestamp| self.list_offset(topic, partition, timestamp);
-        match position {
-            Position::Offset(offset) => Ok(offset),
-            Position::Earliest => lookup(EARLIEST)?.ok_or_else(|| no_offset(topic, partition)),
-            Position::Latest => lookup(LATEST)?.ok_or_else(|| no_offset(topic, partition)),
-            Position::BeforeEnd(count) => {
-                let end = lookup(LATEST)?.ok_or_else(|| no_offset(topic, partition))?;
-                let start = lookup(EARLIEST)?.ok_or_else(|| no_offset(topic, partition))?;
-                let wanted = end.0.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX));
-                Ok(start.max(Offset(wanted)))
-            }
-            Position::Timestamp(TimestampMs(at)) => match lookup(at)? {
-                Some(offset) => Ok(offset),
-                None => lookup(LATEST)?.ok_or_else(|| no_offset(topic, partition)),
-            },
-            Position::MaxTimestamp => match lookup(MAX_TIMESTAMP)? {
-                Some(offset) => Ok(offset),
-                None => lookup(LATEST)?.ok_or_else(|| no_offset(topic, partition)),
-            },
-        }
     }
 
     /// Where a partition is read next.
@@ -460,155 +359,8 @@ impl Consumer {
         }
         Ok(())
     }
-
-    fn list_offset(
-        &mut self,
-        topic: &str,
-        partition: PartitionIndex,
-        timestamp: i64,
-    ) -> Result<Option<Offset>, ClientError> {
-        let deadline = Instant::now() + self.options.recovery_timeout;
-        loop {
-            match self.list_offset_once(topic, partition, timestamp) {
-                Err(error) if error.is_retriable() && Instant::now() < deadline => {
-                    std::thread::sleep(RETRY_PAUSE);
-                    // The next attempt tells better what is wrong.
-                    let _ = self.cluster.refresh(Some(&[topic]), false);
-                }
-                result => return result,
-            }
-        }
-    }
-
-    fn list_offset_once(
-        &mut self,
-        topic: &str,
-        partition: PartitionIndex,
-        timestamp: i64,
-    ) -> Result<Option<Offset>, ClientError> {
-        let request = ListOffsetsRequest {
-            replica_id: -1,
-            topics: vec![ListOffsetsTopic {
-                name: topic.into(),
-                partitions: vec![ListOffsetsPartition {
-                    partition_index: partition.0,
-                    current_leader_epoch: -1,
-                    timestamp,
-                }],
-            }],
-            timeout_ms: 30_000,
-            ..Default::default()
-        };
-        let leader = self.cluster.leader(topic, partition).ok_or_else(|| ClientError::Kafka {
-            code: ErrorCode::LeaderNotAvailable,
-            subject: partition_subject(topic, partition),
-            message: None,
-        })?;
-        if timestamp == MAX_TIMESTAMP {
-            let connection = self.cluster.connection(leader)?;
-            if connection.version_up_to::<ListOffsetsRequest<'_>>(i16::MAX)? < MAX_TIMESTAMP_FROM {
-                let (address, api) = (connection.address().to_owned(), ApiKey::ListOffsets);
-                return Err(ClientError::Version { address, api });
-            }
-        }
-        let answer = self.offsets_answer(leader, &request)?;
-        let response: ListOffsetsResponse<'_> = answer.decode()?;
-        let found = response.topics.first().and_then(|topic| topic.partitions.first());
-        let found = found.ok_or_else(|| no_offset(topic, partition))?;
-        check_code(found.error_code, None, || partition_subject(topic, partition))?;
-        Ok((found.offset >= 0).then_some(Offset(found.offset)))
-    }
-
-    /// Answers come in order, so a fetch in flight to that node is waited for, as long as its long poll takes.
-    fn offsets_answer(
-        &mut self,
-        leader: NodeId,
-        request: &ListOffsetsRequest<'_>,
-    ) -> Result<Answer, ClientError> {
-        if self.asked.contains(&leader) {
-            let owed = self.cluster.connected(leader).map_or(0, |connection| connection.in_flight());
-            for _ in 0..owed {
-                // The fetch is asked again from the same position: its answer may be dropped.
-                let connection = self.cluster.connected(leader).expect("it owes an answer");
-                connection.receive()?;
-            }
-            self.asked.remove(&leader);
-        }
-        self.cluster.ask(leader, request)
-    }
-}
-
-/// The first batch of fetched bytes, its checksum verified; `None` where only a part of one is left, which brokers may
-/// send at the end of an answer.
-fn whole_batch(bytes: &[u8]) -> Result<Option<(BatchHeader, &[u8])>, BatchError> {
-    let header = match BatchHeader::parse(bytes) {
-        Ok(header) => header,
-        Err(BatchError::Short { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Some(batch) = bytes.get(..header.total_bytes()) else { return Ok(None) };
-    let computed = batch_crc(batch);
-    if computed == header.crc {
-        Ok(Some((header, batch)))
-    } else {
-        Err(BatchError::Crc { claimed: header.crc, computed })
-    }
 }
 
 fn partition_subject(topic: &str, partition: PartitionIndex) -> String {
     format!("{topic} partition {partition}")
-}
-
-fn damaged(topic: &str, partition: PartitionIndex, offset: Offset, source: BatchError) -> ClientError {
-    ClientError::Batch { subject: partition_subject(topic, partition), offset: offset.0, source }
-}
-
-fn no_offset(topic: &str, partition: PartitionIndex) -> ClientError {
-    let what = format!("an offset for {}", partition_subject(topic, partition));
-    ClientError::Incomplete { api: ApiKey::ListOffsets, what }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::record::BatchBuilder;
-
-    use super::*;
-
-    fn batch(base: i64, records: u8) -> Vec<u8> {
-        let mut builder = BatchBuilder::new(TimestampMs(5)).placed(Offset(base), crate::base::LeaderEpoch(0));
-        for value in 0..records {
-            builder.append(None, Some(&[value]));
-        }
-        builder.finish().expect("a batch")
-    }
-
-    #[test]
-    fn batches_are_taken_whole_and_checked() {
-        let mut bytes = batch(0, 3);
-        let first = bytes.len();
-        bytes.extend(batch(3, 2));
-        let (header, taken) = whole_batch(&bytes).expect("sound").expect("whole");
-        assert_eq!((taken.len(), header.last_offset()), (first, Offset(2)));
-        for cut in 0..first {
-            assert!(whole_batch(&bytes[..cut]).expect("a part is no damage").is_none(), "{cut}");
-        }
-        bytes[first - 1] ^= 1;
-        assert!(matches!(whole_batch(&bytes), Err(BatchError::Crc { .. })));
-    }
-
-    #[test]
-    fn records_before_the_position_are_left_out() {
-        let bytes = Bytes::from(batch(10, 5));
-        let (header, _) = whole_batch(&bytes).expect("sound").expect("whole");
-        let from = Offset(13);
-        let fetched = FetchedBatch { topic: "t".into(), partition: PartitionIndex(0), header, bytes, from };
-        let mut offsets = Vec::new();
-        fetched
-            .records(|record| {
-                offsets.push(record.offset.0);
-                true
-            })
-            .expect("sound");
-        assert_eq!(offsets, [13, 14]);
-    }
 }

@@ -18,7 +18,7 @@ use crate::base::rng::Rng;
 use crate::base::{PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 use crate::record::{BatchBuilder, RecordToWrite};
 
-use super::producer::ProducerOptions;
+use super::ProducerOptions;
 
 /// A broker remembers the last five batches of a producer and partition (Kafka's limit for idempotence).
 const IN_FLIGHT_PER_PARTITION: usize = 5;
