@@ -17,13 +17,14 @@ pub mod setting;
 pub mod topic;
 
 mod address;
+mod limits;
 mod parsed;
+mod resolve;
 mod sources;
 mod written;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::base::ServerId;
@@ -31,6 +32,11 @@ use machine::Machine;
 use setting::{Described, Setting};
 use topic::TopicDefaults;
 
+pub use limits::{
+    CleanerLimits, CommitLimits, ConnectionLimits, ConsumerGroups, GroupLimits, GroupTimeLimits,
+    OffsetsTopic, ScrubLimits, TopicCreation,
+};
+use resolve::cleaner_limits;
 pub use setting::ConfigError;
 pub use sources::{Flag, Loaded, Sources, load};
 pub use written::BrokerSettings;
@@ -103,95 +109,6 @@ pub struct Config {
     settings: BrokerSettings,
 }
 
-/// What clients may take of this server, over all shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ConnectionLimits {
-    pub count_max: u32,
-    pub per_ip_max: u32,
-    /// `None` = silent connections stay.
-    pub idle_ms: Option<u64>,
-    /// A larger request closes its connection.
-    pub request_bytes_max: u32,
-    /// Requests read and not yet answered.
-    pub queued_request_bytes: u64,
-    /// `None` = by how near the peer is.
-    pub send_buffer_bytes: Option<u32>,
-    /// `None` = as the kernel tunes it.
-    pub receive_buffer_bytes: Option<u32>,
-    pub backlog: u32,
-}
-
-/// Compaction, over all shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CleanerLimits {
-    pub enabled: bool,
-    pub backoff_ms: u64,
-    /// For maps of keys.
-    pub memory_bytes: u64,
-    /// Read and written.
-    pub bytes_per_second: u64,
-}
-
-/// Verification in the background, over all shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ScrubLimits {
-    /// `None` = never.
-    pub period_ms: Option<u64>,
-    pub bytes_per_second: u64,
-}
-
-/// The commit log of each shard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CommitLimits {
-    /// A multiple of 4096.
-    pub file_bytes: u64,
-    pub files_max: usize,
-}
-
-/// Bounds and delays of consumer groups, above all classic ones.
-#[derive(Clone, Debug)]
-pub struct GroupLimits {
-    /// `group.min.session.timeout.ms` to `group.max.session.timeout.ms`.
-    pub session_timeout_ms: RangeInclusive<i32>,
-    /// `group.initial.rebalance.delay.ms`.
-    pub initial_rebalance_delay_ms: u64,
-    /// Groups of one shard's coordinators: its part of `ringmain.groups.max`.
-    pub count_max: usize,
-    /// `group.max.size`.
-    pub size_max: usize,
-    /// `offset.metadata.max.bytes`, which Kafka counts in UTF-16 units.
-    pub metadata_max: usize,
-    /// `offsets.retention.minutes`: how long an empty group's offsets are kept.
-    pub retention_ms: i64,
-    /// `offsets.retention.check.interval.ms`.
-    pub retention_check_ms: u64,
-    pub consumer: ConsumerGroups,
-}
-
-/// How `__consumer_offsets` is made when the first group asks for its coordinator.
-#[derive(Clone, Copy, Debug)]
-pub struct OffsetsTopic {
-    pub partitions: i32,
-    /// Bytes.
-    pub segment_bytes: i64,
-}
-
-/// Groups of the new protocol (KIP-848).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConsumerGroups {
-    pub session_timeout_ms: u64,
-    pub heartbeat_interval_ms: i32,
-    pub told: GroupTimeLimits,
-    /// Most members of a group.
-    pub size_max: usize,
-    /// Names of the ways to assign, the default first.
-    pub assignors: Vec<String>,
-    /// Classic groups become consumer groups when a new-style member joins.
-    pub upgrade: bool,
-    /// Consumer groups become classic groups when the last new-style member leaves.
-    pub downgrade: bool,
-}
-
 /// Broker settings changed while the server runs, by name: those of all brokers, and this one's own, which win.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -199,91 +116,7 @@ pub struct Changes {
     pub own: BTreeMap<String, String>,
 }
 
-/// The times that a group may be told to go by instead of the broker's.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GroupTimeLimits {
-    pub session_timeouts_ms: RangeInclusive<i32>,
-    pub heartbeat_intervals_ms: RangeInclusive<i32>,
-}
-
-/// How topics come to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TopicCreation {
-    pub partitions: i32,
-    pub replication_factor: i16,
-    pub auto_create: bool,
-    pub delete_enabled: bool,
-    /// Most partitions of all topics together.
-    pub partitions_max: u32,
-    /// Most partitions of one topic.
-    pub topic_partitions_max: u32,
-}
-
 impl Config {
-    /// What a server with these settings does on this machine.
-    ///
-    /// # Errors
-    /// For addresses and CPU lists that make no sense here; single values were checked when written.
-    pub fn resolve(settings: BrokerSettings, machine: &Machine) -> Result<Config, ConfigError> {
-        let memory_bytes = memory_bytes(&settings, machine);
-        let advertised = settings
-            .text("advertised.listeners")
-            .map(|value| address::host_port("advertised.listeners", value));
-        let (listener_host, listener_port) = advertised.transpose()?.unzip();
-        let own = settings.text("ringmain.advertise.host");
-        let own = own.map(|value| address::advertised("ringmain.advertise.host", value)).transpose()?;
-        let (own_host, own_port) = own.unzip();
-        let shard_cpus = machine.shard_cpus(settings.required("ringmain.shards"))?;
-        let mut config = Config {
-            server_id: server_id(&settings)?,
-            data_dir: data_dir(&settings)?,
-            listen: address::socket("listeners", settings.required("listeners"))?,
-            admin: address::socket("ringmain.admin", settings.required("ringmain.admin"))?,
-            advertise: advertise(settings.required("ringmain.advertise.view")),
-            advertised_host: own_host.or(listener_host),
-            advertised_port: own_port.flatten().or(listener_port),
-            advertise_nodes_max: settings.number("ringmain.advertise.nodes.max"),
-            rack: settings.text("broker.rack").map(str::to_owned),
-            shard_cpus: shard_cpus.clone(),
-            memory_bytes,
-            connections: connection_limits(&settings, memory_bytes),
-            per_ip_overrides: BTreeMap::new(),
-            commit: CommitLimits {
-                file_bytes: crate::base::block_ceil(settings.number("ringmain.commit.file.bytes")),
-                files_max: settings.number("ringmain.commit.files.max"),
-            },
-            direct_run_bytes: settings.number("ringmain.direct.run.bytes"),
-            chunk_bytes: settings
-                .number::<usize>("ringmain.chunk.bytes")
-                .next_multiple_of(crate::base::BLOCK_BYTES),
-            fetch_bytes_max: settings.number("fetch.max.bytes"),
-            fetch_sessions_max: settings.number("max.incremental.fetch.session.cache.slots"),
-            describe_partitions_max: settings.number("max.request.partition.size.limit"),
-            producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
-            retention_check_ms: settings.number("log.retention.check.interval.ms"),
-            segment_recycle: settings.flag("ringmain.segment.recycle"),
-            cleaner: cleaner_limits(&settings),
-            disk_reserve_bytes: settings.limit("ringmain.disk.reserve.bytes"),
-            scrub: ScrubLimits {
-                period_ms: settings.limit("ringmain.scrub.period.ms"),
-                bytes_per_second: settings.number("ringmain.scrub.bytes.per.second"),
-            },
-            topics: topic_creation(&settings),
-            groups: group_limits(&settings, shard_cpus.len()),
-            offsets_topic: OffsetsTopic {
-                partitions: settings.number("offsets.topic.num.partitions"),
-                segment_bytes: settings.number("offsets.topic.segment.bytes"),
-            },
-            topic_defaults: TopicDefaults::default(),
-            inflated_batch_bytes_max: settings.number("ringmain.inflated.batch.max.bytes"),
-            telemetry_bytes_max: settings.number("telemetry.max.bytes"),
-            settings,
-        };
-        config.check_consumer_groups()?;
-        config.read_changeable()?;
-        Ok(config)
-    }
-
     /// The same with settings changed while it runs; changes this `Config` has already are forgotten.
     ///
     /// # Errors
@@ -323,23 +156,6 @@ impl Config {
     #[must_use]
     pub fn connections_max(&self, from: IpAddr) -> u32 {
         self.per_ip_overrides.get(&from).copied().unwrap_or(self.connections.per_ip_max)
-    }
-
-    fn check_consumer_groups(&self) -> Result<(), ConfigError> {
-        let groups = &self.groups.consumer;
-        let session = i32::try_from(groups.session_timeout_ms).unwrap_or(i32::MAX);
-        let what = if !groups.told.session_timeouts_ms.contains(&session) {
-            "group.consumer.session.timeout.ms is not between group.consumer.min.session.timeout.ms and \
-             group.consumer.max.session.timeout.ms"
-        } else if !groups.told.heartbeat_intervals_ms.contains(&groups.heartbeat_interval_ms) {
-            "group.consumer.heartbeat.interval.ms is not between group.consumer.min.heartbeat.interval.ms and \
-             group.consumer.max.heartbeat.interval.ms"
-        } else if groups.heartbeat_interval_ms >= session {
-            "group.consumer.heartbeat.interval.ms is not below group.consumer.session.timeout.ms"
-        } else {
-            return Ok(());
-        };
-        Err(ConfigError::Contradiction(what.to_owned()))
     }
 
     /// What was changed since the start.
@@ -392,123 +208,6 @@ pub fn changeable(name: &str) -> Result<&'static Setting, ConfigError> {
         return Err(ConfigError::Secret(name.to_owned()));
     }
     Ok(setting)
-}
-
-fn cleaner_limits(settings: &BrokerSettings) -> CleanerLimits {
-    CleanerLimits {
-        enabled: settings.flag("log.cleaner.enable"),
-        backoff_ms: settings.number("log.cleaner.backoff.ms"),
-        memory_bytes: settings.number("log.cleaner.dedupe.buffer.size"),
-        bytes_per_second: bytes_per_second(settings.required("log.cleaner.io.max.bytes.per.second")),
-    }
-}
-
-/// Kafka's default is no limit; beside producers the shards keep to less (`shard::background`).
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
-fn bytes_per_second(written: &str) -> u64 {
-    const MAX: f64 = 1_073_741_824.0;
-    written.parse::<f64>().unwrap_or(MAX).clamp(1.0, MAX) as u64
-}
-
-fn memory_bytes(settings: &BrokerSettings, machine: &Machine) -> u64 {
-    const AUTOMATIC_MAX: u64 = 4 << 30;
-    match settings.number("ringmain.memory.bytes") {
-        0 => (machine.memory_bytes / 4).min(AUTOMATIC_MAX),
-        written => written,
-    }
-}
-
-/// `broker.id` is an older name of `node.id`.
-fn server_id(settings: &BrokerSettings) -> Result<ServerId, ConfigError> {
-    let older: i64 = settings.number("broker.id");
-    if older < 0 {
-        return Ok(ServerId(settings.number("node.id")));
-    }
-    let is_told = !settings.layers("node.id").is_empty();
-    if is_told && settings.signed("node.id") != older {
-        let message = "broker.id and node.id are two names of one setting, and have two values";
-        return Err(ConfigError::Contradiction(message.to_owned()));
-    }
-    Ok(ServerId(settings.number("broker.id")))
-}
-
-fn data_dir(settings: &BrokerSettings) -> Result<PathBuf, ConfigError> {
-    let (key, value) = match settings.text("log.dirs") {
-        Some(value) => ("log.dirs", value),
-        None => ("log.dir", settings.required("log.dir")),
-    };
-    if value.is_empty() || value.contains(',') {
-        let expected = "one directory: Ringmain keeps all data of a server in one".to_owned();
-        return Err(ConfigError::Invalid { key: key.to_owned(), value: value.to_owned(), expected });
-    }
-    Ok(PathBuf::from(value))
-}
-
-fn advertise(name: &str) -> Advertise {
-    match name {
-        "shard-ports" => Advertise::ShardPorts,
-        "server" => Advertise::Server,
-        "shards" => Advertise::Shards,
-        _ => Advertise::Auto,
-    }
-}
-
-fn connection_limits(settings: &BrokerSettings, memory_bytes: u64) -> ConnectionLimits {
-    ConnectionLimits {
-        count_max: settings.number("max.connections"),
-        per_ip_max: settings.number("max.connections.per.ip"),
-        idle_ms: settings.limit("connections.max.idle.ms"),
-        request_bytes_max: settings.number("socket.request.max.bytes"),
-        queued_request_bytes: settings.limit("queued.max.request.bytes").unwrap_or(memory_bytes / 4),
-        send_buffer_bytes: settings.limit("socket.send.buffer.bytes"),
-        receive_buffer_bytes: settings.limit("socket.receive.buffer.bytes"),
-        backlog: settings.number("socket.listen.backlog.size"),
-    }
-}
-
-fn group_limits(settings: &BrokerSettings, shards: usize) -> GroupLimits {
-    let minutes: i64 = settings.number("offsets.retention.minutes");
-    GroupLimits {
-        session_timeout_ms: settings.number("group.min.session.timeout.ms")
-            ..=settings.number("group.max.session.timeout.ms"),
-        initial_rebalance_delay_ms: settings.number("group.initial.rebalance.delay.ms"),
-        count_max: settings.number::<usize>("ringmain.groups.max").div_ceil(shards),
-        size_max: settings.number("group.max.size"),
-        metadata_max: settings.number("offset.metadata.max.bytes"),
-        retention_ms: minutes.saturating_mul(60_000),
-        retention_check_ms: settings.number("offsets.retention.check.interval.ms"),
-        consumer: consumer_groups(settings),
-    }
-}
-
-fn consumer_groups(settings: &BrokerSettings) -> ConsumerGroups {
-    let migration = settings.required("group.consumer.migration.policy");
-    let assignors = settings.required("group.consumer.assignors").split(',');
-    ConsumerGroups {
-        session_timeout_ms: settings.number("group.consumer.session.timeout.ms"),
-        heartbeat_interval_ms: settings.number("group.consumer.heartbeat.interval.ms"),
-        told: GroupTimeLimits {
-            session_timeouts_ms: settings.number("group.consumer.min.session.timeout.ms")
-                ..=settings.number("group.consumer.max.session.timeout.ms"),
-            heartbeat_intervals_ms: settings.number("group.consumer.min.heartbeat.interval.ms")
-                ..=settings.number("group.consumer.max.heartbeat.interval.ms"),
-        },
-        size_max: settings.number("group.consumer.max.size"),
-        assignors: assignors.map(|name| name.trim().to_owned()).collect(),
-        upgrade: matches!(migration, "bidirectional" | "upgrade"),
-        downgrade: matches!(migration, "bidirectional" | "downgrade"),
-    }
-}
-
-fn topic_creation(settings: &BrokerSettings) -> TopicCreation {
-    TopicCreation {
-        partitions: settings.number("num.partitions"),
-        replication_factor: settings.number("default.replication.factor"),
-        auto_create: settings.flag("auto.create.topics.enable"),
-        delete_enabled: settings.flag("delete.topic.enable"),
-        partitions_max: settings.number("ringmain.partitions.max"),
-        topic_partitions_max: settings.number("ringmain.topic.partitions.max"),
-    }
 }
 
 #[cfg(test)]

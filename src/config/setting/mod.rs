@@ -2,10 +2,14 @@
 //!
 //! The same row parses the command line and the file, checks a topic's configs, and answers DescribeConfigs.
 
-use std::borrow::Cow;
-use std::fmt;
+mod allowed;
+mod described;
+mod error;
 
 use super::parsed::parsed;
+pub use allowed::{Allowed, list};
+pub use described::{Described, Origin, Source, Synonym};
+pub use error::ConfigError;
 
 /// Kafka's types of configuration values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,30 +44,6 @@ impl Kind {
             Kind::Password => 9,
         }
     }
-}
-
-/// The values a setting takes, within its kind.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Allowed {
-    /// Whatever its kind can hold.
-    Any,
-    /// Whole numbers, both ends included.
-    Range {
-        min: i64,
-        max: i64,
-    },
-    /// Real numbers, both ends included.
-    Real {
-        min: f64,
-        max: f64,
-    },
-    OneOf(&'static [&'static str]),
-    /// A list, each element one of these, none twice.
-    EachOf(&'static [&'static str]),
-    /// Where reading begins without a position: `earliest`, `latest`, or `by_duration:` and a duration of ISO 8601.
-    OffsetReset,
-    /// `*`, or a list of PARTITION:BROKER.
-    ThrottledReplicas,
 }
 
 /// Whether this version does what the setting says.
@@ -268,32 +248,7 @@ impl Setting {
             Kind::Double => value.parse::<f64>().is_ok_and(f64::is_finite),
             Kind::String | Kind::List | Kind::Class | Kind::Password | Kind::Unknown => true,
         };
-        kind_takes && self.allows(value)
-    }
-
-    fn allows(&self, value: &str) -> bool {
-        match self.allowed {
-            Allowed::Any => true,
-            Allowed::Range { min, max } => {
-                value.parse().is_ok_and(|number: i64| (min..=max).contains(&number))
-            }
-            Allowed::Real { min, max } => {
-                value.parse().is_ok_and(|number: f64| (min..=max).contains(&number))
-            }
-            Allowed::OneOf(values) => values.contains(&value),
-            Allowed::EachOf(values) => {
-                let mut elements: Vec<&str> = list(value).collect();
-                let count = elements.len();
-                elements.sort_unstable();
-                elements.dedup();
-                elements.len() == count && elements.iter().all(|element| values.contains(element))
-            }
-            Allowed::OffsetReset => {
-                let duration = value.strip_prefix("by_duration:");
-                matches!(value, "earliest" | "latest") || duration.is_some_and(is_duration)
-            }
-            Allowed::ThrottledReplicas => value == "*" || list(value).all(is_replica),
-        }
+        kind_takes && self.allowed.allows(value)
     }
 
     /// The allowed values in words.
@@ -333,148 +288,6 @@ impl Setting {
             _ => "",
         }
     }
-}
-
-/// PARTITION:BROKER.
-fn is_replica(text: &str) -> bool {
-    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once(':').is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
-}
-
-/// A duration of ISO 8601 as far as Java's reads it, not negative: days, then hours, minutes and seconds after a T.
-fn is_duration(text: &str) -> bool {
-    let upper = text.to_ascii_uppercase();
-    let Some(rest) = upper.strip_prefix('P') else { return false };
-    let (days, time) = match rest.split_once('T') {
-        Some((_, "")) => return false,
-        Some((days, time)) => (days, time),
-        None => (rest, ""),
-    };
-    !(days.is_empty() && time.is_empty()) && are_amounts(days, "D") && are_amounts(time, "HMS")
-}
-
-/// Numbers, each with one of these units, in their order; a fraction only of the last unit, seconds.
-fn are_amounts(text: &str, units: &str) -> bool {
-    let (mut rest, mut units) = (text, units.chars());
-    while !rest.is_empty() {
-        let Some(end) = rest.find(|it: char| it.is_ascii_alphabetic()) else { return false };
-        let (number, unit) = (&rest[..end], rest[end..].chars().next());
-        if !units.any(|it| Some(it) == unit) {
-            return false;
-        }
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        let is_digits = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
-        let is_number = !whole.is_empty() && is_digits(whole) && fraction.len() <= 9 && is_digits(fraction);
-        if !is_number || (number.contains('.') && unit != Some('S')) {
-            return false;
-        }
-        rest = &rest[end + 1..];
-    }
-    true
-}
-
-/// The elements of a comma-separated list; an empty text is an empty list.
-pub fn list(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|element| !element.is_empty())
-}
-
-/// Why settings were refused. One line that names the key, the value and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    #[error("Unknown topic config name: {0}")]
-    UnknownTopicConfig(String),
-    #[error("Unknown group config name: {0}")]
-    UnknownGroupConfig(String),
-    #[error("Unknown client metrics configuration: {0}")]
-    UnknownClientMetricsConfig(String),
-    #[error("Invalid value {value} for interval.ms, interval must be between {min} and {max} (1 hour)")]
-    Interval { value: i32, min: i32, max: i32 },
-    #[error("unknown setting {key}{}", Nearest(.nearest))]
-    UnknownKey { key: String, nearest: Option<&'static str> },
-    #[error("Invalid value {value} for configuration {key}: must be {expected}")]
-    Invalid { key: String, value: String, expected: String },
-    #[error("Cannot update these configs dynamically: [{0}]")]
-    ReadOnly(String),
-    #[error("{0} is a secret: this version keeps secrets nowhere but in its settings at start")]
-    Secret(String),
-    #[error("'{0}' is not KEY=VALUE")]
-    NotAnAssignment(String),
-    #[error("cannot read the settings file {path}: {reason}")]
-    File { path: String, reason: String },
-    #[error("{0}")]
-    Contradiction(String),
-}
-
-struct Nearest<'a>(&'a Option<&'static str>);
-
-impl fmt::Display for Nearest<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(name) => write!(f, "; is {name} meant?"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Where a value comes from, the strongest last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Source {
-    Default,
-    File,
-    Environment,
-    CommandLine,
-}
-
-/// What DescribeConfigs says where a value comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// Set on the topic.
-    Topic,
-    /// Changed for this server while it ran.
-    Broker,
-    /// Changed for all servers.
-    AllBrokers,
-    /// Set for the server, by file, environment or command line.
-    StaticBroker,
-    Default,
-    ClientMetrics,
-    Group,
-}
-
-impl Origin {
-    /// Kafka's number for it.
-    #[must_use]
-    pub fn code(self) -> i8 {
-        match self {
-            Origin::Topic => 1,
-            Origin::Broker => 2,
-            Origin::AllBrokers => 3,
-            Origin::StaticBroker => 4,
-            Origin::Default => 5,
-            Origin::ClientMetrics => 7,
-            Origin::Group => 8,
-        }
-    }
-}
-
-/// One setting as DescribeConfigs shows it.
-#[derive(Clone, Debug)]
-pub struct Described {
-    pub name: Cow<'static, str>,
-    /// [`UNKNOWN`] for a name that no table has.
-    pub setting: &'static Setting,
-    /// `None` when unset, and always when sensitive.
-    pub value: Option<String>,
-    pub origin: Origin,
-    /// All places that give a value, the one in force first.
-    pub synonyms: Vec<Synonym>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Synonym {
-    pub name: Cow<'static, str>,
-    pub value: Option<String>,
-    pub origin: Origin,
 }
 
 #[cfg(test)]
