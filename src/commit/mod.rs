@@ -11,11 +11,11 @@
 //! Limits: a group is at most [`GROUP_BYTES_MAX`]; at most one group is being written; at most `files_max` files exist.
 
 mod checkpoint;
+mod commit_log;
 mod group;
-mod log;
 mod replay;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use commit_log::{CommitLog, CommitWrite, FILES_MIN, FileAge, GROUP_BYTES_MAX, Pending, Start, Ticket};
 pub use group::{ENTRY_HEADER_BYTES, Entry, EntryHeader, GROUP_HEADER_BYTES, Group, GroupError, GroupHeader};
-pub use log::{CommitLog, CommitWrite, FILES_MIN, FileAge, GROUP_BYTES_MAX, Pending, Start, Ticket};
 pub use replay::{Found, Ordered, Verdict, order, scan_file};

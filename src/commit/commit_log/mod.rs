@@ -1,10 +1,14 @@
 //! Which entries go into the next group, where it goes, and which files are free: the decisions of the commit log.
 
+mod queue;
+
 use std::collections::VecDeque;
 
-use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ChunkWriter, block_ceil};
+use crate::base::{BLOCK_BYTES, Chunk, ChunkWriter, block_ceil};
 
-use crate::commit::group::{ENTRY_HEADER_BYTES, EntryHeader, GROUP_HEADER_BYTES, GroupWriter};
+use super::group::GroupWriter;
+pub use queue::{Pending, Ticket};
+use queue::{Queue, Takes};
 
 /// A group is cut here: at 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond, long enough to
 /// amortise the write, short enough not to delay the next group's first entry.
@@ -16,33 +20,6 @@ pub const FILES_MIN: usize = 3;
 /// Counts the files ever begun; a larger age is newer. What recycles a file is told apart from what it held before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FileAge(pub u64);
-
-/// What to tell whom when an entry is durable; opaque here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ticket {
-    /// The shard's slot of the partition.
-    pub slot: u32,
-    /// The partition's own number for the append; `None` for a tail that is logged again.
-    pub append: Option<u64>,
-}
-
-/// An entry waiting for its group.
-#[derive(Debug)]
-pub struct Pending {
-    pub header: EntryHeader,
-    pub data: [Option<ChunkSlice>; 2],
-    pub ticket: Ticket,
-}
-
-impl Pending {
-    fn payload_bytes(&self) -> usize {
-        self.data.iter().flatten().map(|piece| piece.len()).sum()
-    }
-
-    fn group_bytes(&self) -> usize {
-        ENTRY_HEADER_BYTES + self.payload_bytes()
-    }
-}
 
 /// One group to be written: the whole chunk, at this place, durable when done.
 #[derive(Debug)]
@@ -74,9 +51,9 @@ pub struct CommitLog {
     /// Groups below are durable. With one write in flight this is the sequence of that write.
     durable_end: u64,
     previous_crc: u32,
-    current: Option<Current>,
+    current: Option<CurrentFile>,
     /// Files written to the end, oldest first; each waits until everything in it is synced in segments.
-    full: VecDeque<Full>,
+    full: VecDeque<FullFile>,
     ready: VecDeque<u32>,
     /// Files that exist or are being created.
     files: usize,
@@ -85,10 +62,7 @@ pub struct CommitLog {
     /// The last file that was to be created could not be: there are no more to come for now.
     create_refused: bool,
     next_age: u64,
-    pending: VecDeque<Pending>,
-    /// Tails logged again so that an old file can be freed: they go first, and only they may use the reserve.
-    relogged: VecDeque<Pending>,
-    pending_bytes: usize,
+    queue: Queue,
     /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
     reserve: usize,
     /// One write at a time: a second beside it, of 64 or 128 KiB or more, made both take so much longer (each flushes the
@@ -97,7 +71,7 @@ pub struct CommitLog {
 }
 
 #[derive(Debug)]
-struct Current {
+struct CurrentFile {
     file: u32,
     age: FileAge,
     position: u64,
@@ -107,7 +81,7 @@ struct Current {
 }
 
 #[derive(Debug)]
-struct Full {
+struct FullFile {
     file: u32,
     age: FileAge,
     first_sequence: u64,
@@ -133,9 +107,7 @@ impl CommitLog {
             creating: false,
             create_refused: false,
             next_age: 0,
-            pending: VecDeque::new(),
-            relogged: VecDeque::new(),
-            pending_bytes: 0,
+            queue: Queue::default(),
             reserve: 1,
             in_flight: None,
         }
@@ -143,22 +115,12 @@ impl CommitLog {
 
     /// Queues an entry. The caller bounds what waits by admission: see [`CommitLog::pending_bytes`].
     pub fn push(&mut self, entry: Pending) {
-        assert!(
-            entry.group_bytes() <= GROUP_BYTES_MAX - GROUP_HEADER_BYTES,
-            "larger runs go to their segment"
-        );
-        self.pending_bytes += entry.group_bytes();
-        self.pending.push_back(entry);
+        self.queue.push(entry);
     }
 
     /// Queues a tail (less than a block) that must move out of an old file before that file can be freed.
     pub fn relog(&mut self, entry: Pending) {
-        assert!(
-            entry.payload_bytes() < BLOCK_BYTES,
-            "only the part of a block that no segment write can take"
-        );
-        self.pending_bytes += entry.group_bytes();
-        self.relogged.push_back(entry);
+        self.queue.relog(entry);
     }
 
     /// Says how many partitions may need their tails re-logged at once; decides how many files are held in reserve.
@@ -174,13 +136,13 @@ impl CommitLog {
     /// Bytes that wait for a group.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
-        self.pending_bytes
+        self.queue.bytes()
     }
 
     /// Nothing waits and nothing is being written.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.relogged.is_empty() && self.in_flight.is_none()
+        self.queue.is_empty() && self.in_flight.is_none()
     }
 
     /// Files that exist, and how many of them are free.
@@ -200,21 +162,22 @@ impl CommitLog {
         if self.in_flight.is_some() || self.is_idle() {
             return None;
         }
-        let (relogged, count, bytes) = self.next_group();
-        if relogged + count == 0 {
+        let has_room = self.has_room_besides_the_reserve();
+        let selection = self.queue.select(if has_room { Takes::Everything } else { Takes::OnlyTails });
+        if selection.is_empty() {
             return None;
         }
-        if self.lacks_room(bytes) && !self.rotate(relogged > 0) {
+        let held_back = if selection.relogged > 0 { 0 } else { self.reserve };
+        if self.lacks_room(selection.bytes) && !self.rotate(held_back) {
             return None;
         }
-        assert!(!self.lacks_room(bytes), "a fresh file holds several groups");
+        assert!(!self.lacks_room(selection.bytes), "a fresh file holds several groups");
         let sequence = self.next_sequence;
-        let blocks = block_ceil(bytes as u64);
+        let blocks = block_ceil(selection.bytes as u64);
         let mut writer = ChunkWriter::new(allocate(usize::try_from(blocks).expect("a group is bounded")));
         let mut group = GroupWriter::new(writer.spare());
-        let mut tickets = Vec::with_capacity(relogged + count);
-        for entry in self.relogged.drain(..relogged).chain(self.pending.drain(..count)) {
-            self.pending_bytes -= entry.group_bytes();
+        let mut tickets = Vec::with_capacity(selection.relogged + selection.entries);
+        for entry in self.queue.take(selection) {
             group.entry(&entry.header, entry.data.iter().flatten().map(|piece| &**piece));
             tickets.push(entry.ticket);
         }
@@ -244,8 +207,7 @@ impl CommitLog {
 
     /// What waits for a group is durable otherwise: its tickets.
     pub fn give_up(&mut self) -> Vec<Ticket> {
-        self.pending_bytes = 0;
-        self.relogged.drain(..).chain(self.pending.drain(..)).map(|entry| entry.ticket).collect()
+        self.queue.take_all().map(|entry| entry.ticket).collect()
     }
 
     /// A file worth creating now, if only the reserve is left: its number and size. Making it takes longer than filling
@@ -353,7 +315,7 @@ impl CommitLog {
     /// Whether a group of any size can be written and leave the reserve as it is. A reserve that has just grown with the
     /// partitions does not stop what the current file has room for.
     fn has_room_besides_the_reserve(&self) -> bool {
-        let fits = |current: &Current| {
+        let fits = |current: &CurrentFile| {
             !current.is_reserve && self.file_bytes - current.position >= GROUP_BYTES_MAX as u64
         };
         self.ready.len() > self.reserve || self.current.as_ref().is_some_and(fits)
@@ -368,47 +330,29 @@ impl CommitLog {
         }
     }
 
-    /// How many re-logged tails and how many entries the next group takes, and its bytes without padding. No entries once the
-    /// reserve has been begun: what it holds must be enough for all tails, or nothing would ever be freed again.
-    fn next_group(&self) -> (usize, usize, usize) {
-        let mut bytes = GROUP_HEADER_BYTES;
-        let mut take = |queue: &VecDeque<Pending>| {
-            let mut count = 0;
-            for entry in queue {
-                if bytes > GROUP_HEADER_BYTES && bytes + entry.group_bytes() > GROUP_BYTES_MAX {
-                    break;
-                }
-                bytes += entry.group_bytes();
-                count += 1;
-            }
-            count
-        };
-        let relogged = take(&self.relogged);
-        let takes_entries = relogged == self.relogged.len() && self.has_room_besides_the_reserve();
-        let count = if takes_entries { take(&self.pending) } else { 0 };
-        (relogged, count, bytes)
-    }
-
     fn lacks_room(&self, bytes: usize) -> bool {
         let blocks = block_ceil(bytes as u64);
         self.current.as_ref().is_none_or(|current| current.position + blocks > self.file_bytes)
     }
 
-    /// Puts the current file among the full ones and begins the next, if one may be begun.
-    fn rotate(&mut self, relogging: bool) -> bool {
-        let held_back = if relogging { 0 } else { self.reserve };
+    /// Puts the current file among the full ones and begins the next, if more than `held_back` files are ready.
+    fn rotate(&mut self, held_back: usize) -> bool {
         if self.ready.len() <= held_back {
             return false;
         }
         let is_reserve = self.ready.len() <= self.reserve;
         let Some(file) = self.ready.pop_front() else { return false };
         if let Some(done) = self.current.take() {
-            self.full.push_back(Full { file: done.file, age: done.age, first_sequence: done.first_sequence });
+            self.full.push_back(FullFile {
+                file: done.file,
+                age: done.age,
+                first_sequence: done.first_sequence,
+            });
         }
         let age = FileAge(self.next_age);
         self.next_age += 1;
         self.current =
-            Some(Current { file, age, position: 0, first_sequence: self.next_sequence, is_reserve });
+            Some(CurrentFile { file, age, position: 0, first_sequence: self.next_sequence, is_reserve });
         true
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::{Offset, TopicPartition};
-use crate::commit::Group;
+use crate::commit::{EntryHeader, Group};
 
 const FILE_BYTES: u64 = 4 * GROUP_BYTES_MAX as u64;
 
@@ -87,7 +87,7 @@ fn a_reserve_that_grows_does_not_stop_what_the_current_file_has_room_for() {
         log.written();
     }
     assert!(
-        !log.pending.is_empty() && log.ready.len() == 2,
+        !log.queue.is_empty() && log.ready.len() == 2,
         "but it does not go on in what there is of the reserve"
     );
 }
@@ -101,7 +101,7 @@ fn whatever_the_reserve_there_is_always_a_file_to_free() {
         for number in 0..200 {
             log.push(entry(GROUP_BYTES_MAX - 4096, number));
         }
-        while !log.pending.is_empty() {
+        while !log.queue.is_empty() {
             if log.gather(&mut allocate).is_some() {
                 log.written();
             } else if let Some((file, _)) = log.create() {

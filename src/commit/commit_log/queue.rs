@@ -1,0 +1,130 @@
+//! Entries that wait for a commit group, and which of them the next group takes.
+//!
+//! Tails that are logged again go first: an old file can only be freed when they have moved out of it.
+
+use std::collections::VecDeque;
+
+use crate::base::{BLOCK_BYTES, ChunkSlice};
+use crate::commit::group::{ENTRY_HEADER_BYTES, EntryHeader, GROUP_HEADER_BYTES};
+
+use super::GROUP_BYTES_MAX;
+
+/// What to tell whom when an entry is durable; opaque here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    /// The shard's slot of the partition.
+    pub slot: u32,
+    /// The partition's own number for the append; `None` for a tail that is logged again.
+    pub append: Option<u64>,
+}
+
+/// An entry waiting for its group.
+#[derive(Debug)]
+pub struct Pending {
+    pub header: EntryHeader,
+    pub data: [Option<ChunkSlice>; 2],
+    pub ticket: Ticket,
+}
+
+impl Pending {
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.data.iter().flatten().map(|piece| piece.len()).sum()
+    }
+
+    fn group_bytes(&self) -> usize {
+        ENTRY_HEADER_BYTES + self.payload_bytes()
+    }
+}
+
+/// What waits for a group, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    entries: VecDeque<Pending>,
+    /// Tails logged again so that an old file can be freed. Only they may use the reserve.
+    relogged: VecDeque<Pending>,
+    bytes: usize,
+}
+
+/// Which entries a group may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Takes {
+    Everything,
+    /// The reserve has been begun: what it holds must be enough for all tails, or nothing would ever be freed again.
+    OnlyTails,
+}
+
+/// What the next group takes from the front of both queues.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Selection {
+    pub relogged: usize,
+    pub entries: usize,
+    /// Bytes of the group without padding.
+    pub bytes: usize,
+}
+
+impl Selection {
+    pub fn is_empty(self) -> bool {
+        self.relogged + self.entries == 0
+    }
+}
+
+impl Queue {
+    pub fn push(&mut self, entry: Pending) {
+        assert!(
+            entry.group_bytes() <= GROUP_BYTES_MAX - GROUP_HEADER_BYTES,
+            "larger runs go to their segment"
+        );
+        self.bytes += entry.group_bytes();
+        self.entries.push_back(entry);
+    }
+
+    pub fn relog(&mut self, entry: Pending) {
+        assert!(
+            entry.payload_bytes() < BLOCK_BYTES,
+            "only the part of a block that no segment write can take"
+        );
+        self.bytes += entry.group_bytes();
+        self.relogged.push_back(entry);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.relogged.is_empty()
+    }
+
+    /// How many re-logged tails and how many entries the next group takes. Entries follow only when all tails fit.
+    pub fn select(&self, takes: Takes) -> Selection {
+        let mut bytes = GROUP_HEADER_BYTES;
+        let mut take = |queue: &VecDeque<Pending>| {
+            let mut count = 0;
+            for entry in queue {
+                if bytes > GROUP_HEADER_BYTES && bytes + entry.group_bytes() > GROUP_BYTES_MAX {
+                    break;
+                }
+                bytes += entry.group_bytes();
+                count += 1;
+            }
+            count
+        };
+        let relogged = take(&self.relogged);
+        let takes_entries = relogged == self.relogged.len() && takes == Takes::Everything;
+        let entries = if takes_entries { take(&self.entries) } else { 0 };
+        Selection { relogged, entries, bytes }
+    }
+
+    /// Takes a selection out, tails first.
+    pub fn take(&mut self, selection: Selection) -> impl Iterator<Item = Pending> + '_ {
+        let bytes = &mut self.bytes;
+        let taken = self.relogged.drain(..selection.relogged).chain(self.entries.drain(..selection.entries));
+        taken.inspect(|entry| *bytes -= entry.group_bytes())
+    }
+
+    /// Takes everything out, tails first.
+    pub fn take_all(&mut self) -> impl Iterator<Item = Pending> + '_ {
+        self.bytes = 0;
+        self.relogged.drain(..).chain(self.entries.drain(..))
+    }
+}
