@@ -1,5 +1,8 @@
 //! All groups of one partition of `__consumer_offsets`.
 
+mod load;
+mod offsets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,15 +11,15 @@ use crate::base::{MonoNanos, Now, TopicId};
 use crate::controller::MetadataImage;
 
 use super::classic::{ClassicGroup, Step};
-use super::consumer::{Change, ConsumerGroup, ConsumerGroupLimits};
+use super::consumer::{ConsumerGroup, ConsumerGroupLimits};
 use super::members::Members;
-use super::offsets::{Committed, Offsets};
-use super::record::{self, GroupRecord, Parsed, RecordError};
+use super::offsets::Offsets;
 use super::request::{
-    CommitPartition, CommitRequest, DescribedGroup, GroupError, GroupReply, GroupRequest, JoinRefused,
-    JoinRequest, LeavingMember, ListedGroup, MemberRef, Ticket,
+    DescribedGroup, GroupError, GroupReply, GroupRequest, JoinRefused, JoinRequest, LeavingMember,
+    ListedGroup, MemberRef, Ticket,
 };
 use super::{GroupLimits, Name, Outcome};
+pub use offsets::Lag;
 
 /// What a member may tell of itself, under all its protocols together: a coordinator keeps it for as long as the member lives.
 /// Kafka's own limit is that a whole group fits one record of a mebibyte.
@@ -43,15 +46,6 @@ pub(super) struct Group {
     looked_at: MonoNanos,
 }
 
-/// A committed offset, for comparison with the end of its log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lag {
-    pub group: Name,
-    pub topic: Name,
-    pub partition: i32,
-    pub committed: i64,
-}
-
 impl Coordinator {
     #[must_use]
     pub fn new(limits: Arc<GroupLimits>, seed: u64, now: Now) -> Coordinator {
@@ -65,86 +59,6 @@ impl Coordinator {
             topics: BTreeMap::new(),
             next_retention_check,
         }
-    }
-
-    /// Folds one record of the log, oldest first.
-    ///
-    /// # Errors
-    /// It is no record of this topic. Kafka's kinds that are not served here are passed over.
-    pub fn replay(&mut self, now: Now, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
-        match record::parse(key, value)? {
-            Parsed::Offset { key, value: Some(value) } => {
-                let group = self.group_or_new(&Arc::from(&*key.group), now);
-                group.offsets.set(Arc::from(&*key.topic), key.partition, Committed::read(&value));
-            }
-            Parsed::Offset { key, value: None } => {
-                if let Some(group) = self.groups.get_mut(&*key.group) {
-                    group.offsets.remove(&key.topic, key.partition);
-                }
-            }
-            Parsed::Group { key, value: Some(value) } => {
-                let id: Name = Arc::from(&*key.group);
-                let group = self.group_or_new(&id, now);
-                group.members = Members::Classic(ClassicGroup::read(id, &value, now));
-            }
-            Parsed::Group { key, value: None } => {
-                // Its offsets have tombstones of their own: the group may have gone over to the other protocol.
-                if let Some(group) = self.groups.get_mut(&*key.group)
-                    && matches!(group.members, Members::Classic(_))
-                {
-                    group.members = Members::Classic(ClassicGroup::new(Arc::from(&*key.group), now));
-                }
-            }
-            Parsed::Other => self.replay_consumers(now, key, value)?,
-        }
-        Ok(())
-    }
-
-    fn replay_consumers(&mut self, now: Now, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
-        let Some((id, change)) = Change::decode(key, value)? else { return Ok(()) };
-        if value.is_none() && !self.groups.contains_key(&id) {
-            return Ok(());
-        }
-        let members = &mut self.group_or_new(&id, now).members;
-        match members {
-            Members::Consumer(_) if change == Change::Group(None) => {
-                *members = Members::Classic(ClassicGroup::new(id, now));
-            }
-            Members::Consumer(group) => group.apply(change),
-            Members::Classic(_) if value.is_none() => {}
-            Members::Classic(_) => {
-                let mut group = ConsumerGroup::new(id);
-                group.apply(change);
-                *members = Members::Consumer(Box::new(group));
-            }
-        }
-        Ok(())
-    }
-
-    /// The whole log is folded: members have a session from now on, offsets of topics that are gone go.
-    pub fn loaded(&mut self, now: Now, image: &MetadataImage, out: &mut Outcome) {
-        let names: BTreeSet<Name> =
-            self.groups.values().flat_map(|group| group.offsets.topics().cloned()).collect();
-        for name in names {
-            let id = image.topic(&name).map_or(TopicId::ZERO, |topic| topic.id);
-            self.topics.insert(name, id);
-        }
-        self.groups.retain(|_, group| {
-            !group.members.is_deserted() || !group.offsets.is_empty() || !group.members.is_simple()
-        });
-        let groups: Vec<Name> = self.groups.keys().cloned().collect();
-        for id in groups {
-            if let Some(group) = self.groups.get_mut(&id) {
-                let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
-                match &mut group.members {
-                    Members::Classic(group) => group.revive(&mut step),
-                    Members::Consumer(group) => group.start(now.mono, &self.consumer_limits),
-                }
-            }
-            self.schedule(&id);
-        }
-        self.next_retention_check = now.mono.plus_ms(self.limits.retention_check_ms);
-        self.forget_topics(&|name, _| image.topic(name).is_none(), out);
     }
 
     /// Answers a question, now or when others have done their part.
@@ -242,11 +156,6 @@ impl Coordinator {
         }
     }
 
-    /// Topics have come or gone.
-    pub fn topics_changed(&mut self, image: &MetadataImage, out: &mut Outcome) {
-        self.forget_topics(&|name, id| image.topic(name).is_none_or(|topic| topic.id != id), out);
-    }
-
     /// The coordinator goes away: nobody is left waiting.
     pub fn resign(&mut self, out: &mut Outcome) {
         for group in self.groups.values_mut() {
@@ -272,17 +181,6 @@ impl Coordinator {
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.groups.len(), self.groups.values().map(|group| group.members.count()).sum())
-    }
-
-    pub fn committed(&self) -> impl Iterator<Item = Lag> + '_ {
-        self.groups.iter().flat_map(|(id, group)| {
-            group.offsets.iter().map(|(topic, partition, committed)| Lag {
-                group: Arc::clone(id),
-                topic: Arc::clone(topic),
-                partition,
-                committed: committed.offset,
-            })
-        })
     }
 
     /// What no group could answer. The nameless group can be committed to and deleted: consumers of long ago had no other.
@@ -362,37 +260,6 @@ impl Coordinator {
         }
     }
 
-    fn commit(
-        &mut self,
-        now: Now,
-        image: &MetadataImage,
-        request: CommitRequest,
-        out: &mut Outcome,
-    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        self.check_commit(now, image, &request)?;
-        let metadata_max = self.limits.metadata_max;
-        let fits = |asked: &CommitPartition| fits(&asked.metadata, metadata_max);
-        let result = |it| if fits(it) { Ok(()) } else { Err(GroupError::OffsetMetadataTooLarge) };
-        let results: Vec<_> = request.partitions.iter().map(result).collect();
-        if !results.iter().any(Result::is_ok) {
-            return Ok(results);
-        }
-        for asked in request.partitions.iter().filter(|it| fits(it)) {
-            let id = image.topic(&asked.topic).map_or(asked.topic_id, |topic| topic.id);
-            if self.topics.get(&asked.topic) != Some(&id) {
-                self.topics.insert(Arc::clone(&asked.topic), id);
-            }
-        }
-        let group = self.group_or_new(&request.group, now);
-        for asked in request.partitions.into_iter().filter(fits) {
-            let (topic, partition) = (Arc::clone(&asked.topic), asked.partition);
-            let committed = Committed::of(asked, now.wall, request.retention_ms);
-            out.records.push(committed.record(&request.group, &topic, partition));
-            group.offsets.set(topic, partition, committed);
-        }
-        Ok(results)
-    }
-
     fn describe(&self, id: &str) -> Result<DescribedGroup, GroupError> {
         match self.groups.get(id).map(|group| &group.members) {
             Some(Members::Classic(group)) => Ok(group.describe()),
@@ -409,73 +276,6 @@ impl Coordinator {
         out.records.extend(group.members.delete(id));
         self.groups.remove(id);
         Ok(())
-    }
-
-    fn delete_offsets(
-        &mut self,
-        id: &str,
-        partitions: &[(Name, i32)],
-        out: &mut Outcome,
-    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        let group = self.groups.get_mut(id).ok_or(GroupError::GroupIdNotFound)?;
-        if !group.members.is_deserted() && !group.members.is_consumers() {
-            return Err(GroupError::NonEmptyGroup);
-        }
-        let results = partitions.iter().map(|(topic, partition)| {
-            if group.members.is_subscribed(topic) {
-                return Err(GroupError::GroupSubscribedToTopic);
-            }
-            if group.offsets.remove(topic, *partition) {
-                out.records.push(GroupRecord::offset(id, topic, *partition, None));
-            }
-            Ok(())
-        });
-        Ok(results.collect())
-    }
-
-    /// Offsets of topics that are gone are gone.
-    fn forget_topics(&mut self, is_gone: &dyn Fn(&str, TopicId) -> bool, out: &mut Outcome) {
-        let gone: Vec<Name> = self
-            .topics
-            .iter()
-            .filter(|(name, id)| is_gone(name, **id))
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
-        for name in gone {
-            self.topics.remove(&name);
-            for (id, group) in &mut self.groups {
-                group.offsets.delete(id, |topic, _, _| *topic == *name, &mut out.records);
-            }
-        }
-    }
-
-    /// Lets go of offsets nobody has asked to keep, and of groups that are nothing any more.
-    fn expire_offsets(&mut self, now: Now, out: &mut Outcome) {
-        let retention_ms = self.limits.retention_ms;
-        let mut gone = Vec::new();
-        for (id, group) in &mut self.groups {
-            let (idle_since, is_consumers) = (group.members.idle_since(), group.members.is_consumers());
-            let members = &group.members;
-            let is_expired = |topic: &str, committed: &Committed| {
-                if let Some(expire) = committed.expire_time {
-                    return now.wall >= expire;
-                }
-                let since = match idle_since {
-                    Some(since) => since.max(committed.commit_time),
-                    None if is_consumers && !members.is_subscribed(topic) => committed.commit_time,
-                    None => return false,
-                };
-                now.wall.0.saturating_sub(since.0) >= retention_ms
-            };
-            group.offsets.delete(id, |topic, _, committed| is_expired(topic, committed), &mut out.records);
-            if members.is_deserted() && group.offsets.is_empty() {
-                out.records.extend(members.delete(id));
-                gone.push(Arc::clone(id));
-            }
-        }
-        for id in gone {
-            self.groups.remove(&id);
-        }
     }
 
     pub(super) fn group_or_new(&mut self, id: &Name, now: Now) -> &mut Group {
@@ -511,12 +311,6 @@ impl Coordinator {
             self.deadlines.insert((deadline, Arc::clone(id)));
         }
     }
-}
-
-/// Whether a commit may carry this text: as long as Java counts it, in UTF-16 units, and no longer than a record's string.
-fn fits(metadata: &str, units_max: usize) -> bool {
-    let is_short = metadata.len() <= units_max || metadata.encode_utf16().count() <= units_max;
-    is_short && metadata.len() <= i16::MAX as usize
 }
 
 fn metadata_bytes(join: &JoinRequest) -> usize {
