@@ -76,7 +76,7 @@ impl ClassicGroup {
     }
 
     fn join_new(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) -> Option<Answer> {
-        let id = member_id(step.rng, &request.client_id);
+        let id = self.new_member_id(step.rng, &request.client_id);
         if request.id_required {
             let session = u64::try_from(request.session_timeout_ms).unwrap_or(0);
             self.pending.insert(Arc::clone(&id), step.now.mono.plus_ms(session));
@@ -92,10 +92,21 @@ impl ClassicGroup {
         request: &JoinRequest,
         instance: &Arc<str>,
     ) -> Option<Answer> {
-        let id = member_id(step.rng, instance);
+        let id = self.new_member_id(step.rng, instance);
         match self.instances.get(instance).cloned() {
             Some(old) => self.replace(step, ticket, request, &old, id),
             None => self.add(step, ticket, request, id),
+        }
+    }
+
+    /// A member id that the group does not have. A coordinator that starts again may draw the same numbers as the one that
+    /// made the members it finds recorded.
+    fn new_member_id(&self, rng: &mut Rng, name: &str) -> Arc<str> {
+        loop {
+            let id = member_id(rng, name);
+            if !self.members.contains_key(&id) && !self.pending.contains_key(&id) {
+                return id;
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::group::request::{
 };
 
 use super::embedded::{Subscription, read_subscription, write_assignment};
-use super::heartbeat::{Arrival, member_id};
+use super::heartbeat::Arrival;
 use super::{
     ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Member, MemberState, Metadata, Outcome,
     Timer, millis,
@@ -40,7 +40,7 @@ impl ConsumerGroup {
         let (subscription, protocol) = self.check_protocols(context, request).map_err(refused)?;
         let arrival = self.admit_classic(context, request).map_err(refused)?;
         let id = match &request.member_id {
-            id if id.is_empty() => member_id(context),
+            id if id.is_empty() => self.new_member_id(context),
             id => Name::clone(id),
         };
         if arrival == Arrival::New

@@ -37,7 +37,7 @@ impl ConsumerGroup {
         }
         // From here on nothing is refused: what is written stands.
         let id = match &request.member_id {
-            id if id.is_empty() => member_id(context),
+            id if id.is_empty() => self.new_member_id(context),
             id => Name::clone(id),
         };
         let mut journal = self.journal();
@@ -209,13 +209,24 @@ impl ConsumerGroup {
         is_reassigned
     }
 
+    /// A member id that the group does not have. A coordinator that starts again may draw the same numbers as the one that
+    /// made the members it finds recorded.
+    pub(super) fn new_member_id(&self, context: &mut Context<'_>) -> Name {
+        loop {
+            let id = member_id(context);
+            if !self.members.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
     pub(super) fn member(&self, id: &Name) -> &Member {
         self.members.get(id).expect("a member that was admitted")
     }
 }
 
 /// A random UUID's text.
-pub(super) fn member_id(context: &mut Context<'_>) -> Name {
+fn member_id(context: &mut Context<'_>) -> Name {
     let text: String = context
         .rng
         .uuid()

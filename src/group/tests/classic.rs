@@ -375,3 +375,15 @@ fn the_log_makes_the_same_groups() {
     again.pass(u64::from(SESSION_MS.unsigned_abs()) + 1);
     assert_eq!(again.describe().state, "Empty", "nobody has been heard of since the start");
 }
+
+#[test]
+fn a_coordinator_that_draws_the_same_numbers_again_makes_other_ids() {
+    let mut bench = Bench::new();
+    let first = bench.stable_member();
+    let mut bench = bench.restarted_with_seed(SEED);
+    let second = bench.ask(join("", None));
+    let again = bench.ask(join(&first.member_id, None));
+    let (first, second) = (bench.joined(again), bench.joined(second));
+    assert_ne!(first.member_id, second.member_id);
+    assert_eq!(first.members.len(), 2, "the second member has not taken the first one's place");
+}

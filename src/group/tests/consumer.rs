@@ -374,3 +374,22 @@ fn a_group_that_cannot_be_understood_stays_classic() {
     bench.sync_assigning(&classic, &[0]).unwrap();
     assert_eq!(bench.beat(consumer_joining("new")), Err(GroupError::GroupIdNotFound));
 }
+
+#[test]
+fn a_coordinator_that_draws_the_same_numbers_again_makes_other_ids() {
+    let joining = || {
+        GroupRequest::ConsumerHeartbeat(HeartbeatRequest {
+            group: "g".into(),
+            rebalance_timeout_ms: Some(60_000),
+            topics: Some(vec!["t".into()]),
+            owned: Some(Assignment::default()),
+            ..HeartbeatRequest::default()
+        })
+    };
+    let mut bench = Bench::new();
+    bench.image = image_with(1, 2);
+    let first = bench.beat(joining()).unwrap().member_id;
+    let mut bench = bench.restarted_with_seed(SEED);
+    assert_ne!(first, bench.beat(joining()).unwrap().member_id);
+    assert_eq!(bench.described().unwrap().members.len(), 2);
+}

@@ -23,6 +23,8 @@ mod offsets;
 
 const SESSION_MS: i32 = 10_000;
 const REBALANCE_MS: i32 = 60_000;
+/// Seed of the first coordinator of a bench.
+const SEED: u64 = 7;
 
 /// A coordinator whose log is a list and whose clock is ours.
 struct Bench {
@@ -54,7 +56,7 @@ impl Bench {
         change(&mut limits);
         let limits = Arc::new(limits);
         Bench {
-            coordinator: Coordinator::new(Arc::clone(&limits), 7, now(0)),
+            coordinator: Coordinator::new(Arc::clone(&limits), SEED, now(0)),
             limits,
             image: MetadataImage::default(),
             now_ms: 0,
@@ -176,7 +178,11 @@ impl Bench {
 
     /// The coordinator that the log makes.
     fn restarted(&self) -> Bench {
-        let mut coordinator = Coordinator::new(Arc::clone(&self.limits), 8, now(self.now_ms));
+        self.restarted_with_seed(8)
+    }
+
+    fn restarted_with_seed(&self, seed: u64) -> Bench {
+        let mut coordinator = Coordinator::new(Arc::clone(&self.limits), seed, now(self.now_ms));
         for record in &self.log {
             coordinator.replay(now(self.now_ms), &record.key, record.value.as_deref()).unwrap();
         }
