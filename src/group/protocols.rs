@@ -79,6 +79,7 @@ impl Coordinator {
             .flatten();
         let super::consumer::Outcome { records, answer: mut group } =
             converted.ok_or(GroupError::GroupIdNotFound)?;
+        assert_eq!(group.members().count(), classic.members().count(), "every member goes over");
         let outcome = group.heartbeat(&mut context, request)?;
         classic.dismiss(GroupError::RebalanceInProgress, out);
         out.records.push(GroupRecord::group(id, None));

@@ -169,10 +169,12 @@ impl ClassicGroup {
             self.protocol_type = Some(Arc::clone(&request.protocol_type));
         }
         if let Some(instance) = &request.instance_id {
-            self.instances.insert(Arc::clone(instance), Arc::clone(&id));
+            let former = self.instances.insert(Arc::clone(instance), Arc::clone(&id));
+            assert!(former.is_none(), "a static member that is known is replaced, not added");
         }
         let member = Member::joining(Arc::clone(&id), request, ticket, step.now.mono);
-        self.members.insert(Arc::clone(&id), member);
+        let former = self.members.insert(Arc::clone(&id), member);
+        assert!(former.is_none(), "only an id that was just made or handed out is added");
         if self.leader.is_none() {
             self.leader = Some(id);
         }
@@ -202,7 +204,8 @@ impl ClassicGroup {
         if let Some(instance) = &request.instance_id {
             self.instances.insert(Arc::clone(instance), Arc::clone(&id));
         }
-        self.members.insert(Arc::clone(&id), member);
+        let namesake = self.members.insert(Arc::clone(&id), member);
+        assert!(namesake.is_none(), "the new process has an id that was just made");
         if led {
             self.leader = Some(Arc::clone(&id));
         }

@@ -104,6 +104,8 @@ impl ClassicGroup {
     /// The coordinator has just started: members are given a session to be heard of. A generation that nobody leads, or with
     /// more members than there may be by now, is over.
     pub(super) fn revive(&mut self, step: &mut Step<'_>) {
+        let waits = |it: &Member| it.joining.is_some() || it.syncing.is_some();
+        assert!(!self.members.values().any(waits), "no request waits before the coordinator has started");
         self.members.values_mut().for_each(|member| member.touch(step.now.mono));
         let is_over = self.leader.is_none() || self.members.len() > step.limits.size_max;
         if self.state == State::Stable && is_over {
@@ -314,6 +316,8 @@ impl ClassicGroup {
     /// A group that was a consumer group until its last new-style member left. Its members are told to join again, so that
     /// one of them assigns what is nobody's; until they have, they commit in the epochs they hold.
     pub(super) fn downgraded(id: Arc<str>, handover: Handover, step: &mut Step<'_>) -> ClassicGroup {
+        let count = handover.members.len();
+        assert!(count > 0, "a group without members keeps its protocol");
         let first = handover.members.first().map(|member| Arc::clone(&member.id));
         let mut group = ClassicGroup {
             state: State::Stable,
@@ -335,6 +339,7 @@ impl ClassicGroup {
         if !handover.is_settled {
             group.prepare(step);
         }
+        assert_eq!(group.members.len(), count, "every member goes over to the classic protocol");
         group
     }
 

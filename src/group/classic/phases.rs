@@ -57,6 +57,8 @@ impl ClassicGroup {
                 }
             }
         }
+        let waits_for_sync = self.members.values().any(|it| it.syncing.is_some());
+        assert!(!waits_for_sync, "members wait for an assignment only while one is due");
         let until = self.rebalance_until(step.now.mono);
         let delay = step.limits.initial_rebalance_delay_ms;
         let initial = (self.state == State::Empty && delay > 0)
@@ -84,6 +86,7 @@ impl ClassicGroup {
 
     /// Whoever has joined is the next generation. Static members are kept although they have not: their sessions decide.
     fn complete_joining(&mut self, step: &mut Step<'_>) {
+        assert!(matches!(self.state, State::PreparingRebalance(_)), "a round of joining ends once");
         let absent = self.members.values().filter(|it| it.joining.is_none() && it.instance_id.is_none());
         let absent: Vec<_> = absent.map(|it| Arc::clone(&it.id)).collect();
         for id in &absent {
@@ -108,6 +111,8 @@ impl ClassicGroup {
         }
         self.protocol = self.choose_protocol();
         self.elect();
+        let has_leader = self.leader.as_ref().is_some_and(|id| self.members.contains_key(id));
+        assert!(has_leader, "a generation is led by one of its members");
         self.state = State::CompletingRebalance { until: self.rebalance_until(step.now.mono) };
         let answers: Vec<_> = self.members.keys().map(|id| (Arc::clone(id), self.joined(id))).collect();
         for (id, joined) in answers {
@@ -118,10 +123,16 @@ impl ClassicGroup {
                 step.out.reply(ticket, GroupReply::Join(Ok(joined)));
             }
         }
+        assert!(
+            self.members.values().all(|it| it.joining.is_none()),
+            "every member that joined was answered"
+        );
     }
 
     /// The leader's assignment is here: the generation is complete, and becomes a record.
     pub(super) fn assign(&mut self, step: &mut Step<'_>, assignments: &[(Arc<str>, Bytes)]) {
+        let is_due = matches!(self.state, State::CompletingRebalance { .. });
+        assert!(is_due, "an assignment is taken once in a generation");
         let mut assignments: BTreeMap<_, _> = assignments.iter().map(|(id, bytes)| (id, bytes)).collect();
         for member in self.members.values_mut() {
             member.assignment = assignments.remove(&member.id).cloned().unwrap_or_default();
@@ -140,6 +151,10 @@ impl ClassicGroup {
                 step.out.reply(ticket, GroupReply::Sync(Ok(synced)));
             }
         }
+        assert!(
+            self.members.values().all(|it| it.syncing.is_none()),
+            "every member that synced was answered"
+        );
     }
 
     /// The rebalance timeout has passed without an assignment: those that have not synced hold up the others.

@@ -37,12 +37,14 @@ impl ConsumerGroup {
     ) -> Option<Outcome<ConsumerGroup>> {
         let mut group = ConsumerGroup::new(Name::clone(id));
         let mut journal = group.journal();
+        let mut held = 0;
         group.write(&mut journal, Change::Group(Some(generation)));
         for member in members {
             let (metadata, assigned) = understood(member, context.image)?;
             // A partition two members were given stays with the first.
             let is_free = |topic, partition| !group.holders.contains_key(&(topic, partition));
             let (assigned, _) = assigned.split(is_free);
+            held += assigned.len();
             let current = Current {
                 epoch: generation,
                 previous_epoch: generation,
@@ -55,6 +57,7 @@ impl ConsumerGroup {
             group.write(&mut journal, Change::Target(Name::clone(&member.id), Some(assigned)));
             group.write(&mut journal, Change::Current(Name::clone(&member.id), Some(current)));
         }
+        assert_eq!(group.holders.len(), held, "no partition goes over with two members");
         group.write(&mut journal, Change::TargetEpoch(Some(generation)));
         group.start(context.now, context.limits);
         Some(journal.outcome(group))

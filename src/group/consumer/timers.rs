@@ -29,6 +29,7 @@ impl Timers {
         self.cancel(member, timer);
         self.by_member.insert((Name::clone(member), timer), at);
         self.by_time.insert((at, Name::clone(member), timer));
+        assert_eq!(self.by_member.len(), self.by_time.len(), "both indexes hold the same deadlines");
     }
 
     /// An earlier deadline stays.
@@ -40,7 +41,8 @@ impl Timers {
 
     pub fn cancel(&mut self, member: &Name, timer: Timer) {
         if let Some(at) = self.by_member.remove(&(Name::clone(member), timer)) {
-            self.by_time.remove(&(at, Name::clone(member), timer));
+            let was_there = self.by_time.remove(&(at, Name::clone(member), timer));
+            assert!(was_there, "a member's deadline is in the index by time");
         }
     }
 
@@ -56,6 +58,12 @@ impl Timers {
         }
     }
 
+    /// Number of deadlines.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_time.len()
+    }
+
     #[must_use]
     pub fn next(&self) -> MonoNanos {
         self.by_time.first().map_or(MonoNanos::NEVER, |(at, ..)| *at)
@@ -68,7 +76,8 @@ impl Timers {
             return None;
         }
         let (_, member, timer) = self.by_time.pop_first()?;
-        self.by_member.remove(&(Name::clone(&member), timer));
+        let at = self.by_member.remove(&(Name::clone(&member), timer));
+        assert!(at.is_some(), "a deadline that has passed is in the index by member");
         Some((member, timer))
     }
 }

@@ -273,6 +273,7 @@ impl Coordinator {
             return Err(GroupError::NonEmptyGroup);
         }
         group.offsets.delete(id, |_, _, _| true, &mut out.records);
+        assert!(group.offsets.is_empty(), "a deleted group leaves no offsets");
         out.records.extend(group.members.delete(id));
         self.groups.remove(id);
         Ok(())
@@ -306,7 +307,9 @@ impl Coordinator {
         let Some(group) = self.groups.get_mut(id) else { return };
         let deadline = group.members.next_deadline();
         if deadline < group.looked_at {
-            self.deadlines.remove(&(group.looked_at, Arc::clone(id)));
+            let was_there = self.deadlines.remove(&(group.looked_at, Arc::clone(id)));
+            let has_entry = group.looked_at != MonoNanos::NEVER;
+            assert_eq!(was_there, has_entry, "a group's entry is in the deadlines");
             group.looked_at = deadline;
             self.deadlines.insert((deadline, Arc::clone(id)));
         }

@@ -61,10 +61,16 @@ impl Assignor {
     /// The new target assignment; every member is in it.
     #[must_use]
     pub fn assign(self, problem: Problem<'_>) -> BTreeMap<Name, Assignment> {
-        match self {
+        let target = match self {
             Assignor::Uniform => uniform::assign(problem),
             Assignor::Range => range::assign(problem),
-        }
+        };
+        assert_eq!(target.len(), problem.members.len(), "every member is in the target");
+        let subscribed =
+            subscribers(problem).into_values().map(|(count, _)| usize::try_from(count).unwrap_or(0));
+        let assigned: usize = target.values().map(Assignment::len).sum();
+        assert_eq!(assigned, subscribed.sum(), "every subscribed partition is assigned once");
+        target
     }
 }
 
