@@ -1,4 +1,4 @@
-//! A group's members, under the one or the other protocol.
+//! A group's members, under either of the two protocols.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::record::GroupRecord;
 use super::request::{GroupError, ListedGroup};
 use super::{Name, Outcome};
 
-/// What a classic group and a consumer group both are.
+/// A group of either protocol.
 #[derive(Debug)]
 pub enum Members {
     Classic(ClassicGroup),
@@ -18,7 +18,7 @@ pub enum Members {
 }
 
 impl Members {
-    /// The group consists of consumers, under either protocol.
+    /// Whether the group consists of consumers, under either protocol.
     #[must_use]
     pub fn is_consumers(&self) -> bool {
         match self {
@@ -27,7 +27,7 @@ impl Members {
         }
     }
 
-    /// Nobody is in it, nor about to be.
+    /// Whether the group has no members and none that were given an id to join with.
     #[must_use]
     pub fn is_deserted(&self) -> bool {
         match self {
@@ -36,7 +36,7 @@ impl Members {
         }
     }
 
-    /// The group is no more than a name for offsets: it has no record of its own.
+    /// Whether the group is only a name for committed offsets. Such a group has no record of its own.
     #[must_use]
     pub fn is_simple(&self) -> bool {
         match self {
@@ -45,7 +45,8 @@ impl Members {
         }
     }
 
-    /// From when on its offsets grow old, if not from their commit on; `None` while they do not.
+    /// From when on the retention of the group's offsets counts, where that is later than their commit; `None` while it does
+    /// not count.
     #[must_use]
     pub fn idle_since(&self) -> Option<TimestampMs> {
         match self {
@@ -98,7 +99,7 @@ impl Members {
         }
     }
 
-    /// Everybody who waits is told that the coordinator goes away; in a consumer group nobody waits.
+    /// Refuses every request that waits, because the coordinator goes away. In a consumer group no request waits.
     pub(super) fn resign(&mut self, out: &mut Outcome) {
         if let Members::Classic(group) = self {
             group.dismiss(GroupError::NotCoordinator, out);

@@ -1,11 +1,12 @@
 //! Consumer groups: who is a member, who reads what, what has been committed; pure.
 //!
-//! A [`Coordinator`] is the fold of one partition of `__consumer_offsets`: every change that must survive is a record of
-//! Kafka's own format, appended through the partition's log like any data, and applied at once; answers leave when all
-//! that was appended before them is durable. Who waits, and for how long, is soft state.
+//! A [`Coordinator`] is the fold of one partition of `__consumer_offsets`: its state is what the partition's records say,
+//! applied in their order. Every change that must survive is a record in Kafka's own format. The record is appended to the
+//! partition's log like any data, and applied at once. An answer leaves when all that was appended before it is durable.
+//! Which requests wait, and until when, is *soft state*: not recorded, and lost when the coordinator starts again.
 //!
-//! Knows no shard, no log and no clock: the shard appends [`Outcome::records`], gives [`Outcome::replies`] their turn,
-//! and calls [`Coordinator::tick`] when [`Coordinator::next_deadline`] has come.
+//! Knows no shard, no log and no clock. The shard appends [`Outcome::records`], sends [`Outcome::replies`] once the records
+//! are durable, and calls [`Coordinator::tick`] when [`Coordinator::next_deadline`] has come.
 
 mod classic;
 pub mod consumer;
@@ -31,19 +32,19 @@ pub use request::*;
 /// The internal topic whose partitions coordinate groups.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
-/// What a step of a coordinator wants done.
+/// What a decision of a coordinator wants done.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// To append as one batch, so that they are all kept or none.
+    /// Records to append as one batch, so that either all of them are kept or none.
     pub records: Vec<GroupRecord>,
-    /// To give once the records, and all before them, are durable.
+    /// Answers to give once the records, and all records before them, are durable.
     pub replies: Vec<(Ticket, GroupReply)>,
 }
 
 impl Outcome {
     pub(crate) fn reply(&mut self, ticket: Ticket, reply: GroupReply) {
         if self.replies.is_empty() {
-            // Most steps answer one question, and an answer's place is large: no room for four.
+            // Most decisions answer one request, and a reply is large: the usual first capacity of four would waste memory.
             self.replies.reserve_exact(1);
         }
         self.replies.push((ticket, reply));
@@ -60,10 +61,10 @@ impl Outcome {
 pub fn partition_of(group: &str, partitions: usize) -> i32 {
     let hash =
         group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    // Kafka's abs: i32::MIN is taken for 0.
+    // Kafka's `Utils.abs` maps i32::MIN to 0.
     let positive = if hash == i32::MIN { 0 } else { hash.unsigned_abs() };
     i32::try_from(positive as usize % partitions.max(1)).unwrap_or(0)
 }
 
-/// For lookups by name without owning one.
+/// A shared name: of a group, member or topic.
 pub(crate) type Name = Arc<str>;

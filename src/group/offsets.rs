@@ -16,7 +16,7 @@ pub struct Committed {
     pub leader_epoch: i32,
     pub metadata: Arc<str>,
     pub commit_time: TimestampMs,
-    /// Only when an old client asked for its own retention.
+    /// When the offset expires, if an old client asked for a retention of its own.
     pub expire_time: Option<TimestampMs>,
 }
 
@@ -48,8 +48,8 @@ impl Committed {
         }
     }
 
-    /// An own retention needs value version 1, which knows no leader epoch: like Kafka, the record keeps what its version
-    /// can and expiry by an old client's wish lasts until the next restart.
+    /// The offset as a record. A retention of its own would need version 1 of the value, which has no leader epoch. As in
+    /// Kafka, the record keeps the leader epoch, and the retention that an old client asked for is lost at the next restart.
     #[must_use]
     pub fn record(&self, group: &str, topic: &str, partition: i32) -> GroupRecord {
         let value = OffsetCommitValue {
@@ -79,7 +79,7 @@ impl Offsets {
         self.topics.entry(topic).or_default().insert(partition, committed);
     }
 
-    /// True if it was there.
+    /// Removes one offset. True if there was one.
     pub fn remove(&mut self, topic: &str, partition: i32) -> bool {
         let Some(partitions) = self.topics.get_mut(topic) else { return false };
         let removed = partitions.remove(&partition).is_some();
@@ -99,7 +99,7 @@ impl Offsets {
         self.topics.keys()
     }
 
-    /// The committed offsets of these partitions, or of all.
+    /// The committed offsets of these partitions, or of all partitions if none are named.
     #[must_use]
     pub fn fetch(&self, partitions: Option<&[(Arc<str>, i32)]>) -> Vec<FetchedOffset> {
         let answer = |topic: &Arc<str>, partition, committed: Option<&Committed>| FetchedOffset {
@@ -118,7 +118,7 @@ impl Offsets {
         }
     }
 
-    /// Tombstones for those a predicate takes; they are gone from here.
+    /// Removes the offsets that the predicate names, and adds a tombstone for each to `records`.
     pub fn delete(
         &mut self,
         group: &str,

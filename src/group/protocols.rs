@@ -1,8 +1,8 @@
-//! Questions of the new protocol, and how a group passes from one protocol to the other.
+//! Requests of the new protocol (KIP-848), and how a group changes from one protocol to the other.
 //!
-//! A group whose members are all gone takes the protocol of whoever joins next; its offsets stay. A live classic group of
-//! consumers becomes a consumer group when a new-style member joins, its classic members going on in it; it goes back when
-//! the last new-style member has left (`group.consumer.migration.policy`).
+//! A group without members takes the protocol of the member that joins next; its offsets stay. A classic group of consumers
+//! becomes a consumer group when a member of the new protocol joins, and its classic members stay in it. The group becomes
+//! classic again when the last member of the new protocol has left (`group.consumer.migration.policy`).
 
 use crate::base::Now;
 use crate::controller::MetadataImage;
@@ -57,7 +57,7 @@ impl Coordinator {
         Ok(outcome.answer)
     }
 
-    /// The classic members learn by their next heartbeat that they must join again.
+    /// Makes a consumer group of a classic group. The classic members learn by their next heartbeat that they must join again.
     fn upgrade(
         &mut self,
         now: Now,
@@ -89,7 +89,7 @@ impl Coordinator {
         Ok(outcome.answer)
     }
 
-    /// Gives a group back to the classic protocol when only classic members are left in it.
+    /// Makes a classic group of a consumer group that has only classic members left.
     pub(super) fn downgrade_if_due(&mut self, id: &Name, now: Now, out: &mut Outcome) {
         let Some(group) = self.groups.get_mut(id) else { return };
         let Members::Consumer(consumers) = &group.members else { return };
@@ -135,7 +135,7 @@ impl Coordinator {
         }
     }
 
-    /// Makes way for a classic member where the last new-style one has left.
+    /// Makes an empty classic group of a consumer group without members, so that a classic member can join.
     pub(super) fn vacate(&mut self, id: &Name, now: Now, out: &mut Outcome) {
         let Some(group) = self.groups.get_mut(id) else { return };
         if matches!(group.members, Members::Consumer(_)) && group.members.is_deserted() {
@@ -144,7 +144,7 @@ impl Coordinator {
         }
     }
 
-    /// Whether a commit may be taken, of a group that is there.
+    /// Checks that a commit may be taken. A group that does not exist is made by a commit outside membership.
     pub(super) fn check_commit(
         &mut self,
         now: Now,
@@ -159,7 +159,7 @@ impl Coordinator {
                 let partitions = partitions.map(|it| (id_of(&it.topic, it.topic_id), it.partition));
                 group.check_commit(&claim(&request.member, request.knows_group_id_not_found), partitions)
             }
-            // Whoever keeps offsets without being a member makes the group.
+            // A commit outside membership makes the group.
             None if request.member.generation < 0 => Ok(()),
             None if request.knows_group_id_not_found => Err(GroupError::GroupIdNotFound),
             None => Err(GroupError::IllegalGeneration),

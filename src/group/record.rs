@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::protocol::messages::{GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue};
 use crate::protocol::{DecodeError, EncodeError, Message, Reader, Writer};
 
-/// What a record is about.
+/// Kinds of record, as keys begin with them.
 const OFFSET: i16 = kind::<OffsetCommitKey<'_>>();
 /// Offsets of servers before Kafka 0.9, whose key is laid out in the same way.
 const LEGACY_OFFSET: i16 = 0;
@@ -18,10 +18,10 @@ const KEY: i16 = 0;
 const OFFSET_VALUE: i16 = 3;
 const GROUP_VALUE: i16 = 3;
 
-/// Most keys and values are no longer.
+/// First capacity of the buffer for a key or value; most need no more.
 const RECORD_BYTES: usize = 128;
 
-/// One record to append; no value deletes.
+/// One record to append. A record without a value is a tombstone: it deletes the key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupRecord {
     pub key: Vec<u8>,
@@ -39,7 +39,7 @@ pub enum Parsed<'a> {
         key: GroupMetadataKey<'a>,
         value: Option<GroupMetadataValue<'a>>,
     },
-    /// Of a kind this module does not know.
+    /// A record of a kind that this module does not know.
     Other,
 }
 
@@ -87,23 +87,23 @@ pub fn parse<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Result<Parsed<'a>, R
     })
 }
 
-/// The kind of record that a key is of, as it begins the key.
+/// The number of a kind of record, as it begins the key.
 pub(super) const fn kind<K: Message<'static>>() -> i16 {
     K::API_KEY
 }
 
-/// A value after its version.
+/// Reads a value, whose first two bytes are its version.
 pub(super) fn valued<'a, M: Message<'a>>(value: &'a [u8]) -> Result<M, RecordError> {
     let (version, rest) = prefix(value)?;
     message(rest, version)
 }
 
-/// A key after its kind.
+/// Reads what follows the kind in a key.
 pub(super) fn unkeyed<'a, K: Message<'a>>(rest: &'a [u8]) -> Result<K, RecordError> {
     message(rest, KEY)
 }
 
-/// What a key or value begins with.
+/// The number that a key or value begins with, and the bytes after it.
 pub(super) fn prefix(bytes: &[u8]) -> Result<(i16, &[u8]), RecordError> {
     let (prefix, rest) =
         bytes.split_first_chunk::<2>().ok_or(RecordError::NoVersion { bytes: bytes.len() })?;

@@ -1,4 +1,4 @@
-//! What a group coordinator can be asked, and what it answers: small owned values.
+//! Requests to a group coordinator and its replies, as small owned values.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::base::TopicId;
 
 use super::consumer::{DescribedConsumerGroup, Heartbeat, HeartbeatRequest};
 
-/// Names a question that is waited for: the shard's own number, opaque to coordinators.
+/// The number of a request whose answer somebody waits for. The shard counts them; coordinators only give them back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
 
-/// Asked of the coordinator of one group.
+/// A request to the coordinator of one group.
 #[derive(Clone, Debug)]
 pub enum GroupRequest {
     Join(JoinRequest),
@@ -47,7 +47,7 @@ pub enum GroupReply {
 }
 
 impl GroupRequest {
-    /// It makes the group, if there is none.
+    /// Whether the request makes the group if there is none.
     #[must_use]
     pub fn makes_group(&self) -> bool {
         match self {
@@ -75,7 +75,7 @@ impl GroupRequest {
         }
     }
 
-    /// The same error for the whole question.
+    /// The reply that refuses the whole request with `error`.
     #[must_use]
     pub fn refused(&self, error: GroupError) -> GroupReply {
         match self {
@@ -97,7 +97,7 @@ impl GroupRequest {
 }
 
 impl GroupReply {
-    /// A refusal in place of this answer.
+    /// The reply that refuses with `error` in place of this one.
     #[must_use]
     pub fn refused(self, error: GroupError) -> GroupReply {
         match self {
@@ -184,7 +184,7 @@ pub struct MemberRef {
 #[derive(Clone, Debug)]
 pub struct JoinRequest {
     pub group: Arc<str>,
-    /// Empty on the first try.
+    /// Empty when the member joins for the first time.
     pub member_id: Arc<str>,
     pub instance_id: Option<Arc<str>>,
     pub client_id: Arc<str>,
@@ -192,9 +192,9 @@ pub struct JoinRequest {
     pub session_timeout_ms: i32,
     pub rebalance_timeout_ms: i32,
     pub protocol_type: Arc<str>,
-    /// In order of preference, each with what its assignor should know of the member.
+    /// The member's protocols in order of preference, each with the member's metadata for the assignor.
     pub protocols: Vec<(Arc<str>, Bytes)>,
-    /// KIP-394: the client can join again with an id it is given.
+    /// KIP-394: the client must join again with the member id that it is given.
     pub id_required: bool,
     /// KIP-814: the client understands "you lead, but do not assign".
     pub can_skip_assignment: bool,
@@ -223,7 +223,7 @@ pub struct JoinedMember {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JoinRefused {
     pub error: GroupError,
-    /// The id to join again with, after [`GroupError::MemberIdRequired`]; else as asked.
+    /// After [`GroupError::MemberIdRequired`] the id to join again with, else the id of the request.
     pub member_id: Arc<str>,
 }
 
@@ -234,7 +234,7 @@ pub struct SyncRequest {
     /// Not checked when absent.
     pub protocol_type: Option<Arc<str>>,
     pub protocol: Option<Arc<str>>,
-    /// The leader's, by member id.
+    /// The leader's assignments, by member id. Empty from other members.
     pub assignments: Vec<(Arc<str>, Bytes)>,
 }
 
@@ -255,9 +255,9 @@ pub struct LeavingMember {
 pub struct CommitRequest {
     pub group: Arc<str>,
     pub member: MemberRef,
-    /// What clients before OffsetCommit v5 could ask for; `None` = the broker's retention.
+    /// A retention of its own, which clients before OffsetCommit v5 could ask for; `None` = the broker's retention.
     pub retention_ms: Option<i64>,
-    /// Errors of versions that know them: groups of unknown id are told apart from wrong generations.
+    /// The request's version knows GROUP_ID_NOT_FOUND, which is then told apart from a wrong generation.
     pub knows_group_id_not_found: bool,
     pub partitions: Vec<CommitPartition>,
 }
@@ -276,13 +276,13 @@ pub struct CommitPartition {
 #[derive(Clone, Debug)]
 pub struct FetchOffsetsRequest {
     pub group: Arc<str>,
-    /// Who says it is a member, from v9 on; checked for consumer groups only.
+    /// The member that the request says it comes from (OffsetFetch v9). Checked for consumer groups only.
     pub member: Option<MemberRef>,
     /// `None` = everything the group has committed.
     pub partitions: Option<Vec<(Arc<str>, i32)>>,
 }
 
-/// Offset -1 when nothing is committed.
+/// A committed offset as OffsetFetch answers it. The offset is -1 when nothing is committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FetchedOffset {
     pub topic: Arc<str>,

@@ -1,4 +1,4 @@
-//! JoinGroup: who asks, and what that does to the group.
+//! JoinGroup: a member joins a classic group, or joins it again.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{ClassicGroup, Joining, Member, State, Step, refuse_waiting};
 type Answer = Result<Joined, JoinRefused>;
 
 impl ClassicGroup {
-    /// The answer, unless it comes when the others have joined.
+    /// Returns the answer if there is one now. `None`: the answer is given when all members have joined.
     pub(in crate::group) fn join(
         &mut self,
         step: &mut Step<'_>,
@@ -18,7 +18,7 @@ impl ClassicGroup {
         request: &JoinRequest,
     ) -> Option<Answer> {
         if !self.has_room(step, request) {
-            // It will have to do without, and the others need not wait for it.
+            // The member is refused, and the others do not wait for it.
             self.pending.remove(&request.member_id);
             self.remove(step, &request.member_id);
             self.try_complete_joining(step);
@@ -53,9 +53,10 @@ impl ClassicGroup {
         if same_type && shares { Ok(()) } else { Err(GroupError::InconsistentGroupProtocol) }
     }
 
-    /// While members join, those who wait for the next generation count: it may be made of others than the last one, as when
-    /// the members of a full group start again one by one. Ids that were only given away never count. An instance takes the
-    /// place it had (Kafka refuses it in a full group).
+    /// Whether the group has room for the sender. While members join, only those that wait for the next generation are
+    /// counted, because the next generation may have other members than the last one: the members of a full group may start
+    /// again one by one. Ids that were handed out and not used never count. A static member takes the place it had (Kafka
+    /// refuses it in a full group).
     fn has_room(&self, step: &Step<'_>, request: &JoinRequest) -> bool {
         let id = &request.member_id;
         let takes_its_place = |instance| id.is_empty() && self.instances.contains_key(instance);
@@ -129,7 +130,7 @@ impl ClassicGroup {
         let leads = self.leader.as_ref() == Some(id);
         match self.state {
             State::Empty => Some(refused(GroupError::UnknownMemberId, id)),
-            // The answer to its JoinGroup got lost, or it only wants to know where it is.
+            // The answer to the member's JoinGroup was lost, or the member asks again for the generation it is in.
             State::CompletingRebalance { .. } if is_same => Some(Ok(self.joined(id))),
             State::Stable if is_same && !leads => Some(Ok(self.joined(id))),
             State::CompletingRebalance { .. } | State::Stable => {
@@ -152,7 +153,7 @@ impl ClassicGroup {
         member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         member.client_id = Arc::clone(&request.client_id);
         member.client_host = Arc::clone(&request.client_host);
-        // Its client asked again on a new connection: the first question is nobody's any more.
+        // The client sent its request again on a new connection: nobody waits for the answer to the first one any more.
         if let Some(earlier) = member.joining.replace(ticket) {
             step.out.refuse_join(earlier, GroupError::RebalanceInProgress, &request.member_id);
         }
@@ -186,8 +187,8 @@ impl ClassicGroup {
         None
     }
 
-    /// A static member has started again: it takes the place of its former self, who is fenced. Nobody else need notice
-    /// while the group is stable and would choose the same protocol.
+    /// Replaces a static member that has started again by its new process. The former member id is fenced. No rebalance is
+    /// needed while the group is stable and would choose the same protocol.
     fn replace(
         &mut self,
         step: &mut Step<'_>,
@@ -225,7 +226,7 @@ impl ClassicGroup {
         if led && request.can_skip_assignment {
             joined.skip_assignment = true;
         } else if led {
-            // A client that knows nothing of KIP-814 would assign anew if told that it leads.
+            // A client without KIP-814 would compute a new assignment if it were told that it leads.
             joined.leader = Arc::clone(old);
             joined.members = Vec::new();
         }
@@ -237,7 +238,7 @@ fn refused(error: GroupError, member_id: &Arc<str>) -> Answer {
     Err(JoinRefused { error, member_id: Arc::clone(member_id) })
 }
 
-/// Kafka's form: a name people know, then something unique.
+/// A new member id in Kafka's form: a name that people know, then a random UUID.
 fn member_id(rng: &mut Rng, name: &str) -> Arc<str> {
     let bytes = rng.uuid();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::base::MonoNanos;
 use crate::group::request::{JoinRequest, Ticket};
 
-/// A member that has never been in a generation is let go when its first JoinGroup has not been answered for this long:
-/// its client is likely gone and would otherwise be waited for again and again. Kafka's value.
+/// A member that has never been in a generation is removed when its first JoinGroup has not been answered for this long.
+/// Its client is likely gone, and the group would otherwise wait for it again and again. Kafka's value.
 const FIRST_JOIN_MS_MAX: u64 = 300_000;
 
 #[derive(Clone, Debug)]
@@ -21,13 +21,13 @@ pub struct Member {
     pub rebalance_timeout_ms: i32,
     pub protocols: Vec<(Arc<str>, Bytes)>,
     pub assignment: Bytes,
-    /// Waits for the answer to its JoinGroup.
+    /// The member's JoinGroup request that waits for its answer.
     pub joining: Option<Ticket>,
-    /// Waits for the answer to its SyncGroup.
+    /// The member's SyncGroup request that waits for its answer.
     pub syncing: Option<Ticket>,
-    /// Has not been in a generation yet.
+    /// The member has not been in a generation yet.
     pub is_new: bool,
-    /// Gone unless it is heard of before.
+    /// When the session ends: the member is removed then, unless a request of it comes before.
     pub deadline: MonoNanos,
 }
 
@@ -49,12 +49,13 @@ impl Member {
         }
     }
 
-    /// It was heard of.
+    /// Begins the member's session anew: a request of it has come, or it was answered.
     pub(super) fn touch(&mut self, now: MonoNanos) {
         self.deadline = now.plus_ms(u64::try_from(self.session_timeout_ms).unwrap_or(0));
     }
 
-    /// While it waits for an answer of ours it need not send heartbeats; a new one only for so long.
+    /// Whether the session has ended. A member that waits for an answer of ours sends no heartbeats and stays; a new member
+    /// stays for [`FIRST_JOIN_MS_MAX`] only.
     pub(super) fn is_expired(&self, now: MonoNanos) -> bool {
         now >= self.deadline && !self.is_waiting()
     }
@@ -68,7 +69,7 @@ impl Member {
         self.joining.is_some() && !self.is_new || self.syncing.is_some()
     }
 
-    /// What its assignor should know, under one of its protocols.
+    /// The member's metadata for its assignor, under one of its protocols.
     #[must_use]
     pub fn metadata(&self, protocol: &str) -> Bytes {
         let found = self.protocols.iter().find(|(name, _)| &**name == protocol);

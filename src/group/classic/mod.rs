@@ -1,10 +1,11 @@
 //! A classic group (KIP-62, KIP-345, KIP-394, KIP-814): members join, one of them assigns, all sync; pure.
 //!
 //! States and errors are Kafka's. The generation's members and assignments become a record when the leader has synced, so
-//! that a coordinator that starts again knows them; whoever waits for an answer is soft state.
+//! that a coordinator that starts again knows them. Requests that wait for an answer are soft state: a coordinator that
+//! starts again does not know them.
 //!
-//! Every wait ends by a deadline of the group's own ([`ClassicGroup::next_deadline`]): a member that vanishes holds up the
-//! others for its session timeout at most, one that does not join or sync for the rebalance timeout.
+//! Every wait ends by a deadline of the group ([`ClassicGroup::next_deadline`]). A member that vanishes holds up the others
+//! for its session timeout at most. A member that does not join or sync holds them up for the rebalance timeout at most.
 
 mod join;
 mod member;
@@ -27,7 +28,7 @@ use super::request::{
 use super::{GroupLimits, Outcome};
 pub use member::Member;
 
-/// Everything a step of a group may use besides the group.
+/// What a decision of a classic group may use besides the group.
 pub(super) struct Step<'a> {
     pub now: Now,
     pub limits: &'a GroupLimits,
@@ -37,11 +38,11 @@ pub(super) struct Step<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// No members; it may have offsets.
+    /// The group has no members. Offsets may be committed for it.
     Empty,
-    /// Waits for members to join.
+    /// The group waits for members to join.
     PreparingRebalance(Joining),
-    /// A generation has begun; waits for the leader's assignment until then, at most.
+    /// A generation has begun. The group waits for the leader's assignment, at most until the given time.
     CompletingRebalance {
         until: MonoNanos,
     },
@@ -50,16 +51,16 @@ pub enum State {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Joining {
-    /// Members that have not joined by then are left behind.
+    /// Members that have not joined by then are removed.
     until: MonoNanos,
-    /// A group's first generation waits a little for more members (`group.initial.rebalance.delay.ms`).
+    /// How a group's first generation waits for more members (`group.initial.rebalance.delay.ms`).
     initial: Option<InitialDelay>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct InitialDelay {
     until: MonoNanos,
-    /// Somebody has come since the wait began: wait once more.
+    /// A member has joined since the wait began: the wait is repeated once.
     extended: bool,
 }
 
@@ -75,11 +76,12 @@ pub struct ClassicGroup {
     members: BTreeMap<Arc<str>, Member>,
     /// Static members: instance id → member id.
     instances: BTreeMap<Arc<str>, Arc<str>>,
-    /// Ids given away and not used yet (KIP-394), with the time at which they lapse.
+    /// Member ids that were handed out and not used yet (KIP-394), each with the time at which it expires.
     pending: BTreeMap<Arc<str>, MonoNanos>,
-    /// Members that were in another epoch when the group came back from the consumer protocol, until its next generation.
+    /// Members that were in another epoch when the group came back from the consumer protocol, each with that epoch. Empty
+    /// from the next generation on.
     lagging: BTreeMap<Arc<str>, i32>,
-    /// When the group last became what it is: offsets of an empty group expire from here on.
+    /// When the group last changed its state. The retention of an empty group's offsets counts from here.
     since: TimestampMs,
 }
 
@@ -101,8 +103,8 @@ impl ClassicGroup {
         }
     }
 
-    /// The coordinator has just started: members are given a session to be heard of. A generation that nobody leads, or with
-    /// more members than there may be by now, is over.
+    /// Gives every member a new session after the coordinator has started. A generation without a leader, or with more
+    /// members than the settings allow by now, ends.
     pub(super) fn revive(&mut self, step: &mut Step<'_>) {
         let waits = |it: &Member| it.joining.is_some() || it.syncing.is_some();
         assert!(!self.members.values().any(waits), "no request waits before the coordinator has started");
@@ -133,19 +135,19 @@ impl ClassicGroup {
         self.state == State::Empty
     }
 
-    /// Nobody is in it, nor about to be.
+    /// Whether the group has no members and none that were given an id to join with.
     #[must_use]
     pub fn is_deserted(&self) -> bool {
         self.is_empty() && self.pending.is_empty()
     }
 
-    /// Since when an empty group has been so; `None` while it has members.
+    /// Since when the group has been empty; `None` while it has members.
     #[must_use]
     pub fn empty_since(&self) -> Option<TimestampMs> {
         self.is_empty().then_some(self.since)
     }
 
-    /// The group was never more than a name for offsets.
+    /// Whether the group never had members: it is only a name for committed offsets.
     #[must_use]
     pub fn is_simple(&self) -> bool {
         self.protocol_type.is_none()
@@ -180,7 +182,7 @@ impl ClassicGroup {
         }
     }
 
-    /// The answer, unless it comes later.
+    /// Returns the answer if there is one now. `None`: the answer is given when the leader has synced.
     pub(super) fn sync(
         &mut self,
         step: &mut Step<'_>,
@@ -201,7 +203,7 @@ impl ClassicGroup {
             }
             State::CompletingRebalance { .. } => {
                 let member = self.members.get_mut(id)?;
-                // Its client asked again on a new connection: the first question is nobody's any more.
+                // The client sent its request again on a new connection: nobody waits for the answer to the first one any more.
                 if let Some(earlier) = member.syncing.replace(ticket) {
                     step.out.reply(earlier, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
                 }
@@ -213,7 +215,7 @@ impl ClassicGroup {
         }
     }
 
-    /// Takes members out. The outcome of each, in order.
+    /// Removes members. Returns the outcome of each, in order.
     pub(super) fn leave(
         &mut self,
         step: &mut Step<'_>,
@@ -255,7 +257,7 @@ impl ClassicGroup {
         }
     }
 
-    /// Whether this member may commit now. A commit is a sign of life.
+    /// Checks that this member may commit now. A commit also counts as a heartbeat.
     pub(super) fn check_commit(&mut self, now: Now, member: &MemberRef) -> Result<(), GroupError> {
         let outside = member.generation < 0 && member.member_id.is_empty() && member.instance_id.is_none();
         if member.generation < 0 && self.is_empty() {
@@ -273,8 +275,8 @@ impl ClassicGroup {
         Ok(())
     }
 
-    /// What members have was assigned to them in the last generation, whatever the group is doing now; their metadata may
-    /// be of the next one already.
+    /// The group as DescribeGroups shows it. Assignments are those of the last generation, whatever the group is doing now;
+    /// the members' metadata may be that of the next generation already.
     #[must_use]
     pub fn describe(&self) -> DescribedGroup {
         let is_stable = self.state == State::Stable;
@@ -295,8 +297,8 @@ impl ClassicGroup {
         }
     }
 
-    /// A member of a group of consumers reads the topic, or may: nobody can tell before the first generation has chosen a
-    /// protocol, nor from metadata that is none of Kafka's.
+    /// Whether a member reads the topic, or may read it. Before the first generation has chosen a protocol, and for metadata
+    /// in another format than Kafka's, the answer is yes: nobody can tell.
     #[must_use]
     pub fn is_subscribed(&self, topic: &str) -> bool {
         let may_read = |member: &Member| match &self.protocol {
@@ -306,15 +308,16 @@ impl ClassicGroup {
         self.protocol_type.as_deref() == Some("consumer") && self.members.values().any(may_read)
     }
 
-    /// Everybody who waits is told why it waits in vain: the coordinator goes away, or the group's protocol changes.
+    /// Refuses every request that waits, with `error`: the coordinator goes away, or the group changes its protocol.
     pub(super) fn dismiss(&mut self, error: GroupError, out: &mut Outcome) {
         for member in self.members.values_mut() {
             refuse_waiting(member, error, out);
         }
     }
 
-    /// A group that was a consumer group until its last new-style member left. Its members are told to join again, so that
-    /// one of them assigns what is nobody's; until they have, they commit in the epochs they hold.
+    /// Makes a classic group of a consumer group whose last member of the new protocol has left. Its members are told to join
+    /// again, so that one of them assigns the partitions that nobody has. Until they have joined, they commit in the epochs
+    /// they hold.
     pub(super) fn downgraded(id: Arc<str>, handover: Handover, step: &mut Step<'_>) -> ClassicGroup {
         let count = handover.members.len();
         assert!(count > 0, "a group without members keeps its protocol");
@@ -323,7 +326,7 @@ impl ClassicGroup {
             state: State::Stable,
             generation: handover.generation,
             protocol_type: Some(Arc::from("consumer")),
-            // Nobody leads a generation that is over: so a coordinator that starts again knows, too.
+            // A generation that is over has no leader in its record: a coordinator that starts again then knows that it is over.
             leader: first.filter(|_| handover.is_settled),
             lagging: handover.lagging,
             ..ClassicGroup::new(id, step.now)

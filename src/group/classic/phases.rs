@@ -1,4 +1,4 @@
-//! The phases of a rebalance and what ends them: everybody is there, or a deadline.
+//! The phases of a rebalance. Each ends when all members have done their part, or at its deadline.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::group::request::{GroupError, GroupReply, Joined, JoinedMember};
 use super::{ClassicGroup, InitialDelay, Joining, Member, State, Step, refuse_waiting};
 
 impl ClassicGroup {
-    /// Time has passed.
+    /// Does what is due: ids and members expire, and the phase ends if its deadline has passed.
     pub(in crate::group) fn tick(&mut self, step: &mut Step<'_>) {
         let now = step.now.mono;
         let lapsed = self.pending.len();
@@ -46,7 +46,7 @@ impl ClassicGroup {
         }
     }
 
-    /// Begins a new round of joining. Who waits for an assignment is told to join again.
+    /// Begins a new round of joining. Members that wait for an assignment are told to join again.
     pub(super) fn prepare(&mut self, step: &mut Step<'_>) {
         if matches!(self.state, State::CompletingRebalance { .. }) {
             for member in self.members.values_mut() {
@@ -67,7 +67,7 @@ impl ClassicGroup {
         self.try_complete_joining(step);
     }
 
-    /// Somebody has gone, or will not come.
+    /// Goes on after a member has gone, or an id that was handed out has expired.
     pub(super) fn members_changed(&mut self, step: &mut Step<'_>) {
         match self.state {
             State::Empty => {}
@@ -84,7 +84,8 @@ impl ClassicGroup {
         }
     }
 
-    /// Whoever has joined is the next generation. Static members are kept although they have not: their sessions decide.
+    /// Makes the next generation of the members that have joined. Static members stay even if they have not joined: they go
+    /// when their sessions end.
     fn complete_joining(&mut self, step: &mut Step<'_>) {
         assert!(matches!(self.state, State::PreparingRebalance(_)), "a round of joining ends once");
         let absent = self.members.values().filter(|it| it.joining.is_none() && it.instance_id.is_none());
@@ -94,7 +95,8 @@ impl ClassicGroup {
         }
         let nobody_joined = self.members.values().all(|it| it.joining.is_none());
         if nobody_joined && !self.members.is_empty() {
-            // Only static members, all of them away: there is nobody to lead. Wait for one, or for their sessions.
+            // Only static members are left, and none of them has joined, so nobody could lead. The group waits until one joins or
+            // their sessions end.
             let until = self.rebalance_until(step.now.mono);
             self.state = State::PreparingRebalance(Joining { until, initial: None });
             return;
@@ -129,7 +131,7 @@ impl ClassicGroup {
         );
     }
 
-    /// The leader's assignment is here: the generation is complete, and becomes a record.
+    /// Takes the leader's assignment. The generation is complete with it, and is recorded.
     pub(super) fn assign(&mut self, step: &mut Step<'_>, assignments: &[(Arc<str>, Bytes)]) {
         let is_due = matches!(self.state, State::CompletingRebalance { .. });
         assert!(is_due, "an assignment is taken once in a generation");
@@ -157,7 +159,7 @@ impl ClassicGroup {
         );
     }
 
-    /// The rebalance timeout has passed without an assignment: those that have not synced hold up the others.
+    /// Removes the members that have not synced, when the rebalance timeout has passed without an assignment.
     fn drop_unsynced(&mut self, step: &mut Step<'_>) {
         let silent = self.members.values().filter(|it| it.syncing.is_none()).map(|it| Arc::clone(&it.id));
         let silent: Vec<_> = silent.collect();
@@ -167,7 +169,7 @@ impl ClassicGroup {
         self.prepare(step);
     }
 
-    /// Takes a member out; what it waits for is refused. The state is the caller's to change.
+    /// Removes a member and refuses the request it waits for. The caller changes the group's state.
     pub(super) fn remove(&mut self, step: &mut Step<'_>, id: &str) {
         let Some(mut member) = self.members.remove(id) else { return };
         refuse_waiting(&mut member, GroupError::UnknownMemberId, step.out);
@@ -181,7 +183,7 @@ impl ClassicGroup {
         }
     }
 
-    /// One generation as a member sees it.
+    /// The present generation as one member sees it.
     pub(super) fn joined(&self, id: &Arc<str>) -> Joined {
         let leader = self.leader.clone().unwrap_or_else(|| Arc::from(""));
         let members = if leader == *id { self.joined_members() } else { Vec::new() };
@@ -206,7 +208,7 @@ impl ClassicGroup {
         members.collect()
     }
 
-    /// The leader stays if it has joined; else somebody who has takes over.
+    /// Elects a leader: the former one if it has joined, else some member that has.
     fn elect(&mut self) {
         let has_joined = |id: &Arc<str>| self.members.get(id).is_some_and(|it| it.joining.is_some());
         if !self.leader.as_ref().is_some_and(has_joined) {
@@ -214,7 +216,7 @@ impl ClassicGroup {
         }
     }
 
-    /// Each member votes for its favourite among the protocols that all support.
+    /// Chooses the protocol: each member votes for its favourite among the protocols that all members support.
     pub(super) fn choose_protocol(&self) -> Option<Arc<str>> {
         let mut votes: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         for member in self.members.values() {

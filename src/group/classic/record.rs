@@ -13,7 +13,7 @@ use crate::protocol::messages::group_metadata_value::MemberMetadata;
 use super::{ClassicGroup, Member, State};
 
 impl ClassicGroup {
-    /// The group as its newest record says.
+    /// Reads a group from its newest record.
     #[must_use]
     pub fn read(id: Arc<str>, value: &GroupMetadataValue<'_>, now: Now) -> ClassicGroup {
         let protocol: Option<Arc<str>> = value.protocol.as_deref().map(Arc::from);
@@ -37,7 +37,7 @@ impl ClassicGroup {
         group
     }
 
-    /// The group as a record, under the generation it is in.
+    /// The group as a record of its present generation.
     pub(super) fn record(&self) -> GroupRecord {
         let protocol = self.protocol.as_deref();
         let members = self.members.values().map(|member| MemberMetadata {

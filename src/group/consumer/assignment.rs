@@ -1,4 +1,4 @@
-//! Which partitions, by topic.
+//! A set of partitions, by topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +16,13 @@ impl Assignment {
         self.topics.is_empty()
     }
 
-    /// Partitions in all.
+    /// Number of partitions, of all topics.
     #[must_use]
     pub fn len(&self) -> usize {
         self.topics.values().map(BTreeSet::len).sum()
     }
 
-    /// Partitions of one topic.
+    /// Number of partitions of one topic.
     #[must_use]
     pub fn count(&self, topic: TopicId) -> usize {
         self.topics.get(&topic).map_or(0, BTreeSet::len)
@@ -33,12 +33,12 @@ impl Assignment {
         self.topics.get(&topic).is_some_and(|partitions| partitions.contains(&partition))
     }
 
-    /// False if it was there.
+    /// Adds a partition. False if it was in the set already.
     pub fn insert(&mut self, topic: TopicId, partition: i32) -> bool {
         self.topics.entry(topic).or_default().insert(partition)
     }
 
-    /// True if it was there.
+    /// Removes a partition. True if it was in the set.
     pub fn remove(&mut self, topic: TopicId, partition: i32) -> bool {
         let Some(partitions) = self.topics.get_mut(&topic) else { return false };
         let removed = partitions.remove(&partition);
@@ -56,7 +56,7 @@ impl Assignment {
         self.topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(|it| (*topic, *it)))
     }
 
-    /// Those a predicate takes, and the others.
+    /// The partitions that the predicate takes, and the others.
     #[must_use]
     pub fn split(&self, takes: impl Fn(TopicId, i32) -> bool) -> (Assignment, Assignment) {
         let (mut taken, mut left) = (Assignment::default(), Assignment::default());

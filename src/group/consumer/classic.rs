@@ -1,8 +1,9 @@
 //! Members that still speak the classic protocol, in a group on its way from one protocol to the other (KIP-848).
 //!
-//! The server assigns to them as well: JoinGroup is answered at once and takes the member one step further, SyncGroup
-//! tells it what it has, a heartbeat sends it back to JoinGroup when there is another step to take. A member told so must
-//! join in time, and who has joined must sync in time, or it is fenced.
+//! The server assigns to these members as well. JoinGroup is answered at once and takes the member one step towards its
+//! target. SyncGroup tells the member its partitions. A heartbeat sends the member back to JoinGroup when there is another
+//! step to take. A member that was sent back must join in time, and a member that has joined must sync in time; else it is
+//! fenced.
 
 use std::collections::BTreeSet;
 
@@ -23,14 +24,16 @@ use super::{
 const CONSUMER: &str = "consumer";
 
 impl ConsumerGroup {
-    /// All members speak the classic protocol.
+    /// Whether the group has members and all of them speak the classic protocol.
     #[must_use]
     pub fn is_only_classic(&self) -> bool {
         !self.members.is_empty() && self.members.values().all(|it| it.metadata.classic.is_some())
     }
 
+    /// Answers JoinGroup of a classic member.
+    ///
     /// # Errors
-    /// As Kafka's; nothing has changed then.
+    /// As Kafka's. A request that is refused changes nothing.
     pub fn join_classic(
         &mut self,
         context: &mut Context<'_>,
@@ -57,7 +60,8 @@ impl ConsumerGroup {
         let metadata = classic_metadata(request, &subscription);
         let is_resubscribed = self.set_metadata(&id, metadata, &mut journal);
         if self.is_left_to_classic(context.limits) {
-            // The last new-style member's place is taken: one of them assigns from now on, if there is anything to assign.
+            // This member has replaced the last one of the new protocol. The group becomes classic, and one of its members will
+            // assign if there is anything to assign, so no target is computed here.
             self.advance(context, arrival == Arrival::New, is_resubscribed, &mut journal);
         } else {
             self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
@@ -72,7 +76,7 @@ impl ConsumerGroup {
             generation: self.member(&id).current.epoch,
             protocol_type: Some(Name::from(CONSUMER)),
             protocol: Some(protocol),
-            // Nobody leads: the server assigns.
+            // The group has no leader, because the server assigns.
             leader: Name::from(""),
             skip_assignment: false,
             member_id: id,
@@ -81,8 +85,10 @@ impl ConsumerGroup {
         Ok(journal.outcome(joined))
     }
 
+    /// Answers SyncGroup of a classic member.
+    ///
     /// # Errors
-    /// As Kafka's; REBALANCE_IN_PROGRESS sends the member back to JoinGroup.
+    /// As Kafka's. REBALANCE_IN_PROGRESS sends the member back to JoinGroup.
     pub fn sync_classic(
         &mut self,
         now: MonoNanos,
@@ -113,8 +119,10 @@ impl ConsumerGroup {
         Ok(synced)
     }
 
+    /// Answers Heartbeat of a classic member.
+    ///
     /// # Errors
-    /// As Kafka's; REBALANCE_IN_PROGRESS sends the member to JoinGroup.
+    /// As Kafka's. REBALANCE_IN_PROGRESS sends the member to JoinGroup.
     pub fn heartbeat_classic(
         &mut self,
         now: MonoNanos,
@@ -132,11 +140,11 @@ impl ConsumerGroup {
         if has_step { Err(self.send_back(now, &claim.member_id)) } else { Ok(()) }
     }
 
-    /// Takes members out, of either protocol: administrators name those they want gone in the same request in which classic
-    /// members say that they go. The outcome of each, in order.
+    /// Removes members of either protocol, as LeaveGroup asks. Classic members use it to leave, and administrators to remove
+    /// others. Returns the outcome of each, in order.
     pub fn leave_all(&mut self, leaving: &[LeavingMember]) -> Outcome<Vec<Result<(), GroupError>>> {
         let found: Vec<_> = leaving.iter().map(|it| self.leaving_id(it)).collect();
-        // Who is named twice goes once.
+        // A member that is named twice leaves once.
         let gone: BTreeSet<Name> = found.iter().flatten().cloned().collect();
         let mut journal = self.journal();
         self.remove(&gone.into_iter().collect::<Vec<_>>(), &mut journal);
@@ -157,7 +165,8 @@ impl ConsumerGroup {
         if self.members.contains_key(id) { Ok(Name::clone(id)) } else { Err(GroupError::UnknownMemberId) }
     }
 
-    /// The request's subscription and protocol: the first it names, which all other classic members must know.
+    /// The request's subscription and protocol: the first protocol it names. One of its protocols must be known to all other
+    /// classic members.
     fn check_protocols(
         &self,
         context: &Context<'_>,
@@ -185,7 +194,7 @@ impl ConsumerGroup {
         let id = &request.member_id;
         let arrival = match &request.instance_id {
             Some(instance) => match self.instances.get(instance) {
-                // A static member that starts again takes the place of its former self.
+                // A static member that starts again takes the place of its former member id.
                 Some(holder) if id.is_empty() => Arrival::Replaces(Name::clone(holder)),
                 Some(holder) if holder == id => Arrival::Known,
                 Some(_) => return Err(GroupError::FencedInstanceId),
@@ -214,7 +223,7 @@ impl ConsumerGroup {
         if claim.generation == member.current.epoch { Ok(member) } else { Err(GroupError::IllegalGeneration) }
     }
 
-    /// Somebody else still has what the member is to have.
+    /// Whether another member still has a partition that this member is to have.
     fn waits(&self, id: &Name, member: &Member) -> bool {
         let target = self.target.get(id);
         target.into_iter().flat_map(super::Assignment::iter).any(|(topic, partition)| {

@@ -5,26 +5,27 @@ use crate::group::Name;
 
 use super::{ConsumerGroup, GroupError, Member};
 
-/// What a client says that says nothing of its generation.
+/// The generation in a request that does not name one.
 const NO_GENERATION: i32 = -1;
 
-/// Who a request for offsets says it comes from.
+/// The member that a request for offsets says it comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claim {
     pub member_id: Name,
-    /// Of a classic member its generation; -1 outside membership.
+    /// The member's epoch, or a classic member's generation; -1 outside membership.
     pub member_epoch: i32,
     /// The request's version can carry member epochs (OffsetCommit and OffsetFetch 9, TxnOffsetCommit any).
     pub knows_epochs: bool,
 }
 
 impl ConsumerGroup {
-    /// A commit under the member's epoch stands. One under an older epoch stands as well if the member has had all its
-    /// partitions since then: nobody else can have moved on from there, and clients learn of a new epoch at their own pace
-    /// (KIP-1251; KIP-848 as Kafka first had it makes them fail). Outside membership, offsets of an empty group can be set.
+    /// Checks that a commit may be taken. A commit under the member's epoch is taken. A commit under an older epoch is taken if
+    /// the member has had all its partitions since that epoch: no other member can have read on from there, and clients learn
+    /// of a new epoch at their own pace (KIP-1251; KIP-848 as Kafka first had it refuses such commits). Outside membership,
+    /// offsets of an empty group can be set.
     ///
     /// # Errors
-    /// The claim is not a member's, or not its epoch.
+    /// For a claim that names no member, or not the member's epoch.
     pub fn check_commit(
         &self,
         claim: &Claim,
@@ -44,12 +45,12 @@ impl ConsumerGroup {
         }
     }
 
-    /// Who claims to be a member must be one, in the epoch it is in: what another one has committed meanwhile is not for
-    /// somebody who has been left behind. A classic member that says no generation (-1) is served, other than by Kafka:
-    /// @platformatic/kafka never says one, and would end when its group begins to use the new protocol.
+    /// Checks that committed offsets may be fetched. The claim must name a member and its epoch: a member that was left behind
+    /// must not read what another one has committed since. A classic member that names no generation (-1) is served, which
+    /// Kafka does not do: @platformatic/kafka never names one, and would stop when its group begins to use the new protocol.
     ///
     /// # Errors
-    /// The claim is not a member's, or not its epoch.
+    /// For a claim that names no member, or not the member's epoch.
     pub fn check_fetch(&self, claim: &Claim) -> Result<(), GroupError> {
         let member = self.members.get(&claim.member_id).ok_or(GroupError::UnknownMemberId)?;
         let says_none = claim.member_epoch == NO_GENERATION && member.metadata.classic.is_some();

@@ -1,4 +1,4 @@
-//! A group goes over from one protocol to the other with all its members (KIP-848's online migration).
+//! A group changes from one protocol to the other with all its members (KIP-848's online migration).
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use super::{
     Metadata, Outcome,
 };
 
-/// A consumer group that has only classic members left, for those to go on with.
+/// What the classic group needs that a consumer group with only classic members becomes.
 #[derive(Clone, Debug)]
 pub(in crate::group) struct Handover {
     pub generation: i32,
-    /// Each with what it was to have.
+    /// The members, each with its target assignment.
     pub members: Vec<ClassicGroupMember>,
-    /// Members that are in another epoch yet, with that.
+    /// Members that are still in another epoch, each with that epoch.
     pub lagging: BTreeMap<Name, i32>,
-    /// All have what they are to have, and nothing is left over.
+    /// Every member has its target assignment, so no rebalance is needed.
     pub is_settled: bool,
 }
 
 impl ConsumerGroup {
-    /// A consumer group of a classic group's members, each with what it has, in the epoch that was their generation.
-    /// `None` if one of them cannot be understood.
+    /// Makes a consumer group of a classic group's members. Each keeps the partitions it has, and the epoch is what was their
+    /// generation. `None` if the metadata of one of them cannot be read.
     #[must_use]
     pub(in crate::group) fn from_classic<'a>(
         id: &Name,
@@ -41,7 +41,7 @@ impl ConsumerGroup {
         group.write(&mut journal, Change::Group(Some(generation)));
         for member in members {
             let (metadata, assigned) = understood(member, context.image)?;
-            // A partition two members were given stays with the first.
+            // A partition that was assigned to two members stays with the first.
             let is_free = |topic, partition| !group.holders.contains_key(&(topic, partition));
             let (assigned, _) = assigned.split(is_free);
             held += assigned.len();
@@ -63,8 +63,8 @@ impl ConsumerGroup {
         Some(journal.outcome(group))
     }
 
-    /// The group as one of classic members, and the records that delete this one. Its generation is the epoch that the
-    /// members were last told of, so that they go on with what they hold.
+    /// What the classic group needs that takes this one's place, and the records that delete this one. The classic group's
+    /// generation is the epoch that the members were last told, so that they can continue with what they have.
     #[must_use]
     pub(in crate::group) fn to_classic(&self, now: MonoNanos) -> Outcome<Handover> {
         let nothing = Assignment::default();
@@ -108,7 +108,7 @@ impl ConsumerGroup {
     }
 }
 
-/// What a classic member is and has, under the protocol its group has chosen: the one its assignment is of.
+/// Reads a classic member's metadata and assignment, under the protocol that its group has chosen.
 fn understood(member: &ClassicGroupMember, image: &MetadataImage) -> Option<(Metadata, Assignment)> {
     let (_, bytes) = member.protocols.first()?;
     let subscription = read_subscription(bytes, image)?;

@@ -23,7 +23,7 @@ pub struct DescribedConsumerMember {
 }
 
 impl ConsumerGroup {
-    /// Kafka's name. A dead group is one that is not there.
+    /// Kafka's name of the group's state. Kafka's "Dead" is a group that does not exist.
     #[must_use]
     pub fn state_name(&self) -> &'static str {
         if self.members.is_empty() {
@@ -37,7 +37,7 @@ impl ConsumerGroup {
         }
     }
 
-    /// Every member has what it is to have in the group's epoch.
+    /// Whether every member has its target assignment in the group's epoch.
     pub(super) fn is_settled(&self) -> bool {
         let reached = |it: &super::Member| it.current.has_reached(self.target_epoch);
         self.epoch == self.target_epoch && self.members.values().all(reached)

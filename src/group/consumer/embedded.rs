@@ -1,5 +1,5 @@
-//! What consumers of the classic protocol say to each other through the coordinator, which a group of both kinds must
-//! understand: their subscription, and their assignment. Topics go by name there.
+//! The subscription and the assignment that consumers of the classic protocol send each other through the coordinator. A
+//! group with members of both protocols must understand them. They name topics by name, not by id.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,16 +15,16 @@ use crate::protocol::{EncodeError, Message, Reader, Writer};
 
 use super::{Assignment, Topics};
 
-/// What a classic member wants and has.
+/// The topics a classic member subscribes to, and the partitions it has.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Subscription {
     pub topics: BTreeSet<Name>,
     pub rack_id: Option<Name>,
-    /// Nothing under protocols that give up everything before they join again.
+    /// Empty under protocols whose members give up everything before they join again.
     pub owned: Assignment,
 }
 
-/// `None` if the bytes are no subscription.
+/// Reads a subscription. `None` if the bytes are none.
 #[must_use]
 pub fn read_subscription(metadata: &[u8], image: &MetadataImage) -> Option<Subscription> {
     let read = decode_subscription(metadata)?;
@@ -36,7 +36,8 @@ pub fn read_subscription(metadata: &[u8], image: &MetadataImage) -> Option<Subsc
     })
 }
 
-/// Some clients claim a version whose later fields they leave out (platformatic): what there is counts then.
+/// Decodes a subscription. Some clients (platformatic) name a version and leave out its later fields: then the newest
+/// version that the bytes are complete for is taken.
 #[must_use]
 pub fn decode_subscription(metadata: &[u8]) -> Option<ConsumerProtocolSubscription<'_>> {
     let (claimed, _) = versioned(metadata, *ConsumerProtocolSubscription::VERSIONS.end())?;
@@ -46,7 +47,7 @@ pub fn decode_subscription(metadata: &[u8]) -> Option<ConsumerProtocolSubscripti
     })
 }
 
-/// `None` if the bytes are no assignment, or hold more than partitions: that would be lost here.
+/// Reads an assignment. `None` if the bytes are none, or if they hold user data, which would be lost here.
 #[must_use]
 pub fn read_assignment(bytes: &[u8], image: &MetadataImage) -> Option<Assignment> {
     if bytes.is_empty() {
@@ -60,7 +61,8 @@ pub fn read_assignment(bytes: &[u8], image: &MetadataImage) -> Option<Assignment
     Some(by_id(read.assigned_partitions.iter().map(|it| (&*it.topic, &it.partitions[..])), image))
 }
 
-/// An assignment for a member that speaks like this one. Topics without a name are gone.
+/// Writes an assignment in the version of the member's own `metadata`. Topics that have no name any more were deleted, and
+/// are left out.
 #[must_use]
 pub fn write_assignment(assignment: &Assignment, topics: &Topics, metadata: &[u8]) -> Bytes {
     let newest = *ConsumerProtocolAssignment::VERSIONS.end();
@@ -80,7 +82,8 @@ pub fn write_assignment(assignment: &Assignment, topics: &Topics, metadata: &[u8
     encode().expect("topic names are short").into()
 }
 
-/// Later versions only add to what this one reads.
+/// The version that bytes begin with, and what follows. A version above `newest` is read as `newest`, because later
+/// versions only add fields at the end.
 fn versioned(bytes: &[u8], newest: i16) -> Option<(i16, Reader<'_>)> {
     let (version, rest) = bytes.split_first_chunk::<2>()?;
     let version = i16::from_be_bytes(*version).min(newest);

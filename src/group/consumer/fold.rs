@@ -1,11 +1,12 @@
-//! State as the fold of changes.
+//! A consumer group's state as the fold of its changes.
 
 use crate::group::Name;
 
 use super::{Change, ConsumerGroup, Current};
 
 impl ConsumerGroup {
-    /// Folds one change of the log, oldest first. Compaction may have let a member's assignment come before its metadata.
+    /// Applies one change; changes come in the order of the log. After compaction a member's assignment may come before its
+    /// metadata.
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Group(Some(epoch)) => self.epoch = epoch,

@@ -1,4 +1,4 @@
-//! ConsumerGroupHeartbeat: who it is, what that changes, and the member's next step.
+//! ConsumerGroupHeartbeat: which member sends it, what it changes, and what the member is told to do next.
 
 use crate::group::Name;
 
@@ -8,12 +8,12 @@ use super::{
     LEAVE_EPOCH, Member, MemberState, Outcome, STATIC_LEAVE_EPOCH, Timer, millis,
 };
 
-/// How a heartbeat's sender stands to the group.
+/// How a heartbeat's sender is known to the group.
 #[derive(PartialEq, Eq)]
 pub(super) enum Arrival {
     Known,
     New,
-    /// A static member that left to come back is back, under a new member id.
+    /// A static member that had left comes back under a new member id, and replaces this one.
     Replaces(Name),
 }
 
@@ -21,7 +21,7 @@ impl ConsumerGroup {
     /// A member joins, reports or leaves.
     ///
     /// # Errors
-    /// As Kafka's; nothing has changed then.
+    /// As Kafka's. A request that is refused changes nothing.
     pub fn heartbeat(
         &mut self,
         context: &mut Context<'_>,
@@ -35,7 +35,7 @@ impl ConsumerGroup {
         if let Some(pattern) = request.pattern.as_ref().filter(|it| !it.is_empty()) {
             self.matches.add(pattern)?;
         }
-        // From here on nothing is refused: what is written stands.
+        // From here on nothing is refused, so what is written stays.
         let id = match &request.member_id {
             id if id.is_empty() => self.new_member_id(context),
             id => Name::clone(id),
@@ -62,7 +62,7 @@ impl ConsumerGroup {
         Ok(journal.outcome(answer))
     }
 
-    /// Raises the epoch if anything it goes by has changed.
+    /// Raises the group's epoch if members, subscriptions or topics have changed.
     pub(super) fn advance(
         &mut self,
         context: &Context<'_>,
@@ -76,7 +76,7 @@ impl ConsumerGroup {
         }
     }
 
-    /// Raises the epoch if anything it goes by has changed, and computes the target for it.
+    /// Raises the group's epoch if members, subscriptions or topics have changed, and computes the target assignment for it.
     pub(super) fn settle(
         &mut self,
         context: &Context<'_>,
@@ -111,7 +111,7 @@ impl ConsumerGroup {
         match self.instances.get(instance) {
             Some(holder) if *holder == request.member_id => Ok(Arrival::Known),
             Some(holder) if request.joins() => {
-                // Classic static members do not say that they go.
+                // A classic static member does not say that it leaves, so its instance id is free at any time.
                 let former = self.member(holder);
                 let is_gone = former.current.epoch == STATIC_LEAVE_EPOCH || former.metadata.classic.is_some();
                 let error = GroupError::UnreleasedInstanceId;
@@ -123,8 +123,8 @@ impl ConsumerGroup {
         }
     }
 
-    /// The epoch is the member's; or the one before, and all the member has is still its: the answer that told it of the
-    /// new one was lost. Who joins again has given up everything.
+    /// Checks the epoch that a known member names. The epoch before the member's own is accepted if the member has nothing but
+    /// what is still assigned to it: the answer with the new epoch was lost. A member that joins again has given up everything.
     fn check_epoch(&self, request: &HeartbeatRequest) -> Result<(), GroupError> {
         let Member { current, metadata } = self.member(&request.member_id);
         let is_classic = metadata.classic.is_some();
@@ -137,7 +137,8 @@ impl ConsumerGroup {
         }
     }
 
-    /// The new member is where the old one was, and must learn it from the start.
+    /// Puts a new member in the place of an old one, with the same partitions. The new member begins in epoch 0, so that it is
+    /// told everything.
     pub(super) fn replace(&mut self, old: &Name, new: &Name, journal: &mut Journal) {
         let (Member { metadata, current }, target) =
             (self.member(old).clone(), self.target.get(old).cloned());
@@ -152,7 +153,7 @@ impl ConsumerGroup {
         self.write(journal, Change::Current(Name::clone(new), Some(current)));
     }
 
-    /// Takes in what the member says of itself; true if its subscription is another one.
+    /// Records what the member says of itself. True if its subscription has changed.
     fn update(&mut self, request: &HeartbeatRequest, id: &Name, journal: &mut Journal) -> bool {
         let known = self.members.get(id).map(|it| &it.metadata);
         if known.is_some() && !request.says_anything() {
@@ -163,7 +164,7 @@ impl ConsumerGroup {
         metadata.is_some_and(|metadata| self.set_metadata(id, metadata, journal))
     }
 
-    /// True if the member's subscription is another one than before.
+    /// Records a member's metadata. True if its subscription has changed.
     pub(super) fn set_metadata(
         &mut self,
         id: &Name,
@@ -178,7 +179,7 @@ impl ConsumerGroup {
         is_resubscribed
     }
 
-    /// The member's next step towards the target; true if it is to have something else than before.
+    /// Takes the member one step towards its target assignment. True if its partitions have changed by that.
     pub(super) fn reconcile(
         &mut self,
         context: &Context<'_>,
@@ -225,7 +226,7 @@ impl ConsumerGroup {
     }
 }
 
-/// A random UUID's text.
+/// A new member id: the text of a random UUID.
 fn member_id(context: &mut Context<'_>) -> Name {
     let text: String = context
         .rng

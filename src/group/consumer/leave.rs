@@ -1,4 +1,4 @@
-//! How members go: by their own word, or because they were not heard of in time.
+//! How members leave: at their own request, or because they sent nothing in time.
 
 use crate::base::MonoNanos;
 use crate::group::{GroupError, Name};
@@ -34,7 +34,7 @@ impl ConsumerGroup {
         Ok(journal.outcome(answer))
     }
 
-    /// A static member will be back: its partitions wait for it, for as long as its session lasts.
+    /// Marks a static member that leaves to come back. Its partitions wait for it until its session ends.
     fn pause(&mut self, id: &Name, journal: &mut Journal) {
         let current = &self.member(id).current;
         let paused = Current {
@@ -49,7 +49,7 @@ impl ConsumerGroup {
         self.write(journal, Change::Current(Name::clone(id), Some(paused)));
     }
 
-    /// Fences members whose time is over. The answer says which.
+    /// Fences members whose deadline has passed. The answer names them.
     pub fn tick(&mut self, now: MonoNanos) -> Outcome<Vec<Name>> {
         let mut over = Vec::new();
         while let Some((id, timer)) = self.timers.pop(now) {
@@ -69,7 +69,8 @@ impl ConsumerGroup {
         journal.outcome(over)
     }
 
-    /// What they had is free at once; the target is computed anew when a member is next heard of.
+    /// Removes members. Their partitions are free at once; the target assignment is computed again at the next heartbeat of
+    /// any member.
     pub(super) fn remove(&mut self, ids: &[Name], journal: &mut Journal) {
         for id in ids {
             self.timers.forget(id);

@@ -1,4 +1,4 @@
-//! A member: what it has told of itself, and where it is on its way to its target assignment.
+//! A member of a consumer group: its metadata, and how far it is on the way to its target assignment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub struct Member {
     pub current: Current,
 }
 
-/// What a member has told of itself.
+/// What a member has said about itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Metadata {
     pub instance_id: Option<Name>,
@@ -33,39 +33,39 @@ pub struct Metadata {
     pub pattern: Option<Name>,
     pub rebalance_timeout_ms: i32,
     pub assignor: Option<Name>,
-    /// It speaks the classic protocol: the group is on its way from one protocol to the other.
+    /// Set if the member speaks the classic protocol: the group is then changing from one protocol to the other.
     pub classic: Option<ClassicMember>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClassicMember {
     pub session_timeout_ms: i32,
-    /// In order of preference, with what the member says of itself in each.
+    /// The member's protocols in order of preference, each with the member's metadata.
     pub protocols: Vec<(Name, Bytes)>,
 }
 
 impl Metadata {
-    /// What decides which topics it can be given, and how.
+    /// Whether both would lead to the same assignment: the same topics, pattern and assignor.
     #[must_use]
     pub fn subscribes_like(&self, other: &Metadata) -> bool {
         self.topics == other.topics && self.pattern == other.pattern && self.assignor == other.assignor
     }
 }
 
-/// Where a member is between what it has and what it is to have.
+/// A member's current assignment, on the way from what it has to its target assignment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Current {
-    /// Of the target assignment that the member was last able to move to.
+    /// The epoch of the target assignment that the member last moved to.
     pub epoch: i32,
-    /// The one before: the answer with the new epoch may have been lost.
+    /// The epoch before that, which the member may still name: the answer with the new epoch may have been lost.
     pub previous_epoch: i32,
     pub state: MemberState,
-    /// What it has been told to have.
+    /// The partitions that the member was told it has.
     pub assigned: Assignment,
-    /// What it has been told to give up and has not said it has.
+    /// The partitions that the member was told to give up, and has not yet said that it gave up.
     pub revoking: Assignment,
-    /// The epoch in which it was given each of those (KIP-1251): what it commits under an older one is from before it lost
-    /// the partition and got it back.
+    /// The epoch in which the member was given each of these partitions (KIP-1251). A commit under an older epoch is from before
+    /// the member lost the partition and got it back.
     pub given: Given,
 }
 
@@ -77,9 +77,9 @@ pub type Given = BTreeMap<(TopicId, i32), i32>;
 pub enum MemberState {
     #[default]
     Stable,
-    /// Must give up partitions before it moves on.
+    /// The member must give up partitions before it moves on.
     UnrevokedPartitions,
-    /// Waits for partitions that others have not given up.
+    /// The member waits for partitions that others have not given up.
     UnreleasedPartitions,
 }
 
@@ -114,7 +114,7 @@ impl Current {
         self.state == MemberState::Stable && self.epoch == target_epoch
     }
 
-    /// When it was given these, as far as it was.
+    /// The epochs in which the member was given these partitions; partitions that it was not given are left out.
     #[must_use]
     pub fn given_of(&self, partitions: &Assignment) -> Given {
         let given =
@@ -122,13 +122,13 @@ impl Current {
         given.map(|(partition, epoch)| (*partition, *epoch)).collect()
     }
 
-    /// Everything nobody else may be given.
+    /// All partitions that no other member may be given.
     pub fn held(&self) -> impl Iterator<Item = (TopicId, i32)> + '_ {
         self.assigned.iter().chain(self.revoking.iter())
     }
 
-    /// The next step towards the goal: first give up what the goal has not, then move to its epoch, then take what is
-    /// free. `owned` is what the member says it has, if it says so; silence proves nothing.
+    /// The member's next step towards the goal: first it gives up the partitions that are not in the goal, then it moves to the
+    /// goal's epoch, then it takes the partitions that are free. `owned` is what the member says it has; `None` proves nothing.
     #[must_use]
     pub fn towards(
         &self,

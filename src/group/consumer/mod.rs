@@ -1,18 +1,19 @@
 //! Consumer groups of the new protocol (KIP-848): the server assigns, members only heartbeat; pure.
 //!
-//! A group has an epoch, which rises with every change of members, subscriptions or topics; a target assignment, computed
-//! when a member is heard of and the epoch has risen; and per member what it has now. Members move to the target each at
-//! its own pace: give up what the target has not, move to its epoch, take what others have given up. A partition is
-//! therefore never with two members: it is the new one's only when the old one has said it let go, left, or was fenced
-//! because it did neither in time.
+//! A group has an epoch, which rises with every change of members, subscriptions or topics. It has a target assignment,
+//! which is computed at the first heartbeat after the epoch has risen. And it knows for each member which partitions the
+//! member has now. Each member moves to the target at its own pace: it gives up the partitions that are not in the target,
+//! moves to the target's epoch, and takes partitions that others have given up. A partition therefore never belongs to two
+//! members: the new member gets it only when the old one has said that it gave it up, has left, or was fenced because it
+//! did neither in time.
 //!
-//! State is the fold of the group's [`Change`]s, Kafka's own records; every decision writes changes and folds them at
-//! once, so that a coordinator that starts again knows what the last one told its members. Deadlines, compiled patterns and
-//! the version of the image last looked at are soft state.
+//! State is the fold of the group's [`Change`]s, which are Kafka's own records. Every decision writes changes and applies
+//! them at once, so that a coordinator that starts again knows what the last one told its members. Deadlines, compiled
+//! patterns and the version of the image last looked at are soft state.
 //!
-//! Racks are kept and shown, and no assignor goes by them: neither do those of Kafka 4.3.
+//! The members' racks are kept and shown, but the assignors do not use them; neither do those of Kafka 4.3.
 //!
-//! Knows no clock, no log and no other group. Not done: topics a member may not describe are not hidden from its pattern.
+//! Knows no clock, no log and no other group. Not done: a pattern also matches topics that its member may not describe.
 
 pub mod assign;
 mod assignment;
@@ -61,16 +62,16 @@ use topics::Matches;
 pub struct ConsumerGroupLimits {
     pub session_timeout_ms: u64,
     pub heartbeat_interval_ms: i32,
-    /// What a group may be told to go by instead.
+    /// Which times a single group's configs may set instead.
     pub told: GroupTimeLimits,
     pub size_max: usize,
-    /// Those members can ask for; the first is for members that do not. Never empty.
+    /// The assignors that members can ask for. The first one is for members that ask for none. Never empty.
     pub assignors: Vec<Assignor>,
-    /// Classic groups become consumer groups when a new-style member joins.
+    /// Classic groups become consumer groups when a member of the new protocol joins.
     pub upgrade: bool,
-    /// Consumer groups become classic groups when the last new-style member leaves.
+    /// Consumer groups become classic groups when the last member of the new protocol leaves.
     pub downgrade: bool,
-    /// Unless more are left than a classic group may have.
+    /// Most members of a classic group; a consumer group with more of them does not become classic.
     pub classic_size_max: usize,
 }
 
@@ -103,9 +104,9 @@ pub struct Context<'a> {
 /// What a decision wants done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome<A> {
-    /// To append as one batch, so that they are all kept or none. The group has folded them already.
+    /// Records to append as one batch, so that either all of them are kept or none. The group has applied them already.
     pub records: Vec<GroupRecord>,
-    /// To give once the records, and all before them, are durable.
+    /// The answer, to be given once the records, and all records before them, are durable.
     pub answer: A,
 }
 
@@ -113,16 +114,16 @@ pub struct Outcome<A> {
 pub struct ConsumerGroup {
     id: Name,
     epoch: i32,
-    /// What the epoch goes by.
+    /// The subscribed topics that exist, as they were when the epoch last rose.
     topics: Topics,
     /// By member id.
     members: BTreeMap<Name, Member>,
     /// Static members: instance id → member id. Follows from `members`.
     instances: BTreeMap<Name, Name>,
-    /// The epoch that `target` was computed for; the group's or an earlier one.
+    /// The epoch that `target` was computed for: the group's or an earlier one.
     target_epoch: i32,
     target: BTreeMap<Name, Assignment>,
-    /// Partitions that members have, with who has them. Follows from `members`.
+    /// Partitions that members have, each with the member that has it. Follows from `members`.
     holders: BTreeMap<(TopicId, i32), Name>,
     // Soft state:
     timers: Timers,
@@ -180,13 +181,13 @@ impl ConsumerGroup {
         self.members.iter()
     }
 
-    /// A member may be given partitions of the topic.
+    /// Whether members may be given partitions of the topic.
     #[must_use]
     pub fn is_subscribed(&self, topic: &str) -> bool {
         self.members.values().any(|it| it.metadata.topics.contains(topic)) || self.topics.contains_key(topic)
     }
 
-    /// The whole log is folded: every member has a session from now on.
+    /// Ends loading, when the whole log is folded: every member gets a new session.
     pub fn start(&mut self, now: MonoNanos, limits: &ConsumerGroupLimits) {
         self.timers = Timers::default();
         let members: Vec<(Name, Member)> =
@@ -217,7 +218,7 @@ impl ConsumerGroup {
         self.tombstones()
     }
 
-    /// Records that undo all of the group's, members first.
+    /// Tombstones for all records of the group, those of members first.
     fn tombstones(&self) -> Vec<GroupRecord> {
         let mut changes = Vec::new();
         for id in self.members.keys() {
@@ -234,19 +235,19 @@ impl ConsumerGroup {
         Journal { group: Name::clone(&self.id), records: Vec::new() }
     }
 
-    /// The only way decisions change what lasts.
+    /// Records a change and applies it. Decisions change recorded state only in this way.
     fn write(&mut self, journal: &mut Journal, change: Change) {
         journal.records.push(change.encode(&journal.group));
         self.apply(change);
     }
 
-    /// What this group was told about times.
+    /// The times that this group's own configs set.
     fn times(&self, context: &Context<'_>) -> GroupTimes {
         let told = context.image.configs(&Resource::Group(self.id.to_string()));
         told.map(|told| group::times(told, &context.limits.told)).unwrap_or_default()
     }
 
-    /// It was heard of.
+    /// Begins a member's session anew: a request of it has come.
     fn touch(&mut self, now: MonoNanos, session_timeout_ms: u64, id: &Name) {
         let classic = self.members.get(id).and_then(|it| it.metadata.classic.as_ref());
         let session = classic.map_or(session_timeout_ms, |it| millis(it.session_timeout_ms));
@@ -254,7 +255,7 @@ impl ConsumerGroup {
     }
 }
 
-/// Negative times are none.
+/// Milliseconds as an unsigned number; negative times count as 0.
 fn millis(ms: i32) -> u64 {
     u64::try_from(ms).unwrap_or(0)
 }

@@ -1,17 +1,17 @@
-//! Topics by pattern: evaluated here, because a member's own view of the topics may be old or narrow.
+//! Subscriptions by pattern. The server evaluates them, because a member may not know all topics, or not the newest ones.
 
 use regex::{Regex, RegexBuilder};
 
 use super::GroupError;
 
-/// Longest pattern; librdkafka joins all of a subscription's patterns to one.
+/// Length of the longest pattern. librdkafka joins all patterns of a subscription into one.
 const PATTERN_BYTES_MAX: usize = 4096;
-/// Most memory a compiled pattern takes, and the cache its evaluation works with.
+/// Most memory that a compiled pattern may take, and as much again for the cache of its evaluation.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
-/// Deepest nesting.
+/// Deepest nesting of groups in a pattern.
 const NESTING_MAX: u32 = 50;
 
-/// A pattern that whole topic names match, in time linear in their length whatever a client sends.
+/// A pattern for whole topic names. Matching takes time linear in the name's length, whatever pattern a client sends.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     whole: Regex,
@@ -19,12 +19,12 @@ pub struct Pattern {
 
 impl Pattern {
     /// # Errors
-    /// It is no regular expression of the linear kind (RE2's syntax), or it is too large.
+    /// For a text that is no regular expression in RE2's syntax (which is the linear kind), and for one that is too large.
     pub fn compile(text: &str) -> Result<Pattern, GroupError> {
         if text.len() > PATTERN_BYTES_MAX {
             return Err(GroupError::InvalidRegularExpression);
         }
-        // First by itself: "a)|(b" is an expression only between parentheses.
+        // The pattern is compiled by itself first: "a)|(b" is valid only between parentheses, and must be refused.
         build(text)?;
         Ok(Pattern { whole: build(&format!("^(?:{text})$"))? })
     }

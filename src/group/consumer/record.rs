@@ -1,8 +1,8 @@
 //! A consumer group's records, byte for byte Kafka's: a key that begins with the kind of record, and a value that begins
 //! with its version.
 //!
-//! Which topics a pattern matches is not recorded: it is evaluated anew from the topics there are, and the topics the
-//! group went by last are recorded in any case.
+//! What a pattern matches is not recorded: the pattern is evaluated again from the topics that exist. The topics that the
+//! group's epoch goes by are recorded in any case.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ use crate::protocol::messages::{
 use super::Assignment;
 use super::member::{ClassicMember, Current, MemberState, Metadata};
 
-/// What a record is about.
+/// Kinds of record, as keys begin with them.
 const GROUP: i16 = kind::<ConsumerGroupMetadataKey<'_>>();
 const TOPICS: i16 = kind::<ConsumerGroupPartitionMetadataKey<'_>>();
 const MEMBER: i16 = kind::<ConsumerGroupMemberMetadataKey<'_>>();
@@ -36,10 +36,10 @@ const TARGET: i16 = kind::<ConsumerGroupTargetAssignmentMemberKey<'_>>();
 const CURRENT: i16 = kind::<ConsumerGroupCurrentMemberAssignmentKey<'_>>();
 const VALUE: i16 = 0;
 
-/// One change of a group. `None` = the record is deleted.
+/// One change of a group, as one record. `None` = a tombstone: the record is deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// The group's epoch; deleted, the group is no more.
+    /// The group's epoch. Its tombstone deletes the group.
     Group(Option<i32>),
     Topics(Option<Topics>),
     Member(Name, Option<Metadata>),
@@ -48,7 +48,7 @@ pub enum Change {
     Current(Name, Option<Current>),
 }
 
-/// The subscribed topics that exist, by name, as the group's epoch goes by.
+/// The subscribed topics that exist, by name. The group's epoch rises when they change.
 pub type Topics = BTreeMap<Name, TopicSize>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,10 +94,10 @@ impl Change {
         GroupRecord { key, value }
     }
 
-    /// The group a record is about and what it changes there; `None` for records of other kinds.
+    /// Reads a record: the group it is about and what it changes there. `None` for records of other kinds.
     ///
     /// # Errors
-    /// The key or value is not what its version says.
+    /// For a key or value that is not what its version says.
     pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<(Name, Change)>, RecordError> {
         let (kind, rest) = prefix(key)?;
         let name = |text: &str| Arc::from(text);
@@ -141,7 +141,7 @@ impl Change {
     }
 }
 
-/// Without the hash of the topics' metadata: the topics themselves are recorded.
+/// The value of a group's epoch. The hash of the topics' metadata is left out, because the topics themselves are recorded.
 fn group_value(epoch: i32) -> ConsumerGroupMetadataValue {
     ConsumerGroupMetadataValue { epoch, ..ConsumerGroupMetadataValue::default() }
 }
@@ -259,7 +259,8 @@ fn read_current(value: &ConsumerGroupCurrentMemberAssignmentValue) -> Result<Cur
     };
     let lists = value.assigned_partitions.iter().chain(&value.partitions_pending_revocation);
     let given = lists.flat_map(|it| {
-        // Records from before Kafka 4.3 do not say: then no older epoch counts.
+        // Records from before Kafka 4.3 have no epochs of partitions. The member's own epoch stands for them, so that no commit
+        // under an older one is accepted.
         let epochs = it.assignment_epochs.as_deref().unwrap_or_default();
         let epochs = epochs.iter().copied().chain(std::iter::repeat(value.member_epoch));
         it.partitions.iter().map(|partition| (it.topic_id, *partition)).zip(epochs)

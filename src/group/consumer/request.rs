@@ -1,4 +1,4 @@
-//! ConsumerGroupHeartbeat as values, and what of it is wrong in any group.
+//! ConsumerGroupHeartbeat as values, and the checks that do not depend on the group.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::group::Name;
 use super::member::{JOIN_EPOCH, LEAVE_EPOCH, Metadata, STATIC_LEAVE_EPOCH};
 use super::{Assignment, Assignor, ConsumerGroupLimits, GroupError};
 
-/// What is absent has not changed since it was last said.
+/// A heartbeat's request. An absent field has not changed since the member last sent it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HeartbeatRequest {
     pub group: Name,
@@ -20,21 +20,21 @@ pub struct HeartbeatRequest {
     pub topics: Option<Vec<Name>>,
     pub pattern: Option<Name>,
     pub assignor: Option<Name>,
-    /// What the member has.
+    /// The partitions that the member says it has.
     pub owned: Option<Assignment>,
     pub client_id: Name,
     pub client_host: Name,
-    /// KIP-1082 (v1): clients bring their own member ids.
+    /// KIP-1082 (v1): the client has chosen its member id itself.
     pub brings_id: bool,
 }
 
-/// The answer.
+/// A heartbeat's answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Heartbeat {
     pub member_id: Name,
     pub member_epoch: i32,
     pub heartbeat_interval_ms: i32,
-    /// What the member is to have; `None` = as told before.
+    /// The partitions that the member is to have; `None` = as in the last answer.
     pub assignment: Option<Assignment>,
 }
 
@@ -44,7 +44,7 @@ impl HeartbeatRequest {
         self.member_epoch == JOIN_EPOCH
     }
 
-    /// Everything is said, as a client does that is not sure what arrived.
+    /// Whether every field is set. A client sends such a request when it is not sure what the server knows.
     pub(super) fn is_full(&self) -> bool {
         let subscribes = self.topics.is_some() || self.pattern.is_some();
         self.rebalance_timeout_ms.is_some() && subscribes && self.owned.is_some()
@@ -62,7 +62,7 @@ impl HeartbeatRequest {
         Ok(())
     }
 
-    /// What of the request is wrong by itself: Kafka's checks, in its order and words.
+    /// What is wrong with the request in any group: Kafka's checks, in its order and words.
     fn fault(&self) -> Option<&'static str> {
         let names_member =
             self.brings_id || self.member_epoch > JOIN_EPOCH || self.member_epoch == LEAVE_EPOCH;
@@ -86,17 +86,17 @@ impl HeartbeatRequest {
         if self.owned.as_ref().is_none_or(|owned| !owned.is_empty()) {
             return Some("TopicPartitions must be empty when (re-)joining.");
         }
-        // Nothing to subscribe to yet is a subscription.
+        // An empty list of topics is a subscription.
         (self.topics.is_none() && self.pattern.is_none()).then_some(
             "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
         )
     }
 
-    /// What the member has told of itself after this; `None` if nothing of it is new.
+    /// The member's metadata after this request; `None` if nothing has changed.
     pub(super) fn update(&self, known: &Metadata) -> Option<Metadata> {
         let mut metadata = known.clone();
         if self.joins() {
-            // All is said anew.
+            // A member that joins sends everything again, so what is absent is unset.
             (metadata.topics, metadata.pattern, metadata.assignor) = (BTreeSet::new(), None, None);
             (metadata.rack_id, metadata.classic) = (None, None);
             metadata.client_id = Name::clone(&self.client_id);
@@ -117,7 +117,7 @@ impl HeartbeatRequest {
         (metadata != *known).then_some(metadata)
     }
 
-    /// Something is said that [`HeartbeatRequest::update`] would look at.
+    /// Whether the request has a field that [`HeartbeatRequest::update`] would read.
     pub(super) fn says_anything(&self) -> bool {
         self.joins()
             || self.rebalance_timeout_ms.is_some()

@@ -1,4 +1,4 @@
-//! Who must be heard of until when.
+//! The deadlines of a consumer group's members.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use crate::group::Name;
 /// What a member must do in time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Timer {
-    /// Give a sign of life.
+    /// Send a heartbeat, or any other request.
     Session,
-    /// Give up the partitions it was told to.
+    /// Say that it has given up the partitions it was told to give up.
     Revoke,
-    /// A classic member that was told so: join again.
+    /// Join again, as a classic member that was told to.
     Join,
-    /// A classic member that has joined: sync.
+    /// Sync, as a classic member that has joined.
     Sync,
 }
 
@@ -32,7 +32,7 @@ impl Timers {
         assert_eq!(self.by_member.len(), self.by_time.len(), "both indexes hold the same deadlines");
     }
 
-    /// An earlier deadline stays.
+    /// Sets a deadline unless the member has one of this kind already.
     pub fn set_if_none(&mut self, member: &Name, timer: Timer, at: MonoNanos) {
         if !self.by_member.contains_key(&(Name::clone(member), timer)) {
             self.set(member, timer, at);
@@ -46,7 +46,7 @@ impl Timers {
         }
     }
 
-    /// The member speaks the new protocol now: what only classic members must do is off.
+    /// Cancels what only classic members must do: the member speaks the new protocol now.
     pub fn leave_classic(&mut self, member: &Name) {
         self.cancel(member, Timer::Join);
         self.cancel(member, Timer::Sync);
@@ -69,7 +69,7 @@ impl Timers {
         self.by_time.first().map_or(MonoNanos::NEVER, |(at, ..)| *at)
     }
 
-    /// Takes the earliest that is over.
+    /// Takes out the earliest deadline that has passed.
     pub fn pop(&mut self, now: MonoNanos) -> Option<(Name, Timer)> {
         let (at, ..) = self.by_time.first()?;
         if *at > now {

@@ -1,4 +1,4 @@
-//! Which topics a group is about: names, what patterns match, and what of it exists.
+//! The topics of a group: subscribed by name or by pattern, as far as they exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ use super::{
     Topics,
 };
 
-/// A pattern is not evaluated more often than this, however fast topics come and go.
+/// Shortest time between two evaluations of a pattern, however fast topics come and go.
 const MATCH_INTERVAL_MS: u64 = 1000;
 
-/// What each of the members' patterns matched last. As in Kafka, the server's own topics are not passed over: clients leave
-/// that to the pattern they send.
+/// What each of the members' patterns matched last. As in Kafka, a pattern may match the server's internal topics: a client
+/// excludes them by its pattern.
 #[derive(Clone, Debug, Default)]
 pub struct Matches {
     by_pattern: BTreeMap<Name, Matched>,
@@ -27,13 +27,13 @@ pub struct Matches {
 struct Matched {
     pattern: Pattern,
     topics: BTreeSet<Name>,
-    /// Of the image it was evaluated on; `None` = never.
+    /// Version of the image that the pattern was last evaluated on; `None` = never.
     version: Option<i64>,
     at: MonoNanos,
 }
 
 impl Matches {
-    /// Makes sure that a pattern is one.
+    /// Adds a pattern that is not known yet, after checking that it is a valid one.
     pub fn add(&mut self, text: &Name) -> Result<(), GroupError> {
         if !self.by_pattern.contains_key(text) {
             let pattern = Pattern::compile(text)?;
@@ -47,7 +47,7 @@ impl Matches {
         self.by_pattern.get(text).filter(|it| it.version.is_some()).map(|it| &it.topics)
     }
 
-    /// Evaluates what is due; false if something had to wait.
+    /// Evaluates the patterns that are due. False if one of them was evaluated too short a time ago and has to wait.
     fn refresh(&mut self, now: MonoNanos, image: &MetadataImage) -> bool {
         let mut complete = true;
         for it in self.by_pattern.values_mut().filter(|it| it.version != Some(image.version)) {
@@ -64,7 +64,8 @@ impl Matches {
 }
 
 impl ConsumerGroup {
-    /// Compares the topics with the image, if either has changed; true if the group's epoch must rise.
+    /// Compares the group's topics with the image, if subscriptions or the image have changed. True if the group's epoch must
+    /// rise.
     pub(super) fn refresh_topics(
         &mut self,
         context: &Context<'_>,
@@ -78,7 +79,7 @@ impl ConsumerGroup {
             self.members.values().filter_map(|it| it.metadata.pattern.clone()).collect();
         self.matches.by_pattern.retain(|text, _| patterns.contains(text));
         for text in &patterns {
-            // One that this version does not take, though an earlier one did, matches nothing.
+            // A recorded pattern that this version refuses, though an earlier one took it, matches nothing.
             let _ = self.matches.add(text);
         }
         let complete = self.matches.refresh(context.now, context.image);
@@ -96,7 +97,7 @@ impl ConsumerGroup {
         changed
     }
 
-    /// Lets go of topics that nobody left subscribes to.
+    /// Removes topics that no remaining member subscribes to.
     pub(super) fn prune_topics(&mut self, journal: &mut Journal) {
         let is_known = |it: &Metadata| it.pattern.as_ref().is_none_or(|it| self.matches.topics(it).is_some());
         if !self.members.values().all(|it| is_known(&it.metadata)) {
@@ -135,18 +136,18 @@ impl ConsumerGroup {
         self.write(journal, Change::TargetEpoch(Some(self.epoch)));
     }
 
-    /// The one most members ask for.
+    /// The assignor that most members ask for.
     pub(super) fn assignor(&self, limits: &ConsumerGroupLimits) -> Assignor {
         let asked = |assignor: &Assignor| {
             let asks = |it: &&Metadata| it.assignor.as_deref() == Some(assignor.name());
             self.members.values().map(|it| &it.metadata).filter(asks).count()
         };
-        // Of equally many the first: `max_by_key` would take the last.
+        // Among equals the first assignor wins; `max_by_key` returns the last maximum, hence the reversal.
         let best = limits.assignors.iter().rev().max_by_key(|it| asked(it));
         best.copied().unwrap_or(Assignor::Uniform)
     }
 
-    /// All names subscribed to, existing or not.
+    /// All topic names that members subscribe to, whether the topics exist or not.
     fn names(&self) -> BTreeSet<&Name> {
         self.members.values().flat_map(|it| self.names_of(&it.metadata)).collect()
     }

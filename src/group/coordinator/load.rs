@@ -18,7 +18,7 @@ impl Coordinator {
     /// Folds one record of the log, oldest first.
     ///
     /// # Errors
-    /// It is no record of this topic. Kafka's kinds that are not served here are passed over.
+    /// For a record that is not one of this topic. Kafka's kinds of record that are not served here are skipped.
     pub fn replay(&mut self, now: Now, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
         match record::parse(key, value)? {
             Parsed::Offset { key, value: Some(value) } => {
@@ -36,7 +36,7 @@ impl Coordinator {
                 group.members = Members::Classic(ClassicGroup::read(id, &value, now));
             }
             Parsed::Group { key, value: None } => {
-                // Its offsets have tombstones of their own: the group may have gone over to the other protocol.
+                // The group's offsets stay, because they have tombstones of their own: the group may have changed its protocol.
                 if let Some(group) = self.groups.get_mut(&*key.group)
                     && matches!(group.members, Members::Classic(_))
                 {
@@ -69,7 +69,8 @@ impl Coordinator {
         Ok(())
     }
 
-    /// The whole log is folded: members have a session from now on, offsets of topics that are gone go.
+    /// Ends loading, when all records are folded: every member gets a new session, and offsets of deleted topics are
+    /// deleted.
     pub fn loaded(&mut self, now: Now, image: &MetadataImage, out: &mut Outcome) {
         let names: BTreeSet<Name> =
             self.groups.values().flat_map(|group| group.offsets.topics().cloned()).collect();

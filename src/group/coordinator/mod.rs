@@ -21,8 +21,8 @@ use super::request::{
 use super::{GroupLimits, Name, Outcome};
 pub use offsets::Lag;
 
-/// What a member may tell of itself, under all its protocols together: a coordinator keeps it for as long as the member lives.
-/// Kafka's own limit is that a whole group fits one record of a mebibyte.
+/// Most bytes of metadata that a member may send, all its protocols together. The coordinator keeps them as long as the
+/// member lives. Kafka's own limit is that a whole group fits one record of a mebibyte.
 const MEMBER_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -31,9 +31,11 @@ pub struct Coordinator {
     pub(super) consumer_limits: ConsumerGroupLimits,
     pub(super) rng: Rng,
     pub(super) groups: BTreeMap<Name, Group>,
-    /// When a group must be looked at. A group's own deadline may have moved away since: then the look does nothing.
+    /// When each group must be looked at. A group's own deadline may have moved to a later time since: then the look does
+    /// nothing.
     deadlines: BTreeSet<(MonoNanos, Name)>,
-    /// Topics with committed offsets, with the id each had then: a topic created anew owes nothing to its namesake.
+    /// Topics with committed offsets, each with the id it had at the commit. A topic that is created again under the same
+    /// name has another id, and does not get the offsets of the old one.
     topics: BTreeMap<Name, TopicId>,
     next_retention_check: MonoNanos,
 }
@@ -42,7 +44,7 @@ pub struct Coordinator {
 pub(super) struct Group {
     pub(super) members: Members,
     offsets: Offsets,
-    /// Its entry in the deadlines.
+    /// When the group will be looked at next: its entry in `deadlines`, or `NEVER` if it has none.
     looked_at: MonoNanos,
 }
 
@@ -61,7 +63,7 @@ impl Coordinator {
         }
     }
 
-    /// Answers a question, now or when others have done their part.
+    /// Handles one request. The answer goes to `out` now, or later when other members have done their part.
     pub fn handle(
         &mut self,
         now: Now,
@@ -86,7 +88,7 @@ impl Coordinator {
             }
             GroupRequest::Heartbeat { member, .. } => {
                 out.reply(ticket, GroupReply::Heartbeat(self.heartbeat(&id, now, &member)));
-                // In a classic group a sign of life only moves deadlines away: the entry in `deadlines` may stay.
+                // In a classic group a heartbeat only moves deadlines to a later time: the entry in `deadlines` may stay.
                 if matches!(self.groups.get(&id).map(|group| &group.members), Some(Members::Consumer(_))) {
                     self.schedule(&id);
                 }
@@ -95,7 +97,7 @@ impl Coordinator {
             GroupRequest::Leave { members, .. } => {
                 Some(GroupReply::Leave(Ok(self.leave(&id, now, &members, out))))
             }
-            // These bring no deadline nearer: no look at all members for every commit.
+            // A commit brings no deadline nearer, so the group is not scheduled anew: that would look at all its members.
             GroupRequest::CommitOffsets(request) => {
                 let committed = self.commit(now, image, request, out);
                 return out.reply(ticket, GroupReply::CommitOffsets(committed));
@@ -133,7 +135,7 @@ impl Coordinator {
         groups.min(self.next_retention_check)
     }
 
-    /// Time has passed.
+    /// Does what is due at `now`: members that were silent too long go, rebalances end, offsets expire.
     pub fn tick(&mut self, now: Now, out: &mut Outcome) {
         while let Some((deadline, id)) = self.deadlines.first().cloned()
             && deadline <= now.mono
@@ -156,7 +158,7 @@ impl Coordinator {
         }
     }
 
-    /// The coordinator goes away: nobody is left waiting.
+    /// Ends the coordinator: every request that still waits is refused.
     pub fn resign(&mut self, out: &mut Outcome) {
         for group in self.groups.values_mut() {
             group.members.resign(out);
@@ -177,13 +179,14 @@ impl Coordinator {
         self.groups.iter().map(|(id, group)| group.members.listed(id))
     }
 
-    /// Groups and members, for metrics.
+    /// Counts of groups and of members, for metrics.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.groups.len(), self.groups.values().map(|group| group.members.count()).sum())
     }
 
-    /// What no group could answer. The nameless group can be committed to and deleted: consumers of long ago had no other.
+    /// The error of a request that is wrong for any group. The group with the empty name can be committed to and deleted,
+    /// because consumers of early Kafka versions used no other name.
     fn refusal(&self, request: &GroupRequest) -> Option<GroupError> {
         let nameless = request.group().is_empty();
         match request {
@@ -287,7 +290,7 @@ impl Coordinator {
         })
     }
 
-    /// A group of the classic protocol, with all it may use.
+    /// A group of the classic protocol, with the context for its decisions.
     fn classic<'a>(
         &'a mut self,
         id: &Name,
@@ -302,7 +305,7 @@ impl Coordinator {
         }
     }
 
-    /// Sees to it that the group is looked at when its time comes.
+    /// Enters the group's next deadline into `deadlines`, if it is earlier than the entry the group has.
     fn schedule(&mut self, id: &Name) {
         let Some(group) = self.groups.get_mut(id) else { return };
         let deadline = group.members.next_deadline();

@@ -11,7 +11,7 @@ use crate::group::{Name, Outcome};
 
 use super::Coordinator;
 
-/// A committed offset, for comparison with the end of its log.
+/// A committed offset, to be compared with the end of its partition's log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lag {
     pub group: Name,
@@ -21,7 +21,7 @@ pub struct Lag {
 }
 
 impl Coordinator {
-    /// Topics have come or gone.
+    /// Deletes the offsets of topics that the new image does not have any more.
     pub fn topics_changed(&mut self, image: &MetadataImage, out: &mut Outcome) {
         self.forget_topics(&|name, id| image.topic(name).is_none_or(|topic| topic.id != id), out);
     }
@@ -90,7 +90,7 @@ impl Coordinator {
         Ok(results.collect())
     }
 
-    /// Offsets of topics that are gone are gone.
+    /// Deletes the committed offsets of every topic that `is_gone` names.
     pub(super) fn forget_topics(&mut self, is_gone: &dyn Fn(&str, TopicId) -> bool, out: &mut Outcome) {
         let gone: Vec<Name> = self
             .topics
@@ -106,7 +106,7 @@ impl Coordinator {
         }
     }
 
-    /// Lets go of offsets nobody has asked to keep, and of groups that are nothing any more.
+    /// Deletes offsets whose retention has passed, and groups that have neither members nor offsets.
     pub(super) fn expire_offsets(&mut self, now: Now, out: &mut Outcome) {
         let retention_ms = self.limits.retention_ms;
         let mut gone = Vec::new();
@@ -136,7 +136,8 @@ impl Coordinator {
     }
 }
 
-/// Whether a commit may carry this text: as long as Java counts it, in UTF-16 units, and no longer than a record's string.
+/// Whether a commit may carry this text. Its length is counted as Java does, in UTF-16 units, and it must fit a string of
+/// the record.
 fn fits(metadata: &str, units_max: usize) -> bool {
     let is_short = metadata.len() <= units_max || metadata.encode_utf16().count() <= units_max;
     is_short && metadata.len() <= i16::MAX as usize

@@ -1,5 +1,5 @@
-//! How a group's partitions are spread over its members: pure functions of who subscribes to what, how many partitions
-//! there are, and how they were spread before.
+//! Assignors: how a group's partitions are spread over its members. Pure functions of the members' subscriptions, the
+//! number of partitions, and the former assignment.
 //!
 //! Every partition of every subscribed topic goes to exactly one of the topic's subscribers. Names are Kafka's, so that
 //! clients' `group.remote.assignor` means what they expect.
@@ -17,9 +17,9 @@ use super::Assignment;
 /// Ways to assign that members can ask for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Assignor {
-    /// Equal numbers for all, moving as little as can be.
+    /// Gives all members equal numbers of partitions, and moves as few as possible.
     Uniform,
-    /// Each topic cut into runs, so that one member has the same partition numbers of all topics.
+    /// Cuts each topic into runs, so that one member has the same partition numbers of all topics.
     Range,
 }
 
@@ -27,16 +27,16 @@ pub enum Assignor {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MemberSpec {
     pub instance_id: Option<Name>,
-    /// Those it subscribes to; ones that do not exist are passed over.
+    /// The topics it subscribes to. Topics that do not exist are ignored.
     pub topics: BTreeSet<TopicId>,
 }
 
-/// What an assignor goes by.
+/// The input of an assignor.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
     /// By member id.
     pub members: &'a BTreeMap<Name, MemberSpec>,
-    /// Partition counts of the topics there are.
+    /// Partition counts of the topics that exist.
     pub partitions: &'a BTreeMap<TopicId, i32>,
     /// The target assignment so far, by member id.
     pub previous: &'a BTreeMap<Name, Assignment>,

@@ -1,4 +1,4 @@
-//! Runs of partitions, topic by topic.
+//! The range assignor: each member gets a run of neighbouring partitions of each topic.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use crate::group::Name;
 
 use super::{Assignment, MemberSpec, Problem, subscribers};
 
-/// Members stand in one order for all topics, static ones first and by instance id, so that a restart changes nothing.
-/// Topics of equal size with the same subscribers are therefore cut at the same places.
+/// Cuts each topic into runs. Members have one order for all topics, static members first and by instance id, so that a
+/// restart changes nothing. Topics of equal size with the same subscribers are therefore cut at the same places.
 pub fn assign(problem: Problem<'_>) -> BTreeMap<Name, Assignment> {
     let members: Vec<(&Name, &MemberSpec)> = problem.members.iter().collect();
     let mut assigned: Vec<Assignment> = members.iter().map(|_| Assignment::default()).collect();

@@ -1,9 +1,9 @@
-//! Equal numbers for all, moving as little as can be.
+//! The uniform assignor: all members get equal numbers of partitions, and as few as possible move.
 //!
-//! Members keep what they have and may still have; what nobody has goes to the least loaded subscriber; then single
-//! partitions move from fuller to emptier members until no move between two members would bring them closer. Each move
-//! lowers the sum of squared loads, so this ends; members with equal subscriptions end within one of each other, and no
-//! more partitions have moved than had to.
+//! First, members keep the partitions they have and may still have. Second, each partition that nobody has goes to the
+//! subscriber with the fewest. Third, single partitions move from fuller to emptier members, until no move between two
+//! members would bring their numbers closer. Each move lowers the sum of the squared numbers, so this ends. The numbers of
+//! members with equal subscriptions then differ by one at most, and no more partitions have moved than had to.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -13,8 +13,8 @@ use crate::group::Name;
 
 use super::{Assignment, MemberSpec, Problem, subscribers};
 
-/// Pairs of members looked at for moves, at most: beyond it an unusual mix of subscriptions stays as balanced as it is by
-/// then, rather than hold up the shard.
+/// Most pairs of members that are looked at for moves. An unusual mix of subscriptions could need more; it stays as
+/// balanced as it is by then, so that the shard is not held up.
 const PROBES_MAX: usize = 1_000_000;
 
 pub fn assign(problem: Problem<'_>) -> BTreeMap<Name, Assignment> {
@@ -38,11 +38,11 @@ struct Balancer<'a> {
     taken: Assignment,
 }
 
-/// How good a move is, better ones greater.
+/// How good a move is; better moves compare greater.
 type Merit = (bool, isize);
 
 impl<'a> Balancer<'a> {
-    /// Everybody with what they had and may keep.
+    /// A balancer in which every member has those of its former partitions that it may keep.
     fn keeping(problem: Problem<'a>) -> Balancer<'a> {
         let mut taken = Assignment::default();
         let loads = problem.members.iter().map(|(id, spec)| {
@@ -63,7 +63,8 @@ impl<'a> Balancer<'a> {
         Balancer { loads, taken }
     }
 
-    /// Topics with the fewest subscribers first: the others have more ways to make up for it.
+    /// Gives out the partitions that nobody has. Topics with the fewest subscribers come first, because the other topics have
+    /// more ways to even the numbers out.
     fn assign_rest(&mut self, problem: Problem<'_>) {
         let mut topics: Vec<_> = subscribers(problem).into_iter().collect();
         topics.sort_by_key(|(topic, (_, takers))| (takers.len(), *topic));
@@ -102,7 +103,8 @@ impl<'a> Balancer<'a> {
         }
     }
 
-    /// From the fullest member that can give to the emptiest that can take and would still have no more than it.
+    /// The next move: from the fullest member that can give a partition to the emptiest one that can take it and would then
+    /// have no more than the giver.
     fn next_move(
         &self,
         by_load: &BTreeSet<(usize, usize)>,
@@ -119,7 +121,8 @@ impl<'a> Balancer<'a> {
         None
     }
 
-    /// Rather one the giver did not have before, then one of the topic the giver has most more of.
+    /// The best partition to move. One that the giver did not have before is preferred; then one of the topic of which the
+    /// giver has the most more than the taker.
     fn movable(&self, from: &Load<'_>, to: &Load<'_>) -> Option<(TopicId, i32)> {
         let mut best: Option<(Merit, TopicId, i32)> = None;
         for (topic, partitions) in from.assigned.topics() {
