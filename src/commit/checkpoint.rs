@@ -1,21 +1,21 @@
-//! The shard's checkpoint: where recovery begins for each partition, so that start-up is bounded by what happened since.
+//! The shard's checkpoint: where recovery begins for each partition. A start reads only what was written since.
 //!
 //! ```text
 //! file   = magic "RMCHECK1" (8)  version u32  clean u8  reserved (3)  log identity (16)  replay from u64
 //!          count u32  (length u32  bytes)*count  crc u32 (CRC-32 of all before)          all integers little-endian
 //! ```
 //!
-//! Replaced atomically (temporary file, sync, rename, directory sync) each time a commit file is freed and at orderly
-//! stop. What a partition's bytes mean is the log's business; in version 2 there may be more of them than in version 1, which
+//! The file is replaced atomically (temporary file, sync, rename, directory sync) each time a commit file is freed, and at
+//! an orderly stop. `crate::log` encodes the bytes of each partition. Version 2 may have more of them than version 1, which
 //! is still read.
 
 /// Everything recovery needs from before the first group it replays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     pub identity: [u8; 16],
-    /// Groups below this sequence are in segments.
+    /// Sequence where replay begins: all groups below it are in segments.
     pub replay_from: u64,
-    /// Written by an orderly stop: segments hold everything, nothing needs scanning.
+    /// The checkpoint was written by an orderly stop: segments hold everything, and nothing needs to be scanned.
     pub clean: bool,
     /// One encoded partition snapshot each.
     pub partitions: Vec<Vec<u8>>,

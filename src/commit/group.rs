@@ -9,13 +9,14 @@
 //!           segment base offset i64  position in the segment u64  flushed offset i64  bytes (length)
 //! ```
 //!
-//! `durable end` names what was known to be on stable storage when the group was issued: every group below it. A group
-//! that does not check is *torn* (the crash hit its write) if no valid later group names it durable, and *corrupt*
-//! otherwise. `flushed offset` says the same of one partition: its records below were durable when the entry was made.
+//! `durable end` says what was known to be on stable storage when the group was issued: every group with a smaller
+//! sequence. A group whose checksum does not match is *torn* (the crash hit its write) if no valid later group says that it
+//! was durable, and *corrupt* otherwise. `flushed offset` says the same of one partition: its records below that offset were
+//! durable when the entry was made.
 //!
 //! Assumptions on the medium: a write of whole blocks may be torn at any 512-byte boundary and in any order; blocks not
-//! being written keep their content. A file is recycled without being erased: what an earlier round left behind is told
-//! apart by its sequence, what another life of the directory left behind by the log identity.
+//! being written keep their content. A file is recycled without being erased. Groups that were left from its former use are
+//! recognised by their sequence, and groups of a former log in the same directory by the log identity.
 
 use crate::base::{BLOCK_BYTES, Offset, PartitionIndex, TopicId, TopicPartition, block_ceil};
 
@@ -27,7 +28,7 @@ const CRC_AT: usize = 52;
 
 const _: () = assert!(GROUP_HEADER_BYTES < BLOCK_BYTES, "a header never straddles blocks");
 
-/// What a group says of itself.
+/// The header of a commit group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupHeader {
     pub identity: [u8; 16],
@@ -41,7 +42,7 @@ pub struct GroupHeader {
 }
 
 impl GroupHeader {
-    /// Reads a header from the front of a block; tells nothing about the entries behind it.
+    /// Reads a header from the front of a block. The entries behind it are not checked.
     pub fn parse(block: &[u8]) -> Result<GroupHeader, GroupError> {
         let header = block.get(..GROUP_HEADER_BYTES).ok_or(GroupError::Short)?;
         if header.get(..8) != Some(&MAGIC) {
@@ -88,8 +89,8 @@ impl<'a> Group<'a> {
         Ok(Group { header, entries })
     }
 
-    /// The entries in order. A checked group whose entries do not fill it exactly was written by a defect: reported as
-    /// [`GroupError::Entries`].
+    /// The entries in order. If the entries of a group with a right checksum do not fill it exactly, a defect of this program
+    /// wrote them: that is reported as [`GroupError::Entries`].
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry<'a>, GroupError>> + use<'a> {
         let mut rest = self.entries;
         let mut left = self.header.entries;

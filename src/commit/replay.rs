@@ -19,8 +19,8 @@ pub struct Found {
     pub header: GroupHeader,
 }
 
-/// Every valid group of this log in one file's bytes, stale ones left out. Looks at every block: behind a damaged group
-/// there may be later ones that prove it was durable.
+/// Finds every valid group of this log in one file's bytes; stale ones are left out. Every block is looked at, because later
+/// groups behind a damaged one may prove that it was durable.
 #[must_use]
 pub fn scan_file(file: u32, bytes: &[u8], identity: [u8; 16], replay_from: u64) -> Vec<Found> {
     let mut found = Vec::new();
@@ -43,7 +43,7 @@ pub fn scan_file(file: u32, bytes: &[u8], identity: [u8; 16], replay_from: u64) 
     found
 }
 
-/// How the evidence reads.
+/// What the groups that were found say about the end of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Whole,
@@ -51,13 +51,13 @@ pub enum Verdict {
     Torn {
         sequence: u64,
     },
-    /// The group with this sequence was durable once and is gone.
+    /// The group with this sequence was durable once, and is damaged or missing.
     Corrupt {
         sequence: u64,
     },
 }
 
-/// The groups to replay, in order, and what became of the rest.
+/// The groups to replay, in order, and the verdict on the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ordered {
     pub replay: Vec<Found>,
@@ -66,7 +66,7 @@ pub struct Ordered {
     pub next_sequence: u64,
 }
 
-/// Orders what all files of a log hold by the table at the head of this module.
+/// Orders the groups of all files of a log, and decides by the table at the head of this module.
 #[must_use]
 pub fn order(mut found: Vec<Found>, replay_from: u64) -> Ordered {
     found.sort_by_key(|group| group.header.sequence);
@@ -81,7 +81,7 @@ pub fn order(mut found: Vec<Found>, replay_from: u64) -> Ordered {
     }
     let verdict = if whole < found.len() { Verdict::Torn { sequence: gap } } else { Verdict::Whole };
     found.truncate(whole);
-    // One beyond what might have been torn: its blocks may still hold a header with that very sequence.
+    // One sequence is skipped: the blocks of a torn group may still hold a header with the sequence that would come next.
     Ordered { replay: found, verdict, next_sequence: next_sequence + 1 }
 }
 

@@ -1,4 +1,9 @@
-//! Which entries go into the next group, where it goes, and which files are free: the decisions of the commit log.
+//! The decisions of the commit log: which entries the next group takes, where it is written, and which files are free.
+//!
+//! Files are used in turn. The one that is being filled is the *current* file. A file that was filled stays *full* until
+//! everything in it is synced in segments; then it is *reclaimed*, which makes it *ready* to be filled again. The last ready
+//! files are the *reserve*: only tails that are logged again (*relogged*) may begin them, so that freeing a full file can
+//! always finish.
 
 mod queue;
 
@@ -10,28 +15,29 @@ use super::group::GroupWriter;
 pub use queue::{Pending, Ticket};
 use queue::{Queue, Takes};
 
-/// A group is cut here: at 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond, long enough to
-/// amortise the write, short enough not to delay the next group's first entry.
+/// Largest group. At 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond: long enough to make the
+/// write worth its cost, short enough not to delay the next group's first entry.
 pub const GROUP_BYTES_MAX: usize = 512 * 1024;
 
-/// One file is filled, one is being freed, one is in reserve for the tails that freeing must log again.
+/// Fewest files: one is filled, one is being freed, and one is in reserve for the tails that freeing must log again.
 pub const FILES_MIN: usize = 3;
 
-/// Counts the files ever begun; a larger age is newer. What recycles a file is told apart from what it held before.
+/// The number of files begun before this one. It grows with each file that is begun, so a larger serial is newer. A file
+/// that is recycled gets a new serial, which tells its new content apart from the old.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FileAge(pub u64);
 
-/// One group to be written: the whole chunk, at this place, durable when done.
+/// One group to be written: the whole chunk, at this place. The write is durable when it is done.
 #[derive(Debug)]
 pub struct CommitWrite {
     pub file: u32,
     pub position: u64,
     pub data: Chunk,
-    /// The file the group went to, for whoever must know what keeps that file from being reused.
+    /// The serial of the file: the group's partitions keep that file from being recycled.
     pub age: FileAge,
 }
 
-/// How a commit log begins: as recovery left it.
+/// What a commit log begins with, as recovery has found or made it.
 #[derive(Clone, Debug)]
 pub struct Start {
     pub identity: [u8; 16],
@@ -48,25 +54,25 @@ pub struct CommitLog {
     file_bytes: u64,
     files_max: usize,
     next_sequence: u64,
-    /// Groups below are durable. With one write in flight this is the sequence of that write.
+    /// Groups with a smaller sequence are durable. With one write in flight this is the sequence of that write.
     durable_end: u64,
     previous_crc: u32,
     current: Option<CurrentFile>,
-    /// Files written to the end, oldest first; each waits until everything in it is synced in segments.
+    /// Files that were filled, oldest first. Each waits until everything in it is synced in segments.
     full: VecDeque<FullFile>,
     ready: VecDeque<u32>,
     /// Files that exist or are being created.
     files: usize,
     next_file: u32,
     creating: bool,
-    /// The last file that was to be created could not be: there are no more to come for now.
+    /// The last attempt to create a file failed: no more files will come for now.
     create_refused: bool,
     next_age: u64,
     queue: Queue,
     /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
     reserve: usize,
-    /// One write at a time: a second beside it, of 64 or 128 KiB or more, made both take so much longer (each flushes the
-    /// disk's cache) that nothing came of it.
+    /// Tickets of the group being written. There is one write at a time: a second one beside it, of 64 KiB or more, made both
+    /// so much slower (each flushes the disk's cache) that nothing was gained.
     in_flight: Option<Vec<Ticket>>,
 }
 
@@ -76,7 +82,8 @@ struct CurrentFile {
     age: FileAge,
     position: u64,
     first_sequence: u64,
-    /// Begun from the reserve, which is not whole yet: what is left is for tails that are logged again.
+    /// The file was begun from the reserve, and the reserve is not whole again: the rest of the file is for tails that are
+    /// logged again.
     is_reserve: bool,
 }
 
@@ -125,7 +132,7 @@ impl CommitLog {
 
     /// Says how many partitions may need their tails re-logged at once; decides how many files are held in reserve.
     pub fn reserve_for(&mut self, partitions: usize) {
-        // In groups of their own at worst. Less than a group is lost at a file's end.
+        // At worst each tail has a group of its own. At a file's end less than the largest group stays unused.
         let tails = partitions as u64 * 2 * BLOCK_BYTES as u64;
         let usable = self.file_bytes - GROUP_BYTES_MAX as u64;
         self.reserve = usize::try_from(tails.div_ceil(usable)).unwrap_or(usize::MAX).max(1);
@@ -139,7 +146,7 @@ impl CommitLog {
         self.queue.bytes()
     }
 
-    /// Nothing waits and nothing is being written.
+    /// Whether nothing waits and nothing is being written.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.in_flight.is_none()
@@ -197,7 +204,7 @@ impl CommitLog {
         self.in_flight.as_deref().unwrap_or(&[])
     }
 
-    /// The group in flight is durable: its tickets.
+    /// Notes that the group in flight is durable. Returns its tickets.
     pub fn written(&mut self) -> Vec<Ticket> {
         let tickets = self.in_flight.take().expect("a group was being written");
         self.durable_end = self.next_sequence;
@@ -205,15 +212,15 @@ impl CommitLog {
         tickets
     }
 
-    /// What waits for a group is durable otherwise: its tickets.
+    /// Drops all that waits for a group, because it was made durable in another way. Returns its tickets.
     pub fn give_up(&mut self) -> Vec<Ticket> {
         self.queue.take_all().map(|entry| entry.ticket).collect()
     }
 
-    /// A file worth creating now, if only the reserve is left: its number and size. Making it takes longer than filling
-    /// half of one may. Answered by [`CommitLog::created`] or [`CommitLog::create_failed`].
+    /// The number and size of a file to be created now, if only the reserve is left. Files are created ahead, because creating
+    /// one may take longer than filling half of one. [`CommitLog::created`] or [`CommitLog::create_failed`] must follow.
     pub fn create(&mut self) -> Option<(u32, u64)> {
-        // A reserve that has grown with the partitions may take all the files there are.
+        // A reserve that has grown with the number of partitions may be larger than the number of ready files.
         if self.creating || self.files >= self.files_max || self.ready.len() > self.reserve {
             return None;
         }
@@ -224,7 +231,7 @@ impl CommitLog {
         Some((file, self.file_bytes))
     }
 
-    /// The file asked for exists now, pre-written.
+    /// Notes that the file of [`CommitLog::create`] exists now and is pre-written.
     pub fn created(&mut self, file: u32) {
         assert!(self.creating, "a file was being created");
         self.creating = false;
@@ -233,20 +240,20 @@ impl CommitLog {
         self.note_whole_reserve();
     }
 
-    /// Creating the file failed (no space): go on with those there are.
+    /// Notes that creating the file failed (no space). The log goes on with the files it has.
     pub fn create_failed(&mut self) {
         self.creating = false;
         self.create_refused = true;
         self.files -= 1;
     }
 
-    /// How far the log has come: bytes, files left early counted whole.
+    /// How far the log has come, in bytes. A file that was left before its end counts whole.
     #[must_use]
     pub fn head(&self) -> u64 {
         self.current.as_ref().map_or(0, |current| current.age.0 * self.file_bytes + current.position)
     }
 
-    /// The file being filled.
+    /// The serial of the file being filled.
     #[must_use]
     pub fn current_age(&self) -> Option<FileAge> {
         self.current.as_ref().map(|current| current.age)
@@ -263,7 +270,7 @@ impl CommitLog {
         self.files_max.saturating_sub(self.reserve)
     }
 
-    /// The oldest full file, if it must be freed now because appends have no other to go to soon.
+    /// The oldest full file, if it must be freed now because only the reserve is left and no new file will come.
     #[must_use]
     pub fn short_of_files(&self) -> Option<FileAge> {
         let none_to_come = !self.creating && (self.files >= self.files_max || self.create_refused);
@@ -271,14 +278,15 @@ impl CommitLog {
         (none_to_come && self.ready.len() <= self.reserve).then_some(oldest.age)
     }
 
-    /// The newest full file that nobody needs, if `needed` is the oldest that somebody does, and how many are free with it.
+    /// The newest full file that can be freed, and how many files would be free with it. `needed` is the oldest file that some
+    /// partition still needs.
     #[must_use]
     pub fn freeable(&self, needed: Option<FileAge>) -> Option<(FileAge, usize)> {
         let count = self.full.partition_point(|full| needed.is_none_or(|needed| full.age < needed));
         Some((self.full.get(count.checked_sub(1)?)?.age, count))
     }
 
-    /// Nothing in the files up to `age` is needed any more.
+    /// Makes the full files up to `age` ready again: nothing in them is needed any more.
     pub fn reclaimed(&mut self, age: FileAge) {
         while let Some(full) = self.full.front()
             && full.age <= age
@@ -289,7 +297,7 @@ impl CommitLog {
         self.note_whole_reserve();
     }
 
-    /// Where replay may begin once everything up to and including the file `age` is in segments.
+    /// Sequence where replay may begin once everything up to and including the file `age` is in segments.
     #[must_use]
     pub fn replay_from_after(&self, age: FileAge) -> u64 {
         let later_full = self.full.iter().find(|full| full.age > age).map(|full| full.first_sequence);
@@ -298,7 +306,7 @@ impl CommitLog {
         later_full.or(current).unwrap_or(self.next_sequence)
     }
 
-    /// Where replay must begin now: at the oldest file still in use.
+    /// Sequence where replay must begin now: the first one in the oldest file still in use.
     #[must_use]
     pub fn replay_from(&self) -> u64 {
         let oldest_full = self.full.front().map(|full| full.first_sequence);
@@ -312,8 +320,8 @@ impl CommitLog {
         self.next_sequence
     }
 
-    /// Whether a group of any size can be written and leave the reserve as it is. A reserve that has just grown with the
-    /// partitions does not stop what the current file has room for.
+    /// Whether a group of any size can be written without using the reserve. The current file may be used for it even if the
+    /// reserve has just grown with the number of partitions.
     fn has_room_besides_the_reserve(&self) -> bool {
         let fits = |current: &CurrentFile| {
             !current.is_reserve && self.file_bytes - current.position >= GROUP_BYTES_MAX as u64
@@ -321,7 +329,7 @@ impl CommitLog {
         self.ready.len() > self.reserve || self.current.as_ref().is_some_and(fits)
     }
 
-    /// With as many files free as the reserve has, what was begun of it is a file like any other.
+    /// Notes whether the reserve is whole again. A current file that was begun from the reserve is then like any other file.
     fn note_whole_reserve(&mut self) {
         if self.ready.len() >= self.reserve
             && let Some(current) = &mut self.current

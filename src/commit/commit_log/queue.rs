@@ -9,7 +9,7 @@ use crate::commit::group::{ENTRY_HEADER_BYTES, EntryHeader, GROUP_HEADER_BYTES};
 
 use super::GROUP_BYTES_MAX;
 
-/// What to tell whom when an entry is durable; opaque here.
+/// Which append of which partition an entry is. The commit log only gives it back when the entry is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ticket {
     /// The shard's slot of the partition.
