@@ -146,7 +146,7 @@ impl BatchBuilder {
         BATCH_HEADER_BYTES + self.records.len()
     }
 
-    /// The batch. An empty one, or one beyond 2 GiB, is an error.
+    /// Ends the batch and returns its bytes. A batch without records, or of more than 2 GiB, is an error.
     pub fn finish(self) -> Result<Vec<u8>, BatchError> {
         if self.count == 0 {
             return Err(BatchError::Count { records: 0, delta: -1 });

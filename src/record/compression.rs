@@ -6,7 +6,7 @@ use super::batch::Codec;
 use super::deflate::{Compression, Deflater};
 use super::inflate::inflate_all;
 
-/// What a batch may inflate to, at most, for any reader: lookups, compaction, tools. No broker takes a larger one, since
+/// Most bytes that a batch may inflate to, for any reader: lookups, compaction, tools. No broker takes a larger one, since
 /// `ringmain.inflated.batch.max.bytes` cannot be set higher.
 pub const INFLATED_BYTES_MAX: usize = 256 * 1024 * 1024;
 

@@ -24,7 +24,7 @@ impl Compression {
     }
 }
 
-/// Compressed bytes that become more.
+/// A compressor that is fed bytes piece by piece.
 pub(super) struct Deflater {
     codec: Codec,
     stream: Stream,
@@ -77,7 +77,7 @@ impl Deflater {
         result.map_err(|error| damaged(self.codec, &error))
     }
 
-    /// Bytes there are so far; codecs hold back some of what they were given.
+    /// Number of compressed bytes so far. Codecs hold back a part of what they were given.
     pub fn len(&self) -> usize {
         match &self.stream {
             Stream::Plain(out) => out.len(),
@@ -100,8 +100,8 @@ impl Deflater {
     }
 }
 
-/// The highest levels would take up to a gibibyte of memory for a window that no batch fills: it is never larger than
-/// that of the default level.
+/// An encoder whose window is never larger than that of the default level. At the highest levels the window would take up
+/// to a gibibyte of memory, which no batch fills.
 fn zstd_encoder(level: i32) -> io::Result<zstd::Encoder<'static, Vec<u8>>> {
     const WINDOW_LOG: u32 = 21;
     const DEFAULT_LEVEL: i32 = 3;

@@ -1,11 +1,11 @@
-//! Inflates a batch's records piece by piece, so that nobody must hold all of them, or wait until all are there.
+//! Inflates a batch's records piece by piece. No reader needs memory for all of them, or has to wait for all of them.
 //!
 //! One piece is at most what the codec works on at a time: up to 128 KiB of gzip and zstd, a block of 4 MiB at most of lz4
 //! (64 KiB from Java clients), a block of any size of snappy (32 KiB from Java clients; other clients send the whole
 //! batch as one). README says how long the largest take.
 //!
-//! Whatever follows the compressed records is refused, and so is a stream that ends too early, also where the codec's
-//! library lets it pass: another client's would not.
+//! Bytes after the compressed records are refused, and so is a stream that ends too early. Some codecs' libraries would
+//! accept both, but the libraries of other clients do not.
 
 use std::io::{Cursor, Read};
 
@@ -80,7 +80,7 @@ impl Inflater {
         self.bytes_more(bytes)
     }
 
-    /// How many bytes there were so far.
+    /// Number of bytes inflated so far.
     pub fn inflated_bytes(&self) -> usize {
         self.bytes
     }
@@ -94,7 +94,7 @@ impl Inflater {
     }
 }
 
-/// Java frames snappy, some clients send one raw block: both are read, a block at a time.
+/// Snappy's blocks, read one at a time. Java clients frame them, some other clients send one raw block.
 struct Snappy {
     /// Blocks that are still to be read.
     rest: Bytes,
@@ -143,7 +143,7 @@ impl Snappy {
 
     fn inflate(&mut self, block: &[u8], bytes_max: usize) -> Result<(), CompressionError> {
         let inflated = snap::raw::decompress_len(block).map_err(|error| damaged(Codec::Snappy, &error))?;
-        // The claimed length is believed only as far as the block could possibly reach.
+        // The claimed length is believed only up to what the block could inflate to.
         if inflated > bytes_max {
             return Err(CompressionError::Bomb { bytes_max });
         }
@@ -160,8 +160,8 @@ impl Snappy {
     }
 }
 
-/// Checks what the library does not: that exactly one whole frame is here, with blocks that Java's reader takes
-/// (independent ones).
+/// Checks what the library does not check: there is exactly one whole frame, and its blocks are independent, as Java's
+/// reader demands.
 fn check_lz4_frame(stored: &[u8]) -> Result<(), CompressionError> {
     const BLOCK_INDEPENDENCE: u8 = 0x20;
     const BLOCK_CHECKSUM: u8 = 0x10;
@@ -204,7 +204,7 @@ pub(super) fn damaged(codec: Codec, error: &dyn std::error::Error) -> Compressio
     CompressionError::Damaged { codec: codec.name(), reason: error.to_string() }
 }
 
-/// Inflates all of it.
+/// Inflates all records at once.
 pub(super) fn inflate_all(
     codec: Codec,
     stored: Bytes,

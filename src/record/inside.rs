@@ -1,8 +1,9 @@
-//! Looks inside a batch before it is appended, a slice at a time: a mebibyte can inflate to a gibibyte, and whoever reads it
-//! shares a thread with everybody else.
+//! Reads a batch's records before it is appended, a slice at a time: a mebibyte can inflate to a gibibyte, and the shard's
+//! other tasks must run between two slices.
 //!
-//! A batch is read where it arrives, not by the shard that owns its partition. With it goes what was found
-//! ([`Inside`]); where a topic's `compression.type` demands another codec, the batch is written anew on the way.
+//! A batch is read on the shard where it arrives, not on the one that owns its partition. The result ([`Inside`]) is sent
+//! along with the batch. Where a topic's `compression.type` demands another codec, the batch is compressed anew in the same
+//! pass.
 
 use bytes::Bytes;
 
@@ -16,29 +17,29 @@ use super::inflate::Inflater;
 use super::reader::records_of;
 use super::walk::{RecordRules, RecordWalk};
 
-/// Inflated bytes that one slice of reading looks at: some tenths of a millisecond for the slowest codec.
+/// Inflated bytes that one slice reads: some tenths of a millisecond for the slowest codec.
 pub const SLICE_BYTES: usize = 256 * 1024;
-/// Compressing them takes ten times as long.
+/// Bytes of a slice where they are also compressed, which takes ten times as long.
 const SLICE_BYTES_COMPRESSING: usize = 16 * 1024;
 const PIECE_BYTES: usize = 32 * 1024;
 
-/// What is known of a batch's records when it comes to its log.
+/// What is known of a batch's records when the batch comes to its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Inside {
-    /// Nobody has looked.
+    /// The records have not been read.
     #[default]
     Unread,
-    /// What somebody found, or what is wrong.
+    /// The records have been read: what they have, or what is wrong with them.
     Read(Result<Found, BatchError>),
 }
 
-/// What a batch that was read has inside.
+/// Facts about the records of a batch that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The greatest of its records; -1 when they have none.
+    /// The greatest timestamp of the records; -1 when none has one.
     pub max_timestamp: TimestampMs,
     pub inflated_bytes: usize,
-    /// The batch was written anew in another codec.
+    /// The batch was compressed anew in another codec.
     pub recompressed: bool,
 }
 
@@ -46,11 +47,11 @@ pub struct Found {
 #[derive(Clone, Copy, Debug)]
 pub struct ReadRules {
     pub records: RecordRules,
-    /// Of the whole batch: `ringmain.inflated.batch.max.bytes`.
+    /// Most inflated bytes of the whole batch: `ringmain.inflated.batch.max.bytes`.
     pub inflated_bytes_max: usize,
-    /// Of the whole batch as it is stored: `max.message.bytes`.
+    /// Most bytes of the whole batch as it is stored: `max.message.bytes`.
     pub stored_bytes_max: usize,
-    /// Another codec than the batch's own, if it is to be stored in that.
+    /// The codec to store the batch in, if that is another one than its own.
     pub recompress: Option<Compression>,
 }
 
@@ -68,7 +69,7 @@ pub struct Reading {
 /// A batch that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadBatch {
-    /// As it came, or compressed anew.
+    /// The batch as it came, or compressed anew.
     pub batch: Bytes,
     pub found: Found,
 }
@@ -100,8 +101,8 @@ impl Reading {
         })
     }
 
-    /// Reads on. `None`: there is more to read. A batch that takes no more than what is left of `slice` is read to its
-    /// end at once.
+    /// Reads on, for as many bytes as are left of `slice`. `None`: there is more to read. A batch that needs no more than that
+    /// is read to its end at once.
     pub fn slice(&mut self, slice: &mut usize) -> Result<Option<ReadBatch>, BatchError> {
         let weight = if self.deflater.is_some() { SLICE_BYTES / SLICE_BYTES_COMPRESSING } else { 1 };
         while *slice > 0 {
@@ -153,7 +154,7 @@ pub fn validate_records(
     walk.finish()
 }
 
-/// The same batch with its records in another form.
+/// The batch with its records replaced by `records`, which are encoded in `codec`.
 fn replace_records(batch: &[u8], header: &BatchHeader, codec: Codec, records: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(BATCH_HEADER_BYTES + records.len());
     out.extend_from_slice(batch.get(..BATCH_HEADER_BYTES).unwrap_or_default());

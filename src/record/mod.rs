@@ -1,7 +1,7 @@
 //! Record batches, format v2: Kafka's unit of storage and transfer, byte for byte as on the wire.
 //!
-//! Knows nothing of logs or protocols. A broker looks at a batch's header, verifies its checksum, reads what is inside
-//! (`inside`) and, at append, patches two fields outside the checksum. The records' bytes stay as they came unless the
+//! Knows nothing of logs or protocols. A broker checks a batch's header, verifies its checksum, reads its records
+//! (`inside`) and, at append, patches two fields outside the checksum. The batch stays otherwise as it came, unless the
 //! topic asks for another codec or the header names a wrong greatest timestamp.
 //!
 //! ```text

@@ -16,15 +16,15 @@ pub fn stamp_header(header: &mut [u8; BATCH_HEADER_BYTES], base_offset: Offset, 
 /// Whose times a batch's records carry, and the greatest of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchTimes {
-    /// The producer's.
+    /// The producer's times, with the greatest of them.
     Create(TimestampMs),
-    /// The broker's, the same for all records.
+    /// The broker's time, the same for all records.
     Append(TimestampMs),
 }
 
-/// Stamps whose times a batch has and the greatest of them. Readers take every record's time from it where it is the time
-/// of append; lookups by time go by it where it is the producer's. The checksum is corrected without the payload: CRCs
-/// are linear, so with H, H' the covered header before and after and P the payload,
+/// Stamps whose times a batch has, and the greatest of them. With the time of append, readers take every record's time from
+/// this field; with the producer's times, lookups by time use it. The checksum is corrected without reading the payload:
+/// CRCs are linear, so with H, H' the covered header before and after and P the payload,
 /// crc(H'P) = crc(HP) ⊕ shift(crc(H) ⊕ crc(H'), |P|).
 pub fn stamp_times(header: &mut [u8; BATCH_HEADER_BYTES], payload_bytes: usize, times: BatchTimes) {
     let before = crc32c(&header[CRC_FROM..]);

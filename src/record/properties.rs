@@ -1,4 +1,4 @@
-//! Properties: whatever a peer or a disk hands us, nothing panics; whatever the builder writes, the reader reads.
+//! Property tests: no bytes of a peer or a disk make a reader panic, and readers read whatever the builder writes.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -98,7 +98,7 @@ fn read(batch: &[u8]) -> Vec<(Offset, Written)> {
     found
 }
 
-/// Every way into a batch.
+/// Calls every function that reads a batch.
 fn poke(bytes: &[u8]) {
     let _ = validate_header(bytes, &LIMITS);
     if let Ok(header) = BatchHeader::parse(bytes) {
@@ -158,7 +158,7 @@ proptest! {
     fn random_bytes_never_panic(codec in codec(), noise in vec(any::<u8>(), 0..400)) {
         poke(&noise);
         let _ = decompress(codec, &noise);
-        // The same behind a header that passes, so that the walk over records is reached.
+        // The bytes behind a header that passes its checks, so that the walk over records is reached.
         let mut batch = build(Codec::None, &[Written { timestamp: 1, key: None, value: None, headers: vec![] }]);
         batch.truncate(BATCH_HEADER_BYTES);
         batch.extend_from_slice(&noise);

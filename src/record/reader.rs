@@ -1,4 +1,4 @@
-//! Looks inside batches: for clients, tools, compacted topics and lookups by timestamp.
+//! Reads the records of batches: for clients, tools, compacted topics and lookups by timestamp.
 
 use std::borrow::Cow;
 
@@ -101,7 +101,7 @@ pub fn with_max_timestamp(bytes: &[u8]) -> Result<Option<(Offset, TimestampMs)>,
 
 /// A record's encoded form.
 pub(super) struct RecordBytes<'a> {
-    /// Length prefix included.
+    /// The whole record, its length prefix included.
     pub whole: &'a [u8],
     pub attributes: u8,
     pub after_timestamp: &'a [u8],
@@ -146,7 +146,7 @@ impl<'a> Cursor<'a> {
         Cursor { rest: self.take(length)? }.body()
     }
 
-    /// All that is left as one record without its length.
+    /// Reads all that is left as one record without its length.
     pub(super) fn body(mut self) -> Result<Record<'a>, RecordProblem> {
         self.take(1)?;
         let (timestamp_delta, used) = varint::read_i64(self.rest).ok_or(RecordProblem::Number)?;
@@ -156,7 +156,7 @@ impl<'a> Cursor<'a> {
         let value = self.optional()?;
         let headers_count = usize::try_from(self.varint()?).map_err(|_| RecordProblem::Headers)?;
         let headers = self.rest;
-        // Two bytes is the least a header takes: what cannot fit is refused before the walk.
+        // A header takes two bytes at least, so a number of headers that cannot fit is refused before they are read.
         if headers_count > headers.len() / 2 {
             return Err(RecordProblem::Headers);
         }

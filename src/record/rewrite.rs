@@ -1,4 +1,4 @@
-//! Leaves records out of a batch, as compaction does: what stays keeps its offset, its time and its bytes.
+//! Leaves records out of a batch, as compaction does. The other records keep their offsets, times and bytes.
 
 use crate::base::{Offset, TimestampMs, varint};
 
@@ -8,12 +8,12 @@ use super::batch::{
 use super::compression::compress;
 use super::reader::{Record, records_of, with_bytes};
 
-/// What became of a batch.
+/// The result of a rewrite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rewritten {
-    /// Nothing is left out.
+    /// No record is left out; the batch stays as it is.
     Same,
-    /// A batch with what is left. It spans the same offsets, and may have no records at all.
+    /// A batch with the records that stay. It spans the same offsets, and may have no records at all.
     Changed { batch: Vec<u8>, records: i32 },
 }
 

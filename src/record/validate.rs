@@ -1,15 +1,15 @@
-//! What the header of a producer's batch must satisfy before it is appended. Its records: see `walk`.
+//! Checks on the header of a producer's batch before it is appended. The module `walk` checks the records.
 
 use crate::base::TimestampMs;
 
 use super::batch::{BatchError, BatchHeader, Codec};
 use super::walk::TimestampRange;
 
-/// What the topic and the request allow.
+/// Limits that the topic and the request set.
 #[derive(Clone, Copy, Debug)]
 pub struct ProduceLimits {
     pub batch_bytes_max: usize,
-    /// Produce v7 and later.
+    /// The request is Produce v7 or later.
     pub zstd_allowed: bool,
 }
 

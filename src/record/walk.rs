@@ -1,8 +1,8 @@
 //! Checks the records of one batch as their bytes stream by, and finds their greatest timestamp.
 //!
-//! A batch may inflate to many times its size, so the walk keeps no record: of one that is cut by the end of a piece it
-//! keeps which field is being read and how much of the record is left. Whole records, which is nearly all of them, are
-//! read in one go by the same cursor that readers use; both ways refuse the same records.
+//! A batch may inflate to many times its size, so the walk keeps no records. A record can be cut by the end of a piece: of
+//! that one the walk keeps which field comes next and how many bytes of the record are left. Records that lie whole in a
+//! piece, which are nearly all, are read by the same cursor that readers use. Both ways refuse the same records.
 
 use crate::base::TimestampMs;
 use crate::base::varint::{self, VARINT32_BYTES_MAX, VARINT64_BYTES_MAX};
@@ -10,18 +10,18 @@ use crate::base::varint::{self, VARINT32_BYTES_MAX, VARINT64_BYTES_MAX};
 use super::batch::{BatchError, BatchHeader, RecordProblem};
 use super::reader::Cursor;
 
-/// More refused records of one batch are not named: an answer must not outgrow its request.
+/// Most refused records of one batch that an answer names, so that the answer does not become larger than the request.
 pub const REFUSED_RECORDS_NAMED_MAX: usize = 1000;
 
 /// What a topic demands of each record.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordRules {
     pub now: TimestampMs,
-    /// `None` for topics that stamp at append.
+    /// Which timestamps are allowed; `None` for topics that stamp at append.
     pub timestamps: Option<TimestampRange>,
-    /// Compacted topics cannot do anything with a record that has no key.
+    /// Every record must have a key, as in compacted topics.
     pub keys_required: bool,
-    /// Of one record, without the length before it.
+    /// Most bytes of one record, without the length before it.
     pub record_bytes_max: usize,
 }
 
@@ -46,10 +46,10 @@ impl TimestampRange {
     }
 }
 
-/// A record that is well formed but not wanted here.
+/// A record that is well formed but that the topic does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedRecord {
-    /// Its place in the batch.
+    /// The record's place in the batch, from 0.
     pub index: usize,
     pub reason: Refusal,
 }
@@ -68,17 +68,17 @@ pub(super) struct RecordWalk {
     rules: RecordRules,
     base_timestamp: TimestampMs,
     count: usize,
-    /// Of the record being read; at the end, how many there were.
+    /// Index of the record being read; at the end, the number of records.
     index: usize,
     max_timestamp: TimestampMs,
     refused: Vec<RefusedRecord>,
-    /// Of a record that is cut by the end of a piece, the field that comes next.
+    /// The field that comes next in a record that is cut by the end of a piece.
     field: Field,
-    /// Of that record, bytes that are still to come.
+    /// Bytes of that record that are still to come.
     left: usize,
-    /// The beginning of a number that is cut.
+    /// The beginning of a number that is cut by the end of a piece.
     number: Number,
-    /// What is known of the record being read.
+    /// The timestamp of the record being read, as far as it is known.
     timestamp: TimestampMs,
     has_key: bool,
 }
@@ -91,7 +91,7 @@ enum Field {
     Timestamp,
     Offset,
     KeyLength,
-    /// Bytes that nobody looks at, and what follows them.
+    /// So many bytes that are skipped, and what follows them.
     Skip(usize, After),
     ValueLength,
     HeaderCount,
@@ -115,7 +115,7 @@ struct Number {
 }
 
 impl RecordWalk {
-    /// A walk over what `header` says follows it.
+    /// A walk over the records that follow `header`.
     pub fn new(header: &BatchHeader, rules: RecordRules) -> RecordWalk {
         RecordWalk {
             rules,
@@ -145,7 +145,7 @@ impl RecordWalk {
         Ok(())
     }
 
-    /// The batch ends here: the greatest timestamp of its records, or -1 when none has a later one.
+    /// Ends the walk and returns the greatest timestamp of the records, or -1 when none has a later one.
     pub fn finish(&mut self) -> Result<TimestampMs, BatchError> {
         let is_between = self.field == Field::Length && self.number.len == 0;
         if !is_between || self.index < self.count {
@@ -220,7 +220,7 @@ impl RecordWalk {
         }
     }
 
-    /// A number within a record is complete.
+    /// Uses a number of a record, when all its bytes are there.
     fn numbered(&mut self, number: i32) -> Result<(), RecordProblem> {
         match self.field {
             Field::Offset => {
@@ -234,7 +234,7 @@ impl RecordWalk {
             Field::ValueLength => self.skip(number, After::Value),
             Field::HeaderCount => {
                 let count = usize::try_from(number).map_err(|_| RecordProblem::Headers)?;
-                // Two bytes is the least a header takes.
+                // A header takes two bytes at least.
                 if count > self.left / 2 {
                     return Err(RecordProblem::Headers);
                 }
@@ -283,7 +283,7 @@ impl RecordWalk {
         }
     }
 
-    /// Another field must follow.
+    /// Goes on to `field`, which must follow in the record.
     fn go_on(&mut self, field: Field) -> Result<(), RecordProblem> {
         if self.left == 0 {
             return Err(RecordProblem::Short);
@@ -325,7 +325,7 @@ impl RecordWalk {
         if usize::try_from(delta) == Ok(self.index) { Ok(()) } else { Err(RecordProblem::OffsetDelta) }
     }
 
-    /// A record is complete.
+    /// Ends a record, when all its bytes are there.
     fn end(&mut self) {
         let RecordRules { now, timestamps, keys_required, .. } = self.rules;
         let reason = if keys_required && !self.has_key {
@@ -417,8 +417,8 @@ mod tests {
     }
 
     proptest! {
-        /// Records that are cut into pieces are taken or refused as whole ones are, at the same record, also when they
-        /// are damaged.
+        /// Records that are cut into pieces are accepted or refused as whole ones are, also when they are damaged: the
+        /// same record is named.
         #[test]
         fn pieces_make_no_difference(
             values in vec(vec(any::<u8>(), 0..200), 1..20),
