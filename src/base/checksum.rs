@@ -8,10 +8,10 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     narrow(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
 }
 
-/// CRC-32C of `a ++ b` from the two CRCs and the length of `b`, in O(log len_b): what lets a broker restamp a batch
-/// header without reading the payload again. A CRC is a polynomial over GF(2), and bytes behind it multiply it by a power
-/// of x: with the powers at hand this takes some ten nanoseconds for every bit set in the length, where building the
-/// matrices anew, as libraries do, takes microseconds.
+/// CRC-32C of `a ++ b` from the two CRCs and the length of `b`, in O(log len_b). A broker stamps a batch's header anew with
+/// this, without reading the payload again. A CRC is a polynomial over GF(2), and bytes behind it multiply it by a power of
+/// x. With a table of the powers this takes some ten nanoseconds for every bit set in the length; libraries build matrices
+/// each time, which takes microseconds.
 #[must_use]
 pub fn crc32c_combine(crc_a: u32, crc_b: u32, len_b: u64) -> u32 {
     let powers = POWERS.iter().enumerate().filter(|(bit, _)| len_b >> bit & 1 == 1);

@@ -54,7 +54,7 @@ impl Chunk {
         self.len == 0
     }
 
-    /// The same memory, counted in `alive` for as long as anybody holds a part of the chunk that this returns.
+    /// A chunk of the same memory that is counted in `alive` for as long as anybody holds a part of it.
     #[must_use]
     pub fn counted(self, alive: &Rc<Cell<usize>>) -> Chunk {
         let (start, len) = (self.start, self.len);
@@ -89,7 +89,7 @@ impl fmt::Debug for Chunk {
     }
 }
 
-/// So many bytes are part of a sum while this lives.
+/// A guard: its bytes are part of a sum for as long as it lives.
 #[derive(Debug)]
 pub struct Counted {
     bytes: usize,
@@ -125,13 +125,13 @@ impl ChunkWriter {
         ChunkWriter { chunk, filled: 0 }
     }
 
-    /// Bytes written so far; all of them readable.
+    /// Number of bytes written so far. All of them are readable.
     #[must_use]
     pub fn filled(&self) -> usize {
         self.filled
     }
 
-    /// Bytes that still fit.
+    /// Number of bytes that still fit.
     #[must_use]
     pub fn room(&self) -> usize {
         self.chunk.len - self.filled
@@ -142,8 +142,8 @@ impl ChunkWriter {
         self.chunk.len
     }
 
-    /// Everything beyond `filled`, for a caller that writes in steps and says with [`ChunkWriter::advance`] how much of
-    /// it counts. What is not advanced over may be written again.
+    /// The memory beyond `filled`, for a caller that writes in steps. [`ChunkWriter::advance`] then makes a part of it
+    /// readable; the rest may be written again.
     pub fn spare(&mut self) -> &mut [u8] {
         // SAFETY: `filled..len` lies within the chunk, and no slice reaches beyond `filled` (module head).
         unsafe {

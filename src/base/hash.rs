@@ -1,7 +1,8 @@
-//! Hash maps over our own ids: fast and the same in every run, so that pure modules stay deterministic.
+//! Hash maps over our own ids. They are fast, and iterate in the same order in every run, so that pure modules stay
+//! deterministic.
 //!
-//! Only for keys a peer cannot choose: ids we drew at random or counted ourselves. A peer could otherwise aim at one
-//! bucket.
+//! Only for keys a peer cannot choose: ids we drew at random or counted ourselves. A peer that could choose keys could put
+//! all of them into one bucket.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

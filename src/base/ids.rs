@@ -36,7 +36,7 @@ number!(
     ShardId(u16)
 );
 number!(
-    /// One Ringmain process. Kafka's node ids are `server × 1000` for all of it, and `server × 1000 + 1 + shard`.
+    /// One Ringmain process. Its node ids are `server × 1000` for the whole server, and `server × 1000 + 1 + shard`.
     ServerId(i32)
 );
 number!(
@@ -69,7 +69,7 @@ impl ProducerId {
 }
 
 impl NodeId {
-    /// Node ids of one server: its own, and what is left for its shards.
+    /// Number of node ids of one server: its own, and one for each shard it may have.
     pub const PER_SERVER: i32 = 1000;
 
     /// The node that stands for a whole server.
@@ -78,8 +78,8 @@ impl NodeId {
         NodeId(server.0 * Self::PER_SERVER)
     }
 
-    /// The node that stands for one shard of a server. Never the id of [`NodeId::of_server`]: a client that is shown either the
-    /// one or the others says by an id alone what it means.
+    /// The node that stands for one shard of a server. Its id is never that of [`NodeId::of_server`], so that an id alone says
+    /// whether a client means the whole server or one shard.
     #[must_use]
     pub fn of_shard(server: ServerId, shard: ShardId) -> NodeId {
         NodeId(Self::of_server(server).0 + 1 + i32::from(shard.0))
@@ -91,7 +91,7 @@ impl NodeId {
         ServerId(self.0.div_euclid(Self::PER_SERVER))
     }
 
-    /// The shard a node id stands for, which its server need not have; `None` for the whole server.
+    /// The shard that a node id stands for; `None` for the whole server. The server may have fewer shards.
     #[must_use]
     pub fn shard(self) -> Option<ShardId> {
         let within = u16::try_from(self.0.rem_euclid(Self::PER_SERVER)).expect("less than a thousand");
@@ -183,7 +183,7 @@ pub fn uuid_text(bytes: &[u8; 16]) -> String {
     (0..22).map(digit).collect()
 }
 
-/// The id that Kafka would write so.
+/// Reads a 128-bit id as Kafka writes it.
 #[must_use]
 pub fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
     let mut number: u128 = 0;

@@ -1,5 +1,4 @@
-//! What a disk can be asked, as values: the vocabulary between the pure modules, which decide, and the runtime, which
-//! performs.
+//! Disk operations as values. The pure modules decide on an operation, and the runtime performs it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,14 +13,14 @@ pub struct SegmentId {
     pub base: Offset,
 }
 
-/// Operations on one segment are issued so that no two of them conflict; the runtime may run all outstanding ones at
-/// once. Positions and lengths are whole blocks unless said otherwise.
+/// A disk operation. Operations on one segment are issued so that no two of them conflict, and the runtime may run all
+/// outstanding ones at once. Positions and lengths are whole blocks unless said otherwise.
 #[derive(Clone, Debug)]
 pub enum IoOp {
-    /// Create the partition's directory (and its topic's) and the `.log` file if missing: from the file of `spare` by
-    /// renaming it, or empty if there is none. Allocate `allocate_bytes` in all; with `names`, which a spare needs, make
-    /// the names durable (directory sync). Keep the file open. What is done `leisurely` leaves the processor to others for
-    /// as long as it took it.
+    /// Create the partition's directory (and its topic's) and the `.log` file if missing. The file is that of `spare`,
+    /// renamed, or an empty one if there is no spare. Allocate `allocate_bytes` in all. With `names`, which a spare needs,
+    /// make the names durable (directory sync). Keep the file open. An operation that is done `leisurely` is followed by a
+    /// pause as long as it took, so that others get the processor.
     CreateSegment {
         segment: SegmentId,
         allocate_bytes: u64,
@@ -35,36 +34,37 @@ pub enum IoOp {
     WriteSegment { segment: SegmentId, position: u64, data: WriteData, durable: bool },
     /// Make every completed write of the segment durable; with `names`, those of its file and directories as well.
     SyncSegment { segment: SegmentId, names: bool },
-    /// The same for everything completed in the data directory, whatever it belongs to. Costs little more than one
-    /// [`IoOp::SyncSegment`].
+    /// Make every completed write in the data directory durable, with all names, whatever it belongs to. Costs little more
+    /// than one [`IoOp::SyncSegment`].
     SyncAll,
     /// Cut the file to exactly `length` bytes (not a whole block in general) and, unless [`IoOp::SyncAll`] follows, sync it
     /// as [`IoOp::SyncSegment`] does; write `index` and `time_index` beside it (`.index`, `.timeindex`), durably or not: they
-    /// can be rebuilt. Its `.marks` go.
+    /// can be rebuilt. Remove its `.marks`.
     SealSegment { segment: SegmentId, length: u64, index: Vec<u8>, time_index: Vec<u8>, sync: Sealing },
-    /// Write at `position` of the `.marks` of a segment that is still being appended to; at 0 the file begins anew. Not synced:
-    /// nothing depends on it.
+    /// Write at `position` of the `.marks` file of a segment that is still being appended to; at 0 the file begins anew. The
+    /// write is not synced, because nothing depends on it.
     WriteMarks { segment: SegmentId, position: u64, marks: Vec<u8> },
     /// Read up to `length` bytes at `position`; a short result means the end of the file. Answer: [`IoDone::Read`].
     ReadSegment { segment: SegmentId, position: u64, length: usize },
     /// Read the whole `.index` and `.timeindex` of a sealed segment; missing files read as empty. Answer:
     /// [`IoDone::Index`].
     ReadIndex { segment: SegmentId },
-    /// Make the index of a finished segment of `length` bytes anew from its batches, which lie within `offsets`, and write its
-    /// files. Damage is passed over. In the background. Answer: [`IoDone::Index`].
+    /// Build the index of a finished segment of `length` bytes again from its batches, which lie within `offsets`, and write
+    /// the index files. Damaged parts are skipped. Done in the background. Answer: [`IoDone::Index`].
     IndexSegment { segment: SegmentId, length: u64, offsets: Range<Offset> },
-    /// Close and remove the segment's files; in the background, in pieces that leave the disk to others.
+    /// Close and remove the segment's files. Done in the background, in pieces, so that others can use the disk in between.
     DeleteSegment { segment: SegmentId },
-    /// Close the segment, rename its file so that no start takes it for a segment (`.spare`), and remove its index files.
-    /// Not durable before the directory is synced; until then the file must stay as it is.
+    /// Make a spare of the segment: close it, rename its file to `.spare`, so that no start takes it for a segment, and
+    /// remove its index files. The new name is not durable before the directory is synced; until then the file must stay as
+    /// it is.
     SpareSegment { segment: SegmentId },
-    /// Remove such a file, in the background, in pieces.
+    /// Remove a spare's file. Done in the background, in pieces.
     DeleteSpare { segment: SegmentId },
-    /// Compaction: read the segments in order (each with its length) and note the keys of their records, until the map is
-    /// full. In the background. Answer: [`IoDone::Keys`].
+    /// Compaction: read the segments in order (each with its length) and enter the keys of their records into the map, until
+    /// it is full. Done in the background. Answer: [`IoDone::Keys`].
     MapKeys { segments: Vec<(SegmentId, u64)>, keys: KeyOffsets },
-    /// Compaction: write what stays of a segment of `length` bytes beside it (`.cleaned`), synced. In the background.
-    /// Answer: [`IoDone::Cleaned`].
+    /// Compaction: write the records that stay of a segment of `length` bytes to a file beside it (`.cleaned`), synced. Done
+    /// in the background. Answer: [`IoDone::Cleaned`].
     CleanSegment {
         segment: SegmentId,
         length: u64,
@@ -73,9 +73,9 @@ pub enum IoOp {
         delete_retention_ms: u64,
     },
     /// Scrubbing: read a finished segment of `length` bytes from the batch at `position` on, `bytes` of it or a little more,
-    /// and verify each batch; all lie within `offsets`. In the background. Answer: [`IoDone::Verified`].
+    /// and verify each batch; all lie within `offsets`. Done in the background. Answer: [`IoDone::Verified`].
     VerifySegment { segment: SegmentId, position: u64, length: u64, bytes: u64, offsets: Range<Offset> },
-    /// After a segment was replaced by what stays of it: make that durable, then write its new index.
+    /// Compaction: make durable that a segment was replaced by its `.cleaned` file, then write its new index.
     SyncCleaned { segment: SegmentId, index: Vec<u8>, time_index: Vec<u8> },
     /// Close everything of the partition and remove its directory (and the topic's when empty).
     DeletePartition { partition: TopicPartition },
@@ -92,7 +92,7 @@ pub enum IoOp {
 /// What sealing a segment makes durable by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sealing {
-    /// Nothing: a sync of everything follows.
+    /// Sealing makes nothing durable: an [`IoOp::SyncAll`] follows.
     Later,
     Data,
     DataAndNames,
@@ -100,7 +100,7 @@ pub enum Sealing {
 
 #[derive(Clone, Debug)]
 pub enum WriteData {
-    /// A whole chunk, as it stands.
+    /// A whole chunk, written from where it lies.
     Whole(Chunk),
     /// Pieces to be copied into a block-aligned buffer; their lengths add up to whole blocks.
     Copy(Vec<ChunkSlice>),
@@ -121,7 +121,7 @@ impl WriteData {
     }
 }
 
-/// What stays of a segment.
+/// The file of the records that stay of a segment after compaction.
 #[derive(Clone, Debug)]
 pub struct Cleaned {
     pub length: u64,
@@ -132,7 +132,7 @@ pub struct Cleaned {
 /// How an operation ended.
 #[derive(Debug)]
 pub enum IoDone {
-    /// Writes, syncs, creations, deletions: done.
+    /// A write, sync, creation or deletion is done.
     Done,
     Read(ChunkSlice),
     Index {
@@ -140,26 +140,26 @@ pub enum IoDone {
         time_index: Vec<u8>,
     },
     Keys(KeyOffsets),
-    /// Looked at up to here, where a batch begins with `next` or above; what is wrong before it.
+    /// The segment was verified up to here, where a batch begins with `next` or above, and this is wrong before it.
     Verified {
         to: u64,
         next: Offset,
         damage: Vec<Damage>,
     },
-    /// How long what stays of a segment is, and its index; `None` if all of it stays.
+    /// The records that stay of a segment were written; `None` if all of them stay.
     Cleaned(Option<Cleaned>),
-    /// The disk is full; nothing was written that counts.
+    /// The disk is full. Whatever was written does not count.
     DiskFull,
-    /// Any other failure: a sentence for the log. After a failed write or sync the shard latches.
+    /// Any other failure, as a sentence for the log. After a failed write or sync nothing is acknowledged any more.
     Failed(String),
 }
 
-/// Part of a segment that is not as it was written.
+/// A damaged part of a segment: its bytes are not those that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Where it begins in the file.
+    /// Where the damaged part begins in the file.
     pub position: u64,
-    /// What was, or may have been, there.
+    /// Offsets of the records that were, or may have been, there.
     pub offsets: Range<Offset>,
     pub what: String,
 }

@@ -1,4 +1,4 @@
-//! What a shard counts: plain numbers it owns and bumps, copied whole when someone asks.
+//! What a shard counts: plain numbers that it owns and increments. They are copied as a whole when someone asks for them.
 //!
 //! Lives on every shard, one each; the administration thread gets copies by channel. Knows neither HTTP nor names.
 
@@ -20,19 +20,19 @@ pub struct ShardMetrics {
     pub requests: RequestCounters,
     pub gauges: ShardGauges,
     pub latency: Latencies,
-    /// Of the groups coordinated here, at most [`SERIES_MAX`].
+    /// Committed offsets of the groups coordinated here, at most [`SERIES_MAX`].
     pub committed: Vec<CommittedMetric>,
     /// High watermarks of the partitions owned here, at most [`SERIES_MAX`].
     pub ends: Vec<EndMetric>,
     pub telemetry: TelemetryCounters,
-    /// What clients have pushed of themselves, at most [`SERIES_MAX`].
+    /// Metrics that clients have pushed, at most [`SERIES_MAX`].
     pub clients: Vec<ClientMetric>,
 }
 
-/// Time series of one kind per shard: whatever clients call their groups, a scrape stays bounded.
+/// Most time series of one kind per shard: a scrape stays bounded, whatever names clients give their groups.
 pub const SERIES_MAX: usize = 10_000;
 
-/// What a group has committed of a partition.
+/// A group's committed offset in a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommittedMetric {
     pub group: Arc<str>,
@@ -45,7 +45,7 @@ pub struct CommittedMetric {
 pub struct EndMetric {
     pub topic: Arc<str>,
     pub partition: i32,
-    /// Nothing before it is left to read.
+    /// The log start offset: records before it cannot be read any more.
     pub start: i64,
     pub end: i64,
 }
@@ -55,9 +55,9 @@ pub struct EndMetric {
 pub struct ClientMetric {
     pub client_id: Arc<str>,
     pub instance: Arc<str>,
-    /// Its name and version.
+    /// Name and version of the client's software.
     pub software: Arc<str>,
-    /// OpenTelemetry's name, with dots.
+    /// OpenTelemetry's name of the metric, with dots.
     pub name: Arc<str>,
     pub labels: Vec<(Arc<str>, Arc<str>)>,
     pub value: f64,
@@ -66,43 +66,43 @@ pub struct ClientMetric {
 /// Metrics pushed by clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TelemetryCounters {
-    /// Remembered now.
+    /// Clients that are remembered now.
     pub clients: u64,
     pub pushes: u64,
     pub refused: u64,
-    /// Numbers for which there was no room.
+    /// Pushed numbers for which there was no room.
     pub values_dropped: u64,
 }
 
-/// The storage side.
+/// Counters of storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LogCounters {
     pub batches_appended: u64,
     pub bytes_appended: u64,
     pub records_appended: u64,
-    /// Batches that were not appended, for whatever reason but repetition.
+    /// Batches that were refused, for any reason except that they were duplicates.
     pub batches_refused: u64,
-    /// Batches a producer sent again and that were there already.
+    /// Batches that a producer sent again although they were appended already.
     pub batches_duplicate: u64,
-    /// Batches whose records were inflated before they were appended, and what they became.
+    /// Batches whose records were inflated before they were appended, and the bytes they inflated to.
     pub batches_inflated: u64,
     pub inflated_bytes: u64,
     /// Batches stored in another codec than they came in.
     pub batches_recompressed: u64,
     pub commit_groups: u64,
-    /// Whole blocks, padding included.
+    /// Bytes written to the commit log: whole blocks, padding included.
     pub commit_bytes: u64,
-    /// Runs that went straight to their segment.
+    /// Runs that went directly to their segment.
     pub direct_runs: u64,
     pub direct_bytes: u64,
     pub segment_writes: u64,
     pub segment_syncs: u64,
-    /// Syncs that many segments shared.
+    /// Syncs of everything, which many segments shared.
     pub syncs_of_all: u64,
     pub checkpoints: u64,
-    /// By retention and DeleteRecords.
+    /// Segments deleted by retention and DeleteRecords.
     pub segments_deleted: u64,
-    /// Begun in an old segment's file.
+    /// Segments begun in an old segment's file.
     pub segments_recycled: u64,
     /// Compaction rounds, and those that ended with a segment that cannot be read.
     pub compactions: u64,
@@ -111,18 +111,18 @@ pub struct LogCounters {
     pub scrub_segments: u64,
     pub scrub_bytes: u64,
     pub scrub_damaged: u64,
-    /// What compaction left out.
+    /// Bytes that compaction left out.
     pub compacted_bytes: u64,
     pub fetches_from_memory: u64,
     pub cold_reads: u64,
-    /// Readers that found what they wanted read already, or being read.
+    /// Reads that found their bytes in the cache, or already being read for another reader.
     pub read_cache_hits: u64,
     pub cold_read_bytes: u64,
     /// Reads whose bytes did not match their checksum.
     pub corrupt_reads: u64,
-    /// Indexes that did not lead to the batches they named, and were made anew.
+    /// Indexes whose entries did not lead to the batches they named, and that were built again.
     pub indexes_mended: u64,
-    /// Chunk bytes let go from memory.
+    /// Chunk bytes freed because their segments have them.
     pub evicted_bytes: u64,
 }
 
@@ -148,12 +148,12 @@ pub struct NetworkCounters {
 /// Fetch sessions (KIP-227).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SessionCounters {
-    /// Open now.
+    /// Fetch sessions open now.
     pub sessions: u64,
-    /// In all of them, now.
+    /// Partitions in all open fetch sessions.
     pub partitions: u64,
     pub opened: u64,
-    /// Let go to make room for others.
+    /// Sessions closed to make room for others.
     pub evicted: u64,
 }
 
@@ -165,13 +165,14 @@ pub struct CrossShardCounters {
     pub other: u64,
 }
 
-/// Requests of clients that had to ask another shard, by who sent them.
+/// Requests of clients that had to ask another shard, by API, view and client software.
 #[derive(Clone, Debug, Default)]
 pub struct HopCounters {
     counts: Vec<(Hop, u64)>,
 }
 
-/// Who made a request leave its core. All three have few values, but a client may call itself anything.
+/// The kinds of request that asked another shard. All three fields have few values, except that a client may call itself
+/// anything.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hop {
     pub api: &'static str,
@@ -182,7 +183,7 @@ pub struct Hop {
 }
 
 impl HopCounters {
-    /// Of clients, views and APIs together; what comes later counts as another client's.
+    /// Most combinations of API, view and client. Later clients are counted together, under one name.
     const SERIES_MAX: usize = 64;
     const OTHERS: &'static str = "others";
 
@@ -203,7 +204,7 @@ impl HopCounters {
     }
 }
 
-/// As of the moment of asking.
+/// Gauges: values at the moment of asking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ShardGauges {
     pub connections: u64,
@@ -213,17 +214,17 @@ pub struct ShardGauges {
     pub group_members: u64,
     pub fetch_waiters: u64,
     pub requests_in_flight: u64,
-    /// Appended and not yet handed to the commit log.
+    /// Bytes appended and not yet in a commit group.
     pub commit_pending_bytes: u64,
     pub commit_files: u64,
     pub commit_files_free: u64,
     /// Segment writes that the commit log covers, and the files and blocks they need, not done yet.
     pub writeback_waiting: u64,
-    /// Memory of tails.
+    /// Memory of partitions' tails.
     pub chunk_bytes: u64,
     /// Memory of requests read and not yet answered.
     pub frame_bytes: u64,
-    /// Memory of answers that sockets have not taken.
+    /// Memory of answers that sockets have not yet accepted.
     pub answer_bytes: u64,
     /// Memory of blocks read from disk, kept for the next reader or held by answers.
     pub read_cache_bytes: u64,
@@ -244,7 +245,7 @@ pub struct RequestCounters {
 }
 
 impl RequestCounters {
-    /// More than Kafka has API keys.
+    /// Number of counters; more than Kafka has API keys.
     const KEYS: usize = 128;
 
     /// Counts a request by its API key, whatever a peer put there.
@@ -273,14 +274,14 @@ impl Default for RequestCounters {
     }
 }
 
-/// Where the time goes.
+/// How long things took.
 #[derive(Clone, Debug, Default)]
 pub struct Latencies {
     /// From the last byte of the request to its answer being ready.
     pub produce: Latency,
-    /// As produce; long polls count their waiting.
+    /// As for produce. The waiting of long polls counts.
     pub fetch: Latency,
-    /// All other requests; those that wait for a group's other members count that.
+    /// As for produce, of all other requests. Waiting for a group's other members counts.
     pub other: Latency,
     /// Reading a request and starting it: checks, appends, lookups.
     pub dispatch: Latency,
@@ -288,11 +289,11 @@ pub struct Latencies {
     pub commit_wait: Latency,
     /// Write of one commit group, from submission to completion.
     pub commit_write: Latency,
-    /// A read of old records from a segment.
+    /// Reads of old records from a segment.
     pub segment_read: Latency,
-    /// A question to another shard, until its reply; what the other waits for counts.
+    /// A question to another shard, until its reply. What the other shard waits for counts.
     pub cross_shard: Latency,
-    /// Answers, until the socket has taken them.
+    /// From an answer being ready until the socket has accepted it.
     pub send: Latency,
 }
 
@@ -326,8 +327,8 @@ impl Latency {
         self.sum_ns
     }
 
-    /// How many lie at or below each of `bounds_ns`, which ascend. What lies within the resolution of a bound may count
-    /// on either side.
+    /// How many durations lie at or below each of `bounds_ns`, which ascend. A duration closer to a bound than the resolution
+    /// may be counted on either side.
     #[must_use]
     pub fn counts_up_to(&self, bounds_ns: &[u64]) -> Vec<u64> {
         let mut counts = vec![0; bounds_ns.len()];

@@ -1,6 +1,6 @@
-//! The words every other module shares: ids, offsets, epochs, checksums, varints, time, memory.
+//! The vocabulary that all other modules share: ids, offsets, epochs, checksums, varints, time, memory.
 //!
-//! Knows nothing of ours. Lives on every shard; nothing here is shared between shards except what is plainly `Send`.
+//! Knows no other module. Lives on every shard; nothing here is shared between shards except what is plainly `Send`.
 
 pub mod checksum;
 pub mod chunk;

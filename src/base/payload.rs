@@ -1,4 +1,4 @@
-//! Record bytes on their way out: held by reference, never copied into a response.
+//! Record bytes on their way to a client: a response refers to them and does not copy them.
 
 use std::ops::Deref;
 
@@ -9,9 +9,9 @@ use super::ChunkSlice;
 /// Bytes that a gather list can name.
 #[derive(Clone, Debug)]
 pub enum Payload {
-    /// Of this shard's own memory: tail chunks or blocks read from disk.
+    /// Memory of this shard: tail chunks, or blocks read from disk.
     Chunk(ChunkSlice),
-    /// Owned elsewhere and free to cross shards.
+    /// Bytes that any thread may own, and that may therefore go to another shard.
     Bytes(Bytes),
 }
 
@@ -49,7 +49,7 @@ impl From<ChunkSlice> for Payload {
     }
 }
 
-/// The pieces in one.
+/// The pieces joined into one.
 #[must_use]
 pub fn joined<P: Deref<Target = [u8]>>(pieces: &[P]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());

@@ -1,4 +1,4 @@
-//! Time as an argument: pure modules never ask for it, they are told.
+//! Time as an argument: pure modules never read a clock, they are given the time.
 
 use std::fmt;
 
