@@ -1,4 +1,4 @@
-//! Whole messages as they go over a connection: size, header, body.
+//! Whole messages as they are sent over a connection: size, header, body.
 
 use crate::base::{Payload, joined};
 

@@ -1,4 +1,4 @@
-//! Request and response headers, with their exceptions.
+//! Request and response headers, and the exceptions to their versions.
 
 use super::messages::ApiKey;
 use super::reader::{DecodeError, Reader};
@@ -6,7 +6,7 @@ use super::reader::{DecodeError, Reader};
 /// The front of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHeader<'a> {
-    /// As sent: may be no API at all.
+    /// The number as sent, which may belong to no API.
     pub api_key: i16,
     pub api_version: i16,
     pub correlation_id: i32,
@@ -32,15 +32,15 @@ impl<'a> RequestHeader<'a> {
     }
 }
 
-/// 2 for flexible versions, else 1.
+/// Version of a request's header: 2 for flexible versions, else 1.
 #[must_use]
 pub fn request_header_version(api_key: i16, api_version: i16) -> i16 {
     let flexible = ApiKey::from_code(api_key).is_some_and(|key| api_version >= key.flexible_from());
     if flexible { 2 } else { 1 }
 }
 
-/// 1 for flexible versions, else 0; always 0 for ApiVersions, whose answer must be readable by a client that does not
-/// know yet which versions the broker has (KIP-511).
+/// Version of a response's header: 1 for flexible versions, else 0. It is always 0 for ApiVersions, because a client reads
+/// that answer before it knows which versions the broker has (KIP-511).
 #[must_use]
 pub fn response_header_version(api_key: i16, api_version: i16) -> i16 {
     if api_key == ApiKey::ApiVersions.code() { 0 } else { request_header_version(api_key, api_version) - 1 }

@@ -16,10 +16,10 @@ pub use messages::ApiKey;
 pub use reader::{DecodeError, Reader};
 pub use writer::{EncodeError, Records, Writer};
 
-/// What every generated message can do.
+/// A message of the protocol; every generated message implements this.
 pub trait Message<'a>: Sized {
     const NAME: &'static str;
-    /// Of a coordinator's records, the kind that begins their keys; -1 for what is none of these.
+    /// The API's key. For records of a coordinator: the kind that their keys begin with. -1 for all others.
     const API_KEY: i16;
     const VERSIONS: std::ops::RangeInclusive<i16>;
     /// First version with compact lengths and tagged fields; `i16::MAX` if there is none.
@@ -28,14 +28,14 @@ pub trait Message<'a>: Sized {
     /// Reads the message; what follows it in the reader is left there.
     ///
     /// # Errors
-    /// `version` is not in [`Message::VERSIONS`], or the bytes are not this message.
+    /// For a `version` that is not in [`Message::VERSIONS`], and for bytes that are not this message.
     fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError>;
 
     /// Writes the message.
     ///
     /// # Errors
-    /// `version` is not in [`Message::VERSIONS`], or a field cannot be said in it: one that differs from its default and
-    /// does not exist in `version` is an error, unless the schema says it may be left out.
+    /// For a `version` that is not in [`Message::VERSIONS`], and for a field that differs from its default and does not exist
+    /// in `version`, unless the schema says that it may be left out.
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError>;
 }
 

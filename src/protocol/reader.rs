@@ -6,13 +6,14 @@ use crate::base::{TopicId, varint};
 
 use super::writer::Records;
 
-/// No message nests deeper than six.
+/// Deepest nesting that is decoded; no message of Kafka nests deeper than six.
 const DEPTH_MAX: u32 = 16;
-/// Clients send at most a handful.
+/// Most tagged fields in one place; clients send at most a handful.
 const TAGGED_FIELDS_MAX: u32 = 1024;
-/// Memory that the arrays of a message may take, for each byte of it and besides. An element may be one byte on the wire
-/// and much more in memory (an empty string is 24 bytes); honest elements stay below 14 times their bytes.
+/// Memory that the arrays of a message may take, for each byte of the message. An element may be one byte on the wire and
+/// much more in memory (an empty string is 24 bytes). Elements of ordinary messages take less than 14 times their bytes.
 const MEMORY_PER_BYTE: usize = 14;
+/// Memory that the arrays of a message may take besides.
 const MEMORY_FREE: usize = 32 * 1024;
 
 /// Why bytes are not the message they should be.
@@ -58,13 +59,13 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes, depth: 0, memory }
     }
 
-    /// What has not been read.
+    /// The bytes that have not been read.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Ends the reading: nothing may be left.
+    /// Ends the reading. Bytes that are left are an error.
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.rest.len())) }
     }
@@ -233,7 +234,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads tagged fields; `field` says whether it knows a tag. Tags ascend; unknown ones are skipped.
+    /// Reads tagged fields, in ascending order of tags. `field` says whether it knows a tag; unknown ones are skipped.
     pub(crate) fn tagged_fields(
         &mut self,
         mut field: impl FnMut(&mut Reader<'a>, u32) -> Result<bool, DecodeError>,
@@ -259,7 +260,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Skips tagged fields of which none is known.
+    /// Skips all tagged fields, for messages that know none.
     pub fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
         self.tagged_fields(|_, _| Ok(false))
     }

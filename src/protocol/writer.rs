@@ -1,10 +1,10 @@
-//! Encode into bytes plus a gather list.
+//! Encodes messages into bytes and a gather list of payloads.
 
 use bytes::{BufMut, BytesMut};
 
 use crate::base::{Payload, TopicId, joined, varint};
 
-/// Record batches in a message: as they lie in a frame, or as pieces of memory to be sent from where they are.
+/// Record batches in a message: borrowed from a frame, or pieces of memory that are sent from where they lie.
 #[derive(Clone, Debug, Default)]
 pub enum Records<'a> {
     #[default]
@@ -89,7 +89,7 @@ impl Writer {
         Writer { head: BytesMut::with_capacity(bytes), cuts: Vec::new() }
     }
 
-    /// Bytes in all, payloads included.
+    /// Number of bytes, payloads included.
     #[must_use]
     pub fn total_len(&self) -> usize {
         self.head.len() + self.cuts.iter().map(|(_, payload)| payload.len()).sum::<usize>()
@@ -259,7 +259,7 @@ impl Writer {
         varint::write_u32(&mut self.head, count);
     }
 
-    /// One tagged field, its size in front.
+    /// Writes one tagged field with its size before it.
     pub(crate) fn tagged(
         &mut self,
         tag: u32,
