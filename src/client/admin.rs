@@ -33,7 +33,7 @@ const OP_SET: i8 = 0;
 const OP_DELETE: i8 = 1;
 /// Pause between questions whether a topic is ready.
 const READY_PAUSE: Duration = Duration::from_millis(50);
-/// Kafka's config source "default": what nobody set.
+/// Kafka's config source "default": nobody has set the value.
 const SOURCE_DEFAULT: i8 = 5;
 /// Kafka's config source "set for this topic".
 const SOURCE_TOPIC: i8 = 1;
@@ -58,7 +58,7 @@ pub struct CreatedTopic {
     pub replication_factor: i16,
 }
 
-/// What has settings.
+/// A resource that has configs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigResource<'a> {
     Topic(&'a str),
@@ -106,15 +106,15 @@ impl fmt::Display for ConfigResource<'_> {
 pub struct ConfigEntry {
     pub name: String,
     pub value: Option<String>,
-    /// Nobody set it: the value is Kafka's or the broker's default.
+    /// Nobody has set the config: the value is a default.
     pub is_default: bool,
-    /// Set for this topic, not for the broker.
+    /// The value was set for this topic, not for the broker.
     pub is_topic_override: bool,
     pub is_sensitive: bool,
     pub is_read_only: bool,
     /// Where the value comes from.
     pub source: &'static str,
-    /// One that says nothing if it was not asked for.
+    /// What the config means; `None` if that was not asked for.
     pub documentation: Option<String>,
 }
 
@@ -132,7 +132,7 @@ fn source(number: i8) -> &'static str {
     }
 }
 
-/// What a cluster can do.
+/// The APIs and features of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Served {
     /// Key, lowest and highest version.

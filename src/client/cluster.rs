@@ -1,9 +1,10 @@
-//! What the cluster looks like, and a connection per node.
+//! The cluster as its Metadata shows it, and a connection per node.
 //!
-//! Connections are kept by node id, never by address: the shards of one Ringmain server are nodes of their own at one
-//! host and port, and a connection per node is what lets each of them meet only requests of its own partitions. Each
-//! connection says which node it is meant for (KIP-1242), for a server with one port cannot know it otherwise, and shows its
-//! shards only to who has said it. So the cluster is asked for twice at first: the first answer names the node to name.
+//! Connections are kept by node id, never by address. The shards of one Ringmain server are nodes of their own at one host
+//! and port, and with a connection per node each shard gets only requests for its own partitions. Each connection says which
+//! node it is meant for (KIP-1242): a server with one port cannot know that otherwise, and shows its shards only to clients
+//! that say it. So Metadata is asked for twice at first: the first answer gives the id of the node that the second
+//! connection names.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ pub struct Broker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicView {
     pub name: String,
-    /// Zero if the broker is too old to say.
+    /// The topic's id; zero if the broker is too old to say it.
     pub id: TopicId,
     pub is_internal: bool,
     /// Ascending, dense from 0 once the topic is complete.
@@ -58,7 +59,7 @@ pub struct PartitionView {
 pub struct Cluster {
     bootstrap: Vec<String>,
     options: ConnectionOptions,
-    /// For requests that any broker answers; also what learns of brokers at first.
+    /// The connection for requests that any broker answers. The first Metadata is asked for over it.
     seed: Option<Connection>,
     connections: HashMap<NodeId, Connection>,
     id: Option<String>,
@@ -128,8 +129,8 @@ impl Cluster {
         Ok(topics)
     }
 
-    /// Asks anew for one topic and waits until all its partitions have leaders. A topic that does not exist is an error
-    /// at once, unless the broker is asked (and willing) to create it.
+    /// Asks for one topic until all its partitions have leaders. A topic that does not exist is an error at once, unless the
+    /// broker is asked to create it and does so.
     pub fn ready_topic(
         &mut self,
         name: &str,
@@ -187,7 +188,7 @@ impl Cluster {
         match asked {
             Err(error) if breaks_connection(&error) => {
                 self.seed = None;
-                // An old connection may have died unnoticed since it was last used; a fresh one tells the truth.
+                // A connection may have been closed since it was last used. Only the failure of a new one is an error.
                 if !had_connection {
                     return Err(error);
                 }
@@ -247,8 +248,8 @@ impl Cluster {
         self.connections.remove(&node);
     }
 
-    /// A new connection to a broker of this cluster. An address that leads elsewhere by now is forgotten with all that is
-    /// known: the next question goes to where the cluster was found at first.
+    /// Makes a connection to a broker of this cluster. If its address leads to another cluster by now, all that is known is
+    /// forgotten, and the next request goes to the first addresses again.
     fn connect_to(&mut self, broker: &Broker) -> Result<Connection, ClientError> {
         let meant = self.id.as_deref().map(|cluster| (cluster, broker.node));
         let connected = Connection::connect_to(meant, &address_of(broker), &self.options);
@@ -273,7 +274,7 @@ impl Cluster {
 
     fn take_brokers(&mut self, response: &MetadataResponse<'_>) -> Result<(), ClientError> {
         let brokers = response.brokers.iter().map(broker_of).collect::<Result<Vec<Broker>, _>>()?;
-        // A node that moved is not where its connection leads.
+        // The connection to a node that has another address now is closed.
         self.connections.retain(|node, connection| {
             brokers.iter().any(|broker| broker.node == *node && address_of(broker) == connection.address())
         });

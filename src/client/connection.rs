@@ -1,9 +1,9 @@
 //! One connection to one broker: frames, correlation, versions.
 //!
-//! Requests may be pipelined: send many, then receive their answers in the same order. A broker reads no further while
-//! its answers are not taken, so the caller keeps the bytes in flight below what socket buffers hold, or takes answers in
-//! between. After any error but [`ClientError::Encode`], [`ClientError::Version`] and [`ClientError::Decode`] the stream's
-//! position is unknown: drop the connection.
+//! Requests may be pipelined: send many, then receive their answers in the same order. A broker stops reading requests
+//! while its answers are not received. So the caller keeps the bytes in flight below what socket buffers hold, or receives
+//! answers in between. After any error except [`ClientError::Encode`], [`ClientError::Version`] and
+//! [`ClientError::Decode`] the stream's position is unknown, and the connection must be dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice, Read, Write};
@@ -17,7 +17,7 @@ use crate::protocol::{ApiKey, ErrorCode, Message, Reader, encode_request, respon
 
 use super::error::{ClientError, check_code};
 
-/// Memory is taken as an answer's bytes come in, this much ahead of them, whatever length it claims.
+/// How much memory is allocated ahead of an answer's bytes. The length that the answer claims is not allocated at once.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
 /// Pieces per `writev`; the kernel takes at most 1024.
 const SLICES_PER_WRITE: usize = 64;
@@ -50,7 +50,7 @@ pub struct Connection {
     address: String,
     stream: TcpStream,
     options: ConnectionOptions,
-    /// Per API key the versions this broker serves, as it said itself.
+    /// The versions that the broker says it serves, by API key.
     served: HashMap<i16, (i16, i16)>,
     in_flight: VecDeque<InFlight>,
     correlation_next: i32,
@@ -69,7 +69,7 @@ impl Connection {
         Connection::connect_to(None, address, options)
     }
 
-    /// As [`Connection::connect`], and says which node of which cluster is meant to be there (KIP-1242).
+    /// Connects as [`Connection::connect`] does, and says which node of which cluster is expected there (KIP-1242).
     pub fn connect_to(
         meant: Option<(&str, NodeId)>,
         address: &str,
@@ -171,7 +171,7 @@ impl Connection {
         self.receive()
     }
 
-    /// For waiting on several connections at once.
+    /// The socket's descriptor, for waiting on several connections at once.
     pub(super) fn descriptor(&self) -> RawFd {
         self.stream.as_raw_fd()
     }
@@ -232,7 +232,8 @@ impl Connection {
         Ok(())
     }
 
-    /// KIP-511: the newest ApiVersions first; a broker that lacks it says which it has, in version 0.
+    /// Asks which versions the broker serves. The newest version of ApiVersions is tried first; a broker without it answers in
+    /// version 0 with the ones it has (KIP-511).
     fn negotiate(&mut self, meant: Option<(&str, NodeId)>) -> Result<(), ClientError> {
         let mut request = ApiVersionsRequest {
             client_software_name: "ringmain".into(),
@@ -283,7 +284,7 @@ impl Answer {
         self.version
     }
 
-    /// What follows the header.
+    /// The bytes after the header.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.frame.get(self.body_at..).unwrap_or_default()
@@ -298,7 +299,7 @@ impl Answer {
             .map_err(|source| ClientError::Decode { api: self.api, source })
     }
 
-    /// The whole frame without its size, to keep slices of.
+    /// The API, the version, the whole frame without its size, and where the body begins in it.
     pub(super) fn into_frame(self) -> (ApiKey, i16, bytes::Bytes, usize) {
         (self.api, self.version, self.frame.into(), self.body_at)
     }

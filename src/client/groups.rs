@@ -19,10 +19,10 @@ use super::cluster::Cluster;
 use super::connection::Connection;
 use super::error::{ClientError, check_code};
 
-/// The newest versions whose layout asks for one group, one coordinator.
+/// Newest version of FindCoordinator that asks for one key.
 const FIND_VERSION: i16 = 3;
 const OFFSETS_VERSION: i16 = 7;
-/// Up to here an unknown group is "Dead" and no error.
+/// Newest version of DescribeGroups in which an unknown group is "Dead" and no error.
 const DESCRIBE_VERSION: i16 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,7 +50,7 @@ pub struct MemberView {
     pub instance_id: Option<String>,
     pub client_id: String,
     pub host: String,
-    /// What it has been assigned, in order; nothing where the assignment is not that of consumers.
+    /// The member's partitions by topic, in order. Empty where the assignment is not in the format of consumers.
     pub assigned: Vec<(String, Vec<i32>)>,
 }
 
@@ -119,7 +119,7 @@ impl Groups {
         })
     }
 
-    /// Everything the group has committed, in order.
+    /// All committed offsets of the group, in order.
     pub fn committed(&mut self, group: &str) -> Result<Vec<CommittedOffset>, ClientError> {
         self.at_coordinator(group, |groups, node| {
             let request = OffsetFetchRequest { group_id: group.into(), topics: None, ..Default::default() };
@@ -240,7 +240,7 @@ impl Groups {
     }
 }
 
-/// `None` = no group of the new protocol.
+/// Describes a group of the new protocol; `None` if the group is not one.
 fn describe_consumers(connection: &mut Connection, group: &str) -> Result<Option<GroupView>, ClientError> {
     let request = ConsumerGroupDescribeRequest { group_ids: vec![group.into()], ..Default::default() };
     connection.send(&request)?;
@@ -298,7 +298,7 @@ fn describe_classic(connection: &mut Connection, group: &str) -> Result<GroupVie
     })
 }
 
-/// What the group's leader gave a member. Whatever it is not, it is shown as nothing.
+/// The assignment that the group's leader gave a member. Bytes in another format count as an empty one.
 fn consumers_assignment(bytes: &[u8]) -> Vec<(String, Vec<i32>)> {
     let read = || {
         let (version, rest) = bytes.split_first_chunk::<2>()?;

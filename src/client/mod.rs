@@ -1,8 +1,8 @@
 //! A small Kafka client: for the command line, the load generator and tests, against any Kafka broker.
 //!
-//! Blocking sockets with timeouts, one thread: its users are processes of their own that need no executor, and a client
-//! that knows nothing of the server's runtime tests the server from outside. Everything is bounded: frames, batches,
-//! bytes waiting to be sent, time spent on retries.
+//! Blocking sockets with timeouts, one thread. The client is used by separate processes, which need no executor. And since
+//! it does not use the server's runtime, it tests the server from outside. Everything is bounded: frames, batches, bytes
+//! waiting to be sent, time spent on retries.
 //!
 //! - [`Connection`]: frames, correlation, pipelining, versions
 //! - [`Cluster`]: who leads what; a connection per node id, so that two nodes at one host and port (a Ringmain server's

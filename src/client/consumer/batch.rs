@@ -1,4 +1,4 @@
-//! Batches as they came, and the records in them.
+//! Fetched batches, and the records in them.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct FetchedBatch {
     pub partition: PartitionIndex,
     pub header: BatchHeader,
     pub(super) bytes: Bytes,
-    /// Records below were not asked for: a batch is sent whole, whichever of its offsets was.
+    /// Records below this offset were not asked for. Brokers send whole batches, which may begin before the position.
     pub(super) from: Offset,
 }
 

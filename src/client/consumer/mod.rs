@@ -1,8 +1,8 @@
-//! Reads partitions from given positions: no group, no commits.
+//! Reads partitions from given positions, without a group and without commits.
 //!
-//! One fetch per leader is in flight at a time, for all partitions that node leads; whichever node answers first is
-//! served first. Batches are checked against their checksum before a record is looked at. Transactions are not looked
-//! at: everything below the high watermark is read.
+//! One fetch per leader is in flight at a time, for all partitions that the node leads. The node that answers first is
+//! read first. A batch's checksum is verified before its records are read. Transactions are ignored: everything below the
+//! high watermark is read.
 
 mod batch;
 mod offsets;
@@ -43,7 +43,7 @@ pub enum OutOfRange {
 pub struct ConsumerOptions {
     /// Bytes the broker gathers before it answers, within `wait`.
     pub min_bytes: i32,
-    /// Bytes of an answer; exceeded by a single batch that is larger.
+    /// Most bytes of an answer, unless its first batch is larger.
     pub max_bytes: i32,
     pub partition_max_bytes: i32,
     /// How long the broker waits for records.
@@ -71,11 +71,12 @@ pub struct Consumer {
     cluster: Cluster,
     options: ConsumerOptions,
     topics: HashMap<Arc<str>, TopicId>,
-    /// In the order they are asked for; rotated, so that a full answer starves nobody.
+    /// The partitions that are read, in the order of the next fetch. The order is rotated, so that a partition that fills the
+    /// answer does not keep others from being read.
     assigned: Vec<Assigned>,
-    /// Nodes that owe an answer.
+    /// Nodes that have not answered their fetch yet.
     asked: HashSet<NodeId>,
-    /// Since when nothing works; `None` while something does.
+    /// Since when every attempt has failed; `None` after a success.
     failing_since: Option<Instant>,
     metadata_is_stale: bool,
 }
@@ -85,7 +86,7 @@ struct Assigned {
     topic: Arc<str>,
     partition: PartitionIndex,
     next: Offset,
-    /// As last seen; the end of what can be read.
+    /// The high watermark as last seen: the end of what can be read.
     high_watermark: Option<Offset>,
     not_before: Option<Instant>,
 }
@@ -139,7 +140,7 @@ impl Consumer {
         self.assigned.iter().find(is_it).map(|known| known.next)
     }
 
-    /// Whether everything that could be read at the last answers has been.
+    /// Whether all partitions were read up to their last known high watermarks.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.assigned.iter().all(|known| known.high_watermark.is_some_and(|end| known.next >= end))
@@ -160,7 +161,7 @@ impl Consumer {
         }
     }
 
-    /// Asks every leader that owes no answer, then takes the answers that come first.
+    /// Sends a fetch to every leader that has none in flight, then takes the answers that have come.
     fn round(&mut self, deadline: Instant) -> Result<Vec<FetchedBatch>, ClientError> {
         if self.metadata_is_stale {
             self.refresh()?;
@@ -177,7 +178,7 @@ impl Consumer {
             let connection = self.cluster.connected(*node).expect("who was asked has a connection");
             descriptors.push(connection.descriptor());
         }
-        // Partitions that pause after an error must not wait for those that have nothing to say.
+        // A partition whose pause after an error ends must not wait for the answers about others.
         let ready = wait_readable(&descriptors, left.min(self.pause_left()))
             .map_err(|source| ClientError::Lost { address: "every broker".to_owned(), source })?;
         let mut batches = Vec::new();
@@ -351,7 +352,7 @@ impl Consumer {
             return Err(error);
         }
         self.metadata_is_stale = true;
-        // Who has no connection any more owes no answer.
+        // A node without a connection will not answer any more.
         let cluster = &mut self.cluster;
         self.asked.retain(|node| cluster.connected(*node).is_some());
         if error.code().is_none() {

@@ -25,7 +25,7 @@ pub enum Position {
     /// After the last record.
     Latest,
     Offset(Offset),
-    /// So many records before the end, as far as there are so many.
+    /// So many records before the end, or the first record if there are fewer.
     BeforeEnd(u64),
     /// The first record at or after that time; the end if there is none.
     Timestamp(TimestampMs),
@@ -74,7 +74,7 @@ impl Consumer {
             match self.list_offset_once(topic, partition, timestamp) {
                 Err(error) if error.is_retriable() && Instant::now() < deadline => {
                     std::thread::sleep(RETRY_PAUSE);
-                    // The next attempt tells better what is wrong.
+                    // An error here is ignored: the next attempt reports what is wrong.
                     let _ = self.cluster.refresh(Some(&[topic]), false);
                 }
                 result => return result,
@@ -121,7 +121,8 @@ impl Consumer {
         Ok((found.offset >= 0).then_some(Offset(found.offset)))
     }
 
-    /// Answers come in order, so a fetch in flight to that node is waited for, as long as its long poll takes.
+    /// Sends the request and returns its answer. Answers come in the order of requests, so this first waits for a fetch in
+    /// flight to that node, as long as its long poll takes.
     fn offsets_answer(
         &mut self,
         leader: NodeId,
@@ -130,7 +131,7 @@ impl Consumer {
         if self.asked.contains(&leader) {
             let owed = self.cluster.connected(leader).map_or(0, |connection| connection.in_flight());
             for _ in 0..owed {
-                // The fetch is asked again from the same position: its answer may be dropped.
+                // The answer may be dropped, because the next fetch begins at the same position.
                 let connection = self.cluster.connected(leader).expect("it owes an answer");
                 connection.receive()?;
             }

@@ -15,7 +15,7 @@ use super::waiting::BatchAddress;
 use super::{Delivery, PRODUCE_BY_ID_FROM, Producer};
 
 impl Producer {
-    /// Takes the answers that come, waiting for the first of them.
+    /// Takes the answers that come, and waits for the first of them at most `within`.
     pub(super) fn receive(
         &mut self,
         within: Duration,
@@ -86,7 +86,7 @@ impl Producer {
         Ok(())
     }
 
-    /// Every request in flight to a node has failed.
+    /// Handles the failure of every request in flight to a node.
     pub(super) fn lose(&mut self, node: NodeId, error: ClientError, deliveries: &mut Vec<Delivery>) {
         if breaks_connection(&error) || self.in_flight.get(&node).is_some_and(|requests| requests.len() > 1) {
             self.cluster.disconnect(node);
@@ -108,7 +108,7 @@ impl Producer {
         }
     }
 
-    /// A batch has its answer: delivered, to be sent again, or failed.
+    /// Handles a batch's answer: the batch is delivered, sent again, or has failed.
     fn settle(
         &mut self,
         address: &BatchAddress,
@@ -123,7 +123,8 @@ impl Producer {
         let (backoff, backoff_max) = (self.options.retry_backoff, self.options.retry_backoff_max);
         let within = self.options.delivery_timeout;
         let is_first = self.waiting.is_first(address);
-        // A gap in the sequence is what a failed predecessor leaves; once that is delivered, there is none.
+        // While an earlier batch has failed and is sent again, the broker sees a gap before this one. The gap ends when the
+        // earlier batch is delivered.
         let is_gap = error.code() == Some(ErrorCode::OutOfOrderSequenceNumber);
         let batch = self.waiting.batch(address).expect("it is in flight");
         batch.in_flight = false;
@@ -138,7 +139,8 @@ impl Producer {
         self.metadata_is_stale |= !is_gap;
     }
 
-    /// What follows a lost batch in its partition cannot continue the sequence: it gets a new producer id.
+    /// Ends a batch that has failed. Later batches of its partition cannot continue its sequence, so they get a new producer
+    /// id.
     pub(super) fn fail(
         &mut self,
         address: &BatchAddress,
@@ -163,7 +165,7 @@ impl Producer {
 }
 
 fn result_of(batch: &BatchAddress, answer: &PartitionProduceResponse<'_>) -> Result<Offset, ClientError> {
-    // The broker has these records from an earlier attempt, and no longer knows where.
+    // The broker has these records from an earlier attempt, and does not know their offset any more.
     if answer.error_code == ErrorCode::DuplicateSequenceNumber.code() {
         return Ok(Offset(-1));
     }

@@ -1,12 +1,13 @@
 //! Produces records: finds leaders, sends what is due, retries, idempotence.
 //!
-//! Owns the requests in flight per node and the producer id; the batches themselves, from their first record on, are
-//! `waiting`'s, and connections and who leads what are the cluster's. A batch that is full or has lingered is sent to its
-//! partition's leader. Several requests per node and several batches per partition may be in flight. Without a producer
-//! id a retry could pass a later batch, so then a partition has one batch in flight. With one, the broker refuses what
-//! comes out of sequence, and a failed batch is sent again before its successors.
+//! Owns the requests in flight per node and the producer id. `waiting` owns the batches from their first record on; the
+//! cluster owns the connections and knows the leaders. A batch that is full or has lingered is sent to its partition's
+//! leader. Several requests per node and several batches per partition may be in flight. Without a producer id a retried
+//! batch could come after a later one, so a partition then has only one batch in flight. With a producer id the broker
+//! refuses batches that come out of sequence, and a failed batch is sent again before its successors.
 //!
-//! Driven by its caller: nothing happens between calls, and `send` blocks while [`ProducerOptions::buffer_bytes`] wait.
+//! The producer works only while it is called: nothing happens between calls. `send` blocks while
+//! [`ProducerOptions::buffer_bytes`] of records wait.
 
 mod answers;
 mod options;
@@ -29,7 +30,7 @@ pub use options::{Acks, ProducerOptions};
 pub use partitioner::{murmur2, partition_of_key};
 use waiting::{BatchAddress, Flush, Identity, Waiting};
 
-/// First Produce version that names topics by id, and last that names them by name.
+/// First Produce version that names topics by id; earlier ones name them by name.
 const PRODUCE_BY_ID_FROM: i16 = 13;
 
 /// A record to be produced.
@@ -45,7 +46,7 @@ pub struct ProducerRecord<'a> {
     pub headers: &'a [Header<'a>],
 }
 
-/// What became of one batch.
+/// The result of one batch.
 #[derive(Debug)]
 pub struct Delivery {
     pub topic: Arc<str>,
@@ -60,12 +61,13 @@ pub struct Producer {
     cluster: Cluster,
     options: ProducerOptions,
     waiting: Waiting,
-    /// Per node the requests in flight, oldest first; each with the batches it carries.
+    /// The requests in flight per node, oldest first, each as the list of batches it carries.
     in_flight: HashMap<NodeId, VecDeque<Vec<BatchAddress>>>,
-    /// What new partitions are produced under; `None` until asked for, and after a gap in some partition's sequence.
+    /// The producer id and epoch for partitions that have none yet; `None` until the broker was asked, and after a batch has
+    /// failed.
     identity: Option<Identity>,
     metadata_is_stale: bool,
-    /// When batches were last looked through for what is due.
+    /// When the batches were last searched for due ones.
     dispatched: Instant,
 }
 
@@ -173,7 +175,7 @@ impl Producer {
         if self.in_flight.values().any(|requests| !requests.is_empty()) {
             return self.receive(self.options.request_timeout * 2, deliveries);
         }
-        // Everything waits for a retry's time.
+        // All batches wait for the time of their next attempt.
         if let Some(at) = self.waiting.ready_at() {
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
         }

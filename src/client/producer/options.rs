@@ -42,7 +42,7 @@ pub struct ProducerOptions {
     pub batch_bytes: usize,
     /// How long a batch waits for more records.
     pub linger: Duration,
-    /// Needs acks all.
+    /// The broker recognises batches that it has already. Needs acks all.
     pub idempotent: bool,
     /// Requests in flight per node.
     pub in_flight_max: usize,

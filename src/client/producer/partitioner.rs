@@ -1,4 +1,5 @@
-//! Which partition a record goes to: as Java's default partitioner, so that both agree on where a key lives.
+//! Which partition a record goes to. The rule is that of Java's default partitioner, so that both choose the same partition
+//! for a key.
 
 use crate::base::PartitionIndex;
 

@@ -50,7 +50,7 @@ impl Producer {
         }
     }
 
-    /// Gives up batches that never were answered in time.
+    /// Gives up batches that were not delivered in time.
     fn expire(&mut self, now: Instant, deliveries: &mut Vec<Delivery>) {
         let within = self.options.delivery_timeout;
         for batch in self.waiting.expired(now) {
@@ -83,7 +83,7 @@ impl Producer {
         by_leader
     }
 
-    /// Asks anew who leads. A failure is not the end: batches wait, and the next round asks again.
+    /// Asks for the leaders again. After a failure the batches wait, and the next round asks once more.
     fn refresh_metadata(&mut self) {
         let known = self.waiting.names();
         let names: Vec<&str> = known.iter().map(|name| &**name).collect();
@@ -155,7 +155,7 @@ impl Producer {
         }
     }
 
-    /// A batch's bytes, made when it is sent for the first time.
+    /// The bytes of a batch. They are encoded when the batch is sent for the first time.
     fn encode(&mut self, address: &BatchAddress) -> Result<Bytes, ClientError> {
         let batch = self.waiting.batch(address).expect("it waits to be sent");
         let records = i32::try_from(batch.records).expect("a batch counts its records in an i32");

@@ -1,12 +1,13 @@
 //! A producer's batches, each from its first record to its delivery.
 //!
-//! Owns what was taken and is not delivered: per partition the open batch and the closed ones in the order of their
-//! records, waiting or in flight; when one is due, may be sent, is to be sent again or comes too late; where records
-//! without key or partition go. Does not know nodes, requests, nor errors: the producer finds the leaders, sends, and
-//! says what has become of a batch.
+//! Owns the batches that are not delivered: for each partition the open batch, and the closed ones in the order of their
+//! records, waiting or in flight. Decides when a batch is due, when it may be sent or sent again, and when it is too late;
+//! and which partition takes records without key. Knows no nodes, requests or errors: the producer finds the leaders,
+//! sends, and reports the result of each batch.
 //!
-//! Limits: [`ProducerOptions::batch_bytes`] close a batch, [`ProducerOptions::buffer_bytes`] over all partitions make the
-//! producer wait, [`IN_FLIGHT_PER_PARTITION`] batches are on their way to a partition (one without idempotence).
+//! Limits: a batch is closed at [`ProducerOptions::batch_bytes`]; the producer waits at [`ProducerOptions::buffer_bytes`]
+//! over all partitions; at most [`IN_FLIGHT_PER_PARTITION`] batches of a partition are in flight (one without
+//! idempotence).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,12 +21,13 @@ use crate::record::{BatchBuilder, RecordToWrite};
 
 use super::ProducerOptions;
 
-/// A broker remembers the last five batches of a producer and partition (Kafka's limit for idempotence).
+/// Most batches of a partition in flight. A broker remembers the last five batches of a producer and partition (Kafka's
+/// limit for idempotence).
 const IN_FLIGHT_PER_PARTITION: usize = 5;
 
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// The producer's; they never change.
+    /// The producer's options, which never change.
     options: ProducerOptions,
     topics: HashMap<Arc<str>, Topic>,
     batch_next: u64,
@@ -37,7 +39,7 @@ pub(super) struct Waiting {
 pub(super) struct Topic {
     pub id: TopicId,
     partitions: Vec<Partition>,
-    /// Where records without key or partition go until that batch closes.
+    /// Index of the partition that takes records without key until its open batch closes.
     pub sticky: usize,
 }
 
@@ -46,7 +48,7 @@ struct Partition {
     open: Option<OpenBatch>,
     /// Closed batches in the order of their records: in flight, or waiting.
     queue: VecDeque<Batch>,
-    /// The producer id and the next sequence number here; the producer sets it as it sends.
+    /// The producer id and the next sequence number of this partition. The producer sets them when it sends.
     sequence: Option<(Identity, i32)>,
 }
 
@@ -61,7 +63,7 @@ pub(super) struct Batch {
     number: u64,
     pub content: Content,
     pub records: usize,
-    /// Bytes counted in the producer's buffer.
+    /// Bytes that the batch counts in the producer's buffer.
     bytes: usize,
     pub since: Instant,
     pub in_flight: bool,
@@ -105,7 +107,7 @@ impl Waiting {
         self.buffered_bytes == 0
     }
 
-    /// Whether more is buffered than may be.
+    /// Whether more bytes are buffered than the options allow.
     pub fn is_over_full(&self) -> bool {
         self.buffered_bytes > self.options.buffer_bytes
     }
@@ -122,7 +124,7 @@ impl Waiting {
         &self.topics[name]
     }
 
-    /// Takes in a topic that was not known.
+    /// Adds a topic that was not known.
     pub fn add_topic(&mut self, name: &str, id: TopicId, partitions: usize) -> Arc<str> {
         let known: Arc<str> = name.into();
         let partitions = (0..partitions).map(|_| Partition::default()).collect();
@@ -131,7 +133,7 @@ impl Waiting {
         known
     }
 
-    /// A known topic as the cluster has it now.
+    /// Updates a known topic to what the cluster has now.
     pub fn update_topic(&mut self, name: &Arc<str>, id: TopicId, partitions: usize) {
         let topic = self.topics.get_mut(name).expect("topics stay known");
         topic.id = id;
@@ -140,7 +142,7 @@ impl Waiting {
         }
     }
 
-    /// Adds a record to its partition's open batch; says whether that is now closed.
+    /// Adds a record to its partition's open batch. True if the batch is closed by that.
     pub fn append(&mut self, topic: &Arc<str>, index: usize, record: &RecordToWrite<'_>) -> bool {
         let partition = self.partition(topic, index);
         let open = partition.open.get_or_insert_with(|| OpenBatch {
@@ -159,7 +161,7 @@ impl Waiting {
         is_full
     }
 
-    /// Ends a partition's open batch, which now waits to be sent.
+    /// Closes a partition's open batch, which then waits to be sent.
     fn close(&mut self, topic: &Arc<str>, index: usize) {
         let (number, codec) = (self.batch_next, self.options.codec);
         let Some(open) = self.partition(topic, index).open.take() else { return };
@@ -210,7 +212,7 @@ impl Waiting {
         }
     }
 
-    /// Batches that never were answered in time.
+    /// Batches that were not delivered in time.
     pub fn expired(&self, now: Instant) -> Vec<BatchAddress> {
         let within = self.options.delivery_timeout;
         let late = |batch: &Batch| !batch.in_flight && now.duration_since(batch.since) > within;
@@ -232,7 +234,7 @@ impl Waiting {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 let in_flight = partition.queue.iter().filter(|batch| batch.in_flight).count();
                 let Some(at) = partition.queue.iter().position(|batch| !batch.in_flight) else { continue };
-                // A failed batch waits until its successors have been answered: it must reach the broker before them.
+                // A failed batch waits until the batches after it were answered: when those are sent again, it must come before them.
                 let passed = partition.queue.iter().skip(at).any(|batch| batch.in_flight);
                 let batch = &partition.queue[at];
                 if !passed && in_flight < in_flight_max && batch.not_before <= now {
@@ -243,7 +245,7 @@ impl Waiting {
         ready
     }
 
-    /// When the first batch may be sent, if nothing is in flight.
+    /// When the first closed batch may be sent.
     pub fn ready_at(&self) -> Option<Instant> {
         let waiting = self.topics.values().flat_map(|topic| &topic.partitions).flat_map(|p| &p.queue);
         waiting.map(|batch| batch.not_before).min()
@@ -254,18 +256,18 @@ impl Waiting {
         queue.iter_mut().find(|batch| batch.number == address.number)
     }
 
-    /// Whether no earlier batch of its partition is still to be delivered.
+    /// Whether the batch is the first of its partition that is not delivered.
     pub fn is_first(&self, address: &BatchAddress) -> bool {
         let queue = &self.topics[&address.topic].partitions[address.partition].queue;
         queue.front().map(|batch| batch.number) == Some(address.number)
     }
 
-    /// Where its partition's sequence of producer id and numbers goes on.
+    /// The producer id and the next sequence number of the batch's partition.
     pub fn sequence(&mut self, address: &BatchAddress) -> &mut Option<(Identity, i32)> {
         &mut self.partition(&address.topic, address.partition).sequence
     }
 
-    /// Takes out a batch that has been delivered, or never will be.
+    /// Removes a batch that was delivered, or that has failed.
     pub fn settled(&mut self, address: &BatchAddress) -> Batch {
         let queue = &mut self.partition(&address.topic, address.partition).queue;
         let at = queue.iter().position(|batch| batch.number == address.number);
@@ -287,12 +289,12 @@ impl Batch {
         self.attempts += 1;
     }
 
-    /// It keeps its place, and waits there.
+    /// Lets the batch wait in its place for `pause`.
     pub fn pause(&mut self, now: Instant, pause: Duration) {
         self.not_before = now + pause;
     }
 
-    /// Waits the longer the more often it was sent.
+    /// Lets the batch wait; each wait is longer than the one before.
     pub fn back_off(&mut self, now: Instant, backoff: Duration, backoff_max: Duration) {
         let doubled = backoff.saturating_mul(1 << (self.attempts - 1).min(10));
         self.pause(now, doubled.min(backoff_max));
@@ -327,7 +329,7 @@ mod tests {
         (waiting, topic)
     }
 
-    /// One record to each of the partitions; says whether their batches are closed.
+    /// Adds one record to each of the partitions, and returns whether their batches are closed.
     fn append(waiting: &mut Waiting, topic: &Arc<str>, partitions: &[usize]) -> Vec<bool> {
         let record =
             RecordToWrite { timestamp: TimestampMs(1), value: Some(&[7; 100]), ..Default::default() };
