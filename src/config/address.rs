@@ -28,7 +28,7 @@ pub(super) fn host_port(key: &str, value: &str) -> Result<(String, u16), ConfigE
     Ok((host.to_owned(), port))
 }
 
-/// What clients are told: a host, which may be an IPv6 address, and a port if one is written with it.
+/// Reads what clients are told: a host, which may be an IPv6 address, and a port if one is written with it.
 pub(super) fn advertised(key: &str, value: &str) -> Result<(String, Option<u16>), ConfigError> {
     let expected = "a host name or address, or HOST:PORT";
     let bare = value.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(value);

@@ -1,4 +1,4 @@
-//! What a subscription to clients' metrics (KIP-714) can be told, and which clients and metrics it means.
+//! Configs of subscriptions to clients' metrics (KIP-714), and which clients and metrics a subscription selects.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use regex::Regex;
 
 use super::setting::{ConfigError, Described, Origin, Setting, Synonym, list};
 
-/// What a client is asked to push by, when no subscription says more.
+/// Interval at which a client pushes metrics, if no subscription sets another.
 pub const INTERVAL_MS_DEFAULT: i32 = 300_000;
 const INTERVAL_MS_MIN: i32 = 100;
 const INTERVAL_MS_MAX: i32 = 3_600_000;
-/// Bytes that a compiled pattern may take.
+/// Most bytes that a compiled pattern may take.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 static ROWS: [Setting; 3] = [
-    // The bounds are looked at apart: Kafka has another error for them than for what is no number.
+    // The limits are checked separately: Kafka's error for them is another one than for a value that is no number.
     Setting::int(
         "interval.ms",
         "300000",
@@ -33,7 +33,7 @@ static ROWS: [Setting; 3] = [
         .acts(),
 ];
 
-/// What a subscription can tell clients apart by.
+/// A trait of clients that a subscription can select by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientTrait {
     InstanceId,
@@ -82,13 +82,13 @@ impl Subscription {
         })
     }
 
-    /// Whether a client is meant, whose traits `of` tells.
+    /// Whether the subscription selects a client, whose traits `of` returns.
     pub fn matches<'t>(&self, of: impl Fn(ClientTrait) -> &'t str) -> bool {
         self.patterns.iter().all(|(asked, pattern)| pattern.is_match(of(*asked)))
     }
 }
 
-/// `KEY=PATTERN`; the pattern is for the whole of the value, as in Kafka.
+/// Reads `KEY=PATTERN`. The pattern must match the whole value, as in Kafka.
 fn pattern(written: &str) -> Result<(ClientTrait, Regex), ConfigError> {
     let refuse = |reason: &str| ConfigError::Invalid {
         key: "match".to_owned(),
@@ -116,7 +116,7 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     ROWS.iter().find(|setting| setting.name == name)
 }
 
-/// Every config with its value and where that comes from.
+/// Every config with its value, and where that comes from.
 #[must_use]
 pub fn describe(overrides: &BTreeMap<String, String>) -> Vec<Described> {
     let rows = ROWS.iter().map(|setting| {

@@ -2,20 +2,20 @@
 
 use std::ops::RangeInclusive;
 
-/// What clients may take of this server, over all shards.
+/// Limits on clients' connections and requests, over all shards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConnectionLimits {
     pub count_max: u32,
     pub per_ip_max: u32,
-    /// `None` = silent connections stay.
+    /// How long a connection may be idle; `None` = for ever.
     pub idle_ms: Option<u64>,
-    /// A larger request closes its connection.
+    /// Largest request. A larger one closes its connection.
     pub request_bytes_max: u32,
-    /// Requests read and not yet answered.
+    /// Most bytes of requests that were read and are not yet answered.
     pub queued_request_bytes: u64,
-    /// `None` = by how near the peer is.
+    /// Size of sockets' send buffers; `None` = chosen by the distance to the peer.
     pub send_buffer_bytes: Option<u32>,
-    /// `None` = as the kernel tunes it.
+    /// Size of sockets' receive buffers; `None` = tuned by the kernel.
     pub receive_buffer_bytes: Option<u32>,
     pub backlog: u32,
 }
@@ -25,16 +25,16 @@ pub struct ConnectionLimits {
 pub struct CleanerLimits {
     pub enabled: bool,
     pub backoff_ms: u64,
-    /// For maps of keys.
+    /// Memory for maps of keys.
     pub memory_bytes: u64,
-    /// Read and written.
+    /// Bytes read and written in a second.
     pub bytes_per_second: u64,
 }
 
 /// Verification in the background, over all shards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScrubLimits {
-    /// `None` = never.
+    /// Time in which every finished segment is verified once; `None` = no scrubbing.
     pub period_ms: Option<u64>,
     pub bytes_per_second: u64,
 }
@@ -42,12 +42,12 @@ pub struct ScrubLimits {
 /// The commit log of each shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CommitLimits {
-    /// A multiple of 4096.
+    /// Size of a commit file: a multiple of 4096.
     pub file_bytes: u64,
     pub files_max: usize,
 }
 
-/// Bounds and delays of consumer groups, above all classic ones.
+/// Limits and delays of groups. Those of the consumer protocol alone are in `consumer`.
 #[derive(Clone, Debug)]
 pub struct GroupLimits {
     /// `group.min.session.timeout.ms` to `group.max.session.timeout.ms`.
@@ -67,11 +67,11 @@ pub struct GroupLimits {
     pub consumer: ConsumerGroups,
 }
 
-/// How `__consumer_offsets` is made when the first group asks for its coordinator.
+/// How `__consumer_offsets` is created when the first group asks for its coordinator.
 #[derive(Clone, Copy, Debug)]
 pub struct OffsetsTopic {
     pub partitions: i32,
-    /// Bytes.
+    /// Size at which a segment of the topic is closed.
     pub segment_bytes: i64,
 }
 
@@ -83,22 +83,22 @@ pub struct ConsumerGroups {
     pub told: GroupTimeLimits,
     /// Most members of a group.
     pub size_max: usize,
-    /// Names of the ways to assign, the default first.
+    /// Names of the assignors, the default first.
     pub assignors: Vec<String>,
-    /// Classic groups become consumer groups when a new-style member joins.
+    /// Classic groups become consumer groups when a member of the new protocol joins.
     pub upgrade: bool,
-    /// Consumer groups become classic groups when the last new-style member leaves.
+    /// Consumer groups become classic groups when the last member of the new protocol leaves.
     pub downgrade: bool,
 }
 
-/// The times that a group may be told to go by instead of the broker's.
+/// Limits on the times that a group's own configs may set.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupTimeLimits {
     pub session_timeouts_ms: RangeInclusive<i32>,
     pub heartbeat_intervals_ms: RangeInclusive<i32>,
 }
 
-/// How topics come to be.
+/// How topics are created and deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TopicCreation {
     pub partitions: i32,

@@ -1,20 +1,20 @@
-//! What settings are resolved against: the CPUs and the memory this process may use.
+//! The CPUs and the memory that this process may use. Settings are resolved against them.
 
 use super::broker;
 use super::setting::ConfigError;
 
-/// Shards one server can have: of a thousand node ids, one stands for the whole server.
+/// Most shards of a server: a server has a thousand node ids, and one of them stands for the whole server.
 pub const SHARDS_MAX: usize = 999;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// In ascending order.
+    /// The CPUs' numbers, in ascending order.
     pub cpus: Vec<usize>,
     pub memory_bytes: u64,
 }
 
 impl Machine {
-    /// This process's CPU affinity, and the smaller of the machine's memory and the control group's limit.
+    /// Reads this process's CPU affinity, and the smaller of the machine's memory and the control group's limit.
     #[must_use]
     pub fn detect() -> Machine {
         Machine { cpus: allowed_cpus(), memory_bytes: machine_memory_bytes().min(group_memory_bytes()) }
@@ -46,7 +46,7 @@ impl Machine {
     }
 }
 
-/// `0,2,4-7`; a CPU named twice is there twice.
+/// Reads a list such as `0,2,4-7`. A CPU that is named twice is in it twice.
 fn cpu_list(value: &str) -> Option<Vec<usize>> {
     let mut cpus = Vec::new();
     for part in value.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -82,7 +82,7 @@ fn machine_memory_bytes() -> u64 {
     u64::try_from(pages).unwrap_or(0).saturating_mul(u64::try_from(page_bytes).unwrap_or(0))
 }
 
-/// `u64::MAX` when the control group sets no limit or there is none.
+/// The control group's limit of memory; `u64::MAX` when there is none.
 fn group_memory_bytes() -> u64 {
     std::fs::read_to_string("/sys/fs/cgroup/memory.max")
         .ok()

@@ -1,11 +1,11 @@
 //! Settings as written and settings as resolved.
 //!
-//! [`load()`] gathers what the command line, the environment and the settings file say (in this order of strength), checks
-//! it against the table of [`broker`] settings and resolves it to a [`Config`]: plain values, the only form the rest of the
-//! program sees. [`topic`] is the table of topic configs and what a partition's log makes of them.
+//! [`load()`] reads settings from the command line, the environment and the settings file (in this order of strength),
+//! checks them against the table of [`broker`] settings, and resolves them to a [`Config`]: plain values, the only form that
+//! the rest of the program sees. [`topic`] has the table of topic configs, and what a partition's log makes of them.
 //!
 //! Some settings can be changed while the server runs (AlterConfigs): [`Config::with_changes`] gives the `Config` that then
-//! counts. [`group`] and [`client_metrics`] are the tables of what groups and subscriptions to clients' metrics can be told.
+//! counts. [`group`] and [`client_metrics`] have the tables of configs of groups and of subscriptions to clients' metrics.
 //!
 //! Knows nothing of shards, logs or sockets.
 
@@ -44,7 +44,7 @@ pub use written::BrokerSettings;
 /// How Metadata shows this server's shards to clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advertise {
-    /// Per connection: a node per shard to clients known to bear it, one node to everyone else.
+    /// Decided per connection: a node per shard for clients that say which node they mean, one node for all others.
     Auto,
     /// A node per shard, each at its own port (the listen port + shard).
     ShardPorts,
@@ -54,33 +54,33 @@ pub enum Advertise {
     Shards,
 }
 
-/// Everything the server goes by.
+/// All settings of a server, resolved.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub server_id: ServerId,
-    /// As written: possibly relative, possibly not there yet.
+    /// The data directory as written: the path may be relative, and the directory may not exist yet.
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub advertise: Advertise,
-    /// `None` = tell each client the address it connected to.
+    /// The host that clients are told; `None` = the address that each client connected to.
     pub advertised_host: Option<String>,
-    /// `None` = the port of `listen`.
+    /// The port that clients are told; `None` = the port of `listen`.
     pub advertised_port: Option<u16>,
-    /// More nodes than this are never shown.
+    /// Most nodes that clients are shown.
     pub advertise_nodes_max: u32,
     pub rack: Option<String>,
     /// The CPU of each shard, in shard order; never empty.
     pub shard_cpus: Vec<usize>,
-    /// Over all shards: chunks, caches and frames in flight.
+    /// Memory of all shards together, for chunks, caches and frames in flight.
     pub memory_bytes: u64,
     pub connections: ConnectionLimits,
     /// Most connections from single addresses, instead of [`ConnectionLimits::per_ip_max`].
     pub per_ip_overrides: BTreeMap<IpAddr, u32>,
     pub commit: CommitLimits,
-    /// A partition with this much waiting bypasses the commit log.
+    /// Bytes from which a batch is written directly to its segment, not to the commit log.
     pub direct_run_bytes: usize,
-    /// A multiple of 4096.
+    /// Bytes of a chunk: a multiple of 4096.
     pub chunk_bytes: usize,
     /// Most bytes one fetch returns.
     pub fetch_bytes_max: u32,
@@ -94,7 +94,7 @@ pub struct Config {
     /// Whether a busy partition's old segment files are used again.
     pub segment_recycle: bool,
     pub cleaner: CleanerLimits,
-    /// Free space below which producing is refused; `None` = as the size of the disk has it.
+    /// Free space below which producing is refused; `None` = computed from the size of the disk.
     pub disk_reserve_bytes: Option<u64>,
     pub scrub: ScrubLimits,
     pub topics: TopicCreation,
@@ -117,7 +117,7 @@ pub struct Changes {
 }
 
 impl Config {
-    /// The same with settings changed while it runs; changes this `Config` has already are forgotten.
+    /// This `Config` with other changes: those it has already are replaced by `changes`.
     ///
     /// # Errors
     /// For a change that [`Config::check_change`] refuses.
@@ -139,7 +139,7 @@ impl Config {
         changeable(name)?.check(value)
     }
 
-    /// What [`Config::with_changes`] can change: the settings whose row says `dynamic` and that this version acts on.
+    /// Reads what [`Config::with_changes`] can change: the settings whose row says `dynamic` and that this version acts on.
     fn read_changeable(&mut self) -> Result<(), ConfigError> {
         let settings = &self.settings;
         self.connections.count_max = settings.number("max.connections");
@@ -158,7 +158,7 @@ impl Config {
         self.per_ip_overrides.get(&from).copied().unwrap_or(self.connections.per_ip_max)
     }
 
-    /// What was changed since the start.
+    /// The changes since the start.
     #[must_use]
     pub fn changes(&self) -> &Changes {
         &self.settings.changes
@@ -181,14 +181,14 @@ impl Config {
         self.settings.describe()
     }
 
-    /// One setting of the table.
+    /// One setting of the table as DescribeConfigs shows it.
     fn describe_one(&self, name: &'static str) -> Described {
         self.settings.describe_one(name.into(), broker::find(name).expect("a setting of the table"))
     }
 }
 
 impl Default for Config {
-    /// No settings, one CPU, 1 GiB of memory: for tests of what only reads a `Config`.
+    /// A `Config` without settings, with one CPU and 1 GiB of memory, for tests of code that only reads a `Config`.
     fn default() -> Config {
         let machine = Machine { cpus: vec![0], memory_bytes: 1 << 30 };
         Config::resolve(BrokerSettings::default(), &machine).expect("the table's defaults are valid")
@@ -198,7 +198,7 @@ impl Default for Config {
 /// The setting of this name, if it can change while the server runs; [`setting::UNKNOWN`] for a name the table does not have.
 ///
 /// # Errors
-/// For one that is read at start only, and a secret.
+/// For a setting that is read at start only, and for a secret.
 pub fn changeable(name: &str) -> Result<&'static Setting, ConfigError> {
     let Some(setting) = broker::find(name) else { return Ok(&setting::UNKNOWN) };
     if setting.update == setting::Update::ReadOnly {

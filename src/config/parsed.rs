@@ -1,5 +1,5 @@
-//! A setting's value as DescribeConfigs shows it: as Kafka parsed it, however it was written. Tools that compare what they
-//! want with what they are shown would else see a difference for ever.
+//! A setting's value as DescribeConfigs shows it: in the form that Kafka parses it to, however it was written. Tools compare
+//! what they want with what they are shown, and would otherwise see a difference for ever.
 
 use super::setting::{Kind, list};
 

@@ -14,10 +14,10 @@ use super::{
 };
 
 impl Config {
-    /// What a server with these settings does on this machine.
+    /// Resolves settings for this machine.
     ///
     /// # Errors
-    /// For addresses and CPU lists that make no sense here; single values were checked when written.
+    /// For addresses and CPU lists that are impossible on this machine. Single values were checked when they were written.
     pub fn resolve(settings: BrokerSettings, machine: &Machine) -> Result<Config, ConfigError> {
         let memory_bytes = memory_bytes(&settings, machine);
         let advertised = settings

@@ -27,18 +27,18 @@ const FLAGS: [(Flag, &str, &str); 6] = [
     (Flag::Shards, "RINGMAIN_SHARDS", "ringmain.shards"),
 ];
 
-/// What was written, as it was written.
+/// Settings as they were written.
 pub struct Sources<'a> {
     pub flags: Vec<(Flag, String)>,
     /// `KEY=VALUE`, from `--set`.
     pub set: Vec<String>,
-    /// From `--config`.
+    /// The settings file, from `--config`.
     pub file: Option<PathBuf>,
     /// Looks up RINGMAIN_* variables; a variable that is empty counts as unset.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Settings resolved, and what their writer should hear.
+/// Resolved settings, and what the user should be told about them.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
@@ -80,7 +80,7 @@ pub fn load(sources: &Sources<'_>, machine: &Machine) -> Result<Loaded, ConfigEr
     Ok(Loaded { config: Config::resolve(settings, machine)?, ineffective })
 }
 
-/// `a=1,b=x,y,c=2`: a piece without `=` continues the value before it, so that lists can be written.
+/// Reads `a=1,b=x,y,c=2`. A piece without `=` continues the value before it, so that lists can be written.
 fn assignments(text: &str) -> Result<Vec<(&str, String)>, ConfigError> {
     let mut assignments: Vec<(&str, String)> = Vec::new();
     for piece in text.split(',').filter(|piece| !piece.trim().is_empty()) {
@@ -107,7 +107,7 @@ fn read_file(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
     Ok(settings)
 }
 
-/// Dotted keys make nested tables in TOML; here they are names again.
+/// Adds a TOML value to the settings. Dotted keys make nested tables in TOML; this joins them to names again.
 fn flatten(name: &str, value: &toml::Value, settings: &mut Vec<(String, String)>) {
     match value {
         toml::Value::Table(table) => {

@@ -1,4 +1,4 @@
-//! Checked settings by name, as they were written and as they were changed since.
+//! Checked settings by name: as they were written, and as they were changed since.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::setting::{self, ConfigError, Described, Origin, Setting, Synonym};
 use super::{Changes, broker};
 
-/// Checked settings by name, with where each was written; what was not written has the table's default.
+/// Checked settings by name, each with the place where it was written. Other settings have the table's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerSettings {
     written: BTreeMap<&'static str, Written>,
@@ -36,14 +36,14 @@ impl BrokerSettings {
         Ok(())
     }
 
-    /// What was written and is of no effect in this version.
+    /// Settings that were written and that this version does not act on.
     pub fn ineffective(&self) -> impl Iterator<Item = &'static str> + '_ {
         let listed =
             |name: &&&str| broker::find(name).is_some_and(|row| row.effect == setting::Effect::Listed);
         self.written.keys().filter(listed).copied()
     }
 
-    /// Kafka's tools expect a listener to name its protocol; people need not write it.
+    /// Adds the protocol to a listener that was written without one, because Kafka's tools expect it.
     pub(super) fn name_protocol(&mut self) {
         if let Some(written) =
             self.written.get_mut("listeners").filter(|written| !written.value.contains("://"))
@@ -52,7 +52,7 @@ impl BrokerSettings {
         }
     }
 
-    /// What somebody gave a setting, the one in force first.
+    /// All values that a setting was given, the one in force first.
     pub(super) fn layers(&self, key: &str) -> Vec<(String, Origin)> {
         let layer = |value: Option<&String>, origin| value.map(|value| (value.clone(), origin));
         let layers = [
@@ -83,7 +83,7 @@ impl BrokerSettings {
         N::try_from(self.signed(key)).ok().expect("the table's range fits the field")
     }
 
-    /// Kafka writes "no limit" as -1.
+    /// The number of a setting whose -1 means "no limit"; `None` for no limit.
     pub(super) fn limit<N: TryFrom<i64>>(&self, key: &str) -> Option<N> {
         (self.signed(key) >= 0).then(|| self.number(key))
     }
@@ -92,7 +92,7 @@ impl BrokerSettings {
         self.required(key).eq_ignore_ascii_case("true")
     }
 
-    /// Every setting of the table, and whatever name beside these was changed.
+    /// Every setting of the table, and every other name that was changed.
     pub(super) fn describe(&self) -> Vec<Described> {
         let known = broker::settings().map(|setting| self.describe_one(setting.name.into(), setting));
         let changed: BTreeSet<&String> = self.changes.own.keys().chain(self.changes.all.keys()).collect();
@@ -101,7 +101,7 @@ impl BrokerSettings {
         known.chain(unknown).filter(|one| one.setting.is_shown(one.origin)).collect()
     }
 
-    /// As in Kafka, the value in force is shown as parsed, its synonyms as written.
+    /// One setting. As in Kafka, the value in force is shown as parsed, and its synonyms as written.
     pub(super) fn describe_one(&self, name: Cow<'static, str>, setting: &'static Setting) -> Described {
         let told = |value: String| (!setting.is_sensitive()).then_some(value);
         let default = setting.default.map(|value| (value.to_owned(), Origin::Default));

@@ -1,4 +1,4 @@
-//! This server among others: identity, controllers, replication, quotas, metrics.
+//! Broker settings of a server in its cluster: identity, controllers, replication, quotas, metrics.
 
 use crate::config::setting::{Kind, Setting};
 

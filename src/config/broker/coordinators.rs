@@ -1,4 +1,4 @@
-//! Consumer groups, committed offsets, transactions, delegation tokens.
+//! Broker settings of consumer groups, committed offsets, transactions and delegation tokens.
 
 use crate::config::setting::{Kind, Setting};
 

@@ -1,4 +1,4 @@
-//! Topics' defaults, and how logs are kept.
+//! Broker settings of logs, and the defaults of topic configs.
 
 use crate::config::setting::{Kind, Setting};
 

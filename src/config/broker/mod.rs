@@ -1,7 +1,7 @@
-//! What a server can be told: Kafka's broker settings by Kafka's names, and ours under `ringmain.`.
+//! Broker settings: Kafka's by Kafka's names, and ours under `ringmain.`.
 //!
-//! One file per subject; together they are the one table that the command line, the settings file, defaults, limits,
-//! help and DescribeConfigs go by. Settings this version does not act on are listed all the same, and say so.
+//! There is one file per subject. Together they are the one table for the command line, the settings file, defaults,
+//! limits, help and DescribeConfigs. Settings that this version does not act on are in the table too, and say so.
 
 mod cluster;
 mod coordinators;
@@ -36,14 +36,14 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     settings().find(|setting| setting.name == name)
 }
 
-/// The name most like an unknown one, when one is like it at all.
+/// The name that is most similar to an unknown one, if any is similar enough.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
     let (distance, nearest) = settings().map(|setting| (edits(name, setting.name), setting.name)).min()?;
     (distance <= 1 + name.len() / 6).then_some(nearest)
 }
 
-/// How many characters must be put in, taken out or replaced to make `b` of `a`.
+/// How many characters must be inserted, removed or replaced to make `b` of `a`.
 fn edits(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

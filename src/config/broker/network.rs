@@ -1,4 +1,4 @@
-//! Listeners, connections, requests.
+//! Broker settings of listeners, connections and requests.
 
 use crate::config::setting::{Kind, Setting};
 

@@ -1,4 +1,4 @@
-//! Remote storage of old segments. This version has none.
+//! Broker settings of remote storage for old segments. This version has no remote storage.
 
 use crate::config::setting::{Kind, Setting};
 

@@ -1,4 +1,4 @@
-//! Settings of our own.
+//! Broker settings that Kafka does not have.
 
 use crate::config::setting::{Kind, Setting};
 

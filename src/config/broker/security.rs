@@ -1,4 +1,4 @@
-//! TLS, authentication, authorization. This version has none of them.
+//! Broker settings of TLS, authentication and authorization. This version has none of them.
 
 use crate::config::setting::{Kind, Setting};
 

@@ -1,4 +1,5 @@
-//! Share groups and streams groups. This version has neither; what single groups are told is checked against these.
+//! Broker settings of share groups and streams groups. This version has neither, but group configs are checked against
+//! these settings.
 
 use crate::config::setting::{Kind, Setting};
 

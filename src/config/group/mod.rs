@@ -1,4 +1,4 @@
-//! What a group can be told (KIP-848, KIP-932, KIP-1071), by Kafka's names. What a group was not told it takes from the
+//! Group configs by Kafka's names (KIP-848, KIP-932, KIP-1071). A config that a group does not have is taken from the
 //! broker's settings.
 
 mod table;
@@ -11,14 +11,14 @@ use super::{Config, GroupTimeLimits};
 use table::{ASSIGNOR, DEAD_LETTERS, ROWS, Row};
 pub use table::{find, settings};
 
-/// A consumer group's times, where it was told any.
+/// The times that a consumer group's own configs set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GroupTimes {
     pub session_timeout_ms: Option<u64>,
     pub heartbeat_interval_ms: Option<i32>,
 }
 
-/// Checks all that a group is told, together.
+/// Checks all configs of a group together.
 ///
 /// # Errors
 /// For an unknown name, a value that is not allowed, and times beyond the broker's limits.
@@ -43,7 +43,7 @@ pub fn validate(overrides: &BTreeMap<String, String>, config: &Config) -> Result
     Ok(())
 }
 
-/// In Kafka's words: tools show them.
+/// Checks a value against the broker's limits. The errors have Kafka's words, because tools show them.
 fn check_bounds(row: &Row, value: i64, config: &Config) -> Result<(), ConfigError> {
     let bound = |name: Option<&'static str>| name.map(|name| config.whole_number(name));
     let name = row.setting.name;
@@ -58,7 +58,7 @@ fn check_bounds(row: &Row, value: i64, config: &Config) -> Result<(), ConfigErro
     Err(ConfigError::Contradiction(contradiction))
 }
 
-/// Names that a group may be told, and of which not every one will do.
+/// Checks configs whose values are names.
 fn check_names(overrides: &BTreeMap<String, String>, config: &Config) -> Result<(), ConfigError> {
     let told = |name: &str| overrides.get(name).map(|value| value.trim());
     let assignors: Vec<&str> = list(config.settings.required("group.streams.assignors")).collect();
@@ -75,7 +75,7 @@ fn check_names(overrides: &BTreeMap<String, String>, config: &Config) -> Result<
     Err(ConfigError::Contradiction(contradiction))
 }
 
-/// The number a group goes by that was told this.
+/// The number in force for a group with these configs.
 fn in_force(overrides: &BTreeMap<String, String>, name: &str, config: &Config) -> i64 {
     let inherited = || {
         let row = ROWS.iter().find(|row| row.setting.name == name);
@@ -84,7 +84,7 @@ fn in_force(overrides: &BTreeMap<String, String>, name: &str, config: &Config) -
     number(overrides, name).map_or_else(inherited, i64::from)
 }
 
-/// What a group's members go by. A broker whose limits have become tighter since the group was told holds to its limits.
+/// The times that a group's configs set. Where the broker's limits have become tighter since, the limits win.
 #[must_use]
 pub fn times(overrides: &BTreeMap<String, String>, limits: &GroupTimeLimits) -> GroupTimes {
     let within = |value: i32, range: &RangeInclusive<i32>| value.clamp(*range.start(), *range.end());
@@ -97,7 +97,7 @@ pub fn times(overrides: &BTreeMap<String, String>, limits: &GroupTimeLimits) -> 
     }
 }
 
-/// Every group config with its value and where that comes from.
+/// Every group config with its value, and where that comes from.
 #[must_use]
 pub fn describe(overrides: &BTreeMap<String, String>, config: &Config) -> Vec<Described> {
     let rows = ROWS.iter().map(|Row { setting, inherits, .. }| {
@@ -121,7 +121,7 @@ pub fn describe(overrides: &BTreeMap<String, String>, config: &Config) -> Vec<De
     rows.filter(|one| one.setting.is_shown(one.origin)).collect()
 }
 
-/// The value of a config that was told and checked, if it is a number.
+/// The value of a config that the group has, if it is a number.
 fn number(overrides: &BTreeMap<String, String>, name: &str) -> Option<i32> {
     find(name).filter(|setting| setting.kind == Kind::Int)?;
     overrides.get(name)?.trim().parse().ok()

@@ -15,7 +15,7 @@ pub(super) struct Row {
     pub max: Option<&'static str>,
 }
 
-/// A config that may be whatever its setting allows.
+/// A config without limits besides those of its setting.
 const fn row(setting: Setting, inherits: Option<&'static str>) -> Row {
     Row { setting, inherits, min: None, max: None }
 }

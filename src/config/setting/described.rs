@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Setting;
 
-/// Where a value comes from, the strongest last.
+/// Where a written value comes from, the strongest source last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Source {
     Default,
@@ -13,16 +13,16 @@ pub enum Source {
     CommandLine,
 }
 
-/// What DescribeConfigs says where a value comes from.
+/// Where a value comes from, as DescribeConfigs says it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// Set on the topic.
+    /// The value was set on the topic.
     Topic,
-    /// Changed for this server while it ran.
+    /// The value was changed for this server while it ran.
     Broker,
-    /// Changed for all servers.
+    /// The value was changed for all servers.
     AllBrokers,
-    /// Set for the server, by file, environment or command line.
+    /// The value was set for the server, by file, environment or command line.
     StaticBroker,
     Default,
     ClientMetrics,
@@ -30,7 +30,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Kafka's number for it.
+    /// Kafka's number of the origin.
     #[must_use]
     pub fn code(self) -> i8 {
         match self {
@@ -51,7 +51,7 @@ pub struct Described {
     pub name: Cow<'static, str>,
     /// [`UNKNOWN`] for a name that no table has.
     pub setting: &'static Setting,
-    /// `None` when unset, and always when sensitive.
+    /// The value in force; `None` when unset, and always when sensitive.
     pub value: Option<String>,
     pub origin: Origin,
     /// All places that give a value, the one in force first.

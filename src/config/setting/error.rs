@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why settings were refused. One line that names the key, the value and what would be right.
+/// Why settings were refused. Each error is one line that names the key, the value and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("Unknown topic config name: {0}")]

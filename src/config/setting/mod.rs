@@ -1,6 +1,6 @@
-//! One row of a table of settings: what it is called, what it may be, what it means.
+//! One row of a table of settings: its name, its allowed values, its meaning.
 //!
-//! The same row parses the command line and the file, checks a topic's configs, and answers DescribeConfigs.
+//! The row is used to parse the command line and the file, to check a topic's configs, and to answer DescribeConfigs.
 
 mod allowed;
 mod described;
@@ -23,7 +23,7 @@ pub enum Kind {
     List,
     Class,
     Password,
-    /// Of a name that no table has.
+    /// The type of a name that no table has.
     Unknown,
 }
 
@@ -46,7 +46,7 @@ impl Kind {
     }
 }
 
-/// Whether this version does what the setting says.
+/// Whether this version acts on the setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
     Acts,
@@ -65,16 +65,16 @@ pub enum Update {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Visibility {
     Public,
-    /// Only shown where somebody set it.
+    /// The setting is shown only where somebody has set it.
     Internal,
 }
 
-/// A row. Rows are built by the `const` functions below, so that a table reads as one.
+/// A setting: one row of a table. Rows are built by the `const` functions below, so that a table can be read as one.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Setting {
     pub name: &'static str,
     pub kind: Kind,
-    /// `None` = Kafka's null: not set.
+    /// The default; `None` = Kafka's null: not set.
     pub default: Option<&'static str>,
     pub allowed: Allowed,
     pub update: Update,
@@ -83,8 +83,8 @@ pub struct Setting {
     pub doc: &'static str,
 }
 
-/// The row for names that no table has. As in Kafka, a broker keeps what it is told under such a name, for whatever plugin
-/// may read it, and shows nobody the value.
+/// The row for names that no table has. As in Kafka, a broker keeps the value of such a name, because a plugin might read
+/// it, and never shows the value.
 pub static UNKNOWN: Setting =
     Setting::new("", Kind::Unknown, None, "A name that this server does not know; nothing reads the value.")
         .acts();
@@ -147,7 +147,7 @@ impl Setting {
         Setting::new(name, Kind::List, Some(default), doc)
     }
 
-    /// A setting of any kind that is not set unless someone does.
+    /// A setting of any kind without a default.
     pub const fn unset(name: &'static str, kind: Kind, doc: &'static str) -> Setting {
         Setting::new(name, kind, None, doc)
     }
@@ -197,13 +197,13 @@ impl Setting {
         self
     }
 
-    /// Whether DescribeConfigs shows the setting when its value comes from there.
+    /// Whether DescribeConfigs shows the setting when its value comes from `origin`.
     #[must_use]
     pub fn is_shown(&self, origin: Origin) -> bool {
         self.visibility == Visibility::Public || origin != Origin::Default
     }
 
-    /// A value that someone wrote, as it is shown.
+    /// A written value in the form in which it is shown.
     #[must_use]
     pub fn shown(&self, written: &str) -> String {
         parsed(self.kind, written)
@@ -215,7 +215,7 @@ impl Setting {
         matches!(self.kind, Kind::Password | Kind::Unknown)
     }
 
-    /// What the setting means, and whether this version heeds it.
+    /// What the setting means, and whether this version acts on it.
     #[must_use]
     pub fn documentation(&self) -> String {
         match self.effect {
@@ -224,7 +224,7 @@ impl Setting {
         }
     }
 
-    /// Checks a value as someone wrote it.
+    /// Checks a written value.
     ///
     /// # Errors
     /// When the value is not of this kind or not allowed; the error names both and what is allowed.
@@ -277,7 +277,7 @@ impl Setting {
         }
     }
 
-    /// Kafka's names end in their unit.
+    /// The unit, which the names of Kafka's settings end in.
     fn unit(&self) -> &'static str {
         match self.name.rsplit('.').next() {
             Some("bytes") => " of bytes",

@@ -7,15 +7,15 @@ use crate::config::setting::{Described, Origin, Synonym};
 
 use super::table::{ROWS, Row};
 
-/// What topics inherit: the broker settings that somebody set, by their names, each with all places that do, the one in
-/// force first.
+/// The values that topics inherit: the broker settings that somebody has set, by name. Each has all values that were set,
+/// the one in force first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicDefaults {
     written: BTreeMap<&'static str, Vec<(String, Origin)>>,
 }
 
 impl TopicDefaults {
-    /// Picks from checked broker settings those that topics inherit.
+    /// Picks the settings that topics inherit from checked broker settings.
     #[must_use]
     pub fn from_broker(layers: impl Fn(&str) -> Vec<(String, Origin)>) -> TopicDefaults {
         let inherited = ROWS.iter().flat_map(|row| row.inherits.iter().map(|(name, _)| *name));
@@ -23,8 +23,7 @@ impl TopicDefaults {
         TopicDefaults { written: written.filter(|(_, layers)| !layers.is_empty()).collect() }
     }
 
-    /// What a topic without configs of its own has: the value in the topic's units and whether the broker's settings
-    /// say so.
+    /// The value that a topic without configs of its own has, in the topic's units, and where it comes from.
     pub(super) fn value(&self, row: &Row) -> (String, Origin) {
         let inherited =
             row.inherits.iter().find_map(|(name, scale)| Some((self.written.get(name)?.first()?, *scale)));
@@ -42,8 +41,8 @@ pub(super) fn scaled(value: &str, scale: i64) -> String {
     if number < 0 { number.to_string() } else { number.saturating_mul(scale).to_string() }
 }
 
-/// Every topic config with its value, where that comes from, and what else would give one. As in Kafka, values are shown as
-/// parsed, and those under the broker's names as written.
+/// Every topic config with its value, where that comes from, and all other places that give a value. As in Kafka, the
+/// topic's values are shown as parsed, and those under the broker's names as written.
 #[must_use]
 pub fn describe(overrides: &BTreeMap<String, String>, defaults: &TopicDefaults) -> Vec<Described> {
     ROWS.iter().map(|row| describe_row(row, overrides.get(row.setting.name), defaults)).collect()

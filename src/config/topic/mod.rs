@@ -1,7 +1,7 @@
-//! What a topic can be told, by Kafka's names, and what a partition's log makes of it, as plain numbers.
+//! Topic configs by Kafka's names, and the plain values that a partition's log makes of them.
 //!
 //! A topic's own configs win over the server's settings of the matching broker name (`segment.ms` over `log.roll.ms`
-//! over `log.roll.hours`), those over the default.
+//! over `log.roll.hours`), and these win over the default.
 
 mod defaults;
 mod table;
@@ -13,7 +13,7 @@ pub use defaults::{TopicDefaults, describe};
 use table::find_row;
 pub use table::{find, settings, validate};
 
-/// Whose time records carry.
+/// Which time records have: the producer's or the server's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TimestampType {
     CreateTime,
@@ -32,18 +32,18 @@ pub enum CompressionType {
     Zstd,
 }
 
-/// What is read of a batch before it is taken.
+/// What is read of a batch before it is appended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Validation {
     /// Every record.
     All,
-    /// The records of batches that are not compressed; of the others the header and the checksum.
+    /// The records of uncompressed batches; only the header and the checksum of compressed ones.
     Uncompressed,
-    /// Header and checksum.
+    /// Only the header and the checksum.
     None,
 }
 
-/// A topic's configs resolved: what its partitions' logs go by.
+/// A topic's configs, resolved for the logs of its partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSettings {
     pub segment_bytes: u64,
@@ -51,21 +51,21 @@ pub struct TopicSettings {
     pub segment_jitter_ms: u64,
     /// `None` = keep for ever.
     pub retention_ms: Option<u64>,
-    /// Of one partition; `None` = no limit.
+    /// Size of one partition's log above which its oldest segments are deleted; `None` = no limit.
     pub retention_bytes: Option<u64>,
-    /// Of a whole batch, header included.
+    /// Most bytes of a whole batch, header included.
     pub max_message_bytes: u32,
-    /// Of one record of a compressed batch.
+    /// Most bytes of one record of a compressed batch.
     pub decompressed_record_bytes_max: usize,
     pub validation: Validation,
     /// 1 = sync before each acknowledgement; more = acknowledge from memory, sync within this many records.
     pub flush_messages: u64,
-    /// `i64::MAX` = not by time.
+    /// Longest time that an acknowledged record may wait for its sync; `i64::MAX` = no limit.
     pub flush_ms: u64,
     pub timestamp_type: TimestampType,
-    /// `i64::MAX` = any age.
+    /// How far a timestamp may be behind the server's clock; `i64::MAX` = no limit.
     pub timestamp_before_max_ms: u64,
-    /// `i64::MAX` = any future.
+    /// How far a timestamp may be ahead of the server's clock; `i64::MAX` = no limit.
     pub timestamp_after_max_ms: u64,
     pub index_interval_bytes: u64,
     /// Every record must have a key.
@@ -73,12 +73,12 @@ pub struct TopicSettings {
     pub delete: bool,
     /// How long compaction keeps a tombstone.
     pub delete_retention_ms: u64,
-    /// Thousandths of a log that must never have been compacted for a round to be worth it.
+    /// Share of a log, in thousandths, that must be uncompacted before a round of compaction is worth its work.
     pub min_cleanable_dirty_permille: u32,
     pub min_compaction_lag_ms: u64,
     pub max_compaction_lag_ms: u64,
     pub compression_type: CompressionType,
-    /// 1 to 9; -1 = gzip's own.
+    /// Level 1 to 9; -1 = gzip's default.
     pub gzip_level: i32,
     pub zstd_level: i32,
     pub min_insync_replicas: u32,
@@ -86,7 +86,7 @@ pub struct TopicSettings {
     pub preallocate: bool,
 }
 
-/// Of a share from 0 to 1.
+/// Thousandths of a share that is written as a number from 0 to 1.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
 fn permille(text: &str) -> u32 {
     let share: f64 = text.parse().unwrap_or(1.0);
@@ -94,7 +94,7 @@ fn permille(text: &str) -> u32 {
 }
 
 impl TopicSettings {
-    /// What a topic with these configs does on a server with these settings.
+    /// Resolves a topic's configs on a server with these defaults.
     ///
     /// # Errors
     /// For an unknown config, a value out of range, or configs that contradict each other.
@@ -141,7 +141,7 @@ impl TopicSettings {
         })
     }
 
-    /// Whether a batch is synced before its acknowledgement.
+    /// Whether batches are synced before they are acknowledged.
     #[must_use]
     pub fn sync_before_ack(&self) -> bool {
         self.flush_messages <= 1 || self.flush_ms == 0
@@ -149,7 +149,7 @@ impl TopicSettings {
 }
 
 impl Default for TopicSettings {
-    /// A topic without configs on a server without settings.
+    /// The settings of a topic without configs on a server without settings.
     fn default() -> TopicSettings {
         TopicSettings::resolve(&BTreeMap::new(), &TopicDefaults::default())
             .expect("the table's defaults are valid")

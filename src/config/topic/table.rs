@@ -10,14 +10,14 @@ pub(super) struct Row {
     pub inherits: &'static [Inherit],
 }
 
-/// A broker setting and how many of the topic's units one of its units is.
+/// A broker setting, and the number of the topic config's units in one unit of the setting.
 pub(super) type Inherit = (&'static str, i64);
 
 const fn row(inherits: &'static [Inherit], setting: Setting) -> Row {
     Row { setting: setting.dynamic(), inherits }
 }
 
-/// What Java can allocate at most, as Kafka has it.
+/// Largest array that Java can allocate, which is Kafka's limit.
 const DECOMPRESSED_RECORD_BYTES_MAX: i64 = 2_147_483_639;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
