@@ -9,7 +9,8 @@ use crate::log::PartitionSnapshot;
 
 use super::{Report, Watcher};
 
-/// Looks at every block: stale groups of the file's last use lie behind the current ones.
+/// Inspects a commit file. Every block is looked at, because stale groups of the file's former use lie behind the current
+/// ones.
 pub(super) fn inspect_file(path: &Path, watcher: &mut dyn Watcher) -> Report {
     let mut report = Report::new(path, "commit file");
     let bytes = match fs::read(path) {
@@ -53,8 +54,8 @@ pub(super) fn inspect_file(path: &Path, watcher: &mut dyn Watcher) -> Report {
                 }
                 usize::try_from(group.header.blocks_bytes()).unwrap_or(BLOCK_BYTES)
             }
-            // Space that was never written, the inside of an older group, or the group the last crash cut off: a start
-            // tells these apart by the sequence numbers of the whole log.
+            // This is space that was never written, the inside of an older group, or the group that the last crash cut off.
+            // A start tells them apart by the sequence numbers of the whole log.
             Err(GroupError::Magic) => BLOCK_BYTES,
             Err(error) => {
                 let sequence = GroupHeader::parse(rest).map_or(0, |header| header.sequence);

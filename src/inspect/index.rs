@@ -14,7 +14,7 @@ use super::{Report, Watcher, base_of};
 const OFFSET_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;
 
-/// Entries of (relative offset, position), both ascending.
+/// Inspects an offset index: entries of (relative offset, position), both ascending.
 pub(super) fn inspect_offsets(path: &Path, watcher: &mut dyn Watcher) -> Report {
     read(path, "offset index", OFFSET_ENTRY_BYTES, watcher, |bytes, at, batches| {
         let (relative, position) = (number(bytes, 0, 4)?, number(bytes, 4, 4)?);
@@ -25,7 +25,7 @@ pub(super) fn inspect_offsets(path: &Path, watcher: &mut dyn Watcher) -> Report 
     })
 }
 
-/// Entries of (timestamp, relative offset): the largest timestamp so far and where it is.
+/// Inspects a time index: entries of (timestamp, relative offset), the largest timestamp so far and where it is.
 pub(super) fn inspect_times(path: &Path, watcher: &mut dyn Watcher) -> Report {
     read(path, "time index", TIME_ENTRY_BYTES, watcher, |bytes, at, batches| {
         let (timestamp, relative) = (number(bytes, 0, 8)?, number(bytes, 8, 4)?);
@@ -35,7 +35,7 @@ pub(super) fn inspect_times(path: &Path, watcher: &mut dyn Watcher) -> Report {
     })
 }
 
-/// Marks of a segment that was still being appended to. A crash may have taken any of them away.
+/// Inspects the marks of a segment that was still being appended to. After a crash any of them may be missing.
 pub(super) fn inspect_marks(path: &Path, watcher: &mut dyn Watcher) -> Report {
     let mut report = Report::new(path, "marks");
     let bytes = match fs::read(path) {
@@ -101,7 +101,7 @@ struct Known {
     timestamps: BTreeMap<i64, i64>,
 }
 
-/// Whether an entry leads to a batch, what entries ascend by, and how it reads.
+/// An index entry: whether it leads to a batch, the numbers by which entries ascend, and the entry as text.
 type Entry = (bool, (i64, i64), String);
 
 fn read(
@@ -164,13 +164,13 @@ fn known(segment: &Path, watcher: &mut dyn Watcher) -> Option<Known> {
                 known.at.insert(position, header.last_offset().0);
                 known.timestamps.insert(header.last_offset().0, header.max_timestamp.0);
             }
-            // What is wrong with the segment is told of the segment.
+            // A segment's own problems are reported when the segment is inspected.
             Next::Zeros | Next::Nothing { .. } | Next::End => return Some(known),
         }
     }
 }
 
-/// Some big-endian bytes as a number.
+/// Reads `length` big-endian bytes as a number.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<i64> {
     let bytes = bytes.get(at..at + length)?;
     Some(bytes.iter().fold(0, |number, byte| number << 8 | i64::from(*byte)))

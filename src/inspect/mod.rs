@@ -1,19 +1,19 @@
 //! Reads and verifies what a data directory holds, changing nothing: `ringmain inspect`.
 //!
-//! Knows each file by its name and shares with the server only the formats. Memory is bounded by the largest batch or
-//! commit file, whatever the files hold. What is looked at belongs to a stopped server, or is a copy: of a running one
-//! the last batches may be half there.
+//! A file's kind follows from its name. Only the formats are shared with the server. Memory is bounded by the largest batch
+//! or commit file, whatever the files hold. The files should be those of a stopped server, or a copy of them: of a running
+//! server the last batches may be incomplete.
 //!
 //! | problem | what it means |
 //! |---|---|
 //! | checksum | bytes differ from those that were written: bit rot, a torn or a misdirected write |
 //! | not-a-batch, not-a-group | something else lies where the next one should begin |
-//! | cut-short | the file ends before what begins in it does |
-//! | out-of-order | a batch of another place: an old block has come back, or two were swapped |
+//! | cut-short | the file ends in the middle of a batch, group or entry |
+//! | out-of-order | a batch that belongs elsewhere: an old block has come back, or two were swapped |
 //! | gap | records between two segments are missing |
 //! | index | an index entry that leads nowhere; the server would rebuild it |
 //! | unreadable | the file cannot be read or is of a newer version |
-//! | unknown | no file of a data directory |
+//! | unknown | the file is none of a data directory |
 
 mod commit;
 mod index;
@@ -25,32 +25,32 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Offset;
 
-/// What was found in one file.
+/// What the inspection of one file has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub path: PathBuf,
     pub kind: &'static str,
     pub bytes: u64,
-    /// One line of facts.
+    /// The file's facts in one line.
     pub summary: String,
     pub problems: Vec<Problem>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// One of those in the table above.
+    /// The problem's name, as in the table of the module's head.
     pub name: &'static str,
-    /// In the file, in bytes.
+    /// Where the problem begins in the file, in bytes.
     pub position: Option<u64>,
     pub what: String,
 }
 
-/// Where the inspection tells what it sees on its way.
+/// Receives the inspection's details and progress.
 pub trait Watcher {
-    /// One thing inside a file: a batch, a group, an entry. Called only if [`Watcher::wants_details`].
+    /// Receives one part of a file: a batch, a group, an entry. Called only if [`Watcher::wants_details`].
     fn detail(&mut self, path: &Path, line: &str);
     fn wants_details(&self) -> bool;
-    /// So many bytes have been read since the last call.
+    /// Notes that so many bytes were read since the last call.
     fn progress(&mut self, bytes: u64);
 }
 
@@ -64,7 +64,7 @@ impl Report {
         self.problems.push(Problem { name, position, what });
     }
 
-    /// The file cannot be read at all.
+    /// The report on a file that cannot be read at all.
     fn unreadable(path: &Path, kind: &'static str, reason: &dyn std::fmt::Display) -> Report {
         let mut report = Report::new(path, kind);
         report.problem("unreadable", None, reason.to_string());
@@ -72,7 +72,7 @@ impl Report {
     }
 }
 
-/// Every file that `inspect` would look at, and their bytes, for saying how far it is.
+/// Every file that [`inspect`] would look at.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -90,9 +90,9 @@ pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Inspects files, in order of their names; neighbouring segments are held against each other.
+/// Inspects files in the order of their names; neighbouring segments must adjoin.
 pub fn inspect(files: &[PathBuf], watcher: &mut dyn Watcher, mut each: impl FnMut(Report)) {
-    // The folder, the end of its last segment, and whether gaps are compaction's.
+    // The folder and the end of its last segment.
     let mut before: Option<(PathBuf, Offset)> = None;
     for path in files {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };

@@ -1,5 +1,5 @@
-//! Segment files: batches back to back; behind them, where a server was not stopped in order, zeros where space was taken
-//! ahead, or what an older segment of the same log left in a file that is used again.
+//! Segment files: batches one after another. If the server was not stopped in order, something may follow them: zeros,
+//! where space was allocated ahead, or the rest of an older segment of the same log, where its file was recycled.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -22,19 +22,19 @@ struct Totals {
     records: u64,
     first: Option<Offset>,
     epoch: i32,
-    /// Ends with a batch that is not whole, in a file of whole blocks: its server was not stopped in order.
+    /// The file consists of whole blocks and ends with a batch that is not whole: its server was not stopped in order.
     is_open: bool,
-    /// Behind the last batch is what an older segment left.
+    /// Behind the last batch follows the rest of an older segment, whose file was recycled.
     is_used_again: bool,
 }
 
-/// A finished segment is cut to its exact length.
+/// Whether a length is a number of whole blocks. A finished segment is cut to its exact length.
 fn is_blocks(bytes: u64) -> bool {
     bytes.is_multiple_of(BLOCK_BYTES as u64)
 }
 
 /// Reads a segment from its first byte to its last. `follows` is where the segment before it in the folder ended. Also
-/// returns where this one ends, if that is known.
+/// returns where this segment ends, if that is known.
 pub(super) fn inspect(
     path: &Path,
     follows: Option<Offset>,
@@ -48,7 +48,7 @@ pub(super) fn inspect(
     match outcome {
         Ok((totals, end)) => {
             if let Some(before) = follows.filter(|before| *before != base) {
-                // Compaction leaves the last batch of a segment, so that even then they adjoin.
+                // Compaction keeps the last batch of a segment, so that neighbouring segments adjoin even then.
                 let name = if before < base { "gap" } else { "out-of-order" };
                 let what = format!("the segment before ends at {before}, this one begins at {base}");
                 report.problem(name, None, what);
@@ -81,7 +81,7 @@ fn walk(
     watcher: &mut dyn Watcher,
 ) -> io::Result<(Totals, Offset)> {
     let (mut totals, mut end) = (Totals { epoch: -1, ..Totals::default() }, base);
-    // A last batch that is not whole, in a file that was not finished: the commit log has the rest of it.
+    // The last batch may be cut short in a file that was not finished: the commit log has the rest of it.
     let mut suspect = None;
     let is_metadata = report.path.ancestors().nth(2).and_then(Path::file_name).and_then(|it| it.to_str())
         == Some(&TopicId::METADATA.to_string());
@@ -94,7 +94,7 @@ fn walk(
             Next::Nothing { .. } => true,
             Next::Zeros | Next::End => false,
         };
-        // A finished segment has its exact length; nothing stands behind its batches.
+        // A finished segment has its exact length, and nothing follows its batches.
         if is_odd && (may_be_used_again || totals.batches == 0) {
             match behind(&File::open(&report.path)?, position, &(base..end), watcher)? {
                 Behind::Older => {
@@ -164,11 +164,11 @@ fn walk(
     Ok((totals, end))
 }
 
-/// What stands in a file from somewhere on.
+/// What a file holds behind a segment's batches.
 enum Behind {
-    /// Whole batches of an older segment of the log, and none that could follow its own.
+    /// Whole batches of an older segment of the log, and none that could follow the segment's own.
     Older,
-    /// A whole batch that could.
+    /// A whole batch that could follow the segment's own.
     Later,
     Neither,
 }
@@ -177,7 +177,7 @@ enum Behind {
 fn behind(file: &File, position: u64, own: &Range<Offset>, watcher: &mut dyn Watcher) -> io::Result<Behind> {
     let length = file.metadata()?.len();
     let (mut from, mut found) = (position, Behind::Neither);
-    // No further than a segment reaches: most bytes that are no batch claim more.
+    // Offsets are believed only as far as a segment reaches: most bytes that are no batch claim larger ones.
     let any = Offset(0)..own.end.plus(i64::from(i32::MAX));
     while from < length {
         let window = read(file, from, length, READ_BYTES + BATCH_HEADER_BYTES)?;
@@ -192,7 +192,7 @@ fn behind(file: &File, position: u64, own: &Range<Offset>, watcher: &mut dyn Wat
                 return Ok(Behind::Later);
             }
             if header.last_offset() < own.start {
-                // What is in its records is looked at no further.
+                // The records of such a batch are not read.
                 (next, found) = (from + (at + batch.len()) as u64, Behind::Older);
                 break;
             }
@@ -203,7 +203,7 @@ fn behind(file: &File, position: u64, own: &Range<Offset>, watcher: &mut dyn Wat
     Ok(found)
 }
 
-/// So many bytes of a file, fewer at its end.
+/// Reads so many bytes of a file, or fewer at its end.
 fn read(file: &File, from: u64, end: u64, bytes: usize) -> io::Result<Vec<u8>> {
     let bytes = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX).min(bytes);
     let mut read = vec![0; bytes];
@@ -237,7 +237,7 @@ fn detail(header: &BatchHeader, position: u64) -> String {
 }
 
 fn metadata_details(path: &Path, batch: &[u8], watcher: &mut dyn Watcher) {
-    // What cannot be parsed has been told already.
+    // Records that cannot be read were reported already.
     let _ = records(batch, |header, record| {
         let said = controller::describe_record(record.value.unwrap_or(&[]));
         let said = said.unwrap_or_else(|error| error.to_string());
@@ -249,7 +249,7 @@ fn metadata_details(path: &Path, batch: &[u8], watcher: &mut dyn Watcher) {
 /// What comes next in a segment.
 pub(super) enum Next {
     Batch(BatchHeader, Vec<u8>),
-    /// Zeros to the end: space taken ahead.
+    /// Zeros to the end: space that was allocated ahead.
     Zeros,
     Nothing {
         name: &'static str,
