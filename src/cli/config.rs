@@ -24,7 +24,7 @@ enum ConfigCommand {
     Set(SetArgs),
 }
 
-/// What has the settings.
+/// The resource whose settings are shown or changed.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("resource").required(true).args(["topic", "broker", "all_brokers", "group", "client_metrics"])))]
 struct ResourceArgs {
@@ -133,7 +133,8 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
     )
 }
 
-/// Brokers take any name, as Kafka's do: a mistyped one would go unnoticed.
+/// A warning for a name that the table does not have. Brokers accept any name, as Kafka's do, so a mistyped one would go
+/// unnoticed.
 fn unread(key: &str) -> Option<String> {
     if broker::find(key).is_some() {
         return None;

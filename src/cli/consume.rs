@@ -139,7 +139,7 @@ fn write_batch(
     written(result)
 }
 
-/// kcat's and Kafka's ways to say where to begin.
+/// Reads where to begin, in kcat's or Kafka's way.
 fn position(text: &str) -> Result<Position, Failure> {
     let wrong = || Failure::usage(format!("--offset is earliest, latest, an offset, -N or @MS, not {text}"));
     match text {
@@ -187,7 +187,7 @@ fn format(args: &ConsumeArgs) -> Result<Format, Failure> {
     Format::parse(args.format.as_deref().unwrap_or(&described), &null).map_err(Failure::usage)
 }
 
-/// What of a record is written, in the order of Kafka's console consumer.
+/// Which parts of a record are written, in the order of Kafka's console consumer.
 struct Layout<'a> {
     timestamp: bool,
     partition: bool,

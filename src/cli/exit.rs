@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a command failed, as its exit code says it.
+/// The reason for a command's end, as its exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     Failed,
@@ -49,7 +49,7 @@ impl Exit {
     }
 }
 
-/// A command's end: the code for scripts, the line for people.
+/// A command's failure: an exit code for scripts and a line for people.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
@@ -62,12 +62,12 @@ impl Failure {
         Failure { exit, message: why.to_string() }
     }
 
-    /// For a command that is a client: it was understood, and did not succeed.
+    /// The failure of a command that was understood and did not succeed, as a client.
     pub fn failed(why: impl fmt::Display) -> Failure {
         Failure::new(Exit::Failed, why)
     }
 
-    /// For arguments that clap took and the command cannot.
+    /// The failure of a command whose arguments clap accepts and the command cannot use.
     pub fn usage(why: impl fmt::Display) -> Failure {
         Failure::new(Exit::Usage, why)
     }
@@ -78,9 +78,9 @@ impl Failure {
     }
 }
 
-/// What clap says of arguments it could not take; help and version are not errors.
+/// Prints clap's error about arguments. Help and version are not errors.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    // A closed standard error leaves nobody to tell.
+    // A failure to print is ignored: there is nobody to tell.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
 }

@@ -15,7 +15,7 @@ use super::remote::escape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
     parts: Vec<Part>,
-    /// What stands for a null key, value or header value.
+    /// The text that is written for a null key, value or header value.
     null: Vec<u8>,
 }
 
@@ -94,7 +94,7 @@ impl Format {
         }
     }
 
-    /// Takes the directive at the front of `text` and says how long it is.
+    /// Adds the directive at the front of `text` and returns its length.
     fn directive(&mut self, text: &str) -> Result<usize, String> {
         let part = match text[1..].chars().next() {
             Some('t') => Part::Topic,

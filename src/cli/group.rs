@@ -1,5 +1,5 @@
-//! `ringmain group list|describe|reset-offsets|delete`. What changes something only says what it would do, until told
-//! `--execute`.
+//! `ringmain group list|describe|reset-offsets|delete`. A command that changes something only says what it would do, unless
+//! it has `--execute`.
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ struct Behind {
 }
 
 impl Behind {
-    /// Records that are there and have not been read: what is before the log's start nobody can read any more.
+    /// How many records the group has not read. Records before the log's start do not count: they cannot be read any more.
     fn lag(&self) -> i64 {
         (self.end.0 - self.committed.offset.max(self.start).0).max(0)
     }
@@ -260,7 +260,7 @@ fn reset(args: &ResetArgs) -> Result<(), Failure> {
     for old in to_move(args, &mut groups)? {
         let mut at = |position| find(&args.output, &mut consumer, &old, position);
         let offset = match (args.to_offset, args.to_timestamp) {
-            // Beyond either end a consumer would only be sent back to where it begins without an offset.
+            // The offset is kept between both ends of the log: a consumer beyond them would begin as one without an offset.
             (Some(offset), _) => Offset(offset).min(at(Position::Latest)?).max(at(Position::Earliest)?),
             (None, Some(ms)) => at(Position::Timestamp(TimestampMs(ms)))?,
             (None, None) if args.to_earliest => at(Position::Earliest)?,
@@ -289,7 +289,8 @@ fn reset(args: &ResetArgs) -> Result<(), Failure> {
     args.output.say(&people, &json!({ "group": args.group, "executed": args.execute, "offsets": offsets }))
 }
 
-/// What the group has committed; of a topic that is named all partitions, committed (else -1) or not.
+/// The offsets to move: those the group has committed, or of a named topic those of all its partitions (-1 where none is
+/// committed).
 fn to_move(args: &ResetArgs, groups: &mut Groups) -> Result<Vec<CommittedOffset>, Failure> {
     let committed = groups.committed(&args.group)?;
     let Some(name) = &args.topic else { return Ok(committed) };

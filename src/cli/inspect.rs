@@ -84,7 +84,7 @@ fn entry(report: &Report) -> Value {
     })
 }
 
-/// Details on standard output, progress of long work on standard error if somebody looks.
+/// Shows details on standard output, and the progress of long work on standard error if that is a terminal.
 struct View {
     verbose: bool,
     done: u64,
@@ -94,7 +94,7 @@ struct View {
 
 impl Watcher for View {
     fn detail(&mut self, _path: &Path, line: &str) {
-        // A reader that has gone is noticed with the file's own line.
+        // A closed pipe is noticed when the file's own line is printed.
         let _ = print(&format!("  {line}\n"));
     }
 

@@ -1,7 +1,7 @@
 //! Log lines: `tracing` to standard error, filtered by RINGMAIN_LOG, written by a thread of its own.
 //!
-//! A shard never waits for a slow terminal or a stuck journal: lines go through a bounded queue and, when that is full,
-//! are counted and dropped. Lines of the `log` crate (glommio's) come along.
+//! A shard never waits for a slow terminal or a stuck journal: lines go through a bounded queue. When the queue is full,
+//! they are counted and dropped. Lines of the `log` crate (glommio's) are included.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 const LINES_QUEUED_MAX: usize = 4096;
-/// How long a process that ends in order waits for its last lines to be taken.
+/// How long a process that ends in order waits until its last lines are written.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 const DEFAULT_FILTER: &str = "info,glommio=warn";
 
@@ -22,18 +22,18 @@ enum Entry {
     Flush(flume::Sender<()>),
 }
 
-/// Writes out what is queued when dropped: hold it as long as the process logs.
+/// A guard of the log: dropping it writes out what is queued. Hold it as long as the process logs.
 #[derive(Debug)]
 pub struct Logging {
     lines: Lines,
 }
 
-/// What is logged, on its way out.
+/// The queue of log lines that are not written yet.
 #[derive(Clone, Debug)]
 pub struct Lines(flume::Sender<Entry>);
 
 impl Lines {
-    /// Waits until everything logged so far is written. Standard error may be stuck: nobody waits for it longer than this.
+    /// Waits until everything logged so far is written, but at most `within`, because standard error may be stuck.
     pub fn flush(&self, within: Duration) {
         let (done, written) = flume::bounded(1);
         if self.0.send_timeout(Entry::Flush(done), within).is_ok() {
@@ -87,7 +87,7 @@ impl Drop for Logging {
 }
 
 fn write_lines(queue: &flume::Receiver<Entry>, dropped: &AtomicU64, mut out: impl Write) {
-    // A closed standard error leaves nobody to tell: failures to write are ignored.
+    // A failure to write is ignored: with standard error closed there is nobody to tell.
     for entry in queue {
         match entry {
             Entry::Line(line) => drop(out.write_all(&line)),

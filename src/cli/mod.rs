@@ -1,7 +1,7 @@
 //! The command line: arguments as typed, one file per subcommand.
 //!
-//! A subcommand is a variant of [`Command`], a file with its `…Args`, and a `run` that answers with an [`exit::Failure`]
-//! when it could not do what was asked. Nothing below this module sees an argument: the server gets a resolved
+//! A subcommand is a variant of [`Command`], and a file with its `…Args` and a function `run`, which returns an
+//! [`exit::Failure`] when it could not do what was asked. Only this module sees arguments: the server gets a resolved
 //! [`Config`](crate::config::Config).
 
 mod cluster;

@@ -1,4 +1,4 @@
-//! `ringmain produce`: a line of standard input is a record.
+//! `ringmain produce`: each line of standard input becomes a record.
 
 use std::io::{self, BufRead};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -13,7 +13,7 @@ use crate::record::{Codec, Header};
 use super::exit::Failure;
 use super::remote::{RemoteArgs, key_value, unescape};
 
-/// Lines read ahead of the producer.
+/// Most lines that are read ahead of the producer.
 const LINES_AHEAD: usize = 1024;
 
 #[derive(Args, Debug)]
@@ -66,7 +66,7 @@ pub struct ProduceArgs {
 /// How lines become records.
 #[derive(Debug)]
 struct LineFormat {
-    /// `None`: no keys.
+    /// What ends a line's key; `None` = records have no keys.
     key_separator: Option<Vec<u8>>,
     null_marker: Option<Vec<u8>>,
 }
@@ -111,7 +111,7 @@ fn send(
     Ok(producer.send(&record)?)
 }
 
-/// The first failed batch ends the command: what follows it would be out of order.
+/// Handles deliveries. The first failed batch ends the command, because the records after it would be out of order.
 fn settle(deliveries: Vec<Delivery>, verbose: bool) -> Result<(), Failure> {
     for delivery in deliveries {
         let offset = delivery.result?;
@@ -123,7 +123,7 @@ fn settle(deliveries: Vec<Delivery>, verbose: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Standard input on a thread of its own, so that a batch does not linger for as long as nobody types.
+/// Reads standard input on a thread of its own, so that a batch is sent in time even while nobody types.
 fn read_lines() -> Receiver<io::Result<Vec<u8>>> {
     let (sender, receiver) = sync_channel(LINES_AHEAD);
     std::thread::spawn(move || forward_lines(&sender));

@@ -1,4 +1,4 @@
-//! What all subcommands share that talk to a broker.
+//! Arguments and output that all subcommands share which talk to a broker.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -76,10 +76,10 @@ impl From<ClientError> for Failure {
     }
 }
 
-/// What became of writing to standard output.
+/// The result of writing to standard output.
 pub enum Written {
     Done,
-    /// The reader has had enough (`| head`): not an error, and the end of the command.
+    /// The reader has closed the pipe (`| head`). That ends the command and is no error.
     ReaderGone,
 }
 
@@ -92,7 +92,7 @@ pub fn written(result: io::Result<()>) -> Result<Written, Failure> {
     }
 }
 
-/// Prints text that is all a command has to say.
+/// Prints the whole output of a command.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(|_| ())
@@ -134,7 +134,7 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
     if key.is_empty() { Err(format!("`{text}` has no key")) } else { Ok((key.to_owned(), value.to_owned())) }
 }
 
-/// A separator as typed: `\t`, `\n`, `\r`, `\\`, `\0` and `\xHH` stand for what they do elsewhere.
+/// Reads a separator as typed: `\t`, `\n`, `\r`, `\\`, `\0` and `\xHH` have their usual meaning.
 pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let mut rest = text;

@@ -69,10 +69,10 @@ impl ServeArgs {
     }
 }
 
-/// A process that ends at once waits so long for its last lines to be written.
+/// How long a process that ends at once waits until its last lines are written.
 const LAST_LINES_WAIT: Duration = Duration::from_millis(100);
 
-/// Everything that can be checked before opening data is checked here, in the order in which mistakes are likeliest.
+/// Runs a server. All that can be checked before data is opened is checked here, the likeliest mistakes first.
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let loaded = config::load(&args.sources(), &Machine::detect())?;
     server::block_signals()?;
@@ -97,7 +97,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A new directory must hold each shard's first commit files and leave something for the data.
+/// The space that a new directory needs: for each shard's first commit files, and something for the data.
 fn room(config: &Config, data: &DataDir) -> Room {
     const COMMIT_FILES_FIRST: u64 = 3;
     const DATA_BYTES_MIN: u64 = 64 << 20;

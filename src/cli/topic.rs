@@ -124,7 +124,8 @@ fn create(args: &CreateArgs) -> Result<(), Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    // Old brokers do not say what they created, and a script's next command should find leaders.
+    // The topic is asked for, because old brokers do not say what they created, and because a script's next command should
+    // find leaders.
     let view = admin.ready_topic(&args.name, READY_WITHIN)?;
     let partitions = view.partitions.len();
     let people = format!("Created topic {} with {}.\n", args.name, counted(partitions, "partition"));
