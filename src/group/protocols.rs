@@ -7,7 +7,7 @@
 use crate::base::Now;
 use crate::controller::MetadataImage;
 
-use super::classic::{ClassicGroup, Step};
+use super::classic::{ClassicContext, ClassicGroup};
 use super::consumer::{Claim, ConsumerGroup, Context, DescribedConsumerGroup, Heartbeat, HeartbeatRequest};
 use super::coordinator::Coordinator;
 use super::members::Members;
@@ -98,8 +98,8 @@ impl Coordinator {
         }
         let super::consumer::Outcome { records, answer: handover } = consumers.to_classic(now.mono);
         out.records.extend(records);
-        let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
-        group.members = Members::Classic(ClassicGroup::downgraded(Name::clone(id), handover, &mut step));
+        let mut context = ClassicContext { now, limits: &self.limits, rng: &mut self.rng, out };
+        group.members = Members::Classic(ClassicGroup::downgraded(Name::clone(id), handover, &mut context));
     }
 
     pub(super) fn join_consumers(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::base::rng::Rng;
 use crate::group::request::{GroupError, GroupReply, JoinRefused, JoinRequest, Joined, Ticket};
 
-use super::{ClassicGroup, Joining, Member, State, Step, refuse_waiting};
+use super::{ClassicContext, ClassicGroup, Joining, Member, State, refuse_waiting};
 
 type Answer = Result<Joined, JoinRefused>;
 
@@ -13,24 +13,24 @@ impl ClassicGroup {
     /// Returns the answer if there is one now. `None`: the answer is given when all members have joined.
     pub(in crate::group) fn join(
         &mut self,
-        step: &mut Step<'_>,
+        context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &JoinRequest,
     ) -> Option<Answer> {
-        if !self.has_room(step, request) {
+        if !self.has_room(context, request) {
             // The member is refused, and the others do not wait for it.
             self.pending.remove(&request.member_id);
-            self.remove(step, &request.member_id);
-            self.try_complete_joining(step);
+            self.remove(context, &request.member_id);
+            self.try_complete_joining(context);
             return Some(refused(GroupError::GroupMaxSizeReached, &Arc::from("")));
         }
         if let Err(error) = self.check_join(request) {
             return Some(refused(error, &request.member_id));
         }
         match (&request.instance_id, request.member_id.is_empty()) {
-            (None, true) => self.join_new(step, ticket, request),
-            (Some(instance), true) => self.join_static(step, ticket, request, instance),
-            (_, false) => self.join_again(step, ticket, request),
+            (None, true) => self.join_new(context, ticket, request),
+            (Some(instance), true) => self.join_static(context, ticket, request, instance),
+            (_, false) => self.join_again(context, ticket, request),
         }
     }
 
@@ -57,13 +57,13 @@ impl ClassicGroup {
     /// counted, because the next generation may have other members than the last one: the members of a full group may start
     /// again one by one. Ids that were handed out and not used never count. A static member takes the place it had (Kafka
     /// refuses it in a full group).
-    fn has_room(&self, step: &Step<'_>, request: &JoinRequest) -> bool {
+    fn has_room(&self, context: &ClassicContext<'_>, request: &JoinRequest) -> bool {
         let id = &request.member_id;
         let takes_its_place = |instance| id.is_empty() && self.instances.contains_key(instance);
         if request.instance_id.as_ref().is_some_and(takes_its_place) {
             return true;
         }
-        let size_max = step.limits.size_max;
+        let size_max = context.limits.size_max;
         match self.state {
             State::Empty => true,
             State::PreparingRebalance(_) => {
@@ -76,27 +76,32 @@ impl ClassicGroup {
         }
     }
 
-    fn join_new(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) -> Option<Answer> {
-        let id = self.new_member_id(step.rng, &request.client_id);
+    fn join_new(
+        &mut self,
+        context: &mut ClassicContext<'_>,
+        ticket: Ticket,
+        request: &JoinRequest,
+    ) -> Option<Answer> {
+        let id = self.new_member_id(context.rng, &request.client_id);
         if request.id_required {
             let session = u64::try_from(request.session_timeout_ms).unwrap_or(0);
-            self.pending.insert(Arc::clone(&id), step.now.mono.plus_ms(session));
+            self.pending.insert(Arc::clone(&id), context.now.mono.plus_ms(session));
             return Some(refused(GroupError::MemberIdRequired, &id));
         }
-        self.add(step, ticket, request, id)
+        self.add(context, ticket, request, id)
     }
 
     fn join_static(
         &mut self,
-        step: &mut Step<'_>,
+        context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &JoinRequest,
         instance: &Arc<str>,
     ) -> Option<Answer> {
-        let id = self.new_member_id(step.rng, instance);
+        let id = self.new_member_id(context.rng, instance);
         match self.instances.get(instance).cloned() {
-            Some(old) => self.replace(step, ticket, request, &old, id),
-            None => self.add(step, ticket, request, id),
+            Some(old) => self.replace(context, ticket, request, &old, id),
+            None => self.add(context, ticket, request, id),
         }
     }
 
@@ -111,7 +116,12 @@ impl ClassicGroup {
         }
     }
 
-    fn join_again(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) -> Option<Answer> {
+    fn join_again(
+        &mut self,
+        context: &mut ClassicContext<'_>,
+        ticket: Ticket,
+        request: &JoinRequest,
+    ) -> Option<Answer> {
         let id = &request.member_id;
         if let Some(instance) = &request.instance_id {
             match self.instances.get(instance) {
@@ -121,7 +131,7 @@ impl ClassicGroup {
             }
         }
         if self.pending.remove(id).is_some() {
-            return self.add(step, ticket, request, Arc::clone(id));
+            return self.add(context, ticket, request, Arc::clone(id));
         }
         let Some(member) = self.members.get(id) else {
             return Some(refused(GroupError::UnknownMemberId, id));
@@ -134,19 +144,19 @@ impl ClassicGroup {
             State::CompletingRebalance { .. } if is_same => Some(Ok(self.joined(id))),
             State::Stable if is_same && !leads => Some(Ok(self.joined(id))),
             State::CompletingRebalance { .. } | State::Stable => {
-                self.update(step, ticket, request);
-                self.prepare(step);
+                self.update(context, ticket, request);
+                self.prepare(context);
                 None
             }
             State::PreparingRebalance(_) => {
-                self.update(step, ticket, request);
-                self.try_complete_joining(step);
+                self.update(context, ticket, request);
+                self.try_complete_joining(context);
                 None
             }
         }
     }
 
-    fn update(&mut self, step: &mut Step<'_>, ticket: Ticket, request: &JoinRequest) {
+    fn update(&mut self, context: &mut ClassicContext<'_>, ticket: Ticket, request: &JoinRequest) {
         let Some(member) = self.members.get_mut(&request.member_id) else { return };
         member.protocols.clone_from(&request.protocols);
         member.session_timeout_ms = request.session_timeout_ms;
@@ -155,13 +165,13 @@ impl ClassicGroup {
         member.client_host = Arc::clone(&request.client_host);
         // The client sent its request again on a new connection: nobody waits for the answer to the first one any more.
         if let Some(earlier) = member.joining.replace(ticket) {
-            step.out.refuse_join(earlier, GroupError::RebalanceInProgress, &request.member_id);
+            context.out.refuse_join(earlier, GroupError::RebalanceInProgress, &request.member_id);
         }
     }
 
     fn add(
         &mut self,
-        step: &mut Step<'_>,
+        context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &JoinRequest,
         id: Arc<str>,
@@ -173,7 +183,7 @@ impl ClassicGroup {
             let former = self.instances.insert(Arc::clone(instance), Arc::clone(&id));
             assert!(former.is_none(), "a static member that is known is replaced, not added");
         }
-        let member = Member::joining(Arc::clone(&id), request, ticket, step.now.mono);
+        let member = Member::joining(Arc::clone(&id), request, ticket, context.now.mono);
         let former = self.members.insert(Arc::clone(&id), member);
         assert!(former.is_none(), "only an id that was just made or handed out is added");
         if self.leader.is_none() {
@@ -181,8 +191,8 @@ impl ClassicGroup {
         }
         match &mut self.state {
             State::PreparingRebalance(Joining { initial: Some(initial), .. }) => initial.extended = true,
-            State::PreparingRebalance(_) => self.try_complete_joining(step),
-            _ => self.prepare(step),
+            State::PreparingRebalance(_) => self.try_complete_joining(context),
+            _ => self.prepare(context),
         }
         None
     }
@@ -191,16 +201,16 @@ impl ClassicGroup {
     /// needed while the group is stable and would choose the same protocol.
     fn replace(
         &mut self,
-        step: &mut Step<'_>,
+        context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &JoinRequest,
         old: &Arc<str>,
         id: Arc<str>,
     ) -> Option<Answer> {
         let mut former = self.members.remove(old)?;
-        refuse_waiting(&mut former, GroupError::FencedInstanceId, step.out);
+        refuse_waiting(&mut former, GroupError::FencedInstanceId, context.out);
         let led = self.leader.as_ref() == Some(old);
-        let mut member = Member::joining(Arc::clone(&id), request, ticket, step.now.mono);
+        let mut member = Member::joining(Arc::clone(&id), request, ticket, context.now.mono);
         member.assignment = former.assignment;
         if let Some(instance) = &request.instance_id {
             self.instances.insert(Arc::clone(instance), Arc::clone(&id));
@@ -212,16 +222,16 @@ impl ClassicGroup {
         }
         if self.state != State::Stable || self.choose_protocol() != self.protocol {
             match self.state {
-                State::PreparingRebalance(_) => self.try_complete_joining(step),
-                _ => self.prepare(step),
+                State::PreparingRebalance(_) => self.try_complete_joining(context),
+                _ => self.prepare(context),
             }
             return None;
         }
         let member = self.members.get_mut(&id)?;
         member.joining = None;
         member.is_new = false;
-        member.touch(step.now.mono);
-        step.out.records.push(self.record());
+        member.touch(context.now.mono);
+        context.out.records.push(self.record());
         let mut joined = self.joined(&id);
         if led && request.can_skip_assignment {
             joined.skip_assignment = true;

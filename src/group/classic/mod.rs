@@ -29,7 +29,7 @@ use super::{GroupLimits, Outcome};
 pub use member::Member;
 
 /// What a decision of a classic group may use besides the group.
-pub(super) struct Step<'a> {
+pub(super) struct ClassicContext<'a> {
     pub now: Now,
     pub limits: &'a GroupLimits,
     pub rng: &'a mut Rng,
@@ -105,13 +105,13 @@ impl ClassicGroup {
 
     /// Gives every member a new session after the coordinator has started. A generation without a leader, or with more
     /// members than the settings allow by now, ends.
-    pub(super) fn revive(&mut self, step: &mut Step<'_>) {
+    pub(super) fn revive(&mut self, context: &mut ClassicContext<'_>) {
         let waits = |it: &Member| it.joining.is_some() || it.syncing.is_some();
         assert!(!self.members.values().any(waits), "no request waits before the coordinator has started");
-        self.members.values_mut().for_each(|member| member.touch(step.now.mono));
-        let is_over = self.leader.is_none() || self.members.len() > step.limits.size_max;
+        self.members.values_mut().for_each(|member| member.touch(context.now.mono));
+        let is_over = self.leader.is_none() || self.members.len() > context.limits.size_max;
         if self.state == State::Stable && is_over {
-            self.prepare(step);
+            self.prepare(context);
         }
     }
 
@@ -185,7 +185,7 @@ impl ClassicGroup {
     /// Returns the answer if there is one now. `None`: the answer is given when the leader has synced.
     pub(super) fn sync(
         &mut self,
-        step: &mut Step<'_>,
+        context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &SyncRequest,
     ) -> Option<Result<Synced, GroupError>> {
@@ -197,7 +197,7 @@ impl ClassicGroup {
             State::Empty => Some(Err(GroupError::UnknownMemberId)),
             State::PreparingRebalance(_) => Some(Err(GroupError::RebalanceInProgress)),
             State::Stable => {
-                self.touch(id, step.now.mono);
+                self.touch(id, context.now.mono);
                 let member = self.members.get(id)?;
                 Some(Ok(self.synced(member.assignment.clone())))
             }
@@ -205,10 +205,10 @@ impl ClassicGroup {
                 let member = self.members.get_mut(id)?;
                 // The client sent its request again on a new connection: nobody waits for the answer to the first one any more.
                 if let Some(earlier) = member.syncing.replace(ticket) {
-                    step.out.reply(earlier, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
+                    context.out.reply(earlier, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
                 }
                 if self.leader.as_ref() == Some(id) {
-                    self.assign(step, &request.assignments);
+                    self.assign(context, &request.assignments);
                 }
                 None
             }
@@ -218,7 +218,7 @@ impl ClassicGroup {
     /// Removes members. Returns the outcome of each, in order.
     pub(super) fn leave(
         &mut self,
-        step: &mut Step<'_>,
+        context: &mut ClassicContext<'_>,
         leaving: &[LeavingMember],
     ) -> Vec<Result<(), GroupError>> {
         let mut any = false;
@@ -227,14 +227,14 @@ impl ClassicGroup {
             .map(|member| {
                 let id = self.leaving_id(member)?;
                 if self.pending.remove(&id).is_none() {
-                    self.remove(step, &id);
+                    self.remove(context, &id);
                 }
                 any = true;
                 Ok(())
             })
             .collect();
         if any {
-            self.members_changed(step);
+            self.members_changed(context);
         }
         results
     }
@@ -318,7 +318,11 @@ impl ClassicGroup {
     /// Makes a classic group of a consumer group whose last member of the new protocol has left. Its members are told to join
     /// again, so that one of them assigns the partitions that nobody has. Until they have joined, they commit in the epochs
     /// they hold.
-    pub(super) fn downgraded(id: Arc<str>, handover: Handover, step: &mut Step<'_>) -> ClassicGroup {
+    pub(super) fn downgraded(
+        id: Arc<str>,
+        handover: Handover,
+        context: &mut ClassicContext<'_>,
+    ) -> ClassicGroup {
         let count = handover.members.len();
         assert!(count > 0, "a group without members keeps its protocol");
         let first = handover.members.first().map(|member| Arc::clone(&member.id));
@@ -329,7 +333,7 @@ impl ClassicGroup {
             // A generation that is over has no leader in its record: a coordinator that starts again then knows that it is over.
             leader: first.filter(|_| handover.is_settled),
             lagging: handover.lagging,
-            ..ClassicGroup::new(id, step.now)
+            ..ClassicGroup::new(id, context.now)
         };
         for member in handover.members {
             if let Some(instance) = &member.instance_id {
@@ -338,9 +342,9 @@ impl ClassicGroup {
             group.members.insert(Arc::clone(&member.id), member);
         }
         group.protocol = group.choose_protocol();
-        step.out.records.push(group.record());
+        context.out.records.push(group.record());
         if !handover.is_settled {
-            group.prepare(step);
+            group.prepare(context);
         }
         assert_eq!(group.members.len(), count, "every member goes over to the classic protocol");
         group

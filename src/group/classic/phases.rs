@@ -8,121 +8,121 @@ use bytes::Bytes;
 use crate::base::MonoNanos;
 use crate::group::request::{GroupError, GroupReply, Joined, JoinedMember};
 
-use super::{ClassicGroup, InitialDelay, Joining, Member, State, Step, refuse_waiting};
+use super::{ClassicContext, ClassicGroup, InitialDelay, Joining, Member, State, refuse_waiting};
 
 impl ClassicGroup {
     /// Does what is due: ids and members expire, and the phase ends if its deadline has passed.
-    pub(in crate::group) fn tick(&mut self, step: &mut Step<'_>) {
-        let now = step.now.mono;
+    pub(in crate::group) fn tick(&mut self, context: &mut ClassicContext<'_>) {
+        let now = context.now.mono;
         let lapsed = self.pending.len();
         self.pending.retain(|_, until| *until > now);
         let expired: Vec<_> =
             self.members.values().filter(|it| it.is_expired(now)).map(|it| Arc::clone(&it.id)).collect();
         for id in &expired {
-            self.remove(step, id);
+            self.remove(context, id);
         }
         if lapsed != self.pending.len() || !expired.is_empty() {
-            self.members_changed(step);
+            self.members_changed(context);
         }
         match self.state {
-            State::PreparingRebalance(joining) => self.tick_joining(step, joining),
-            State::CompletingRebalance { until } if now >= until => self.drop_unsynced(step),
+            State::PreparingRebalance(joining) => self.tick_joining(context, joining),
+            State::CompletingRebalance { until } if now >= until => self.drop_unsynced(context),
             _ => {}
         }
     }
 
-    fn tick_joining(&mut self, step: &mut Step<'_>, joining: Joining) {
-        let now = step.now.mono;
+    fn tick_joining(&mut self, context: &mut ClassicContext<'_>, joining: Joining) {
+        let now = context.now.mono;
         match joining.initial {
             Some(initial) if now < initial.until && now < joining.until => {}
             Some(initial) if initial.extended && now < joining.until => {
-                let until = now.plus_ms(step.limits.initial_rebalance_delay_ms).min(joining.until);
+                let until = now.plus_ms(context.limits.initial_rebalance_delay_ms).min(joining.until);
                 let initial = Some(InitialDelay { until, extended: false });
                 self.state = State::PreparingRebalance(Joining { initial, ..joining });
             }
-            Some(_) => self.complete_joining(step),
-            None if now >= joining.until => self.complete_joining(step),
-            None => self.try_complete_joining(step),
+            Some(_) => self.complete_joining(context),
+            None if now >= joining.until => self.complete_joining(context),
+            None => self.try_complete_joining(context),
         }
     }
 
     /// Begins a new round of joining. Members that wait for an assignment are told to join again.
-    pub(super) fn prepare(&mut self, step: &mut Step<'_>) {
+    pub(super) fn prepare(&mut self, context: &mut ClassicContext<'_>) {
         if matches!(self.state, State::CompletingRebalance { .. }) {
             for member in self.members.values_mut() {
                 member.assignment = Bytes::new();
                 if let Some(ticket) = member.syncing.take() {
-                    member.touch(step.now.mono);
-                    step.out.reply(ticket, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
+                    member.touch(context.now.mono);
+                    context.out.reply(ticket, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
                 }
             }
         }
         let waits_for_sync = self.members.values().any(|it| it.syncing.is_some());
         assert!(!waits_for_sync, "members wait for an assignment only while one is due");
-        let until = self.rebalance_until(step.now.mono);
-        let delay = step.limits.initial_rebalance_delay_ms;
+        let until = self.rebalance_until(context.now.mono);
+        let delay = context.limits.initial_rebalance_delay_ms;
         let initial = (self.state == State::Empty && delay > 0)
-            .then(|| InitialDelay { until: step.now.mono.plus_ms(delay).min(until), extended: false });
+            .then(|| InitialDelay { until: context.now.mono.plus_ms(delay).min(until), extended: false });
         self.state = State::PreparingRebalance(Joining { until, initial });
-        self.try_complete_joining(step);
+        self.try_complete_joining(context);
     }
 
     /// Goes on after a member has gone, or an id that was handed out has expired.
-    pub(super) fn members_changed(&mut self, step: &mut Step<'_>) {
+    pub(super) fn members_changed(&mut self, context: &mut ClassicContext<'_>) {
         match self.state {
             State::Empty => {}
-            State::Stable | State::CompletingRebalance { .. } => self.prepare(step),
-            State::PreparingRebalance(_) => self.try_complete_joining(step),
+            State::Stable | State::CompletingRebalance { .. } => self.prepare(context),
+            State::PreparingRebalance(_) => self.try_complete_joining(context),
         }
     }
 
-    pub(super) fn try_complete_joining(&mut self, step: &mut Step<'_>) {
+    pub(super) fn try_complete_joining(&mut self, context: &mut ClassicContext<'_>) {
         let State::PreparingRebalance(Joining { initial: None, .. }) = self.state else { return };
         let all_there = self.members.values().all(|it| it.joining.is_some()) && self.pending.is_empty();
         if all_there {
-            self.complete_joining(step);
+            self.complete_joining(context);
         }
     }
 
     /// Makes the next generation of the members that have joined. Static members stay even if they have not joined: they go
     /// when their sessions end.
-    fn complete_joining(&mut self, step: &mut Step<'_>) {
+    fn complete_joining(&mut self, context: &mut ClassicContext<'_>) {
         assert!(matches!(self.state, State::PreparingRebalance(_)), "a round of joining ends once");
         let absent = self.members.values().filter(|it| it.joining.is_none() && it.instance_id.is_none());
         let absent: Vec<_> = absent.map(|it| Arc::clone(&it.id)).collect();
         for id in &absent {
-            self.remove(step, id);
+            self.remove(context, id);
         }
         let nobody_joined = self.members.values().all(|it| it.joining.is_none());
         if nobody_joined && !self.members.is_empty() {
             // Only static members are left, and none of them has joined, so nobody could lead. The group waits until one joins or
             // their sessions end.
-            let until = self.rebalance_until(step.now.mono);
+            let until = self.rebalance_until(context.now.mono);
             self.state = State::PreparingRebalance(Joining { until, initial: None });
             return;
         }
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         self.lagging.clear();
-        self.since = step.now.wall;
+        self.since = context.now.wall;
         if self.members.is_empty() {
             self.protocol = None;
             self.leader = None;
             self.state = State::Empty;
-            step.out.records.push(self.record());
+            context.out.records.push(self.record());
             return;
         }
         self.protocol = self.choose_protocol();
         self.elect();
         let has_leader = self.leader.as_ref().is_some_and(|id| self.members.contains_key(id));
         assert!(has_leader, "a generation is led by one of its members");
-        self.state = State::CompletingRebalance { until: self.rebalance_until(step.now.mono) };
+        self.state = State::CompletingRebalance { until: self.rebalance_until(context.now.mono) };
         let answers: Vec<_> = self.members.keys().map(|id| (Arc::clone(id), self.joined(id))).collect();
         for (id, joined) in answers {
             let Some(member) = self.members.get_mut(&id) else { continue };
             if let Some(ticket) = member.joining.take() {
                 member.is_new = false;
-                member.touch(step.now.mono);
-                step.out.reply(ticket, GroupReply::Join(Ok(joined)));
+                member.touch(context.now.mono);
+                context.out.reply(ticket, GroupReply::Join(Ok(joined)));
             }
         }
         assert!(
@@ -132,7 +132,7 @@ impl ClassicGroup {
     }
 
     /// Takes the leader's assignment. The generation is complete with it, and is recorded.
-    pub(super) fn assign(&mut self, step: &mut Step<'_>, assignments: &[(Arc<str>, Bytes)]) {
+    pub(super) fn assign(&mut self, context: &mut ClassicContext<'_>, assignments: &[(Arc<str>, Bytes)]) {
         let is_due = matches!(self.state, State::CompletingRebalance { .. });
         assert!(is_due, "an assignment is taken once in a generation");
         let mut assignments: BTreeMap<_, _> = assignments.iter().map(|(id, bytes)| (id, bytes)).collect();
@@ -140,17 +140,17 @@ impl ClassicGroup {
             member.assignment = assignments.remove(&member.id).cloned().unwrap_or_default();
         }
         self.state = State::Stable;
-        step.out.records.push(self.record());
+        context.out.records.push(self.record());
         let (protocol_type, protocol) = (self.protocol_type.clone(), self.protocol.clone());
         for member in self.members.values_mut() {
             if let Some(ticket) = member.syncing.take() {
-                member.touch(step.now.mono);
+                member.touch(context.now.mono);
                 let synced = crate::group::request::Synced {
                     protocol_type: protocol_type.clone(),
                     protocol: protocol.clone(),
                     assignment: member.assignment.clone(),
                 };
-                step.out.reply(ticket, GroupReply::Sync(Ok(synced)));
+                context.out.reply(ticket, GroupReply::Sync(Ok(synced)));
             }
         }
         assert!(
@@ -160,19 +160,19 @@ impl ClassicGroup {
     }
 
     /// Removes the members that have not synced, when the rebalance timeout has passed without an assignment.
-    fn drop_unsynced(&mut self, step: &mut Step<'_>) {
+    fn drop_unsynced(&mut self, context: &mut ClassicContext<'_>) {
         let silent = self.members.values().filter(|it| it.syncing.is_none()).map(|it| Arc::clone(&it.id));
         let silent: Vec<_> = silent.collect();
         for id in &silent {
-            self.remove(step, id);
+            self.remove(context, id);
         }
-        self.prepare(step);
+        self.prepare(context);
     }
 
     /// Removes a member and refuses the request it waits for. The caller changes the group's state.
-    pub(super) fn remove(&mut self, step: &mut Step<'_>, id: &str) {
+    pub(super) fn remove(&mut self, context: &mut ClassicContext<'_>, id: &str) {
         let Some(mut member) = self.members.remove(id) else { return };
-        refuse_waiting(&mut member, GroupError::UnknownMemberId, step.out);
+        refuse_waiting(&mut member, GroupError::UnknownMemberId, context.out);
         if let Some(instance) = &member.instance_id
             && self.instances.get(instance).is_some_and(|current| **current == *id)
         {

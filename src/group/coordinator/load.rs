@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Now, TopicId};
 use crate::controller::MetadataImage;
-use crate::group::classic::{ClassicGroup, Step};
+use crate::group::classic::{ClassicContext, ClassicGroup};
 use crate::group::consumer::{Change, ConsumerGroup};
 use crate::group::members::Members;
 use crate::group::offsets::Committed;
@@ -84,9 +84,9 @@ impl Coordinator {
         let groups: Vec<Name> = self.groups.keys().cloned().collect();
         for id in groups {
             if let Some(group) = self.groups.get_mut(&id) {
-                let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
+                let mut context = ClassicContext { now, limits: &self.limits, rng: &mut self.rng, out };
                 match &mut group.members {
-                    Members::Classic(group) => group.revive(&mut step),
+                    Members::Classic(group) => group.revive(&mut context),
                     Members::Consumer(group) => group.start(now.mono, &self.consumer_limits),
                 }
             }

@@ -10,7 +10,7 @@ use crate::base::rng::Rng;
 use crate::base::{MonoNanos, Now, TopicId};
 use crate::controller::MetadataImage;
 
-use super::classic::{ClassicGroup, Step};
+use super::classic::{ClassicContext, ClassicGroup};
 use super::consumer::{ConsumerGroup, ConsumerGroupLimits};
 use super::members::Members;
 use super::offsets::Offsets;
@@ -79,12 +79,12 @@ impl Coordinator {
         let reply = match request {
             GroupRequest::Join(request) => self.join(now, image, ticket, &request, out).map(GroupReply::Join),
             GroupRequest::Sync(request) => {
-                let Some((group, mut step)) = self.classic(&id, now, out) else {
+                let Some((group, mut context)) = self.classic(&id, now, out) else {
                     let synced = self.sync_consumers(now, &request);
                     out.reply(ticket, GroupReply::Sync(synced));
                     return self.schedule(&id);
                 };
-                group.sync(&mut step, ticket, &request).map(GroupReply::Sync)
+                group.sync(&mut context, ticket, &request).map(GroupReply::Sync)
             }
             GroupRequest::Heartbeat { member, .. } => {
                 out.reply(ticket, GroupReply::Heartbeat(self.heartbeat(&id, now, &member)));
@@ -143,10 +143,10 @@ impl Coordinator {
             self.deadlines.remove(&(deadline, Arc::clone(&id)));
             if let Some(group) = self.groups.get_mut(&id) {
                 group.looked_at = MonoNanos::NEVER;
-                let mut step = Step { now, limits: &self.limits, rng: &mut self.rng, out };
+                let mut context = ClassicContext { now, limits: &self.limits, rng: &mut self.rng, out };
                 match &mut group.members {
-                    Members::Classic(group) => group.tick(&mut step),
-                    Members::Consumer(group) => step.out.records.extend(group.tick(now.mono).records),
+                    Members::Classic(group) => group.tick(&mut context),
+                    Members::Consumer(group) => context.out.records.extend(group.tick(now.mono).records),
                 }
             }
             self.downgrade_if_due(&id, now, out);
@@ -228,10 +228,10 @@ impl Coordinator {
             self.group_or_new(&request.group, now);
         }
         self.vacate(&request.group, now, out);
-        let Some((group, mut step)) = self.classic(&request.group, now, out) else {
+        let Some((group, mut context)) = self.classic(&request.group, now, out) else {
             return Some(self.join_consumers(now, image, request, out));
         };
-        group.join(&mut step, ticket, request)
+        group.join(&mut context, ticket, request)
     }
 
     fn heartbeat(&mut self, id: &Name, now: Now, member: &MemberRef) -> Result<(), GroupError> {
@@ -258,7 +258,7 @@ impl Coordinator {
             return outcome.answer;
         }
         match self.classic(id, now, out) {
-            Some((group, mut step)) => group.leave(&mut step, members),
+            Some((group, mut context)) => group.leave(&mut context, members),
             None => members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect(),
         }
     }
@@ -296,10 +296,10 @@ impl Coordinator {
         id: &Name,
         now: Now,
         out: &'a mut Outcome,
-    ) -> Option<(&'a mut ClassicGroup, Step<'a>)> {
+    ) -> Option<(&'a mut ClassicGroup, ClassicContext<'a>)> {
         match &mut self.groups.get_mut(id)?.members {
             Members::Classic(group) => {
-                Some((group, Step { now, limits: &self.limits, rng: &mut self.rng, out }))
+                Some((group, ClassicContext { now, limits: &self.limits, rng: &mut self.rng, out }))
             }
             Members::Consumer(_) => None,
         }
