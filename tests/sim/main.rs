@@ -10,7 +10,9 @@
 mod client;
 mod disk;
 mod events;
+mod machine;
 mod model;
+mod settings;
 mod topics;
 mod world;
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use ringmain::base::rng::Rng;
 use ringmain::controller::{MetadataImage, NewTopic};
 
+use crate::settings::with_segments_of;
+
 /// Names of busy topics begin with this.
 const BUSY: &str = "busy";
 /// Of busy topics: less than a topic may be told, so that many are filled in a life.
@@ -58,14 +60,7 @@ impl Kind {
     }
 }
 
-/// The image as shards are to have it.
+/// The cluster state as shards are to have it.
 pub fn with_busy_topics(image: &Arc<MetadataImage>) -> Arc<MetadataImage> {
-    let mut image = MetadataImage::clone(image);
-    for (name, topic) in &mut image.topics {
-        if name.starts_with(BUSY) {
-            Arc::make_mut(topic).settings.segment_bytes = BUSY_SEGMENT_BYTES;
-            image.topics_by_id.insert(topic.id, Arc::clone(topic));
-        }
-    }
-    image.into()
+    with_segments_of(image, |name| name.starts_with(BUSY).then_some(BUSY_SEGMENT_BYTES))
 }

@@ -25,7 +25,7 @@ impl World {
     /// a timer that happens to come. Where segments lag, their operations end when nothing else is under way.
     pub(super) fn go_on_without_time(&mut self, steps: usize, segments_lag: bool) {
         self.now.mono = self.now.mono.plus_ms(PAUSE_MS);
-        (0..self.shards.len()).for_each(|at| self.turn_of(at));
+        self.machine.shard_ids().for_each(|at| self.turn_of(at));
         for _ in 0..steps {
             if self.chance(60) {
                 self.produce();
@@ -35,31 +35,36 @@ impl World {
             self.take_turns();
         }
         let mut left = PATIENCE;
-        while !self.under_way.is_empty() && !self.has_failed {
+        while !self.machine.under_way().is_empty() && !self.machine.has_failed() {
             self.finish_next(segments_lag);
             self.take_turns();
             left -= 1;
             assert!(left > 0, "never done\n{:#?}", self.last_events);
         }
         let waits = self.asked.values().find(|it| matches!(it, Asked::Produce { .. }));
-        assert!(waits.is_none() || self.has_failed, "never answered: {waits:?}\n{:#?}", self.last_events);
+        assert!(
+            waits.is_none() || self.machine.has_failed(),
+            "never answered: {waits:?}\n{:#?}",
+            self.last_events
+        );
     }
 
     fn finish_next(&mut self, segments_lag: bool) {
-        if self.under_way.is_empty() || self.has_failed {
+        if self.machine.under_way().is_empty() || self.machine.has_failed() {
             return;
         }
         let is_prompt = |op: &IoOp| matches!(op, IoOp::WriteCommit { .. } | IoOp::CreateCommitFile { .. });
-        let prompt = self.under_way.iter().position(|(_, _, op)| segments_lag && is_prompt(op));
-        let any = self.rng.below(self.under_way.len() as u64);
-        self.finish(prompt.unwrap_or_else(|| usize::try_from(any).unwrap()), Fault::None);
+        let mut under_way = self.machine.under_way().iter();
+        let prompt = under_way.position(|it| segments_lag && is_prompt(&it.op));
+        let any = self.any_under_way();
+        self.finish(prompt.unwrap_or(any), Fault::None);
     }
 
     fn take_turns(&mut self) {
-        for shard in std::mem::take(&mut self.given) {
-            self.turn_of(usize::from(shard.0));
+        for shard in self.machine.take_given() {
+            self.turn_of(shard);
         }
         let forgotten = self.waits_without(|_| true);
-        assert!(!forgotten || self.has_failed, "appends wait for nothing\n{:#?}", self.last_events);
+        assert!(!forgotten || self.machine.has_failed(), "appends wait for nothing\n{:#?}", self.last_events);
     }
 }

@@ -37,7 +37,7 @@ impl World {
             }
             self.look_up_a_time(owner, partition, start..end);
         }
-        for shard in &self.shards {
+        for shard in self.machine.shards() {
             // One at least is kept, however large.
             assert!(shard.gauges().index_bytes <= self.index_bytes.max(8 << 10), "indexes are let go");
         }

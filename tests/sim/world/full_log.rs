@@ -16,18 +16,18 @@ impl World {
         loop {
             self.produce();
             self.pass_time();
-            (0..self.shards.len()).for_each(|at| self.turn_of(at));
+            self.machine.shard_ids().for_each(|at| self.turn_of(at));
             if self.waits_without(|op| !is_sync(op)) {
                 break;
             }
-            while let Some(at) = self.under_way.iter().position(|(_, _, op)| !is_sync(op)) {
+            while let Some(at) = self.machine.under_way().iter().position(|it| !is_sync(&it.op)) {
                 self.finish(at, Fault::None);
             }
             steps += 1;
             assert!(steps < PATIENCE, "never full");
         }
         self.stop();
-        assert!(!self.has_failed);
+        assert!(!self.machine.has_failed());
         let unanswered = self.asked.values().filter(|it| matches!(it, Asked::Produce { .. })).count();
         assert_eq!(unanswered, 0, "what was appended is durable");
         self.begin_life();
@@ -36,8 +36,8 @@ impl World {
     /// Whether appends wait for a shard's commit log while no operation that could let them go on is under way.
     pub(super) fn waits_without(&self, helps: impl Fn(&IoOp) -> bool) -> bool {
         let waits = |it: &Shard| it.gauges().commit_pending_bytes > 0;
-        let works = |at: ShardId| self.under_way.iter().any(|(shard, _, op)| *shard == at && helps(op));
-        (0..).map(ShardId).zip(&self.shards).any(|(at, it)| waits(it) && !works(at))
+        let works = |at: ShardId| self.machine.under_way().iter().any(|it| it.shard == at && helps(&it.op));
+        (0..).map(ShardId).zip(self.machine.shards()).any(|(at, it)| waits(it) && !works(at))
     }
 }
 
