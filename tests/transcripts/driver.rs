@@ -1,0 +1,425 @@
+//! One shard under the hand of a transcript: its time, its disk and its clients do what the script says, and nothing else.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringmain::base::io::{Damage, IoDone, IoOp};
+use ringmain::base::rng::Rng;
+use ringmain::base::{Chunk, MonoNanos, Now, Offset, ShardId, TimestampMs};
+use ringmain::controller::{ControllerConfig, ControllerRequest, MetadataImage};
+use ringmain::runtime::recovery::Recovery;
+use ringmain::shard::{Effect, IoId, RequestId, Shard, ShardReply, ShardRequest};
+
+use crate::ask::{Questions, new_topic};
+use crate::disk::{Crash, Disk, Fault};
+use crate::names::Names;
+use crate::server::Server;
+use crate::settings::with_segments_of;
+use crate::words::Words;
+
+const WALL_MS: i64 = 1_700_000_000_000;
+const SEED: u64 = 1;
+/// Whatever takes more rounds than this does not end.
+const PATIENCE: usize = 10_000;
+/// The number of questions that the setting of a transcript asks.
+const UNNUMBERED: u64 = 1_000_000;
+
+pub struct Driver {
+    server: Server,
+    now: Now,
+    rng: Rng,
+    disk: Disk,
+    shard: Option<Shard>,
+    /// Of the shard's chunks.
+    memory: Rc<Cell<usize>>,
+    /// On the disk, in the order in which they were asked for.
+    under_way: Vec<(IoId, IoOp)>,
+    published: Vec<Arc<MetadataImage>>,
+    names: Names,
+    questions: Questions,
+    /// Segment sizes of topics by name.
+    segments: BTreeMap<String, u64>,
+    /// Answers that the script leaves in their sockets.
+    left: BTreeMap<u64, Option<ShardReply>>,
+    out: Vec<String>,
+}
+
+impl Driver {
+    pub fn new() -> Driver {
+        Driver {
+            server: Server::default(),
+            now: Now { mono: MonoNanos(1_000_000_000), wall: TimestampMs(WALL_MS) },
+            rng: Rng::seeded(SEED),
+            disk: Disk::default(),
+            shard: None,
+            memory: Rc::default(),
+            under_way: Vec::new(),
+            published: Vec::new(),
+            names: Names::default(),
+            questions: Questions::default(),
+            segments: BTreeMap::new(),
+            left: BTreeMap::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// A line of the setting: whatever it causes comes to its end, and nothing is shown of it.
+    pub fn set(&mut self, line: &str) {
+        let mut words = Words::of(line);
+        if words.has("server") {
+            return self.server.set(&mut words);
+        }
+        if self.shard.is_none() {
+            self.start_again(Crash::Kill);
+        }
+        if words.has("topic") {
+            let topic = new_topic(&mut words);
+            if words.has("in segments of") {
+                self.segments.insert(topic.name.clone(), words.parse());
+                words.expect("bytes");
+            }
+            words.end();
+            let request = ControllerRequest::CreateTopics { topics: vec![topic], validate_only: false };
+            self.ask(UNNUMBERED, ShardRequest::Controller(request));
+        } else {
+            self.perform_line(line);
+        }
+        self.settle();
+        self.out.clear();
+    }
+
+    /// The setting is complete: an orderly stop, so that everything is in segments, and a fresh start.
+    pub fn begin(&mut self) {
+        if self.shard.is_none() {
+            self.start_again(Crash::Kill);
+        }
+        self.input(|it, now, effects| it.stop(now, effects));
+        self.settle();
+        assert!(self.shard().is_stopped(), "the setting ends with an orderly stop");
+        self.start_again(Crash::Kill);
+        self.settle();
+        self.out.clear();
+    }
+
+    /// A line of the script, and what it causes.
+    pub fn step(&mut self, line: &str) -> Vec<String> {
+        self.perform_line(line);
+        std::mem::take(&mut self.out)
+    }
+
+    fn perform_line(&mut self, line: &str) {
+        if let Some((numbers, question)) = line.split_once(": ")
+            && let Some((first, last)) = range_of(numbers)
+        {
+            return (first..=last).for_each(|number| self.question(number, question));
+        }
+        let mut words = Words::of(line);
+        match words.word() {
+            "turn" => self.input(|it, now, effects| it.turn(now, effects)),
+            "pass" => self.pass(&mut words),
+            "settle" => self.settle_showing(),
+            "done" => self.finish_as_told(&mut words, Ending::Well),
+            "failed" => self.finish_as_told(&mut words, Ending::Fault(Fault::Error)),
+            "full" => self.finish_as_told(&mut words, Ending::Fault(Fault::Full)),
+            "rotten" => self.finish_as_told(&mut words, Ending::Rotten),
+            "shard" => self.apply(words.parse()),
+            "answer" => self.answer_now(words.parse()),
+            "take" => {
+                let number = words.parse();
+                assert!(self.left.remove(&number).is_some(), "answer {number} was not left");
+            }
+            "disk" => self.disk_space(&mut words),
+            "stop" => self.input(|it, now, effects| it.stop(now, effects)),
+            "resign" => self.input(|it, now, effects| it.resign(now, effects)),
+            "kill" => self.start_again(Crash::Kill),
+            "power" => self.start_again(Crash::Power),
+            "show" if words.has("holdings") => self.show_holdings(),
+            "show" => self.show(),
+            other => panic!("'{other}' in '{line}' is nothing to do"),
+        }
+    }
+
+    // Inputs
+
+    fn question(&mut self, number: u64, line: &str) {
+        let mut words = Words::of(line);
+        let request = self.questions.read(number, &mut words, &self.names, self.now.wall);
+        if words.has("and leave the answer") {
+            self.left.insert(number, None);
+        }
+        words.end();
+        self.ask(number, request);
+    }
+
+    fn ask(&mut self, number: u64, request: ShardRequest) {
+        let id = RequestId { origin: ShardId(0), number };
+        self.input(|it, now, effects| it.request(now, id, request, effects));
+    }
+
+    fn answer_now(&mut self, number: u64) {
+        let id = RequestId { origin: ShardId(0), number };
+        self.ask(UNNUMBERED, ShardRequest::FetchNow(id));
+    }
+
+    fn pass(&mut self, words: &mut Words<'_>) {
+        let ms = words.parse();
+        words.expect("ms");
+        self.now.mono = self.now.mono.plus_ms(ms);
+        self.now.wall.0 += i64::try_from(ms).expect("a moment");
+    }
+
+    fn disk_space(&mut self, words: &mut Words<'_>) {
+        words.expect("has");
+        let free: u64 = words.parse();
+        words.expect("MiB free of a reserve of");
+        let reserve: u64 = words.parse();
+        self.input(|it, _, effects| it.disk_space(free << 20, reserve << 20, effects));
+    }
+
+    /// A shard has the oldest cluster state that is published and not served by all. Only shard 0 is real.
+    fn apply(&mut self, shard: u16) {
+        let image = Arc::clone(self.published.first().expect("a cluster state was published"));
+        let version = image.version;
+        if shard + 1 == self.server.shards {
+            self.published.remove(0);
+        }
+        if shard == 0 {
+            self.input(|it, now, effects| it.image(now, image, effects));
+        }
+        self.input(|it, now, effects| it.image_applied(now, ShardId(shard), version, effects));
+    }
+
+    // The disk
+
+    fn finish_as_told(&mut self, words: &mut Words<'_>, ending: Ending) {
+        let every = words.has("every");
+        let wanted = words.rest();
+        let is_meant = |it: &(IoId, IoOp)| is_in(&wanted, &self.names.operation(&it.1));
+        let meant: Vec<IoId> = self.under_way.iter().filter(|it| is_meant(it)).map(|it| it.0).collect();
+        assert!(!meant.is_empty(), "'{wanted}' is not under way, but {:#?}", self.operations());
+        let count = if every { meant.len() } else { 1 };
+        meant.into_iter().take(count).for_each(|id| self.finish(id, ending));
+    }
+
+    fn finish(&mut self, id: IoId, ending: Ending) {
+        let at = self.under_way.iter().position(|it| it.0 == id).expect("it is under way");
+        let (_, op) = self.under_way.remove(at);
+        let done = match ending {
+            Ending::Well => self.disk.perform(ShardId(0), op, Fault::None, &mut self.rng),
+            Ending::Fault(fault) => self.disk.perform(ShardId(0), op, fault, &mut self.rng),
+            Ending::Rotten => {
+                let damage = damage_of(&op);
+                let done = self.disk.perform(ShardId(0), op, Fault::None, &mut self.rng);
+                rotten(done, damage)
+            }
+        };
+        self.input(|it, now, effects| it.io_done(now, id, done, effects));
+    }
+
+    fn operations(&self) -> Vec<String> {
+        self.under_way.iter().map(|(_, op)| self.names.operation(op)).collect()
+    }
+
+    /// Everything ends well, with a turn after each operation, until nothing is left to do.
+    fn settle(&mut self) {
+        for _ in 0..PATIENCE {
+            self.input(|it, now, effects| it.turn(now, effects));
+            if let Some((id, _)) = self.under_way.first() {
+                self.finish(*id, Ending::Well);
+            } else if !self.published.is_empty() {
+                (0..self.server.shards).for_each(|shard| self.apply(shard));
+            } else if self.next_turn() > self.now.mono {
+                return;
+            }
+        }
+        panic!("it does not settle: {:#?}", self.operations());
+    }
+
+    /// The same, showing what leaves the shard: operations are left out.
+    fn settle_showing(&mut self) {
+        self.settle();
+        self.out.retain(|line| !line.starts_with(DISK));
+    }
+
+    // Lives
+
+    fn start_again(&mut self, crash: Crash) {
+        // Memory will do: what the disk under recovery does is not what is tried here.
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+        let directory = tempfile::tempdir_in(place).expect("a directory");
+        let under_way: Vec<(ShardId, IoOp)> =
+            self.under_way.drain(..).map(|(_, op)| (ShardId(0), op)).collect();
+        self.disk.crash(crash, &under_way, &mut self.rng, directory.path());
+        (self.shard, self.memory) = (None, Rc::default());
+        self.published.clear();
+        self.left.clear();
+        self.boot(directory.path());
+    }
+
+    fn boot(&mut self, directory: &Path) {
+        let settings = ringmain::config::Config::default();
+        let controller = ControllerConfig::new("0123456789abcdefghijkl".into(), &settings);
+        let controller = ControllerConfig { shards: self.server.shards, ..controller };
+        let commit = self.server.commit;
+        let recovery = Recovery { data_dir: directory, directory: [9; 16], commit, controller };
+        let mut recovered = recovery.run().expect("it recovers").shards.swap_remove(0);
+        self.disk = Disk::load(directory);
+        assert_eq!(self.disk.damaged(), None, "nothing of a log was damaged");
+        recovered.image = self.adapted(&recovered.image);
+        self.names.learn(&recovered.image);
+        let memory = Rc::clone(&self.memory);
+        let allocate = move |bytes| Chunk::heap(bytes).counted(&memory);
+        let config = self.server.shard_config(&settings);
+        self.shard = Some(Shard::new(config, recovered, Box::new(allocate), Rc::clone(&self.memory)));
+    }
+
+    fn adapted(&self, image: &Arc<MetadataImage>) -> Arc<MetadataImage> {
+        with_segments_of(image, |name| self.segments.get(name).copied())
+    }
+
+    // What the shard wants
+
+    fn shard(&self) -> &Shard {
+        self.shard.as_ref().expect("started")
+    }
+
+    fn next_turn(&self) -> MonoNanos {
+        self.shard().next_deadline()
+    }
+
+    fn input(&mut self, give: impl FnOnce(&mut Shard, Now, &mut Vec<Effect>)) {
+        let mut effects = Vec::new();
+        give(self.shard.as_mut().expect("started"), self.now, &mut effects);
+        effects.into_iter().for_each(|effect| self.perform(effect));
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply { to, reply } => self.replied(to.number, reply),
+            Effect::Io(request) => {
+                self.out.push(format!("{DISK}{}", self.names.operation(&request.op)));
+                self.under_way.push((request.id, request.op));
+            }
+            Effect::Swap(segment) => {
+                let name = self.names.segment(segment);
+                self.out.push(format!("put the cleaned file of segment {name} in its place"));
+                self.disk.swap(segment);
+                self.input(|it, _, effects| it.swapped(segment, Ok(()), effects));
+            }
+            Effect::CleanerRate { bytes_per_second } => {
+                self.out.push(format!("let the cleaner do {bytes_per_second} bytes a second"));
+            }
+            Effect::Publish(image) => self.publish(&image),
+            Effect::Notice(text) => self.out.push(format!("notice: {}", self.names.sentence(&text))),
+            Effect::Fatal { reason } => self.out.push(format!("end the process: {reason}")),
+        }
+    }
+
+    fn publish(&mut self, image: &Arc<MetadataImage>) {
+        let image = self.adapted(image);
+        self.names.learn(&image);
+        let topics: Vec<&str> = image.topics.keys().map(|name| &**name).collect();
+        self.out.push(format!("publish the cluster state, topics: {}", topics.join(", ")));
+        self.published.push(image);
+    }
+
+    fn replied(&mut self, number: u64, reply: ShardReply) {
+        let shown = self.questions.show(number, &reply, &self.names);
+        self.out.extend(shown.iter().map(|line| format!("answer {number}: {line}")));
+        if let Some(place) = self.left.get_mut(&number) {
+            *place = Some(reply);
+        }
+    }
+
+    /// What waits or is under way, and when the shard wants its next turn.
+    fn show(&mut self) {
+        let gauges = self.shard().gauges();
+        let waits = [
+            ("fetches that wait", gauges.fetches_waiting),
+            ("bytes that wait for the commit log", gauges.commit_pending_bytes),
+            ("writes to segments that wait or are under way", gauges.writeback_waiting),
+            ("operations under way", self.under_way.len()),
+        ];
+        self.show_levels(&waits);
+        if self.shard().reads_wait_for_memory() {
+            self.out.push("reads wait for memory".to_owned());
+        }
+        self.out.push(match self.next_turn() {
+            MonoNanos::NEVER => "no turn is due without an input".to_owned(),
+            at if at <= self.now.mono => "a turn is due".to_owned(),
+            at => format!("a turn is due in {} ms", at.since(self.now.mono).div_ceil(1_000_000)),
+        });
+    }
+
+    /// What the shard holds.
+    fn show_holdings(&mut self) {
+        let gauges = self.shard().gauges();
+        let quarantined = usize::try_from(gauges.quarantined).expect("few");
+        self.show_levels(&[
+            ("commit files", gauges.commit_files),
+            ("of them free", gauges.commit_files_free),
+            ("bytes read from segments", gauges.read_cache_bytes),
+            ("spare files", gauges.spares),
+            ("offsets refused to readers", quarantined),
+            ("groups", gauges.groups),
+        ]);
+    }
+
+    fn show_levels(&mut self, levels: &[(&str, usize)]) {
+        let levels = levels.iter().filter(|(_, level)| *level > 0);
+        self.out.extend(levels.map(|(name, level)| format!("{name}: {level}")));
+    }
+}
+
+/// Before an operation that the disk is asked for.
+const DISK: &str = "disk: ";
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Well,
+    Fault(Fault),
+    /// The disk gives bytes that are not those that were written.
+    Rotten,
+}
+
+/// `7`, or `7..9` for three that ask the same.
+fn range_of(numbers: &str) -> Option<(u64, u64)> {
+    let (first, last) = numbers.split_once("..").unwrap_or((numbers, numbers));
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+/// Whether all words of `wanted` come in `text`, in that order.
+fn is_in(wanted: &str, text: &str) -> bool {
+    let mut words = text.split_whitespace().map(|it| it.trim_end_matches([',', ':']));
+    wanted.split_whitespace().all(|it| words.any(|word| word == it))
+}
+
+/// What a verification is told to have found: its first offset is not as it was written.
+fn damage_of(op: &IoOp) -> Vec<Damage> {
+    let IoOp::VerifySegment { position, offsets, .. } = op else { return Vec::new() };
+    let rotten = offsets.start..Offset(offsets.start.0 + 1);
+    vec![Damage { position: *position, offsets: rotten, what: "the checksum does not match".to_owned() }]
+}
+
+fn rotten(done: IoDone, damage: Vec<Damage>) -> IoDone {
+    match done {
+        IoDone::Verified { to, next, .. } => IoDone::Verified { to, next, damage },
+        // Every entry of the index names a place in the middle of a batch.
+        IoDone::Index { index, time_index } => {
+            let moved = |(at, byte): (usize, u8)| if at % 8 == 7 { byte ^ 1 } else { byte };
+            IoDone::Index { index: index.into_iter().enumerate().map(moved).collect(), time_index }
+        }
+        IoDone::Read(bytes) => {
+            let mut other = bytes.to_vec();
+            other.iter_mut().skip(70).step_by(100).for_each(|byte| *byte ^= 1);
+            let mut chunk = ringmain::base::ChunkWriter::new(Chunk::heap(other.len().next_multiple_of(4096)));
+            chunk.append(&other);
+            IoDone::Read(chunk.freeze().slice(0..other.len()))
+        }
+        done => done,
+    }
+}
