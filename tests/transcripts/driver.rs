@@ -176,7 +176,7 @@ impl Driver {
         let free: u64 = words.parse();
         words.expect("MiB free of a reserve of");
         let reserve: u64 = words.parse();
-        self.input(|it, _, effects| it.disk_space(free << 20, reserve << 20, effects));
+        self.input(|it, now, effects| it.disk_space(now, free << 20, reserve << 20, effects));
     }
 
     /// A shard has the oldest cluster state that is published and not served by all. Only shard 0 is real.
@@ -308,7 +308,7 @@ impl Driver {
                 let name = self.names.segment(segment);
                 self.out.push(format!("put the cleaned file of segment {name} in its place"));
                 self.disk.swap(segment);
-                self.input(|it, _, effects| it.swapped(segment, Ok(()), effects));
+                self.input(|it, now, effects| it.swapped(now, segment, Ok(()), effects));
             }
             Effect::CleanerRate { bytes_per_second } => {
                 self.out.push(format!("let the cleaner do {bytes_per_second} bytes a second"));
