@@ -176,7 +176,7 @@
 //! - The client is blocking (std sockets): command line, bench and tests need no executor.
 
 #[doc(inline)]
-pub use ringmain_wire::{base, every_message, protocol};
+pub use ringmain_wire::{base, every_message, pick, protocol};
 
 pub mod admin;
 pub mod api;

@@ -11,7 +11,7 @@ use crate::base::{MonoNanos, Now, TopicId};
 use crate::controller::MetadataImage;
 
 use super::classic::{ClassicContext, ClassicGroup};
-use super::consumer::{ConsumerGroup, ConsumerGroupLimits};
+use super::consumer::ConsumerGroupLimits;
 use super::members::Members;
 use super::offsets::Offsets;
 use super::request::{

@@ -69,7 +69,7 @@ impl Assignor {
         let subscribed =
             subscribers(problem).into_values().map(|(count, _)| usize::try_from(count).unwrap_or(0));
         let assigned: usize = target.values().map(Assignment::len).sum();
-        assert_eq!(assigned, subscribed.sum(), "every subscribed partition is assigned once");
+        assert_eq!(assigned, subscribed.sum::<usize>(), "every subscribed partition is assigned once");
         target
     }
 }
