@@ -13,19 +13,20 @@
 //!    go on with this closure. Record bytes are slices of the frame.
 //!    Compressed batches are read first, here: see [below](#what-is-inside-a-batch).
 //! 3. The [`runtime`] passes the question to the local [`shard`] by call, to another one over the mesh.
-//! 4. The shard's partition ([`log`]) checks the batch and copies it once, checksumming as it goes, into block-aligned
+//! 4. The shard's store appends it: the partition's [`log`] checks the batch and copies it once, checksumming as it goes, into block-aligned
 //!    memory that is tail cache and write buffer at once, patching base offset and leader epoch (outside the checksum).
 //!    Small batches are queued for the [`commit`] log; a batch of 64 KiB or more goes straight to its segment, whole
 //!    blocks only, the rest of its last block to the commit log.
 //! 5. When the tasks that were ready have run, the shard's `turn` gathers one commit group of everything that waits, and
 //!    the runtime writes it with one `O_DIRECT | O_DSYNC` write into pre-written blocks.
-//! 6. The completion moves the flushed offset, which releases the answer and wakes fetches that wait for data.
+//! 6. The completion becomes an event that the shard's spine hands to the store: the flushed offset moves, which releases the
+//!    answer and, as news to the other rooms, wakes fetches that wait for data and coordinators that hold answers back.
 //!
 //! A fetch finds its batches in the tail's memory and sends them from there as a gather list (`sendmsg`), no byte copied in
 //! user space, and no more given to the kernel at once than a reader still finds in the caches (`server`'s `send_buffer`).
 //! Older ones are read by direct I/O, verified, and sent from the buffer they were read into. What is read is kept for a
 //! while and shared: one disk read serves every group that comes for the same range, also while it is under way, and who goes
-//! through a segment finds the next window already asked for ([`shard`]'s `cache`).
+//! through a segment finds the next window already asked for ([`shard`]'s `read/cache`).
 //!
 //! # Shape
 //!
@@ -53,6 +54,22 @@
 //! A shard is a function of its inputs, so `tests/sim` drives it on a simulated disk: power cuts that keep any part of what was
 //! not synced, failing and full disks, recovery by the same code as at any start, and a model of what must be left.
 //!
+//! # Inside the shard
+//!
+//! A shard is a spine and four rooms ([`shard`] has the table). `store` owns partitions, the commit log and all that brings bytes to
+//! stable storage; `read` everybody who waits for data or for the disk; `upkeep` retention, compaction, scrubbing and
+//! DeleteRecords; `seat` the state machines that live on partitions of their own: coordinators and the controller. A room may use
+//! the ones before it and never one behind it: what it has to tell them is news, which the spine hears before the input ends. So
+//! replicas, transactions and share groups are rooms and seats beside these, not threads through all of them.
+//!
+//! Every seat keeps one rule ([`shard`]'s `seat`): decide, append, wait until the log is settled up to there, answer; if the log
+//! refuses the records, begin again from the log. Every answer about a partition asks its watermarks: log start <= last stable
+//! offset <= high watermark <= flushed offset <= log end, checked whenever its log changes.
+//!
+//! Asserts stay in release builds where state changes and they are cheap: a count of bytes under way that does not come back to
+//! zero, a waiter that nothing will wake, an offset that goes back are faults of ours, and end the process before they become
+//! wrong answers.
+//!
 //! Settings changed while running are records of the metadata log; each shard resolves them anew when the image it holds has
 //! changed, and so do a topic's logs.
 //!
@@ -64,7 +81,7 @@
 //! acknowledged byte is never overwritten), and a checkpoint says where recovery begins. Files are always held back for
 //! those re-logged tails, enough for all of them: once one of these is begun, it takes nothing else until there are as many
 //! again, so that freeing can finish under any load. What an orderly stop finds without room in the log is made durable by
-//! its last sync instead. Partitions take turns in being released, at the pace in which the log fills ([`shard`]'s `sweep`):
+//! its last sync instead. Partitions take turns in being released, at the pace in which the log fills ([`shard`]'s `store/sweep`):
 //! the more of them are written to, the more files the log uses, so that each release writes a piece worth its while and the
 //! disk has the same to do all the time. Recovery ([`runtime::recovery`]) replays the commit
 //! logs into segments, scans each partition from its checkpoint, and hands plain data to the shards: after it everything is
@@ -75,7 +92,7 @@
 //! durable name before that either; only direct runs, which are durable by themselves, sync the directories first.
 //!
 //! Hardly anybody waits for what the commit log covers, so only few of those writes, and of the files and blocks they need, are
-//! under way at once ([`shard`]'s `writeback`): a commit group waits behind whatever the disk, the kernel's workers and the
+//! under way at once ([`shard`]'s `store/writeback`): a commit group waits behind whatever the disk, the kernel's workers and the
 //! blocking thread have been given before. For the same reason the chunks of partitions end at different places: those that
 //! are written to evenly would all have one to write at the same moment, some 600 MB from 10,000 of them. And files that nobody
 //! waits for are made with a pause after each: the kernel's workers, without whom no durable write ends, share the processor.
@@ -86,7 +103,7 @@
 //!
 //! Kafka's index files have no checksums, and an entry that has rotted could lead a reader past records that are there. A file
 //! of checksums beside each would be one more to make; but an entry names a batch, so that whoever goes by it can look whether
-//! it is there ([`log::Landmarks`]). An index that leads astray is made anew while its readers wait ([`shard`]'s `indexes`).
+//! it is there ([`log::Landmarks`]). An index that leads astray is made anew while its readers wait ([`shard`]'s `read/indexes`).
 //!
 //! Retention moves a log's start first, which readers see at once; a checkpoint makes it durable; only then are the segments
 //! below deleted, one at a time. So whatever a crash leaves behind, the checkpoint knows where offsets go on. Deleting is done
@@ -105,9 +122,9 @@
 //! nothing into those. Its reading and writing is done by another thread at the lowest priority, since it would hold up the
 //! shard's blocking calls, and paced: a tenth of what producers write while they
 //! write, all that the settings allow while they are quiet, something is overdue, or the disk is low ([`shard`]'s
-//! `background`).
+//! `upkeep/share`).
 //!
-//! Scrubbing ([`shard`]'s `scrub`) reads every finished segment once in a period on that thread, within a budget of its own, and
+//! Scrubbing ([`shard`]'s `upkeep/scrub`) reads every finished segment once in a period on that thread, within a budget of its own, and
 //! names what has rotted. A batch's base offset is outside its checksum, so readers and scrubbing also demand that batches
 //! ascend within their segment's offsets.
 //!
