@@ -5,7 +5,6 @@
 //!
 //! Limits: [`REQUESTS_MAX`] requests at a time, each answered within a few seconds.
 
-mod names;
 mod process;
 mod render;
 
@@ -212,6 +211,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
+    use crate::base::metrics::Metric;
+
     use super::*;
 
     fn get(address: SocketAddr, path: &str) -> String {
@@ -247,16 +248,14 @@ mod tests {
         let shard = std::thread::spawn(move || {
             let request = requests.recv().expect("a scrape");
             let mut metrics = ShardMetrics::default();
-            metrics.cross_shard.produce = 7;
-            metrics.hops.note("produce", "server", "");
+            metrics.show(&[Metric::counter("ringmain_things_total", "Things.", |things| *things)], &7);
             request.reply.send(metrics).expect("waited for");
         });
         let (admin, _) = started(vec![answering, silent]);
         let text = get(admin.address(), "/metrics");
         shard.join().expect("no panic");
         for line in [
-            "ringmain_cross_shard_messages_total{shard=\"0\",api=\"produce\"} 7\n",
-            "ringmain_hops_total{shard=\"0\",api=\"produce\",view=\"server\",client=\"\"} 1\n",
+            "ringmain_things_total{shard=\"0\"} 7\n",
             "ringmain_shard_up{shard=\"0\"} 1\n",
             "ringmain_shard_up{shard=\"1\"} 0\n",
         ] {

@@ -13,7 +13,6 @@ use std::time::Duration;
 use futures_lite::future;
 
 use crate::base::io::IoOp;
-use crate::base::metrics::{CrossShardCounters, Latency};
 use crate::base::{MonoNanos, ShardId};
 use crate::shard::{
     CompactionConfig, Effect, Image, IoDone, IoId, RequestId, RetentionConfig, Shard, ShardConfig,
@@ -27,6 +26,7 @@ use super::ending::Ending;
 use super::files::Files;
 use super::memory::ChunkMemory;
 use super::mesh::{Incoming, Mesh, Message};
+use super::metrics::HostCounters;
 
 /// What becomes of answers: the number is the asker's, the shard the answerer's.
 pub type OnReply = Box<dyn Fn(u64, ShardId, ShardReply)>;
@@ -52,12 +52,7 @@ pub struct Host<C: Send + 'static> {
     ending: Ending,
     turn_wanted: Event,
     stopped: Event,
-    /// Messages sent to other shards.
-    pub cross_shard: Cell<CrossShardCounters>,
-    /// Fetched bytes copied for other shards.
-    pub bytes_copied: Cell<u64>,
-    pub commit_latency: RefCell<Latency>,
-    pub read_latency: RefCell<Latency>,
+    pub counters: HostCounters,
     /// What the shard was ever given, and requests the server has in progress; only for choosing the keep-alive period.
     inputs: Cell<u64>,
     pub in_progress: Cell<usize>,
@@ -90,10 +85,7 @@ impl<C: Send + 'static> Host<C> {
             ending,
             turn_wanted: Event::default(),
             stopped: Event::default(),
-            cross_shard: Cell::default(),
-            bytes_copied: Cell::default(),
-            commit_latency: RefCell::default(),
-            read_latency: RefCell::default(),
+            counters: HostCounters::default(),
             inputs: Cell::default(),
             in_progress: Cell::default(),
         })
@@ -143,13 +135,7 @@ impl<C: Send + 'static> Host<C> {
         if shard == self.here {
             return self.request(id, request);
         }
-        let mut counters = self.cross_shard.get();
-        match &request {
-            ShardRequest::Produce(_) => counters.produce += 1,
-            ShardRequest::Fetch(_) | ShardRequest::FetchNow(_) => counters.fetch += 1,
-            _ => counters.other += 1,
-        }
-        self.cross_shard.set(counters);
+        self.counters.cross(&request);
         self.mesh.send(shard, Message::Request { id, request });
     }
 
@@ -214,7 +200,7 @@ impl<C: Send + 'static> Host<C> {
                 }
                 Effect::Reply { to, reply } => {
                     let (reply, copied) = reply.detach();
-                    self.bytes_copied.set(self.bytes_copied.get() + copied);
+                    self.counters.copied(copied);
                     self.mesh.send(to.origin, Message::Reply { id: to, reply });
                 }
                 Effect::Io(request) => {
@@ -222,8 +208,8 @@ impl<C: Send + 'static> Host<C> {
                     glommio::spawn_local(async move {
                         let started = host.clock.mono();
                         let latency = match request.op {
-                            IoOp::WriteCommit { .. } => Some(&host.commit_latency),
-                            IoOp::ReadSegment { .. } => Some(&host.read_latency),
+                            IoOp::WriteCommit { .. } => Some(&host.counters.commit_write),
+                            IoOp::ReadSegment { .. } => Some(&host.counters.segment_read),
                             _ => None,
                         };
                         let done = host.files.perform(request.op).await;

@@ -19,6 +19,7 @@ pub mod files;
 pub mod host;
 pub mod memory;
 pub mod mesh;
+pub mod metrics;
 pub mod nudge;
 pub mod recovery;
 mod remover;

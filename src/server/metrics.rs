@@ -1,17 +1,19 @@
-//! What the server counts on one shard, and what a scrape of the shard is made of.
+//! What the server counts on one shard, with one row for each number.
 //!
-//! Counters are plain numbers of one thread, bumped where something happens. Knows no HTTP.
+//! Counters are plain numbers of one thread, bumped where something happens. Levels are declared where they are held: in
+//! [`super::services`] and [`super::registry`].
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
 use crate::api::{ConnectionState, Step};
 use crate::base::MonoNanos;
-use crate::base::metrics::{HopCounters, Latencies, NetworkCounters, RequestCounters};
+use crate::base::metrics::{Family, Latency, Metric, Timing};
 use crate::controller::View;
 use crate::protocol::ApiKey;
 
 use super::peer::NotKafka;
+use super::tallies::{HopCounters, RequestCounters};
 
 /// Longest name of a client's software in the counters.
 const CLIENT_NAME_MAX: usize = 64;
@@ -21,13 +23,98 @@ const MALFORMED_PAUSE_NS: u64 = 100_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) network: RefCell<NetworkCounters>,
-    pub(super) requests: RefCell<RequestCounters>,
-    pub(super) hops: RefCell<HopCounters>,
-    pub(super) latencies: RefCell<Latencies>,
+    requests: RefCell<RequestCounters>,
+    hops: RefCell<HopCounters>,
+    latencies: RefCell<Latencies>,
     last_malformed: Cell<Option<MonoNanos>>,
 }
 
+/// Connections and their bytes.
+#[derive(Debug, Default)]
+pub(super) struct NetworkCounters {
+    pub(super) connections_accepted: u64,
+    /// Connections handed to the shard that owns their partitions.
+    pub(super) connections_moved: u64,
+    /// Connections closed at once because a limit was reached.
+    pub(super) connections_rejected: u64,
+    /// Connections closed because the peer broke the protocol.
+    pub(super) connections_malformed: u64,
+    pub(super) connections_idle_closed: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    /// Partitions of produce requests answered with an error.
+    pub(super) produce_errors: u64,
+}
+
+/// Where the time goes.
+#[derive(Debug, Default)]
+struct Latencies {
+    /// From the last byte of the request to its answer being ready.
+    produce: Latency,
+    /// As produce; long polls count their waiting.
+    fetch: Latency,
+    /// All other requests; those that wait for a group's other members count that.
+    other: Latency,
+    /// Reading a request and starting it: checks, appends, lookups.
+    dispatch: Latency,
+    /// A question to another shard, until its reply; what the other waits for counts.
+    cross_shard: Latency,
+    /// Answers, until the socket has taken them.
+    send: Latency,
+}
+
+pub(super) static METRICS: [Metric<Counters>; 8] = [
+    Metric::counter(
+        "ringmain_produce_errors_total",
+        "Partitions of produce requests answered with an error.",
+        |it| it.network.borrow().produce_errors,
+    ),
+    Metric::counter("ringmain_connections_accepted_total", "Connections accepted.", |it| {
+        it.network.borrow().connections_accepted
+    }),
+    Metric::counter(
+        "ringmain_connections_moved_total",
+        "Connections moved to the shard that owns their partitions.",
+        |it| it.network.borrow().connections_moved,
+    ),
+    Metric::counter(
+        "ringmain_connections_rejected_total",
+        "Connections closed because a limit was reached.",
+        |it| it.network.borrow().connections_rejected,
+    ),
+    Metric::counter(
+        "ringmain_connections_malformed_total",
+        "Connections closed because the peer broke the protocol.",
+        |it| it.network.borrow().connections_malformed,
+    ),
+    Metric::counter(
+        "ringmain_connections_idle_closed_total",
+        "Connections closed because they were silent.",
+        |it| it.network.borrow().connections_idle_closed,
+    ),
+    Metric::counter("ringmain_received_bytes_total", "Bytes received from clients.", |it| {
+        it.network.borrow().bytes_received
+    }),
+    Metric::counter("ringmain_sent_bytes_total", "Bytes sent to clients.", |it| {
+        it.network.borrow().bytes_sent
+    }),
+];
+
+pub(super) static TIMINGS: [Timing<Counters>; 6] = [
+    Timing::request("produce", |it| it.latencies.borrow().produce.clone()),
+    Timing::request("fetch", |it| it.latencies.borrow().fetch.clone()),
+    Timing::request("other", |it| it.latencies.borrow().other.clone()),
+    Timing::stage("dispatch", |it| it.latencies.borrow().dispatch.clone()),
+    Timing::stage("cross_shard", |it| it.latencies.borrow().cross_shard.clone()),
+    Timing::stage("send", |it| it.latencies.borrow().send.clone()),
+];
+
 impl Counters {
+    /// Numbers that are labelled by what came.
+    pub(super) fn tallies(&self) -> [Family; 2] {
+        [self.hops.borrow().family(), self.requests.borrow().family()]
+    }
+
     /// A request has arrived.
     pub(super) fn request(&self, api_key: i16) {
         self.requests.borrow_mut().note(api_key);

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admission;
+mod api_names;
 mod budgets;
 mod connection;
 mod error;
@@ -27,6 +28,7 @@ mod send_buffer;
 mod services;
 mod settings;
 mod signals;
+mod tallies;
 mod thread;
 mod writer;
 

@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use glommio::net::TcpStream;
 
 use crate::api::ConnectionState;
+use crate::base::metrics::Metric;
 use crate::shard::Shard;
 
 use super::admission::Admissions;
@@ -36,6 +37,9 @@ pub(super) struct Registry {
     /// By descriptor. Those that are gone stay until the next sweep, or until another has their descriptor.
     connections: RefCell<HashMap<RawFd, Weak<Connection>>>,
 }
+
+pub(super) static METRICS: [Metric<Registry>; 1] =
+    [Metric::gauge("ringmain_connections", "Open connections.", |it| it.open() as u64)];
 
 impl Registry {
     pub(super) fn new(services: &Rc<Services>, requests: &Rc<Requests>) -> Registry {

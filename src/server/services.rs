@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::api::{ConnectionState, Context, DiskSpace, FetchSessions, Telemetry};
+use crate::base::metrics::Metric;
 use crate::config::Config;
 use crate::runtime::Host;
 
@@ -31,6 +32,14 @@ pub(super) struct Services {
     pub(super) sessions: RefCell<FetchSessions>,
     pub(super) telemetry: RefCell<Telemetry>,
 }
+
+pub(super) static METRICS: [Metric<Services>; 3] = [
+    Metric::gauge("ringmain_requests_in_flight", "Requests read and not yet answered.", |it| {
+        it.host.in_progress.get() as u64
+    }),
+    Metric::memory("frames", |it| it.pools.frames.used() as u64),
+    Metric::memory("answers", |it| it.pools.answers.used() as u64),
+];
 
 impl Services {
     pub(super) fn new(host: &Rc<Host<Moving>>, config: Config) -> Services {

@@ -42,7 +42,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::base::metrics::{CommittedMetric, EndMetric, Latency, LogCounters};
+use crate::base::metrics::{CommittedMetric, EndMetric, Latency};
 use crate::base::{MonoNanos, Now, ShardId};
 use crate::log::Purpose;
 
@@ -53,7 +53,7 @@ pub use config::{
 };
 pub use effect::{Effect, IoId, IoRequest};
 use event::Event;
-pub use metrics::ShardGauges;
+pub use metrics::{COUNTERS, GAUGES, LogCounters, ShardGauges, TIMINGS};
 use read::Read;
 pub use request::*;
 use seat::Seats;

@@ -11,7 +11,7 @@ pub mod push_telemetry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::metrics::{ClientMetric, SERIES_MAX, TelemetryCounters};
+use crate::base::metrics::{ClientMetric, Metric, SERIES_MAX};
 use crate::base::rng::Rng;
 use crate::base::{MonoNanos, TopicId, uuid_text};
 use crate::config::client_metrics::{ClientTrait, INTERVAL_MS_DEFAULT, Subscription};
@@ -55,7 +55,35 @@ pub struct Telemetry {
     subscriptions: Vec<Subscription>,
     version: i64,
     rng: Rng,
-    counters: TelemetryCounters,
+    counters: Counters,
+}
+
+pub static METRICS: [Metric<Telemetry>; 4] = [
+    Metric::counter("ringmain_client_telemetry_pushes_total", "Sets of metrics taken from clients.", |it| {
+        it.counters.pushes
+    }),
+    Metric::counter(
+        "ringmain_client_telemetry_refused_total",
+        "Sets of metrics from clients that were refused.",
+        |it| it.counters.refused,
+    ),
+    Metric::counter(
+        "ringmain_client_telemetry_values_dropped_total",
+        "Numbers from clients that were left out because there were too many.",
+        |it| it.counters.values_dropped,
+    ),
+    Metric::gauge("ringmain_client_telemetry_clients", "Clients that push metrics or may do so.", |it| {
+        it.clients.len() as u64
+    }),
+];
+
+/// What has become of the metrics that clients have pushed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Counters {
+    pushes: u64,
+    refused: u64,
+    /// Numbers for which there was no room.
+    values_dropped: u64,
 }
 
 #[derive(Debug)]
@@ -78,13 +106,8 @@ impl Telemetry {
             subscriptions: Vec::new(),
             version: -1,
             rng: Rng::seeded(seed),
-            counters: TelemetryCounters::default(),
+            counters: Counters::default(),
         }
-    }
-
-    #[must_use]
-    pub fn counters(&self) -> TelemetryCounters {
-        TelemetryCounters { clients: self.clients.len() as u64, ..self.counters }
     }
 
     /// What clients have pushed last, at most [`SERIES_MAX`].

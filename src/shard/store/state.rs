@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::base::io::IoOp;
-use crate::base::metrics::{Latency, LogCounters};
+use crate::base::metrics::Latency;
 use crate::base::{MonoNanos, ShardId};
 use crate::commit::{CommitLog, EntryHeader, Pending, Ticket};
 use crate::log::{Allocate, LogEffects, LogLimits, LogOp, PartitionLog};
@@ -14,6 +14,7 @@ use crate::log::{Allocate, LogEffects, LogLimits, LogOp, PartitionLog};
 use super::super::config::{ChunkAllocator, ShardConfig};
 use super::super::effect::{Effect, IoRequest};
 use super::super::event::Operation;
+use super::super::metrics::LogCounters;
 use super::super::request::Image;
 use super::super::turn::{News, Turn};
 use super::io::{IoTable, Issued};

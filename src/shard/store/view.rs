@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::base::MonoNanos;
 use crate::base::TopicPartition;
-use crate::base::metrics::{EndMetric, Latency, LogCounters};
+use crate::base::metrics::{EndMetric, Latency};
 use crate::commit::{CommitLog, Start};
 use crate::log::{LogEffects, RecoveredLog};
 
 use super::super::config::{ChunkAllocator, ShardConfig};
-use super::super::metrics::ShardGauges;
+use super::super::metrics::{LogCounters, ShardGauges};
 use super::super::request::{Image, PartitionError};
 use super::super::turn::Turn;
 use super::io::IoTable;

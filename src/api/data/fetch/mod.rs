@@ -40,7 +40,7 @@ use crate::api::{Api, ApiError, Context, Step, Wait};
 
 use plan::{Key, Named, Plan, Wanted};
 
-pub use session::FetchSessions;
+pub use session::{FetchSessions, METRICS as SESSION_METRICS};
 
 /// First version with topic ids.
 const IDS_FROM: i16 = 13;

@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry;
 
 use crate::base::MonoNanos;
 use crate::base::hash::IdMap;
-use crate::base::metrics::SessionCounters;
+use crate::base::metrics::Metric;
 use crate::base::rng::Rng;
 use crate::controller::MetadataImage;
 use crate::protocol::ErrorCode;
@@ -34,6 +34,33 @@ pub struct FetchSessions {
     partitions: usize,
     rng: Rng,
     counters: SessionCounters,
+}
+
+pub static METRICS: [Metric<FetchSessions>; 4] = [
+    Metric::counter("ringmain_fetch_sessions_opened_total", "Fetch sessions opened.", |it| {
+        it.counters().opened
+    }),
+    Metric::counter(
+        "ringmain_fetch_sessions_evicted_total",
+        "Fetch sessions let go to make room for others.",
+        |it| it.counters().evicted,
+    ),
+    Metric::gauge("ringmain_fetch_sessions", "Open fetch sessions.", |it| it.counters().sessions),
+    Metric::gauge("ringmain_fetch_session_partitions", "Partitions in fetch sessions.", |it| {
+        it.counters().partitions
+    }),
+];
+
+/// How many there are, and what has become of others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct SessionCounters {
+    /// Open now.
+    pub sessions: u64,
+    /// In all of them, now.
+    pub partitions: u64,
+    pub opened: u64,
+    /// Let go to make room for others.
+    pub evicted: u64,
 }
 
 /// What one client fetches.
@@ -73,7 +100,7 @@ impl FetchSessions {
     }
 
     #[must_use]
-    pub fn counters(&self) -> SessionCounters {
+    pub(super) fn counters(&self) -> SessionCounters {
         SessionCounters {
             sessions: self.sessions.len() as u64,
             partitions: self.partitions as u64,
