@@ -131,6 +131,7 @@ impl Server {
     fn in_context(&mut self, act: impl FnOnce(&mut Context<'_>) -> Step) -> Step {
         let image = Arc::clone(self.shard.current_image());
         act(&mut Context {
+            served: &ringmain::api::SERVED,
             now: NOW,
             shard: HERE,
             image: &image,

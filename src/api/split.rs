@@ -11,14 +11,8 @@ use crate::controller::{MetadataImage, TopicImage};
 use crate::protocol::ErrorCode;
 use crate::shard::{ShardQuestion, ShardReply};
 
+use super::topic_key::TopicKey;
 use super::{Ask, Context, Step, Wait};
-
-/// How a request names a topic.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum TopicKey<'a> {
-    Name(&'a str),
-    Id(TopicId),
-}
 
 /// Shards in ascending order, each with the partitions asked of it.
 pub(super) type Calls<T> = Vec<(ShardId, Vec<T>)>;

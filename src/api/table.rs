@@ -1,7 +1,5 @@
 //! Which APIs are served in which versions, and how a request finds its own. Gathers the rows that the APIs' files declare.
 
-use std::ops::RangeInclusive;
-
 use bytes::Bytes;
 
 use crate::protocol::{ApiKey, Reader, RequestHeader};
@@ -16,57 +14,31 @@ use super::groups::{
     consumer_group_describe, consumer_group_heartbeat, delete_groups, describe_groups, find_coordinator,
     heartbeat, join_group, leave_group, list_groups, offset_commit, offset_delete, offset_fetch, sync_group,
 };
+use super::row::Api;
+use super::served::Served;
 use super::telemetry::{get_telemetry_subscriptions, push_telemetry};
 use super::topics::{
     alter_partition_reassignments, create_partitions, create_topics, delete_topics,
     describe_topic_partitions, elect_leaders, list_partition_reassignments, metadata,
 };
-use super::{ApiError, Context, Step};
-
-/// Begins to answer a request: header, then body without it.
-pub(super) type Handler = fn(&mut Context<'_>, &RequestHeader<'_>, &Bytes) -> Result<Step, ApiError>;
-
-/// One row of the table. Each API's file declares its own, next to its handler.
-pub struct Api {
-    pub key: ApiKey,
-    /// Shown in ApiVersions; below [`Api::min`] only for Produce, because librdkafka takes a Produce that does not start
-    /// at 0 for a broker without compression (KAFKA-18659).
-    pub advertised_min: i16,
-    pub min: i16,
-    pub max: i16,
-    answers: Answers,
-    handler: Handler,
-}
-
-/// What the answers of an API need of the shard's memory for answers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Answers {
-    /// Their size depends on what is asked: a request waits until there is room.
-    Large,
-    /// They are a few bytes, and must go out however many readers are slow: members must be heard, and what was written must
-    /// be acknowledged.
-    Brief,
-}
-
-impl Api {
-    pub(super) const fn new(key: ApiKey, versions: RangeInclusive<i16>, handler: Handler) -> Api {
-        let (min, max) = (*versions.start(), *versions.end());
-        Api { key, advertised_min: min, min, max, answers: Answers::Large, handler }
-    }
-
-    /// Shows a lower first version in ApiVersions than the one that is served.
-    pub(super) const fn advertised_from(self, advertised_min: i16) -> Api {
-        Api { advertised_min, ..self }
-    }
-
-    /// Begins requests of this API even when there is no room for answers.
-    pub(super) const fn answered_briefly(self) -> Api {
-        Api { answers: Answers::Brief, ..self }
-    }
-}
+use super::{Context, Step};
 
 /// Every API that is served, ascending by key.
-pub static APIS: [Api; 38] = [
+pub static APIS: [Api; API_COUNT] = ROWS;
+
+/// What clients are told of them.
+pub static SERVED: [Served; API_COUNT] = {
+    let mut served = [ROWS[0].served(); API_COUNT];
+    let mut at = 1;
+    while at < API_COUNT {
+        served[at] = ROWS[at].served();
+        at += 1;
+    }
+    served
+};
+
+const API_COUNT: usize = 38;
+const ROWS: [Api; API_COUNT] = [
     produce::API,
     fetch::API,
     list_offsets::API,
@@ -111,7 +83,7 @@ pub static APIS: [Api; 38] = [
 /// has no answer, its connection closes.
 #[must_use]
 pub fn is_answered_briefly(api_key: i16) -> bool {
-    find(api_key).is_none_or(|api| api.answers == Answers::Brief)
+    find(api_key).is_none_or(Api::is_answered_briefly)
 }
 
 fn find(api_key: i16) -> Option<&'static Api> {

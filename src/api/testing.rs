@@ -21,7 +21,7 @@ use crate::shard::{
     PartitionFacts, ProducePartition, ProduceResult, ProducerFacts, ShardReply, ShardRequest,
 };
 
-use super::table::Handler;
+use super::row::Handler;
 use super::{
     ConnectionState, Context, DiskSpace, FetchSessions, Hints, NodeMeant, Step, Telemetry, dispatch,
 };
@@ -152,6 +152,7 @@ impl Server {
     fn in_context<T>(&mut self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let image = self.controller.image();
         run(&mut Context {
+            served: &crate::api::SERVED,
             now: Now { mono: self.now, wall: TimestampMs(0) },
             shard: ShardId(1),
             image: &Arc::clone(&image),

@@ -49,7 +49,7 @@ struct Place {
 /// A request whose batches are being read.
 pub(super) struct Begun {
     place: Place,
-    pub(super) reading: Box<api::Reading>,
+    pub(super) reading: Box<dyn api::Slices>,
 }
 
 impl Place {

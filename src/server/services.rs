@@ -71,6 +71,7 @@ impl Services {
         let mut sessions = self.sessions.borrow_mut();
         let mut telemetry = self.telemetry.borrow_mut();
         let mut context = Context {
+            served: &crate::api::SERVED,
             now: self.host.clock.now(),
             shard: self.host.here,
             image: &image,

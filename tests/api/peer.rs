@@ -204,6 +204,7 @@ impl Peer {
     fn in_context<T>(&mut self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let image = self.controller.image();
         run(&mut Context {
+            served: &ringmain::api::SERVED,
             now: Now { mono: MonoNanos(0), wall: TimestampMs(0) },
             shard: ShardId(1),
             image: &image,

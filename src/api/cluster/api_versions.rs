@@ -32,7 +32,7 @@ use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::view::{NodeMeant, is_here, view_of};
 use crate::api::answer::{Answer, decode, respond};
-use crate::api::{APIS, Api, ApiError, Context, Step};
+use crate::api::{Api, ApiError, Context, Served, Step};
 
 /// First version in which a client names itself.
 const NAME_FROM: i16 = 3;
@@ -73,7 +73,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     if version >= NAME_FROM && context.connection.software_name.is_empty() {
         introduce(context, &request, node);
     }
-    respond(header, &served(context.image, version))
+    respond(header, &served(context.image, context.served, version))
 }
 
 /// Takes in what the connection's client says of itself.
@@ -112,14 +112,14 @@ pub(super) fn judge(
     }
 }
 
-fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse<'static> {
+fn served(image: &MetadataImage, served: &[Served], version: i16) -> ApiVersionsResponse<'static> {
     let is_subscribed = image.configs.keys().any(|it| matches!(it, Resource::ClientMetrics(_)));
     let is_telemetry =
-        |api: &&Api| matches!(api.key, ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry);
+        |api: &&Served| matches!(api.key, ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry);
     let shown = FEATURES.iter().filter(|feature| version >= ZERO_FROM || feature.least > 0);
     let finalized = FEATURES.iter().filter(|feature| feature.finalized > 0);
     ApiVersionsResponse {
-        api_keys: APIS.iter().filter(|api| is_subscribed || !is_telemetry(api)).map(range).collect(),
+        api_keys: served.iter().filter(|api| is_subscribed || !is_telemetry(api)).map(range).collect(),
         supported_features: shown
             .map(|feature| SupportedFeatureKey {
                 name: feature.name.into(),
@@ -142,17 +142,16 @@ fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse<'static> {
 
 /// The answer to a version that is not served.
 pub(in crate::api) fn unsupported(header: &RequestHeader<'_>) -> Result<Step, ApiError> {
-    let own = APIS.iter().filter(|api| api.key == ApiKey::ApiVersions);
     let response = ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: own.map(range).collect(),
+        api_keys: vec![range(&API.served())],
         ..ApiVersionsResponse::default()
     };
     Answer { version: 0, ..Answer::to(header)? }.encode(&response)
 }
 
-fn range(api: &Api) -> ApiVersion {
-    ApiVersion { api_key: api.key.code(), min_version: api.advertised_min, max_version: api.max }
+fn range(api: &Served) -> ApiVersion {
+    ApiVersion { api_key: api.key.code(), min_version: api.min, max_version: api.max }
 }
 
 /// Letters, digits, dots and dashes, with a letter or digit at both ends: KIP-511, for these end up in logs and metrics.

@@ -20,7 +20,8 @@ use crate::shard::ShardRequest;
 
 use super::nodes::answers_for;
 use crate::api::answer::{Answer, decode};
-use crate::api::split::{Split, TopicKey, ask_all};
+use crate::api::split::{Split, ask_all};
+use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
 const SPACE_FROM: i16 = 4;

@@ -18,8 +18,8 @@ use crate::protocol::{ApiKey, Message, Reader, RequestHeader};
 use super::api_versions::judge;
 use super::view::{NodeMeant, view_of};
 use crate::api::groups::coordinator::coordinator_shard;
-use crate::api::split::TopicKey;
 use crate::api::table::served;
+use crate::api::topic_key::TopicKey;
 
 /// First versions with topic ids.
 const PRODUCE_IDS_FROM: i16 = 13;

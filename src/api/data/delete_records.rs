@@ -18,7 +18,8 @@ use crate::shard::{DeleteRecordsPartition, PartitionError, ShardRequest};
 use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
 use crate::api::once::{Named, each_once};
-use crate::api::split::{Slots, Split, TopicKey, ask_all};
+use crate::api::split::{Slots, Split, ask_all};
+use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
 /// Kafka's name for the high watermark here.

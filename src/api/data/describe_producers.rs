@@ -17,7 +17,8 @@ use crate::shard::{PartitionError, PartitionFacts, ShardRequest};
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::cluster::nodes::answers_for;
 use crate::api::errors::partition_error;
-use crate::api::split::{Slots, Split, TopicKey, ask_all};
+use crate::api::split::{Slots, Split, ask_all};
+use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
 pub const API: Api = Api::new(ApiKey::DescribeProducers, 0..=0, start);

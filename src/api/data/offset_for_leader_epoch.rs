@@ -15,7 +15,8 @@ use crate::shard::{EpochEnd, EpochEndPartition, PartitionError, ShardRequest};
 
 use crate::api::answer::{Answer, decode};
 use crate::api::errors::partition_error;
-use crate::api::split::{Slots, Split, TopicKey, ask_all};
+use crate::api::split::{Slots, Split, ask_all};
+use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
 pub const API: Api = Api::new(ApiKey::OffsetForLeaderEpoch, 2..=4, start);

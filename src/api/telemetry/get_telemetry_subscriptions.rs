@@ -11,7 +11,9 @@ use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::record::Codec;
 
 use crate::api::answer::{decode, respond};
-use crate::api::{Api, ApiError, Context, Step, telemetry};
+use crate::api::{Api, ApiError, Context, Step};
+
+use super::asking::asked;
 
 /// What pushes may be compressed with, the best first.
 const CODECS: [Codec; 4] = [Codec::Zstd, Codec::Lz4, Codec::Gzip, Codec::Snappy];
@@ -24,7 +26,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         TopicId::ZERO => context.telemetry.fresh_instance(),
         known => known,
     };
-    let asked = telemetry::asked(context, header, instance);
+    let asked = asked(context, header, instance);
     if let Err(error) = context.telemetry.ask(context.now.mono, instance, &asked) {
         return respond(header, &refused(instance, error));
     }

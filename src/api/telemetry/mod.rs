@@ -4,6 +4,7 @@
 //! asking whether a push answers the current one. What was pushed is kept per shard, bounded, and shown on /metrics for as
 //! long as the client goes on pushing.
 
+mod asking;
 pub mod get_telemetry_subscriptions;
 mod otlp;
 pub mod push_telemetry;
@@ -16,10 +17,8 @@ use crate::base::rng::Rng;
 use crate::base::{MonoNanos, TopicId, uuid_text};
 use crate::config::client_metrics::{ClientTrait, INTERVAL_MS_DEFAULT, Subscription};
 use crate::controller::{MetadataImage, Resource};
-use crate::protocol::{ErrorCode, RequestHeader};
+use crate::protocol::ErrorCode;
 use crate::record::{self, Codec};
-
-use crate::api::Context;
 
 /// Clients a shard remembers.
 const CLIENTS_MAX: usize = 1000;
@@ -249,12 +248,6 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub fn of(context: &Context<'_>, header: &RequestHeader<'_>) -> Identity {
-        let connection = &context.connection;
-        let software = format!("{} {}", connection.software_name, connection.software_version);
-        Identity { client_id: header.client_id.unwrap_or_default().into(), software: software.trim().into() }
-    }
-
     fn metric(&self, instance: Arc<str>, point: otlp::Point) -> ClientMetric {
         ClientMetric {
             client_id: Arc::clone(&self.client_id),
@@ -265,37 +258,6 @@ impl Identity {
             value: point.value,
         }
     }
-}
-
-/// What the subscriptions in force ask of a client.
-pub(super) fn asked(context: &mut Context<'_>, header: &RequestHeader<'_>, instance: TopicId) -> Asked {
-    let telemetry = &mut *context.telemetry;
-    if telemetry.version != context.image.version {
-        telemetry.subscriptions = subscriptions(context.image);
-        telemetry.version = context.image.version;
-    }
-    let connection = &context.connection;
-    let (instance_text, port) = (uuid_text(&instance.0), connection.client_port.to_string());
-    let of = |asked| match asked {
-        ClientTrait::InstanceId => &*instance_text,
-        ClientTrait::Id => header.client_id.unwrap_or_default(),
-        ClientTrait::SoftwareName => &*connection.software_name,
-        ClientTrait::SoftwareVersion => &*connection.software_version,
-        ClientTrait::SourceAddress => connection.client_host.trim_start_matches('/'),
-        ClientTrait::SourcePort => &*port,
-    };
-    let mut interval_ms = None;
-    let mut metrics = BTreeSet::new();
-    for subscription in telemetry.subscriptions.iter().filter(|it| it.matches(of)) {
-        metrics.extend(subscription.metrics.iter().cloned());
-        let shortest = interval_ms.unwrap_or(i32::MAX).min(subscription.interval_ms);
-        interval_ms = Some(shortest);
-    }
-    if metrics.contains(ALL) {
-        metrics = BTreeSet::from([ALL.to_owned()]);
-    }
-    let interval_ms = interval_ms.unwrap_or(INTERVAL_MS_DEFAULT);
-    Asked { id: subscription_id(instance, interval_ms, &metrics), interval_ms, metrics }
 }
 
 fn subscriptions(image: &MetadataImage) -> Vec<Subscription> {

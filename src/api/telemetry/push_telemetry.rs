@@ -11,9 +11,10 @@ use crate::base::TopicId;
 use crate::protocol::messages::{PushTelemetryRequest, PushTelemetryResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use super::{Identity, Push};
+use super::Push;
+use super::asking::{asked, identity};
 use crate::api::answer::{decode, respond};
-use crate::api::{Api, ApiError, Context, Step, telemetry};
+use crate::api::{Api, ApiError, Context, Step};
 
 pub const API: Api = Api::new(ApiKey::PushTelemetry, 0..=0, start);
 
@@ -22,7 +23,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let error = match request.client_instance_id {
         TopicId::ZERO => ErrorCode::InvalidRequest,
         instance => {
-            let asked = telemetry::asked(context, header, instance);
+            let asked = asked(context, header, instance);
             let push = Push {
                 instance,
                 subscription_id: request.subscription_id,
@@ -31,7 +32,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
                 metrics: &request.metrics,
             };
             let bytes_max = usize::try_from(context.config.telemetry_bytes_max).unwrap_or(0);
-            let identity = Identity::of(context, header);
+            let identity = identity(context, header);
             let pushed = context.telemetry.push(context.now.mono, &push, &asked, bytes_max, &identity);
             pushed.err().unwrap_or(ErrorCode::None)
         }

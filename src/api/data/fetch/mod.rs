@@ -35,7 +35,8 @@ use crate::shard::{FetchPartition, FetchRequest, FetchResult, Fetched, Known, Sh
 use crate::api::answer::{Answer, decode, respond as respond_now};
 use crate::api::cluster::hints::{self, Refused};
 use crate::api::errors::partition_error;
-use crate::api::split::{TopicKey, ask};
+use crate::api::split::ask;
+use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
 use plan::{Key, Named, Plan, Wanted};

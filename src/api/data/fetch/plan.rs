@@ -10,7 +10,7 @@ use crate::controller::MetadataImage;
 use crate::protocol::ErrorCode;
 use crate::shard::{FetchPartition, Known};
 
-use crate::api::split::TopicKey;
+use crate::api::topic_key::TopicKey;
 
 /// What is asked of one partition, but for where it is.
 pub(super) type Wanted = FetchPartition;

@@ -34,10 +34,11 @@ use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardR
 use crate::api::answer::{Answer, decode, error_message};
 use crate::api::cluster::hints::{OfProduce, Refused};
 use crate::api::errors::partition_error;
-use crate::api::split::{Calls, Slots, Split, TopicKey, ask_all};
+use crate::api::split::{Calls, Slots, Split, ask_all};
+use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
-pub use reading::Reading;
+use reading::Reading;
 
 /// First version with topic ids.
 const IDS_FROM: i16 = 13;

@@ -17,7 +17,7 @@ use crate::shard::{ProducePartition, record_rules};
 
 use super::{Parts, Rest};
 use crate::api::split::{Calls, Place, Slots};
-use crate::api::{Context, Step};
+use crate::api::{Context, Slices, Step};
 
 /// What every batch takes of a slice, however small it is.
 const BATCH_COST_BYTES: usize = 1024;
@@ -72,7 +72,7 @@ fn wanted(settings: &TopicSettings) -> Option<Compression> {
 }
 
 /// A produce request whose batches are being read.
-pub struct Reading {
+pub(super) struct Reading {
     calls: Calls<ProducePartition>,
     slots: Slots,
     unread: VecDeque<Unread>,
@@ -97,15 +97,14 @@ impl Reading {
             rewritten_bytes_left: context.config.connections.request_bytes_max as usize,
             rest,
         };
-        if reading.slice() {
-            return reading.finish(context);
+        if reading.read_slice() {
+            return Box::new(reading).finish(context);
         }
         reading.current = None;
         Step::Read(Box::new(reading))
     }
 
-    /// Reads on for some tenths of a millisecond. True when all is read.
-    pub fn slice(&mut self) -> bool {
+    fn read_slice(&mut self) -> bool {
         let mut slice = SLICE_BYTES;
         while slice > 0 {
             let Some(Unread { place, rules }) = self.unread.front().copied() else { return true };
@@ -117,12 +116,6 @@ impl Reading {
             slice = slice.saturating_sub(BATCH_COST_BYTES);
         }
         self.unread.is_empty()
-    }
-
-    /// Asks the shards to append what was read. Only after [`Reading::slice`] has said that all is.
-    pub fn finish(self, context: &mut Context<'_>) -> Step {
-        assert!(self.unread.is_empty(), "all batches are read before one is appended");
-        self.rest.ask(context, self.calls, self.slots)
     }
 
     fn read(
@@ -168,6 +161,18 @@ impl Reading {
         let call = self.calls.binary_search_by_key(&place.shard, |(shard, _)| *shard);
         let call = call.expect("what is read is asked of its shard");
         &mut self.calls[call].1[place.at]
+    }
+}
+
+impl Slices for Reading {
+    fn slice(&mut self) -> bool {
+        self.read_slice()
+    }
+
+    fn finish(self: Box<Self>, context: &mut Context<'_>) -> Step {
+        assert!(self.unread.is_empty(), "all batches are read before one is appended");
+        let Reading { calls, slots, rest, .. } = *self;
+        rest.ask(context, calls, slots)
     }
 }
 

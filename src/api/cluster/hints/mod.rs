@@ -22,11 +22,13 @@
 //! error may change the order of what it has in flight. Nothing is ever appended of what is refused. Without acks nothing is
 //! refused: nobody would hear it.
 //!
-//! Limits: [`PARTITIONS_MAX`] partitions of a connection; those beyond are served through the mesh without a word.
+//! Limits: [`given::PARTITIONS_MAX`] partitions of a connection; those beyond are served through the mesh without a word.
+
+mod given;
 
 use std::collections::BTreeMap;
 
-use crate::base::{PartitionIndex, ProducerEpoch, ProducerId, ShardId, TopicId, TopicPartition};
+use crate::base::{PartitionIndex, ShardId, TopicId, TopicPartition};
 use crate::controller::{MetadataImage, PartitionImage, View};
 use crate::protocol::messages::{FetchRequest, fetch_response, produce_response};
 use crate::record::BatchHeader;
@@ -34,6 +36,7 @@ use crate::record::BatchHeader;
 use super::nodes::{Node, node, rack};
 use super::view::{NodeMeant, view_of};
 use crate::api::{ConnectionState, Context};
+pub use given::Hints;
 
 /// Clients that name nodes and act on hints, by the names they give themselves, with the first version (major, minor) that
 /// does. Tried: kafka-clients 4.4.0 takes the leader from the answer; franz-go 1.22 asks for metadata at once, because it
@@ -44,75 +47,9 @@ const CLIENTS: [(&str, (u32, u32)); 2] = [("apache-kafka-java", (3, 7)), ("kgo",
 const PRODUCE_FROM: i16 = 10;
 /// Topics go by id in these.
 const FETCH_FROM: i16 = 16;
-const PARTITIONS_MAX: usize = 1024;
 
 /// Kafka's word for "no epoch".
 const NO_EPOCH: i32 = -1;
-
-/// What a connection has been told already.
-#[derive(Clone, Debug, Default)]
-pub struct Hints {
-    given: BTreeMap<TopicPartition, Given>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Given {
-    Done,
-    /// This batch was refused and has not come again.
-    Behind(Sequence),
-}
-
-/// Where a batch stands among those of its producer.
-#[derive(Clone, Copy, Debug)]
-struct Sequence {
-    producer: ProducerId,
-    epoch: ProducerEpoch,
-    sequence: i32,
-}
-
-impl Sequence {
-    fn of(batch: &BatchHeader) -> Option<Sequence> {
-        let (producer, epoch, sequence) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
-        (producer != ProducerId::NONE && sequence >= 0).then_some(Sequence { producer, epoch, sequence })
-    }
-
-    /// Whether this batch was sent after `refused`. Sequences start over at 0 after the greatest `i32`.
-    fn is_behind(self, refused: Sequence) -> bool {
-        let ahead = self.sequence.wrapping_sub(refused.sequence) & i32::MAX;
-        (self.producer, self.epoch) == (refused.producer, refused.epoch) && (1..1 << 30).contains(&ahead)
-    }
-}
-
-impl Hints {
-    /// Whether a Fetch of a partition elsewhere is to be refused.
-    fn refuses_fetch(&mut self, partition: TopicPartition) -> bool {
-        !self.given.contains_key(&partition) && self.give(partition, Given::Done)
-    }
-
-    /// Whether a batch for a partition elsewhere is to be refused.
-    fn refuses_produce(&mut self, partition: TopicPartition, batch: &BatchHeader) -> bool {
-        let Some(sequence) = Sequence::of(batch) else { return false };
-        match self.given.get(&partition) {
-            None => self.give(partition, Given::Behind(sequence)),
-            Some(Given::Done) => false,
-            Some(Given::Behind(refused)) => {
-                let is_behind = sequence.is_behind(*refused);
-                if !is_behind {
-                    self.give(partition, Given::Done);
-                }
-                is_behind
-            }
-        }
-    }
-
-    fn give(&mut self, partition: TopicPartition, given: Given) -> bool {
-        let has_room = self.given.len() < PARTITIONS_MAX || self.given.contains_key(&partition);
-        if has_room {
-            self.given.insert(partition, given);
-        }
-        has_room
-    }
-}
 
 /// Refused partitions of one request and where they are led.
 #[derive(Debug, Default)]
@@ -275,6 +212,8 @@ mod tests {
     };
     use crate::record::BatchBuilder;
 
+    use crate::base::{ProducerEpoch, ProducerId};
+
     use super::*;
 
     /// A server whose connection, on shard 1, has named the server's node.
@@ -380,19 +319,6 @@ mod tests {
     }
 
     #[test]
-    fn sequences_start_over_behind_the_greatest() {
-        let sequence = |sequence| Sequence { producer: ProducerId(7), epoch: ProducerEpoch(0), sequence };
-        let check = |one, other, behind| {
-            assert_eq!(sequence(one).is_behind(sequence(other)), behind, "{one} behind {other}");
-        };
-        check(5, 5, false);
-        check(6, 5, true);
-        check(4, 5, false);
-        check(3, i32::MAX - 2, true);
-        check(i32::MAX - 2, 3, false);
-    }
-
-    #[test]
     fn fetches_are_refused_once_and_not_held_up() {
         for (version, first) in [(15, (0, -1)), (16, REFUSED), (18, REFUSED)] {
             let mut server = server("apache-kafka-java", "4.4.0");
@@ -451,13 +377,13 @@ mod tests {
 
     #[test]
     fn a_connection_is_told_of_so_many_partitions() {
-        let count = i32::try_from(PARTITIONS_MAX).expect("a small number") + 1;
+        let count = i32::try_from(given::PARTITIONS_MAX).expect("a small number") + 1;
         let image = image(2, &[("a", count)]);
         let topic = image.topic("a").expect("created").id;
         let mut hints = Hints::default();
         let partitions = (0..count).map(|index| TopicPartition { topic, partition: PartitionIndex(index) });
         let refused = partitions.filter(|partition| hints.refuses_fetch(*partition)).count();
-        assert_eq!(refused, PARTITIONS_MAX);
+        assert_eq!(refused, given::PARTITIONS_MAX);
     }
 
     #[test]
