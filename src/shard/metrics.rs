@@ -3,9 +3,7 @@
 //! Rooms bump the counters, and each fills in its own levels when somebody asks; the spine puts them together. How a number is
 //! named and explained to whoever runs a server is said here and nowhere else.
 
-use crate::base::metrics::{Metric, Timing};
-
-use super::Shard;
+use crate::base::metrics::Metric;
 
 /// Counters of storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -235,9 +233,4 @@ pub static GAUGES: [Metric<ShardGauges>; 16] = [
     Metric::memory("chunks", |it| it.chunk_bytes as u64),
     Metric::memory("read_cache", |it| it.read_cache_bytes as u64),
     Metric::memory("indexes", |it| it.index_bytes as u64),
-];
-
-pub static TIMINGS: [Timing<Shard>; 1] = [
-    // How long the first append of each commit group has waited for it.
-    Timing::stage("commit_wait", |shard| shard.commit_wait().clone()),
 ];

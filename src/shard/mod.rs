@@ -35,6 +35,7 @@ mod read;
 mod request;
 mod seat;
 mod store;
+mod timings;
 mod turn;
 mod upkeep;
 
@@ -53,12 +54,13 @@ pub use config::{
 };
 pub use effect::{Effect, IoId, IoRequest};
 use event::Event;
-pub use metrics::{COUNTERS, GAUGES, LogCounters, ShardGauges, TIMINGS};
+pub use metrics::{COUNTERS, GAUGES, LogCounters, ShardGauges};
 use read::Read;
 pub use request::*;
 use seat::Seats;
 pub use store::PRODUCER_BYTES;
 use store::Store;
+pub use timings::TIMINGS;
 use turn::{Asker, News, Turn};
 use upkeep::Upkeep;
 

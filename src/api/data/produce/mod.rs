@@ -14,34 +14,29 @@
 //!
 //! Not done: transactions. A transactional id is refused as InitProducerId refuses it.
 
+mod finish;
 mod reading;
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 
 use crate::base::TopicId;
+use crate::protocol::messages::ProduceRequest;
 use crate::protocol::messages::produce_request::TopicProduceData;
-use crate::protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
-};
-use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
-use crate::record::{BatchError, Inside};
-use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardRequest};
+use crate::record::Inside;
+use crate::shard::ProducePartition;
 
-use crate::api::answer::{Answer, decode, error_message};
+use crate::api::answer::{Answer, decode};
 use crate::api::cluster::hints::{OfProduce, Refused};
-use crate::api::errors::partition_error;
-use crate::api::split::{Calls, Slots, Split, ask_all};
+use crate::api::split::Split;
 use crate::api::topic_key::TopicKey;
-use crate::api::{Api, ApiError, Context, Step, Wait};
+use crate::api::{Api, ApiError, Context, Step};
 
-use reading::Reading;
+use finish::{IDS_FROM, Rest};
+use reading::{Parts, Reading};
 
-/// First version with topic ids.
-const IDS_FROM: i16 = 13;
 /// First version that may carry zstd.
 const ZSTD_FROM: i16 = 7;
 
@@ -57,42 +52,6 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         refused,
     };
     Ok(Reading::begin(context, parts, rest))
-}
-
-/// What is left to do when all batches are read.
-struct Rest {
-    answer: Answer,
-    silent: bool,
-    zstd_allowed: bool,
-    /// Partitions that another core leads, and the client is to go there.
-    refused: Refused,
-}
-
-impl Rest {
-    fn ask(self, context: &mut Context<'_>, calls: Calls<ProducePartition>, slots: Slots) -> Step {
-        let Rest { answer, silent, zstd_allowed, refused } = self;
-        let ask = |partitions| shard::ProduceRequest { partitions, zstd_allowed, answer_at_append: silent };
-        ask_all(
-            context,
-            calls,
-            Wait::All,
-            |partitions| ShardRequest::produce(ask(partitions)),
-            move |_, results| {
-                if silent {
-                    finish_silent(&slots, results)
-                } else {
-                    respond(answer, &slots, &refused, results)
-                }
-            },
-        )
-    }
-}
-
-/// A request's batches by shard, where their answers go, and what must be read.
-struct Parts {
-    calls: Calls<ProducePartition>,
-    slots: Slots,
-    unread: Vec<reading::Unread>,
 }
 
 fn split(
@@ -169,117 +128,11 @@ fn refusal(request: &ProduceRequest<'_>) -> Option<ErrorCode> {
     request.transactional_id.as_ref().map(|_| ErrorCode::TransactionalIdAuthorizationFailed)
 }
 
-fn finish_silent(slots: &Slots, results: Vec<Vec<ProduceResult>>) -> Step {
-    let failures = slots.merge(results, |index, result| match result {
-        Err(code) => Some(format!("partition {index}: {code:?}")),
-        Ok(ProduceResult { outcome: Err(error), .. }) => Some(format!("partition {index}: {error}")),
-        Ok(_) => None,
-    });
-    let mut failures = failures.flat_map(|(topic, partitions)| {
-        partitions.into_iter().flatten().map(|failure| format!("topic {:?}, {failure}", topic.name))
-    });
-    match failures.next() {
-        None => Step::Silent,
-        Some(first) => Step::Close { reason: format!("Produce with acks=0 failed: {first}") },
-    }
-}
-
-fn respond(answer: Answer, slots: &Slots, refused: &Refused, results: Vec<Vec<ProduceResult>>) -> Step {
-    let by_id = answer.version >= IDS_FROM;
-    let topics = slots.merge(results, |index, result| match result {
-        Err(code) => failure(index, code),
-        Ok(result) => outcome(index, result),
-    });
-    let responses = topics.map(|(topic, mut partition_responses)| {
-        for partition in &mut partition_responses {
-            if let Some(leader) = refused.leader(topic.id, partition.index) {
-                partition.current_leader =
-                    LeaderIdAndEpoch { leader_id: leader.node, leader_epoch: leader.epoch };
-            }
-        }
-        let mut response = TopicProduceResponse { partition_responses, ..TopicProduceResponse::default() };
-        if by_id {
-            response.topic_id = topic.id;
-        } else {
-            response.name = (&*topic.name).into();
-        }
-        response
-    });
-    answer.send(&ProduceResponse {
-        responses: once_each(responses.collect()),
-        node_endpoints: refused.produce_endpoints(),
-        ..ProduceResponse::default()
-    })
-}
-
-/// Puts the partitions of a topic that was named more than once together, as Kafka does.
-fn once_each(topics: Vec<TopicProduceResponse<'_>>) -> Vec<TopicProduceResponse<'_>> {
-    if topics.len() < 2 {
-        return topics;
-    }
-    let mut places: HashMap<(TopicId, String), usize> = HashMap::new();
-    let mut once: Vec<TopicProduceResponse<'_>> = Vec::with_capacity(topics.len());
-    for topic in topics {
-        match places.entry((topic.topic_id, topic.name.to_string())) {
-            Entry::Occupied(first) => {
-                once[*first.get()].partition_responses.extend(topic.partition_responses)
-            }
-            Entry::Vacant(vacant) => {
-                vacant.insert(once.len());
-                once.push(topic);
-            }
-        }
-    }
-    once
-}
-
-fn outcome(index: i32, result: ProduceResult) -> PartitionProduceResponse<'static> {
-    match result.outcome {
-        Ok(appended) => PartitionProduceResponse {
-            index,
-            base_offset: appended.base_offset.0,
-            log_append_time_ms: appended.log_append_time.0,
-            log_start_offset: appended.log_start.0,
-            ..PartitionProduceResponse::default()
-        },
-        Err(error) => PartitionProduceResponse {
-            record_errors: record_errors(&error),
-            error_message: error_message(error.to_string()),
-            ..failure(index, partition_error(&error))
-        },
-    }
-}
-
-fn failure(index: i32, code: ErrorCode) -> PartitionProduceResponse<'static> {
-    PartitionProduceResponse {
-        index,
-        error_code: code.code(),
-        base_offset: -1,
-        ..PartitionProduceResponse::default()
-    }
-}
-
-/// The records that spoiled their batch, each with what is wrong with it.
-fn record_errors(error: &PartitionError) -> Vec<BatchIndexAndErrorMessage<'static>> {
-    let named = |index: usize, message: String| BatchIndexAndErrorMessage {
-        batch_index: i32::try_from(index).unwrap_or(i32::MAX),
-        batch_index_error_message: error_message(message),
-    };
-    match error {
-        PartitionError::Batch(BatchError::Refused(records)) => {
-            records.iter().map(|record| named(record.index, record.reason.to_string())).collect()
-        }
-        PartitionError::Batch(BatchError::Record { index, problem }) => {
-            vec![named(*index, problem.to_string())]
-        }
-        _ => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::api::testing::{Server, read};
     use crate::base::TopicId;
+    use crate::protocol::messages::ProduceResponse;
     use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
     use crate::protocol::{ApiKey, encode_request};
 

@@ -15,7 +15,7 @@ use crate::record::{
 };
 use crate::shard::{ProducePartition, record_rules};
 
-use super::{Parts, Rest};
+use super::finish::Rest;
 use crate::api::split::{Calls, Place, Slots};
 use crate::api::{Context, Slices, Step};
 
@@ -69,6 +69,13 @@ fn wanted(settings: &TopicSettings) -> Option<Compression> {
         CompressionType::Lz4 => Compression::of(Codec::Lz4),
         CompressionType::Zstd => Compression { codec: Codec::Zstd, level: Some(settings.zstd_level) },
     })
+}
+
+/// A request's batches by shard, where their answers go, and what must be read.
+pub(super) struct Parts {
+    pub(super) calls: Calls<ProducePartition>,
+    pub(super) slots: Slots,
+    pub(super) unread: Vec<Unread>,
 }
 
 /// A produce request whose batches are being read.
