@@ -83,8 +83,8 @@ impl PartitionLog {
         dirt
     }
 
-    /// A finished segment's file has been replaced: it is as long as `size` now, and memory holds nothing of it. The memory
-    /// its index takes, which is kept, or `None` if there is no such segment.
+    /// A finished segment's file has been replaced: it is as long as `size` now, and memory holds nothing of it. Returns
+    /// the memory that its index takes, which is kept, or `None` if there is no such segment.
     pub fn compacted(&mut self, segment: SegmentId, size: u64, index: SparseIndex) -> Option<usize> {
         let sealed = self.sealed.iter_mut().find(|sealed| sealed.id == segment)?;
         sealed.size = size;

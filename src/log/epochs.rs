@@ -2,7 +2,8 @@
 
 use crate::base::{LeaderEpoch, Offset};
 
-/// Ascending in both. At most one entry per leader the partition ever had and still has records of.
+/// Epochs and their first offsets, ascending in both. There is at most one entry for each leader that the log still has
+/// records of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EpochCache {
     starts: Vec<(LeaderEpoch, Offset)>,

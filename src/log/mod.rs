@@ -16,6 +16,9 @@
 //! `readable_end`, from memory above; the file holds durable bytes below its stable end, the commit log the rest. What stands
 //! in a file beyond what was written to it are zeros, or batches of an older segment of the same log, all of them with
 //! offsets below the segment's base (`spare`).
+//!
+//! What a start makes of files and checkpoints is decided here as well: [`Verdict`] names every combination of evidence, and how
+//! the disk got there.
 
 mod admit;
 mod compact;

@@ -21,9 +21,9 @@ pub struct ProducerStates {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerState {
     pub epoch: ProducerEpoch,
-    /// Newest last.
+    /// The last batches, the newest at the end.
     pub batches: Vec<ProducedBatch>,
-    /// Largest timestamp of the newest batch: what expiry goes by.
+    /// The largest timestamp of the newest batch: what expiry goes by.
     pub timestamp: TimestampMs,
 }
 

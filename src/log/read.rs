@@ -12,9 +12,9 @@ use super::partition::PartitionLog;
 use super::resync::find_batch;
 use super::tail::{Allocate, Tail, TailBatch};
 
-/// A cold read fetches this much beyond what was asked for: one index interval to walk over, and a header.
+/// A cold read fetches so many bytes beyond what was asked for: one index interval to walk over, and a header.
 const WALK_BYTES: usize = 20 * 1024;
-/// A search by timestamp goes through a segment in pieces of this.
+/// A search by timestamp goes through a segment in pieces of so many bytes.
 const SEARCH_BYTES: usize = 256 * 1024;
 
 /// How a read from `offset` must proceed.
@@ -364,7 +364,7 @@ pub fn scan_for(bytes: &[u8], sought: Sought, start: Offset, landmarks: &mut Lan
     }
 }
 
-/// If these whole batches have no records at all, as compaction may leave them: where the next one would begin.
+/// The offset after these whole batches if they hold no record at all, as compaction may leave them.
 #[must_use]
 pub fn end_of_empty(bytes: &[u8]) -> Option<Offset> {
     let (mut at, mut end) = (0, None);

@@ -95,7 +95,7 @@ impl PartitionSnapshot {
         out
     }
 
-    /// `None` if the bytes are not a snapshot: recovery then scans the whole log.
+    /// Reads a snapshot back. `None` if the bytes are none: recovery then scans the whole log.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<PartitionSnapshot> {
         let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! Both clocks, read together.
+//! The monotonic clock and the wall clock, read together.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -81,7 +81,7 @@ pub struct ToLog {
     pub position: u64,
     pub flushed: Offset,
     pub data: [Option<ChunkSlice>; 2],
-    /// The append they belong to; `None` for a tail that is logged again.
+    /// The append they belong to; `None` for a tail that a release puts into the commit log again.
     pub append: Option<u64>,
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Coverage {
 pub(super) enum Release {
     #[default]
     None,
-    /// What must still happen: the active segment's sync, and the re-logged tail being durable.
+    /// What must still happen: the active segment's sync, and the commit log's write of the last block's rest.
     Running { sync: bool, relog: bool },
 }
 
@@ -72,7 +72,7 @@ impl PartitionLog {
     }
 
     /// Makes the commit files up to now unnecessary: whole blocks are written and synced, the rest of the last block is
-    /// logged again. Ends by itself; then [`PartitionLog::needs_commit_file`] is newer.
+    /// put into the commit log again. A release ends by itself; then [`PartitionLog::needs_commit_file`] is newer.
     pub fn release(&mut self, limits: &LogLimits, allocate: Allocate<'_>, out: &mut LogEffects) {
         if self.coverage.release != Release::None || self.coverage.oldest.is_none() {
             return;
@@ -91,7 +91,7 @@ impl PartitionLog {
         self.end_release();
     }
 
-    /// The tail logged again by [`PartitionLog::release`] is durable.
+    /// The rest of the last block is durable that [`PartitionLog::release`] has put into the commit log again.
     pub fn relogged(&mut self) {
         self.coverage.relog_ended();
         self.end_release();

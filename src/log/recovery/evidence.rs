@@ -116,7 +116,7 @@ impl Place {
     }
 }
 
-/// `None` if `offsets` are none.
+/// The verdict on offsets that no segment holds; `None` if there are none.
 fn missing(offsets: Range<Offset>, log_start: Offset) -> Option<Verdict> {
     let (from, to) = (offsets.start.max(log_start), offsets.end);
     if offsets.is_empty() {
@@ -142,7 +142,7 @@ pub struct Reach {
 pub enum IndexEvidence {
     /// The index names no timestamp of any batch.
     Bare,
-    /// Not all batches are there that the index names.
+    /// Some batch is not there that the index names.
     Misled,
     /// The batches are there that it names.
     Followed { found: Reach, expected: Reach },

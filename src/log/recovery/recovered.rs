@@ -12,7 +12,7 @@ pub struct RecoveredLog {
     pub log_end: Offset,
     pub epochs: EpochCache,
     pub producers: ProducerStates,
-    /// Ascending; the last one is the active segment.
+    /// The segments, ascending; the last one is the active segment.
     pub segments: Vec<RecoveredSegment>,
     /// The active segment's bytes after its last whole block.
     pub carry: Vec<u8>,

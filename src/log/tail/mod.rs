@@ -73,7 +73,7 @@ impl TailBatch {
 pub struct ToWrite {
     pub position: u64,
     pub chunk: Chunk,
-    /// `None` if the whole chunk goes; else only `from..to` of it (whole blocks), to be copied.
+    /// The part `from..to` of the chunk (whole blocks), to be copied; `None` if the whole chunk goes.
     pub part: Option<(usize, usize)>,
 }
 

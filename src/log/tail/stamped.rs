@@ -9,7 +9,7 @@ pub(super) const CRC_FROM: usize = 21;
 /// A batch on its way into the log: the header as it will be stored, the rest as it came.
 #[derive(Debug)]
 pub struct Stamped<'a> {
-    /// With base offset and leader epoch patched (and, for LogAppendTime, timestamp, attributes and checksum).
+    /// The header with base offset and leader epoch patched (and, for LogAppendTime, timestamp, attributes and checksum).
     pub header: [u8; BATCH_HEADER_BYTES],
     /// The checksummed part of the header as it arrived.
     pub original: [u8; BATCH_HEADER_BYTES],

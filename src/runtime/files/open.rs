@@ -22,7 +22,7 @@ pub(super) struct OpenFiles {
     segments: RefCell<BTreeMap<SegmentId, Rc<Handles>>>,
     /// Last use → segment.
     used: RefCell<BTreeMap<u64, SegmentId>>,
-    /// Descriptors of segments.
+    /// The number of descriptors open for segments.
     open: Cell<usize>,
     handles_max: usize,
     commit: RefCell<HashMap<u32, Rc<DmaFile>>>,

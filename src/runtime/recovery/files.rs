@@ -149,7 +149,7 @@ pub(super) struct SegmentFiles {
     open_max: usize,
     open: BTreeMap<SegmentId, File>,
     folders: Vec<PathBuf>,
-    /// More were touched than are open: only syncing everything reaches them all.
+    /// More segments were touched than are open: only syncing everything reaches them all.
     many: bool,
 }
 

@@ -330,7 +330,7 @@ fn noted(
     Ok((of_folders, claims))
 }
 
-/// Below which offset each partition's records were known to be durable.
+/// The offset of each partition below which records were known to be durable.
 type Claims = BTreeMap<TopicPartition, Offset>;
 
 fn claim(claims: &mut Claims, id: TopicPartition, flushed: Offset) {

@@ -134,7 +134,7 @@ struct Run {
 }
 
 impl Run {
-    /// Whether an entry goes on where the run ends, or lies over its end: a tail that was logged again.
+    /// Whether an entry goes on where the run ends, or lies over its end: a tail that went into the commit log again.
     fn takes(&self, place: &Place) -> bool {
         let end = self.position + self.bytes.len() as u64;
         (self.position..=end).contains(&place.position) && self.bytes.len() + place.length <= RUN_BYTES_MAX
@@ -211,7 +211,7 @@ mod tests {
             (one, 0, 300, 1),
             (other, 0, 5000, 2),
             (one, 300, 400, 3),
-            // A tail that was logged again, as it was, with what came after it.
+            // A tail that went into the commit log again, as it was, with what came after it.
             (one, 0, 900, 4),
             (later, 0, 10, 5),
             // Behind a run that went to its segment directly.

@@ -191,7 +191,7 @@ impl<'a> Scan<'a> {
         self.head.get(..self.head_bytes).unwrap_or(&self.head)
     }
 
-    /// `None` at the end, at zeros, and at anything that is no batch.
+    /// Reads the next header. `None` at the end, at zeros, and at anything that is no batch.
     fn read_header(&mut self) -> Result<Option<BatchHeader>, RecoveryError> {
         self.head_bytes = 0;
         while let Some(rest) = self.head.get_mut(self.head_bytes..).filter(|rest| !rest.is_empty()) {
