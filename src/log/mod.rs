@@ -33,6 +33,7 @@ mod read;
 mod recovery;
 mod resync;
 mod retention;
+mod scan;
 mod segment;
 mod snapshot;
 mod spare;
@@ -46,12 +47,13 @@ pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
 pub use op::{LogOp, Purpose};
 pub use partition::{Accepted, AppendError, LogEffects, LogLimits, PartitionLog, ToLog};
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
-pub use read::{DiskRead, ReadLimits, ReadPlan, Scan, Sought, end_of_empty, scan_for, scan_for_offset};
+pub use read::{DiskRead, ReadLimits, ReadPlan, Sought};
 pub use recovery::{
     Beginning, CheckpointedPart, Folder, IndexEvidence, Interruption, LogEnd, Place, Reach, RecoveredLog,
     RecoveredSegment, SegmentEnd, Stands, TopicFolder, Verdict,
 };
 pub use resync::{find_batch, may_begin, may_follow};
+pub use scan::{Scan, end_of_empty, scan_for, scan_for_offset};
 pub use snapshot::PartitionSnapshot;
 pub use spare::{PastSegment, suits};
 pub use tail::Allocate;
