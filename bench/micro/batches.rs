@@ -42,7 +42,7 @@ pub fn log(batch: &Bytes, count: usize) -> PartitionLog {
     for _ in 0..count {
         let mut out = LogEffects::default();
         log.append(batch, &rules, &mut Chunk::heap, &mut out).expect("a valid batch");
-        let appends = out.log.iter().filter_map(|entry| entry.append);
+        let appends = out.to_commit_log.iter().filter_map(|entry| entry.append);
         appends.for_each(|number| _ = log.durable(number));
     }
     log

@@ -86,9 +86,9 @@ mod tests {
         let (mut file, mut writes) = (Vec::new(), 0);
         for age in 0..100 {
             let mut out = append(&mut log, 25_000);
-            log.logged(age);
+            log.entered_commit_file(age);
             log.release(&LIMITS, &mut Chunk::heap, &mut out);
-            log.relogged();
+            log.remainder_durable();
             let (_, stable, _) = log.scan_start();
             while let Some(LogOp { purpose, op }) = out.ops.pop() {
                 if let IoOp::WriteMarks { position, marks, .. } = op {

@@ -45,7 +45,7 @@ pub use damage::DamagedRanges;
 pub use epochs::{Agreement, EpochCache};
 pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
 pub use op::{LogOp, Purpose};
-pub use partition::{Accepted, AppendError, LogEffects, LogLimits, PartitionLog, ToLog};
+pub use partition::{Accepted, AppendError, LogEffects, LogLimits, PartitionLog, ToCommitLog};
 pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 pub use read::{DiskRead, ReadLimits, ReadPlan, Sought};
 pub use recovery::{

@@ -14,7 +14,7 @@ use crate::record::{
     self, BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchTimes, stamp_header, stamp_times,
 };
 
-use super::{LogEffects, LogLimits, PartitionLog, ToLog};
+use super::{LogEffects, LogLimits, PartitionLog, ToCommitLog};
 
 /// An append accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl PartitionLog {
             self.active.write_direct(direct, number, &mut out.ops);
         }
         if is_covered {
-            out.log.push(ToLog {
+            out.to_commit_log.push(ToCommitLog {
                 segment: self.active.id,
                 position: placed.commit_bytes_at,
                 flushed: self.flushed,

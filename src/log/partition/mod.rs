@@ -70,13 +70,12 @@ pub struct PartitionLog {
 #[derive(Debug, Default)]
 pub struct LogEffects {
     pub ops: Vec<LogOp>,
-    /// Bytes for the commit log.
-    pub log: Vec<ToLog>,
+    pub to_commit_log: Vec<ToCommitLog>,
 }
 
 /// Bytes that the commit log must make durable.
 #[derive(Debug)]
-pub struct ToLog {
+pub struct ToCommitLog {
     pub segment: SegmentId,
     pub position: u64,
     pub flushed: Offset,

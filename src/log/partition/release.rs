@@ -5,7 +5,7 @@
 
 use crate::log::tail::Allocate;
 
-use super::{LogEffects, LogLimits, PartitionLog, ToLog};
+use super::{LogEffects, LogLimits, PartitionLog, ToCommitLog};
 
 /// Which commit files the partition still needs. Ages are the commit log's; opaque but ordered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) enum Release {
     #[default]
     None,
     /// What must still happen: the active segment's sync, and the commit log's write of the last block's rest.
-    Running { sync: bool, relog: bool },
+    Running { sync: bool, remainder: bool },
 }
 
 impl Coverage {
@@ -38,14 +38,14 @@ impl Coverage {
 
     /// The part of a release that is awaited ends, if it is awaited.
     fn sync_ended(&mut self) {
-        if let Release::Running { relog, .. } = self.release {
-            self.release = Release::Running { sync: false, relog };
+        if let Release::Running { remainder, .. } = self.release {
+            self.release = Release::Running { sync: false, remainder };
         }
     }
 
-    fn relog_ended(&mut self) {
+    fn remainder_ended(&mut self) {
         if let Release::Running { sync, .. } = self.release {
-            self.release = Release::Running { sync, relog: false };
+            self.release = Release::Running { sync, remainder: false };
         }
     }
 
@@ -61,7 +61,7 @@ impl Coverage {
 
 impl PartitionLog {
     /// Bytes of this partition went into a group of the commit file `age`.
-    pub fn logged(&mut self, age: u64) {
+    pub fn entered_commit_file(&mut self, age: u64) {
         self.coverage.entered(age);
     }
 
@@ -86,20 +86,20 @@ impl PartitionLog {
             self.active.want_sync(&mut out.ops);
             self.active.write_marks(limits.marks_step_bytes, &mut out.ops);
         }
-        let relog = self.relog_remainder(out);
-        self.coverage.release = Release::Running { sync, relog };
+        let remainder = self.remainder_to_commit_log(out);
+        self.coverage.release = Release::Running { sync, remainder };
         self.end_release();
     }
 
     /// The rest of the last block is durable that [`PartitionLog::release`] has put into the commit log again.
-    pub fn relogged(&mut self) {
-        self.coverage.relog_ended();
+    pub fn remainder_durable(&mut self) {
+        self.coverage.remainder_ended();
         self.end_release();
     }
 
-    fn relog_remainder(&mut self, out: &mut LogEffects) -> bool {
+    fn remainder_to_commit_log(&mut self, out: &mut LogEffects) -> bool {
         let Some((position, rest)) = self.active.tail.remainder() else { return false };
-        out.log.push(ToLog {
+        out.to_commit_log.push(ToCommitLog {
             segment: self.active.id,
             position,
             flushed: self.flushed,
@@ -110,7 +110,7 @@ impl PartitionLog {
     }
 
     pub(super) fn end_release(&mut self) {
-        let finished = self.coverage.release == Release::Running { sync: false, relog: false };
+        let finished = self.coverage.release == Release::Running { sync: false, remainder: false };
         if finished && self.draining.is_empty() {
             self.coverage.end_release();
         }

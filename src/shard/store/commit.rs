@@ -16,7 +16,7 @@ impl Store {
         let Some(write) = self.commit.gather(&mut *self.allocate) else { return };
         for ticket in self.commit.issued() {
             if let Some(partition) = self.partitions.get_mut(ticket.slot) {
-                partition.change(|log, _| log.logged(write.age.0));
+                partition.change(|log, _| log.entered_commit_file(write.age.0));
             }
         }
         if let Some(since) = self.waiting_since.take() {
@@ -39,7 +39,7 @@ impl Store {
     pub(super) fn are_durable(&mut self, tickets: Vec<Ticket>, turn: &mut Turn<'_>) {
         for Ticket { slot, append } in tickets {
             let Some(number) = append else {
-                self.with_log(slot, turn, |log, _| log.relogged());
+                self.with_log(slot, turn, |log, _| log.remainder_durable());
                 continue;
             };
             if self.with_log(slot, turn, |log, _| log.durable(number)).unwrap_or(false) {

@@ -162,7 +162,7 @@ impl Store {
                 self.issue(Operation::Log { slot, purpose: op.purpose }, op.op, turn);
             }
         }
-        for entry in out.log.drain(..) {
+        for entry in out.to_commit_log.drain(..) {
             let Some(partition) = self.partitions.get(slot) else { continue };
             let header = EntryHeader {
                 partition: partition.log().id,
