@@ -170,7 +170,7 @@
 //! # Staying awake
 //!
 //! An executor of glommio 0.9 may park with tasks to run. Timers of its own wake it soon after something
-//! has come in, and now and then where nothing does ([`runtime`]'s `host` and `awake`). Where these lie with the rest, before
+//! has come in, and now and then where nothing does ([`runtime`]'s `driver` and `awake`). Where these lie with the rest, before
 //! the first task or after a long time off the processor, a thread beside the shards does, by a signal (`nudge`).
 //!
 //! # Where this differs from the first design

@@ -1,5 +1,5 @@
 //! A server of one shard with no sockets, and a disk on which everything is done at once: requests take the way they take
-//! in `server::requests` and `runtime::host`, minus those. What is left out: receiving and sending, tasks, clocks, the mesh.
+//! in `server::requests` and `runtime::driver`, minus those. What is left out: receiving and sending, tasks, clocks, the mesh.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

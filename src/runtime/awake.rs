@@ -1,5 +1,5 @@
-//! Keeps an executor awake before its host exists: opening files and joining the mesh wait for events too, and an
-//! executor of glommio 0.9 may park although they have come (see [`super::host`]).
+//! Keeps an executor awake before its driver exists: opening files and joining the mesh wait for events too, and an
+//! executor of glommio 0.9 may park although they have come (see [`super::driver`]).
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,22 +1,22 @@
 //! The only glommio user beside `server`: executors, files, memory, timers, the mesh; performs what shards decide.
 //!
-//! One [`Host`] per shard owns the pure shard and carries out its effects. Tasks are detached and end by themselves: a
+//! One [`Driver`] per shard owns the pure shard and carries out its effects. Tasks are detached and end by themselves: a
 //! cancelled glommio task leaks, and a dropped I/O future makes a hole in a log. Nothing here decides; what looks like a
 //! decision belongs into `shard`, `log` or `commit`.
 //!
 //! Traps of glommio 0.9 that are dealt with here and nowhere else: the IOPOLL probe ([`files::probe`]), executors that
-//! fall asleep with runnable tasks ([`host`] and [`awake`], keep-alive timers; [`nudge`], from outside), the missing vectored send
+//! fall asleep with runnable tasks ([`driver`] and [`awake`], keep-alive timers; [`nudge`], from outside), the missing vectored send
 //! ([`sendv`]), `!Send` buffers ([`memory`]).
 
 pub mod awake;
 mod background;
 mod cleaner;
 pub mod clock;
+pub mod driver;
 mod durable;
 mod ending;
 pub mod event;
 pub mod files;
-pub mod host;
 pub mod memory;
 pub mod mesh;
 pub mod metrics;
@@ -26,9 +26,9 @@ mod remover;
 mod resync;
 pub mod sendv;
 
+pub use driver::Driver;
 pub use ending::Ending;
 pub use event::Event;
-pub use host::Host;
 
 /// The shortest timer that still waits: one that is due when it is first looked at is ready at once, and nobody else
 /// would have gone on.

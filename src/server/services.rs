@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::api::{ConnectionState, Context, DiskSpace, FetchSessions, Telemetry};
 use crate::base::metrics::Metric;
 use crate::config::Config;
-use crate::runtime::Host;
+use crate::runtime::Driver;
 
 use super::budgets;
 use super::holdings::Pools;
@@ -24,7 +24,7 @@ use super::settings::Settings;
 const DISK_WATCH: Duration = Duration::from_millis(250);
 
 pub(super) struct Services {
-    pub(super) host: Rc<Host<Moving>>,
+    pub(super) host: Rc<Driver<Moving>>,
     pub(super) settings: Settings,
     pub(super) pools: Pools,
     pub(super) counters: Counters,
@@ -42,7 +42,7 @@ pub(super) static METRICS: [Metric<Services>; 3] = [
 ];
 
 impl Services {
-    pub(super) fn new(host: &Rc<Host<Moving>>, config: Config) -> Services {
+    pub(super) fn new(host: &Rc<Driver<Moving>>, config: Config) -> Services {
         Services {
             host: Rc::clone(host),
             pools: budgets::pools(&config),

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::config::{Changes, Config};
-use crate::runtime::Host;
+use crate::runtime::Driver;
 
 use super::budgets;
 use super::moving::Moving;
@@ -29,7 +29,7 @@ impl Settings {
         &self.at_start
     }
 
-    pub(super) fn in_force(&self, host: &Host<Moving>) -> Rc<Config> {
+    pub(super) fn in_force(&self, host: &Driver<Moving>) -> Rc<Config> {
         let image = host.image();
         if self.version.replace(image.version) != image.version {
             self.change(host, &image.changes());
@@ -37,7 +37,7 @@ impl Settings {
         Rc::clone(&self.in_force.borrow())
     }
 
-    fn change(&self, host: &Host<Moving>, changes: &Changes) {
+    fn change(&self, host: &Driver<Moving>, changes: &Changes) {
         if *changes == *self.in_force.borrow().changes() {
             return;
         }

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
-use crate::runtime::{Ending, Host, files};
+use crate::runtime::{Driver, Ending, files};
 use crate::shard::ShardRecovery;
 
 use super::accept;
@@ -60,7 +60,8 @@ impl ShardThread {
         let (mesh, incoming) = Mesh::join(self.mesh, self.here, self.config.shards()).await;
         let config = budgets::shard_config(self.here, &self.config, entropy());
         let handles = files::handles_max(self.config.shards());
-        let host = Host::new(config, self.recovered, &self.data, handles, Clock::start(), mesh, self.ending);
+        let host =
+            Driver::new(config, self.recovered, &self.data, handles, Clock::start(), mesh, self.ending);
         let services = Rc::new(Services::new(&host, self.config));
         let requests = Requests::new(&services);
         let registry = Rc::new(Registry::new(&services, &requests));
@@ -88,7 +89,7 @@ impl ShardThread {
 }
 
 /// Takes no more requests, answers those in progress, and brings the shard to its orderly end.
-async fn stop(host: &Rc<Host<Moving>>, requests: &Requests, registry: &Registry) {
+async fn stop(host: &Rc<Driver<Moving>>, requests: &Requests, registry: &Registry) {
     for connection in registry.alive() {
         connection.finish();
     }

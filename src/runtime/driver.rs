@@ -2,7 +2,7 @@
 //!
 //! Inputs are given to the shard by call; their effects are performed before the next input is taken, as the shard's law
 //! asks. The shard is never borrowed while effects are performed, so that performing one may lead to the next input.
-//! [`Host::pump`] calls the shard's `turn` once after all tasks that were ready have run: that is where one commit group
+//! [`Driver::pump`] calls the shard's `turn` once after all tasks that were ready have run: that is where one commit group
 //! gathers what many connections brought.
 
 use std::cell::{Cell, RefCell};
@@ -42,7 +42,7 @@ const KEEP_ALIVE_QUIET: Duration = Duration::from_millis(240);
 /// Deadlines count in milliseconds; a turn for one of them comes at most this much late.
 const TURN_PAUSE_MIN: Duration = Duration::from_micros(100);
 
-pub struct Host<C: Send + 'static> {
+pub struct Driver<C: Send + 'static> {
     pub here: ShardId,
     pub clock: Clock,
     shard: RefCell<Shard>,
@@ -58,7 +58,7 @@ pub struct Host<C: Send + 'static> {
     pub in_progress: Cell<usize>,
 }
 
-impl<C: Send + 'static> Host<C> {
+impl<C: Send + 'static> Driver<C> {
     /// At most `handles_max` segments are kept open.
     #[must_use]
     pub fn new(
@@ -69,13 +69,13 @@ impl<C: Send + 'static> Host<C> {
         clock: Clock,
         mesh: Mesh<C>,
         ending: Ending,
-    ) -> Rc<Host<C>> {
+    ) -> Rc<Driver<C>> {
         let memory = ChunkMemory::default();
         let here = config.shard;
         let files = Files::new(data, here, memory.clone(), handles_max, config.compaction.bytes_per_second);
         let live = memory.live();
         let shard = Shard::new(config, recovered, Box::new(move |len| memory.allocate(len)), live);
-        Rc::new(Host {
+        Rc::new(Driver {
             here,
             clock,
             shard: RefCell::new(shard),
@@ -204,19 +204,19 @@ impl<C: Send + 'static> Host<C> {
                     self.mesh.send(to.origin, Message::Reply { id: to, reply });
                 }
                 Effect::Io(request) => {
-                    let host = Rc::clone(self);
+                    let driver = Rc::clone(self);
                     glommio::spawn_local(async move {
-                        let started = host.clock.mono();
+                        let started = driver.clock.mono();
                         let latency = match request.op {
-                            IoOp::WriteCommit { .. } => Some(&host.counters.commit_write),
-                            IoOp::ReadSegment { .. } => Some(&host.counters.segment_read),
+                            IoOp::WriteCommit { .. } => Some(&driver.counters.commit_write),
+                            IoOp::ReadSegment { .. } => Some(&driver.counters.segment_read),
                             _ => None,
                         };
-                        let done = host.files.perform(request.op).await;
+                        let done = driver.files.perform(request.op).await;
                         if let Some(latency) = latency {
-                            latency.borrow_mut().record(host.clock.mono().since(started));
+                            latency.borrow_mut().record(driver.clock.mono().since(started));
                         }
-                        host.io_done(request.id, done);
+                        driver.io_done(request.id, done);
                     })
                     .detach();
                 }
