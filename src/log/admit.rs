@@ -9,7 +9,7 @@ use crate::record::{
     self, BatchError, BatchHeader, BatchTimes, Codec, Inside, ProduceLimits, RecordRules, TimestampRange,
 };
 
-use super::partition::LogLimits;
+use super::limits::LogLimits;
 use super::producers::Sequenced;
 
 /// Under which rules a batch is appended.

@@ -5,8 +5,6 @@ use std::ops::Range;
 
 use crate::base::Offset;
 
-use super::partition::PartitionLog;
-
 /// Ranges of offsets; ascending, apart from each other, none of them empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DamagedRanges {
@@ -53,24 +51,6 @@ impl DamagedRanges {
 
     pub fn iter(&self) -> impl Iterator<Item = &Range<Offset>> {
         self.ranges.iter()
-    }
-}
-
-impl PartitionLog {
-    /// Refuses these offsets to readers from now on.
-    pub fn quarantine(&mut self, range: Range<Offset>) {
-        self.damaged.add(range);
-    }
-
-    /// A segment was verified: its offsets are served again. What is wrong with it will be told anew.
-    pub fn verified(&mut self, base: Offset) {
-        let whole = base..self.end_of(base);
-        self.damaged.remove(&whole);
-    }
-
-    #[must_use]
-    pub fn damaged(&self) -> &DamagedRanges {
-        &self.damaged
     }
 }
 

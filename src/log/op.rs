@@ -1,7 +1,7 @@
-//! The operations a log wants done, by the log's own names for them.
+//! What a log wants done: operations, by the log's own names for them, and bytes for the commit log.
 
-use crate::base::Offset;
-use crate::base::io::IoOp;
+use crate::base::io::{IoOp, SegmentId};
+use crate::base::{ChunkSlice, Offset};
 
 /// The log's own name for an operation it waits for; comes back with its completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,4 +54,22 @@ impl Purpose {
 pub struct LogOp {
     pub purpose: Purpose,
     pub op: IoOp,
+}
+
+/// What a state change wants done.
+#[derive(Debug, Default)]
+pub struct LogEffects {
+    pub ops: Vec<LogOp>,
+    pub to_commit_log: Vec<ToCommitLog>,
+}
+
+/// Bytes that the commit log must make durable.
+#[derive(Debug)]
+pub struct ToCommitLog {
+    pub segment: SegmentId,
+    pub position: u64,
+    pub flushed: Offset,
+    pub data: [Option<ChunkSlice>; 2],
+    /// The append they belong to; `None` for a tail that a release puts into the commit log again.
+    pub append: Option<u64>,
 }

@@ -11,8 +11,9 @@ use crate::base::rng::Rng;
 use crate::base::{Offset, TimestampMs};
 use crate::config::topic::TopicSettings;
 
-use super::partition::{LogEffects, PartitionLog};
-use super::spare::{Filling, PastSegment};
+use super::op::LogEffects;
+use super::partition::PartitionLog;
+use super::past::{Filling, PastSegment};
 
 /// The age at which a segment is closed: `segment.ms` less a part of `segment.jitter.ms`, so that partitions that began one
 /// at the same moment do not all roll at once. Made of what the segment is, so that a restart changes nothing.

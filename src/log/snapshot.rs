@@ -17,7 +17,6 @@ use crate::base::{
 
 use super::epochs::EpochCache;
 use super::index::{INDEX_MARK_BYTES, IndexMark};
-use super::partition::PartitionLog;
 use super::producers::{BATCHES_MAX, ProducedBatch, ProducerState, ProducerStates};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,26 +34,6 @@ pub struct PartitionSnapshot {
     pub mark: Option<IndexMark>,
     pub epochs: EpochCache,
     pub producers: ProducerStates,
-}
-
-impl PartitionLog {
-    /// The partition as of now, for a checkpoint. Scanning begins at the last batch that lies whole below what is synced.
-    #[must_use]
-    pub fn snapshot(&self) -> PartitionSnapshot {
-        let (segment_base, position, offset) = self.scan_start();
-        let mark = self.draining.front().unwrap_or(&self.active).index.mark_before(position);
-        PartitionSnapshot {
-            id: self.id,
-            log_start: self.log_start,
-            log_end: self.log_end,
-            segment_base,
-            position,
-            offset,
-            mark,
-            epochs: self.epochs.clone(),
-            producers: self.producers.clone(),
-        }
-    }
 }
 
 impl PartitionSnapshot {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::background::Background;
-use super::recovery::write_index;
+use super::layout::write_index;
 use super::resync::next_batch;
 use crate::base::io::{Cleaned, Damage};
 use crate::base::keys::KeyOffsets;

@@ -17,6 +17,7 @@ mod durable;
 mod ending;
 pub mod event;
 pub mod files;
+pub mod layout;
 pub mod memory;
 pub mod mesh;
 pub mod metrics;

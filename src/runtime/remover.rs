@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::background::Background;
-use super::recovery::BESIDE;
+use super::layout::BESIDE;
 
 /// A file that is deleted gets shorter by this much at a time, and then there is a pause: up to 1 GB/s.
 const FREE_BYTES: u64 = 2 * 1024 * 1024;

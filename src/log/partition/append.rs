@@ -6,15 +6,17 @@ use crate::base::{Now, Offset, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicSettings;
 use crate::log::admit::{AppendRules, damage_first, produce_limits, sequenced, times};
 use crate::log::index::IndexedBatch;
+use crate::log::limits::LogLimits;
+use crate::log::op::{LogEffects, ToCommitLog};
+use crate::log::past::Filling;
 use crate::log::producers::{Admission, Sequenced};
 use crate::log::retention::roll_age_ms;
-use crate::log::spare::Filling;
 use crate::log::tail::{Allocate, ChunkGrid, Placed, Stamped, TailBatch};
 use crate::record::{
     self, BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchTimes, stamp_header, stamp_times,
 };
 
-use super::{LogEffects, LogLimits, PartitionLog, ToCommitLog};
+use super::PartitionLog;
 
 /// An append accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

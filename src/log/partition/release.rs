@@ -1,63 +1,14 @@
-//! Which commit files a partition still needs, and making them unnecessary: its release.
+//! Making the commit files that a partition still needs unnecessary: its release.
 //!
 //! A release writes the whole blocks that only the commit log holds, syncs the segment, and puts the rest of the last block
 //! into the commit log anew: an acknowledged byte is never overwritten.
 
+use crate::log::limits::LogLimits;
+use crate::log::op::{LogEffects, ToCommitLog};
 use crate::log::tail::Allocate;
 
-use super::{LogEffects, LogLimits, PartitionLog, ToCommitLog};
-
-/// Which commit files the partition still needs. Ages are the commit log's; opaque but ordered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Coverage {
-    /// The oldest file with bytes that are in no synced segment.
-    oldest: Option<u64>,
-    /// The oldest file with bytes that went into the commit log since the release under way began.
-    since_release: Option<u64>,
-    release: Release,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Release {
-    #[default]
-    None,
-    /// What must still happen: the active segment's sync, and the commit log's write of the last block's rest.
-    Running { sync: bool, remainder: bool },
-}
-
-impl Coverage {
-    /// Bytes went into the commit file `age`; ages ascend.
-    fn entered(&mut self, age: u64) {
-        let known = self.since_release.or(self.oldest);
-        assert!(known.is_none_or(|known| known <= age), "commit files are filled in order");
-        match self.release {
-            Release::None => _ = self.oldest.get_or_insert(age),
-            Release::Running { .. } => _ = self.since_release.get_or_insert(age),
-        }
-    }
-
-    /// The part of a release that is awaited ends, if it is awaited.
-    fn sync_ended(&mut self) {
-        if let Release::Running { remainder, .. } = self.release {
-            self.release = Release::Running { sync: false, remainder };
-        }
-    }
-
-    fn remainder_ended(&mut self) {
-        if let Release::Running { sync, .. } = self.release {
-            self.release = Release::Running { sync, remainder: false };
-        }
-    }
-
-    /// Nothing is awaited any more: only files filled since the release began are needed.
-    fn end_release(&mut self) {
-        assert!(
-            self.since_release.is_none_or(|since| self.oldest.is_some_and(|oldest| oldest <= since)),
-            "a release leaves later commit files than it began with"
-        );
-        *self = Coverage { oldest: self.since_release, since_release: None, release: Release::None };
-    }
-}
+use super::PartitionLog;
+use super::coverage::Release;
 
 impl PartitionLog {
     /// Bytes of this partition went into a group of the commit file `age`.

@@ -2,10 +2,10 @@
 
 use crate::base::Offset;
 use crate::base::io::SegmentId;
-use crate::log::op::{LogOp, Purpose};
+use crate::log::op::{LogEffects, LogOp, Purpose};
 use crate::log::segment::{Names, OpenSegment, SealSync, SealedSegment};
 
-use super::{LogEffects, PartitionLog};
+use super::PartitionLog;
 
 impl PartitionLog {
     /// An operation has succeeded. True if the flushed offset moved.

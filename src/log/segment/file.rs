@@ -3,45 +3,10 @@
 use crate::base::block_ceil;
 use crate::base::io::IoOp;
 use crate::log::op::{LogOp, Purpose};
-use crate::log::spare::PastSegment;
+use crate::log::past::PastSegment;
 
 use super::OpenSegment;
-
-/// Allocation ahead of the first direct run, and of each following step up to [`ALLOCATE_STEP_BYTES_MAX`].
-pub(super) const ALLOCATE_STEP_BYTES_MIN: u64 = 1024 * 1024;
-pub(super) const ALLOCATE_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// What a segment that grows in small pieces gets at first, so that thousands of small ones stay small, and what it gets
-/// more once it grows. Each step is an extent, and few of them have room in the inode.
-pub(super) const ALLOCATE_LITTLE_BYTES_FIRST: u64 = 32 * 1024;
-pub(super) const ALLOCATE_LITTLE_BYTES_MIN: u64 = 256 * 1024;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FileState {
-    Missing,
-    Creating,
-    Ready,
-    Sealing,
-}
-
-/// Whether the names of the file and its directories are on stable storage. What the commit log covers does not need them
-/// before it is released, but a direct run does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// Not yet.
-    Unsynced,
-    /// Not yet either, and what is held needs them to be.
-    Wanted,
-    /// Yes.
-    Durable,
-}
-
-/// What space is allocated for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AllocateFor {
-    /// Writes that the commit log covers.
-    Covered,
-    DirectRuns,
-}
+use super::states::{ALLOCATE_LITTLE_BYTES_FIRST, ALLOCATE_STEP_BYTES_MAX, AllocateFor, FileState, Names};
 
 impl OpenSegment {
     /// Makes the file exist, for what the commit log covers of a segment that goes on; from a spare if there is one.

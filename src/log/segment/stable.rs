@@ -1,70 +1,11 @@
 //! What of an open segment is on stable storage in its own file, and the syncs and marks that follow from it.
 
-use crate::base::Offset;
 use crate::base::io::IoOp;
 use crate::log::marks;
 use crate::log::op::{LogOp, Purpose};
 
 use super::OpenSegment;
-use super::file::{FileState, Names};
-
-/// What of the segment is on stable storage in its own file.
-#[derive(Clone, Debug)]
-pub(super) struct Stable {
-    /// Everything below this position is.
-    end: u64,
-    /// What the sync under way will add.
-    syncing_to: u64,
-    /// Direct runs completed beyond `end`.
-    runs: Vec<(u64, u64)>,
-    /// The last batch known to lie at or below `end`: its position and base offset. Where a scan may begin.
-    scan_from: (u64, Offset),
-}
-
-/// How much of the index is in the file of [`crate::log::marks`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Marked {
-    /// So many of the index's entries, from the first on.
-    pub(super) entries: usize,
-    /// Length of the file.
-    pub(super) bytes: u64,
-    /// Where the segment was stable to then.
-    pub(super) to: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SyncState {
-    Idle,
-    Wanted,
-    Syncing,
-}
-
-impl Stable {
-    /// Everything below `end` is stable; a scan may begin with the batch at `scan_from`.
-    pub(super) fn to(end: u64, scan_from: (u64, Offset)) -> Stable {
-        Stable { end, syncing_to: 0, runs: Vec::new(), scan_from }
-    }
-
-    /// See [`OpenSegment::scan_from`].
-    pub(super) fn scan_from(&self) -> (u64, Offset) {
-        self.scan_from
-    }
-
-    pub(super) fn run_done(&mut self, from: u64, to: u64) {
-        assert!(from < to, "a direct run has bytes");
-        self.runs.push((from, to));
-        self.advance(self.end);
-    }
-
-    /// Everything below `end` is stable; direct runs that adjoin add theirs.
-    fn advance(&mut self, end: u64) {
-        self.end = self.end.max(end);
-        while let Some(at) = self.runs.iter().position(|(from, _)| *from <= self.end) {
-            let (_, to) = self.runs.swap_remove(at);
-            self.end = self.end.max(to);
-        }
-    }
-}
+use super::states::{FileState, Marked, Names, SyncState};
 
 impl OpenSegment {
     /// Writes what the index says of what is stable by now, for a start after a crash to begin with: when that is

@@ -1,6 +1,8 @@
-use super::file::{ALLOCATE_LITTLE_BYTES_FIRST, ALLOCATE_LITTLE_BYTES_MIN};
+use super::states::{ALLOCATE_LITTLE_BYTES_FIRST, ALLOCATE_LITTLE_BYTES_MIN};
 use super::*;
-use crate::base::{Chunk, TopicPartition};
+use crate::base::io::{IoOp, SegmentId};
+use crate::base::{Chunk, Offset, TopicPartition};
+use crate::log::tail::ToWrite;
 
 #[test]
 fn what_grows_in_small_pieces_gets_few_and_ever_larger_ones_ahead() {

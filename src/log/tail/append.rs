@@ -2,9 +2,9 @@
 
 use crate::base::{BLOCK_BYTES, ChunkSlice, ChunkWriter, block_floor};
 
-use super::grid::{CHUNK_BYTES_FIRST, ChunkGrid};
+use super::grid::{CHUNK_BYTES_FIRST, ChunkGrid, index};
+use super::held::{Allocate, Tail, TailBatch, TailChunk, TailWriter, ToWrite};
 use super::stamped::Stamped;
-use super::{Allocate, Tail, TailBatch, TailChunk, TailWriter, ToWrite, index};
 
 /// What an append put where.
 #[derive(Debug)]

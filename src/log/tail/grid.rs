@@ -2,8 +2,6 @@
 
 use crate::base::{BLOCK_BYTES, block_floor};
 
-use super::index;
-
 /// First chunk of a partition; each following one doubles up to the configured size, so that an idle partition costs
 /// little and a busy one writes in large pieces.
 pub(super) const CHUNK_BYTES_FIRST: usize = BLOCK_BYTES;
@@ -26,4 +24,8 @@ impl ChunkGrid {
         let past = (start + bytes - shift) % bytes;
         index(bytes - past)
     }
+}
+
+pub(super) fn index(value: u64) -> usize {
+    usize::try_from(value).expect("positions within memory fit usize")
 }

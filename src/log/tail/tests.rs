@@ -1,4 +1,4 @@
-use super::grid::CHUNK_BYTES_FIRST;
+use super::grid::{CHUNK_BYTES_FIRST, index};
 use super::stamped::CRC_FROM;
 use super::*;
 use crate::base::BLOCK_BYTES;

@@ -2,8 +2,8 @@
 
 use crate::base::{BLOCK_BYTES, Chunk, ChunkSlice, ChunkWriter, block_ceil, block_floor};
 
-use super::grid::{CHUNK_BYTES_FIRST, ChunkGrid};
-use super::{Allocate, Tail, TailChunk, TailWriter, ToWrite, index};
+use super::grid::{CHUNK_BYTES_FIRST, ChunkGrid, index};
+use super::held::{Allocate, Tail, TailChunk, TailWriter, ToWrite};
 
 /// What is written early is a chunk of its own from here on: of less, a copy costs less than another chunk.
 const EARLY_CHUNK_BYTES_MIN: usize = 4 * BLOCK_BYTES;

@@ -9,7 +9,7 @@ use glommio::io::OpenOptions;
 
 use crate::base::ChunkWriter;
 use crate::base::io::{IoDone, WriteData};
-use crate::runtime::recovery::{commit_file, commit_folder};
+use crate::runtime::layout::{commit_file, commit_folder};
 
 use super::Files;
 use super::blocking::blocking;

@@ -13,7 +13,7 @@ use glommio::io::{DmaFile, OpenOptions};
 
 use crate::base::io::SegmentId;
 use crate::base::{Offset, ShardId, TopicPartition};
-use crate::runtime::recovery::{commit_file, commit_folder, partition_folder, segment_file};
+use crate::runtime::layout::{commit_file, commit_folder, partition_folder, segment_file};
 
 #[derive(Debug)]
 pub(super) struct OpenFiles {

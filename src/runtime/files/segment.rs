@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::io::{IoDone, Sealing, SegmentId};
 use crate::runtime::durable::{sync_file_system, sync_names, sync_once};
-use crate::runtime::recovery::{BESIDE, MARKS, partition_folder, segment_file, write_index};
+use crate::runtime::layout::{BESIDE, MARKS, partition_folder, segment_file, write_index};
 use crate::runtime::remover::absent_is_fine;
 
 use super::Files;

@@ -7,9 +7,9 @@ use std::path::Path;
 use crate::base::Offset;
 use crate::log::{IndexEvidence, IndexedBatch, Lead, Reach, SparseIndex, Verdict};
 use crate::record::BatchHeader;
+use crate::runtime::layout::segment_file;
 
-use super::RecoveryError;
-use super::files::segment_file;
+use super::error::RecoveryError;
 use super::scan::{Checksums, Follows, READ_BYTES, Rules, Scan};
 
 /// A part that was there before, as it is now.

@@ -8,6 +8,7 @@
 //! Afterwards all data is in segments: which shard a partition had before does not matter, so a changed number of shards
 //! costs nothing.
 
+mod error;
 mod files;
 mod known_part;
 mod parallel;
@@ -20,21 +21,21 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
 use crate::commit::{self, Checkpoint, CheckpointError, EntryHeader, FILES_MIN, Found, Start};
 use crate::config::CommitLimits;
-use crate::controller::{Controller, ControllerConfig, MetadataImage, MetadataRecordError};
+use crate::controller::{Controller, ControllerConfig, MetadataImage};
 use crate::log::{PartitionSnapshot, RecoveredLog, TopicFolder, Verdict};
 use crate::shard::ShardRecovery;
 
+use super::layout::{commit_file, commit_folder, partition_folder, segment_file};
+
+pub use error::RecoveryError;
+use error::at;
 use files::SegmentFiles;
-pub use files::{
-    BESIDE, MARKS, commit_file, commit_folder, partition_folder, segment_file, topic_folder, write_index,
-};
 use replay::Entries;
 
 /// What recovery starts from.
@@ -52,23 +53,6 @@ pub struct Recovery<'a> {
 pub struct Recovered {
     pub image: Arc<MetadataImage>,
     pub shards: Vec<ShardRecovery>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RecoveryError {
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
-    #[error("{path}: {source}")]
-    Checkpoint { path: PathBuf, source: CheckpointError },
-    #[error("the metadata log cannot be read: {0}")]
-    Metadata(#[from] MetadataRecordError),
-    #[error("the metadata log is damaged: {0}")]
-    MetadataBatch(#[from] crate::record::BatchError),
-    #[error(
-        "records {from} to {to} of the metadata log, which were durable, are damaged or gone; \
-         restore the data directory from a copy (`ringmain inspect` shows what is left of it)"
-    )]
-    MetadataLost { from: Offset, to: Offset },
 }
 
 /// One commit folder of the last life.
@@ -364,11 +348,6 @@ fn newest_snapshots(folders: &[CommitFolder]) -> BTreeMap<TopicPartition, Partit
         }
     }
     newest
-}
-
-/// Names the path in an I/O error.
-fn at(path: &Path) -> impl FnOnce(io::Error) -> RecoveryError + '_ {
-    move |source| RecoveryError::Io { path: path.to_owned(), source }
 }
 
 /// The metadata log has one partition.

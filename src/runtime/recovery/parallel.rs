@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use super::RecoveryError;
+use super::error::RecoveryError;
 use super::files::SegmentFiles;
 
 const THREADS: usize = 8;

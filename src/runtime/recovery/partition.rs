@@ -18,13 +18,14 @@ use crate::log::{
     RecoveredSegment, SegmentEnd, Sequenced, SparseIndex, Verdict, marks,
 };
 use crate::record::BatchHeader;
+use crate::runtime::layout::{self, MARKS, segment_file};
 use crate::runtime::remover::absent_is_fine;
 
-use super::files::{self, MARKS, SegmentFiles, segment_file};
+use super::error::{RecoveryError, at};
+use super::files::{self, SegmentFiles};
 use super::known_part::{self, KnownPart, Part, Times, note, read_index};
 use super::scan::{Checksums, Follows, READ_BYTES, Rules, Scan, first_timestamp};
 use super::tell::tell;
-use super::{RecoveryError, at};
 
 /// A segment still being appended to keeps its index in memory. Below this, the next start follows its batches sooner than
 /// this one writes a file, which tells with ten thousand partitions.
@@ -363,7 +364,7 @@ fn keep_damaged(folder: &Path, base: Offset) -> Result<(), RecoveryError> {
 
 fn write_index(folder: &Path, base: Offset, index: &SparseIndex) -> Result<(), RecoveryError> {
     let (offsets, times) = index.encode();
-    files::write_index(folder, base, &offsets, &times).map_err(at(folder))
+    layout::write_index(folder, base, &offsets, &times).map_err(at(folder))
 }
 
 /// Writes an index's marks. Whatever a crash leaves of these is true: they need no sync.

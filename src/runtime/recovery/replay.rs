@@ -13,8 +13,10 @@ use crate::base::TopicPartition;
 use crate::base::io::SegmentId;
 use crate::commit::{ENTRY_HEADER_BYTES, Entry, EntryHeader, Found, GROUP_HEADER_BYTES, Group};
 
-use super::files::{self, SegmentFiles, commit_file};
-use super::{RecoveryError, at, parallel};
+use super::error::{RecoveryError, at};
+use super::files::{self, SegmentFiles};
+use super::parallel;
+use crate::runtime::layout::commit_file;
 
 const RUN_BYTES_MAX: usize = 1024 * 1024;
 
@@ -161,11 +163,10 @@ impl Run {
 mod tests {
     use std::fs;
 
-    use super::super::files::{commit_folder, segment_file};
     use super::*;
     use crate::base::{Chunk, ChunkWriter, Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
     use crate::commit::{CommitLog, Pending, Start, Ticket, scan_file};
-    use crate::runtime::recovery::partition_folder;
+    use crate::runtime::layout::{commit_folder, partition_folder, segment_file};
 
     const FILE_BYTES: u64 = 4 << 20;
 

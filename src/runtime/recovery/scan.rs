@@ -12,7 +12,7 @@ use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 use crate::runtime::cleaner::advise;
 use crate::runtime::resync;
 
-use super::{RecoveryError, at};
+use super::error::{RecoveryError, at};
 
 /// Read at a time where a whole segment may follow.
 pub(super) const READ_BYTES: usize = 64 * 1024;

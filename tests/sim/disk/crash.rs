@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ringmain::base::ShardId;
 use ringmain::base::io::IoOp;
 use ringmain::base::rng::Rng;
-use ringmain::runtime::recovery::{commit_folder, partition_folder};
+use ringmain::runtime::layout::{commit_folder, partition_folder};
 
 use super::file::lose_parts;
 use super::{Disk, bytes_of, commit_path, log_file};

@@ -17,7 +17,7 @@ use ringmain::base::io::{IoDone, IoOp, SegmentId, WriteData};
 use ringmain::base::rng::Rng;
 use ringmain::base::{ShardId, TopicPartition};
 use ringmain::log::CleanRules;
-use ringmain::runtime::recovery::{commit_file, commit_folder, partition_folder, segment_file};
+use ringmain::runtime::layout::{commit_file, commit_folder, partition_folder, segment_file};
 
 pub use crash::Crash;
 use file::{File, lose_parts, put};

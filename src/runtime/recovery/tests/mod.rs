@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::files::{SegmentFiles, partition_folder, segment_file};
+use super::files::SegmentFiles;
 use super::partition::recover;
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicPartition};
 use crate::log::{EpochCache, PartitionSnapshot, ProducerStates, RecoveredLog};
 use crate::record::{BatchBuilder, BatchHeader};
+use crate::runtime::layout::{partition_folder, segment_file};
 
 const ID: TopicPartition = TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(0) };
 /// Records of a batch; offsets of batches are multiples of it.
