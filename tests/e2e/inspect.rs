@@ -1,6 +1,7 @@
 //! `ringmain inspect`: whatever a server writes is in order, and whatever is changed in it is found and named.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -109,72 +110,140 @@ fn marks_lead_through_a_segment_that_a_kill_left_unfinished() {
     assert_eq!(problems(&folder), []);
 }
 
-#[test]
-fn what_was_changed_is_found_and_named() {
-    let mut server = Server::start();
-    let topic = written(&mut server);
-    server.stop();
-    let data = server.data_directory();
-    let logs = segments(&data, &topic);
-    let (first, second) = (&logs[0], &logs[1]);
-    let good = fs::read(first).expect("readable");
-    let change = |change: &dyn Fn(&mut Vec<u8>)| {
-        let mut bytes = good.clone();
-        change(&mut bytes);
-        fs::write(first, bytes).expect("writable");
-        let found = problems(first);
-        fs::write(first, &good).expect("writable");
+/// A stopped server's topic, whose files are changed and then put back.
+struct Written {
+    server: Server,
+    logs: Vec<PathBuf>,
+}
+
+impl Written {
+    fn new() -> Written {
+        let mut server = Server::start();
+        let topic = written(&mut server);
+        server.stop();
+        let logs = segments(&server.data_directory(), &topic);
+        Written { server, logs }
+    }
+
+    fn bytes(&self, segment: usize) -> Vec<u8> {
+        fs::read(&self.logs[segment]).expect("readable")
+    }
+
+    /// What is found in one file while it holds other bytes.
+    fn with(&self, path: &Path, bytes: &[u8]) -> Vec<(String, Option<u64>)> {
+        let good = fs::read(path).expect("readable");
+        fs::write(path, bytes).expect("writable");
+        let found = problems(path);
+        fs::write(path, good).expect("writable");
         found
-    };
-    let names =
-        |found: &[(String, Option<u64>)]| found.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-    let half = good.len() / 2;
-    let rotten = change(&|bytes| bytes[half] ^= 1);
-    assert_eq!(names(&rotten), ["checksum"]);
-    assert!(rotten[0].1.is_some_and(|at| at < half as u64));
-    assert_eq!(names(&change(&|bytes| bytes.truncate(half))), ["cut-short"]);
-    let foreign = change(&|bytes| bytes.extend([7; 100]));
-    assert_eq!(foreign, [("not-a-batch".to_owned(), Some(good.len() as u64))]);
-    assert_eq!(change(&|bytes| bytes.extend([0; 10_000])), [], "space taken ahead");
-    assert!(!change(&|bytes| bytes.extend_from_within(..half)).is_empty(), "an old block came back");
-    // A file that was an older segment's, in which the server did not get to its end.
-    let newer = fs::read(second).expect("readable");
-    let mut rotten = newer.clone();
-    rotten[newer.len() / 2] ^= 1;
+    }
+}
+
+fn names(found: &[(String, Option<u64>)]) -> Vec<&str> {
+    found.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+fn changed(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    change(&mut bytes);
+    bytes
+}
+
+#[test]
+fn what_was_changed_in_a_segment_is_found_and_named() {
+    let written = Written::new();
+    let good = written.bytes(0);
+    let (half, end) = (good.len() / 2, good.len() as u64);
+    let rows: [(&str, Vec<u8>, &[&str], Range<u64>); 5] = [
+        ("a bit has fallen over", changed(&good, |it| it[half] ^= 1), &["checksum"], 0..half as u64),
+        ("cut in the middle", changed(&good, |it| it.truncate(half)), &["cut-short"], 0..half as u64),
+        ("foreign bytes behind", changed(&good, |it| it.extend([7; 100])), &["not-a-batch"], end..end + 1),
+        ("space taken ahead", changed(&good, |it| it.extend([0; 10_000])), &[], 0..1),
+        (
+            "older blocks came back behind",
+            changed(&good, |it| it.extend_from_within(..half)),
+            &["out-of-order", "cut-short"],
+            end..2 * end,
+        ),
+    ];
+    for (what, bytes, wanted, place) in rows {
+        let found = written.with(&written.logs[0], &bytes);
+        let mut named = names(&found);
+        named.dedup();
+        assert_eq!(named, wanted, "{what}: {found:?}");
+        let is_there = |at: &Option<u64>| at.is_some_and(|at| place.contains(&at));
+        assert!(found.iter().all(|(_, at)| is_there(at)), "{what}: {found:?}, not within {place:?}");
+    }
+}
+
+/// A file that was an older segment's, in which the server did not get to its end: from some place on it holds old bytes.
+#[test]
+fn a_file_that_was_used_again_is_in_order_as_far_as_it_was_written() {
+    let written = Written::new();
+    let (old, new) = (written.bytes(0), written.bytes(1));
+    let torn = &new[..new.len() - 100];
+    let rotten = changed(&new, |it| it[new.len() / 2] ^= 1);
+    let whole_blocks = |length: usize| length.next_multiple_of(4096);
+    let finished = |length: usize| length.next_multiple_of(4096) + 1;
+    let rows: [(&str, &[u8], &dyn Fn(usize) -> usize, Option<&str>); 5] = [
+        ("written to its end", &new, &whole_blocks, None),
+        ("torn", torn, &whole_blocks, None),
+        ("nothing was written yet", &[], &finished, None),
+        ("finished, but not of its length", &new, &finished, Some("")),
+        ("a bit has fallen over", &rotten, &whole_blocks, Some("checksum")),
+    ];
     // Where the older bytes begin is a batch, or the middle of one.
     for from in [0, 5000] {
-        let used_again = |own: &[u8], whole_blocks: bool| {
-            let mut bytes = [own, &good[from..]].concat();
-            bytes.resize(bytes.len().next_multiple_of(4096) + usize::from(!whole_blocks), 0);
-            fs::write(second, bytes).expect("writable");
-            let found = names(&problems(second));
-            fs::write(second, &newer).expect("writable");
-            found
-        };
-        assert_eq!(used_again(&newer, true), Vec::<String>::new());
-        assert_eq!(used_again(&newer[..newer.len() - 100], true), Vec::<String>::new(), "torn");
-        assert_eq!(used_again(&[], false), Vec::<String>::new(), "nothing was written yet");
-        assert!(!used_again(&newer, false).is_empty(), "a finished segment has its length");
-        assert_eq!(used_again(&rotten, true), ["checksum"]);
+        for (what, own, length, wanted) in &rows {
+            let mut bytes = [own, &old[from..]].concat();
+            bytes.resize(length(bytes.len()), 0);
+            let found = written.with(&written.logs[1], &bytes);
+            match wanted {
+                None => assert_eq!(found, [], "{what}, old bytes from {from}"),
+                Some("") => assert!(!found.is_empty(), "{what}, old bytes from {from}"),
+                Some(name) => assert_eq!(names(&found), [*name], "{what}, old bytes from {from}"),
+            }
+        }
     }
-    let index = first.with_extension("index");
-    let entries = fs::read(&index).expect("readable");
-    fs::write(&index, entries.iter().map(|byte| byte ^ 1).collect::<Vec<u8>>()).expect("writable");
-    assert_eq!(names(&problems(&index)), ["index"]);
-    fs::write(&index, entries).expect("writable");
-    let checkpoint = data.join("commit/0/checkpoint");
-    let bytes = fs::read(&checkpoint).expect("readable");
-    fs::write(&checkpoint, &bytes[..bytes.len() - 1]).expect("writable");
-    assert_eq!(names(&problems(&checkpoint)), ["checksum"]);
-    fs::write(&checkpoint, bytes).expect("writable");
-    let folder = first.parent().expect("a folder");
-    let aside = data.join("aside");
+}
+
+#[test]
+fn what_was_changed_beside_segments_is_found_and_named() {
+    let written = Written::new();
+    let (data, first) = (written.server.data_directory(), &written.logs[0]);
+    let rows: [(&str, PathBuf, &dyn Fn(&mut Vec<u8>), &str); 2] = [
+        (
+            "each byte of an index",
+            first.with_extension("index"),
+            &|it| it.iter_mut().for_each(|byte| *byte ^= 1),
+            "index",
+        ),
+        (
+            "the end of a checkpoint",
+            data.join("commit/0/checkpoint"),
+            &|it| it.truncate(it.len() - 1),
+            "checksum",
+        ),
+    ];
+    for (what, path, change, wanted) in &rows {
+        let good = fs::read(path).expect("readable");
+        let found = written.with(path, &changed(&good, change));
+        assert_eq!(names(&found), [*wanted], "{what}");
+    }
+}
+
+#[test]
+fn files_that_are_missing_or_foreign_are_named() {
+    let written = Written::new();
+    let data = written.server.data_directory();
+    let (second, aside) = (&written.logs[1], data.join("aside"));
     for extension in ["log", "index", "timeindex"] {
         let _ = fs::rename(second.with_extension(extension), aside.with_extension(extension));
     }
+    let folder = second.parent().expect("a folder");
     assert_eq!(names(&problems(folder)), ["gap"]);
     fs::write(data.join("what.is.this"), b"").expect("writable");
-    assert!(names(&problems(&data)).contains(&"unknown".to_owned()));
+    assert!(names(&problems(&data)).contains(&"unknown"));
     let (code, _) = inspect(&[Path::new("no/such/file")]);
     assert_eq!(code, 1);
 }
