@@ -8,7 +8,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod churn;
+mod commits;
 pub mod model;
+pub mod reader;
 mod recycling;
 pub mod writers;
 
@@ -19,9 +21,11 @@ use ringmain::client::{Admin, Cluster, Connection, ConnectionOptions, NewTopic};
 
 use crate::process::{Launch, PATIENCE, Server};
 use churn::Churn;
+use commits::Commits;
 use model::Model;
+use reader::{Reader, Served};
 use recycling::Recycling;
-use writers::{Acked, Commits, End, Idempotent, Load, Reader, Served, append_one};
+use writers::{Acked, End, Idempotent, Load, append_one};
 
 pub const TOPIC: &str = "load";
 pub const PARTITIONS: i32 = 6;

@@ -7,7 +7,8 @@ use ringmain::client::Connection;
 use ringmain::record::{BatchHeader, batch_crc, records};
 
 use super::PARTITIONS;
-use super::writers::{Acked, Fetched, Served, fetch};
+use super::reader::{Fetched, Served, fetch};
+use super::writers::Acked;
 
 /// Which batch this is: a writer's numbers ascend.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -1,5 +1,4 @@
-//! Who writes and reads until the server goes away: pipelined Produce requests, an idempotent producer, a reader at the
-//! tail, a group that commits.
+//! Who writes until the server goes away: pipelined Produce requests and an idempotent producer.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -7,31 +6,20 @@ use std::time::SystemTime;
 
 use ringmain::base::rng::Rng;
 use ringmain::base::{ProducerEpoch, ProducerId, TimestampMs};
-use ringmain::client::{Answer, ClientError, Connection};
-use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use ringmain::protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use ringmain::protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use ringmain::client::{ClientError, Connection};
 use ringmain::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ringmain::protocol::messages::{
-    FetchRequest, FetchResponse, FindCoordinatorRequest, InitProducerIdRequest, InitProducerIdResponse,
-    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest,
-    ProduceResponse,
+    InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse,
 };
 use ringmain::protocol::{ErrorCode, Records};
-use ringmain::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, batch_crc};
+use ringmain::record::BatchBuilder;
 
 use super::model::{Model, Stamp, record_value};
-use super::{IDEMPOTENT_PARTITION, Moment, PARTITIONS, TOPIC};
-use crate::process::eventually;
+use super::{IDEMPOTENT_PARTITION, Moment, TOPIC};
 
-/// The newest versions that name topics rather than give their ids.
+/// The newest version that names topics rather than gives their ids.
 const PRODUCE_VERSION: i16 = 12;
-const FETCH_VERSION: i16 = 12;
-const COMMIT_VERSION: i16 = 8;
-const GROUP: &str = "load";
-const IN_FLIGHT: usize = 24;
+pub const IN_FLIGHT: usize = 24;
 /// Kafka remembers a producer's last five batches: those in flight and the one acknowledged before them.
 const IDEMPOTENT_IN_FLIGHT: usize = 4;
 /// A writer's large batches end here, so that a fast disk does not make the test long.
@@ -44,15 +32,6 @@ pub struct Acked {
     pub offset: i64,
     pub stamp: Stamp,
     /// The moment when this was known; the acknowledgement is older.
-    pub at: u64,
-}
-
-/// A batch served to the reader.
-#[derive(Clone, Copy, Debug)]
-pub struct Served {
-    pub partition: i32,
-    pub offset: i64,
-    pub crc: u32,
     pub at: u64,
 }
 
@@ -239,99 +218,6 @@ fn now() -> TimestampMs {
     TimestampMs(i64::try_from(since.as_millis()).unwrap())
 }
 
-/// Follows the tail until the connection is lost: what it is served must outlive the crash.
-pub struct Reader {
-    positions: Vec<i64>,
-}
-
-impl Reader {
-    pub fn new(positions: Vec<i64>) -> Reader {
-        Reader { positions }
-    }
-
-    pub fn run(mut self, mut connection: Connection, moment: &Moment) -> Vec<Served> {
-        let mut served = Vec::new();
-        while let Some(fetched) = fetch(&mut connection, &self.positions, 50) {
-            let at = moment();
-            for (partition, _, batches) in fetched {
-                for (header, batch) in batches {
-                    assert_eq!(batch_crc(&batch), header.crc);
-                    let position = &mut self.positions[usize::try_from(partition).unwrap()];
-                    assert_eq!(header.base_offset.0, *position, "partition {partition}");
-                    served.push(Served { partition, offset: *position, crc: header.crc, at });
-                    *position = header.last_offset().0 + 1;
-                }
-            }
-        }
-        served
-    }
-}
-
-/// A partition's answer: index, high watermark, whole batches.
-pub type Fetched = (i32, i64, Vec<(BatchHeader, Vec<u8>)>);
-
-/// One fetch of every partition from its position; `None` when the connection is lost.
-pub fn fetch(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Vec<Fetched>> {
-    let answer = ask_for(connection, positions, wait_ms)?;
-    let answer: FetchResponse<'_> = answer.decode().unwrap();
-    assert_eq!(answer.error_code, 0);
-    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
-    Some(
-        partitions
-            .map(|it| {
-                assert_eq!(it.error_code, 0, "partition {}", it.partition_index);
-                assert!(it.log_start_offset <= 0, "nothing was deleted");
-                (it.partition_index, it.high_watermark, whole_batches(&it.records.to_vec()))
-            })
-            .collect(),
-    )
-}
-
-/// How a fetch of every partition from its beginning is answered, partition by partition.
-pub fn fetch_outcomes(connection: &mut Connection) -> Vec<ErrorCode> {
-    let beginnings = vec![0; usize::try_from(PARTITIONS).unwrap()];
-    let answer = ask_for(connection, &beginnings, 0).expect("a server nobody kills");
-    let answer: FetchResponse<'_> = answer.decode().unwrap();
-    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
-    partitions.map(|it| ErrorCode::from_code(it.error_code).unwrap()).collect()
-}
-
-fn ask_for(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Answer> {
-    let partition = |(partition, fetch_offset): (i32, &i64)| FetchPartition {
-        partition,
-        fetch_offset: *fetch_offset,
-        partition_max_bytes: 1 << 20,
-        ..FetchPartition::default()
-    };
-    let topic = FetchTopic {
-        topic: TOPIC.into(),
-        partitions: (0..PARTITIONS).zip(positions).map(partition).collect(),
-        ..FetchTopic::default()
-    };
-    let request = FetchRequest {
-        max_wait_ms: wait_ms,
-        min_bytes: 1,
-        max_bytes: 8 << 20,
-        session_epoch: -1,
-        topics: vec![topic],
-        ..FetchRequest::default()
-    };
-    unless_lost(connection.send_version(&request, FETCH_VERSION))?;
-    unless_lost(connection.receive())
-}
-
-/// The last batch of an answer may be cut short by its limits.
-fn whole_batches(mut bytes: &[u8]) -> Vec<(BatchHeader, Vec<u8>)> {
-    let mut batches = Vec::new();
-    while bytes.len() >= BATCH_HEADER_BYTES {
-        let header = BatchHeader::parse(bytes).unwrap();
-        let Some((batch, rest)) = bytes.split_at_checked(header.total_bytes()) else { break };
-        batches.push((header, batch.to_vec()));
-        bytes = rest;
-    }
-    batches
-}
-
 fn produce_alone(connection: &mut Connection, partition: i32, batch: &[u8]) -> i64 {
     try_produce(connection, partition, batch).unwrap()
 }
@@ -384,121 +270,10 @@ pub fn receive(connection: &mut Connection) -> Result<Vec<(i32, i64)>, End> {
 }
 
 /// A lost connection is what the test is about; anything else is a fault.
-fn unless_lost<T>(outcome: Result<T, ClientError>) -> Option<T> {
+pub fn unless_lost<T>(outcome: Result<T, ClientError>) -> Option<T> {
     match outcome {
         Ok(it) => Some(it),
         Err(ClientError::Lost { .. }) => None,
         Err(error) => panic!("{error}"),
     }
-}
-
-/// A group that commits ever larger offsets, without members: what was acknowledged is never forgotten.
-#[derive(Clone, Debug, Default)]
-pub struct Commits {
-    /// The last offset sent.
-    sent: i64,
-    /// Those acknowledged, in order, and the moments.
-    acked: Vec<(i64, u64)>,
-}
-
-impl Commits {
-    /// As it was known at a moment; what had been sent by then nobody knows.
-    pub fn until(&self, moment: u64) -> Commits {
-        let acked = self.acked.iter().copied().take_while(|(_, at)| *at <= moment).collect();
-        Commits { sent: self.sent, acked }
-    }
-
-    /// After a crash: what is committed lies between what was acknowledged and what was sent.
-    pub fn check(&self, connection: &mut Connection) {
-        let committed = committed(connection);
-        let acked = self.acked.last().map_or(0, |(offset, _)| *offset);
-        assert!(
-            (acked..=self.sent).contains(&committed),
-            "committed {committed}, acknowledged {acked}, sent {}",
-            self.sent
-        );
-    }
-
-    pub fn run(mut self, mut connection: Connection, moment: &Moment) -> (Commits, End) {
-        let mut asked = VecDeque::new();
-        loop {
-            while asked.len() < IN_FLIGHT {
-                self.sent += 1;
-                asked.push_back(self.sent);
-                if !send_commit(&mut connection, self.sent) {
-                    break;
-                }
-            }
-            if connection.in_flight() == 0 {
-                return (self, End::Lost);
-            }
-            let Some(answer) = unless_lost(connection.receive()) else { return (self, End::Lost) };
-            let at = moment();
-            let answer: OffsetCommitResponse<'_> = answer.decode().unwrap();
-            match ErrorCode::from_code(answer.topics[0].partitions[0].error_code) {
-                Some(ErrorCode::None) => self.acked.push((asked.pop_front().unwrap(), at)),
-                Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) => {
-                    return (self, End::Refused);
-                }
-                code => panic!("commit: {code:?}"),
-            }
-        }
-    }
-}
-
-fn send_commit(connection: &mut Connection, offset: i64) -> bool {
-    let partition = OffsetCommitRequestPartition {
-        partition_index: 0,
-        committed_offset: offset,
-        committed_metadata: Some(Cow::Owned(format!("note {offset}"))),
-        ..OffsetCommitRequestPartition::default()
-    };
-    let topic = OffsetCommitRequestTopic {
-        name: Cow::Borrowed(TOPIC),
-        partitions: vec![partition],
-        ..OffsetCommitRequestTopic::default()
-    };
-    let request = OffsetCommitRequest {
-        group_id: Cow::Borrowed(GROUP),
-        generation_id_or_member_epoch: -1,
-        group_instance_id: None,
-        topics: vec![topic],
-        ..OffsetCommitRequest::default()
-    };
-    unless_lost(connection.send_version(&request, COMMIT_VERSION)).is_some()
-}
-
-/// What the group has committed, 0 if nothing. Waits for the coordinator to have read its log.
-fn committed(connection: &mut Connection) -> i64 {
-    let find = FindCoordinatorRequest { coordinator_keys: vec![Cow::Borrowed(GROUP)], ..Default::default() };
-    connection.call(&find).unwrap();
-    eventually("the coordinator has read its log", || {
-        let topic = OffsetFetchRequestTopics {
-            name: Cow::Borrowed(TOPIC),
-            partition_indexes: vec![0],
-            ..OffsetFetchRequestTopics::default()
-        };
-        let group = OffsetFetchRequestGroup {
-            group_id: Cow::Borrowed(GROUP),
-            member_id: None,
-            topics: Some(vec![topic]),
-            ..OffsetFetchRequestGroup::default()
-        };
-        let request =
-            OffsetFetchRequest { topics: Some(Vec::new()), groups: vec![group], ..Default::default() };
-        connection.send_version(&request, COMMIT_VERSION).unwrap();
-        let answer = connection.receive().unwrap();
-        let answer: OffsetFetchResponse<'_> = answer.decode().unwrap();
-        let group = &answer.groups[0];
-        match ErrorCode::from_code(group.error_code) {
-            Some(ErrorCode::CoordinatorLoadInProgress) => return None,
-            code => assert_eq!(code, Some(ErrorCode::None)),
-        }
-        let partition = &group.topics[0].partitions[0];
-        let offset = partition.committed_offset;
-        if offset >= 0 {
-            assert_eq!(partition.metadata.as_deref(), Some(&*format!("note {offset}")));
-        }
-        Some(offset.max(0))
-    })
 }

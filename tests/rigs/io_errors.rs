@@ -11,7 +11,7 @@ use ringmain::protocol::ErrorCode;
 use crate::block_log::places;
 use crate::disk::FileSystem;
 use crate::failing_disk::{Failing, FailingDisk};
-use crate::load::writers::fetch_outcomes;
+use crate::load::reader::fetch_outcomes;
 use crate::load::{Course, Ended, PARTITIONS, connect};
 use crate::process::{Server, eventually};
 use crate::{machine, seed};
