@@ -16,7 +16,7 @@
 //! ```
 //!
 //! `RINGMAIN_UPDATE=1 cargo test --locked --test transcripts` writes down what really happens; review that as a diff.
-//! `RINGMAIN_TRANSCRIPT=name` plays one only. `ask.rs` has the questions, `driver.rs` the other inputs.
+//! `RINGMAIN_TRANSCRIPT=name` plays one only. `ask.rs` has the questions, `driver/mod.rs` the other inputs.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

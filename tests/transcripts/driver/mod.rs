@@ -1,17 +1,20 @@
 //! One shard under the hand of a transcript: its time, its disk and its clients do what the script says, and nothing else.
 
+mod disk;
+mod effects;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringmain::base::io::{Damage, IoDone, IoOp};
+use ringmain::base::io::IoOp;
 use ringmain::base::rng::Rng;
-use ringmain::base::{Chunk, MonoNanos, Now, Offset, ShardId, TimestampMs};
+use ringmain::base::{Chunk, MonoNanos, Now, ShardId, TimestampMs};
 use ringmain::controller::{ControllerConfig, ControllerRequest, MetadataImage};
 use ringmain::runtime::recovery::Recovery;
-use ringmain::shard::{Effect, IoId, RequestId, Shard, ShardReply, ShardRequest};
+use ringmain::shard::{IoId, RequestId, Shard, ShardReply, ShardRequest};
 
 use crate::ask::{Questions, new_topic};
 use crate::disk::{Crash, Disk, Fault};
@@ -19,6 +22,7 @@ use crate::names::Names;
 use crate::server::Server;
 use crate::settings::with_segments_of;
 use crate::words::Words;
+use disk::Ending;
 
 const WALL_MS: i64 = 1_700_000_000_000;
 const SEED: u64 = 1;
@@ -192,58 +196,6 @@ impl Driver {
         self.input(|it, now, effects| it.image_applied(now, ShardId(shard), version, effects));
     }
 
-    // The disk
-
-    fn finish_as_told(&mut self, words: &mut Words<'_>, ending: Ending) {
-        let every = words.has("every");
-        let wanted = words.rest();
-        let is_meant = |it: &(IoId, IoOp)| is_in(&wanted, &self.names.operation(&it.1));
-        let meant: Vec<IoId> = self.under_way.iter().filter(|it| is_meant(it)).map(|it| it.0).collect();
-        assert!(!meant.is_empty(), "'{wanted}' is not under way, but {:#?}", self.operations());
-        let count = if every { meant.len() } else { 1 };
-        meant.into_iter().take(count).for_each(|id| self.finish(id, ending));
-    }
-
-    fn finish(&mut self, id: IoId, ending: Ending) {
-        let at = self.under_way.iter().position(|it| it.0 == id).expect("it is under way");
-        let (_, op) = self.under_way.remove(at);
-        let done = match ending {
-            Ending::Well => self.disk.perform(ShardId(0), op, Fault::None, &mut self.rng),
-            Ending::Fault(fault) => self.disk.perform(ShardId(0), op, fault, &mut self.rng),
-            Ending::Rotten => {
-                let damage = damage_of(&op);
-                let done = self.disk.perform(ShardId(0), op, Fault::None, &mut self.rng);
-                rotten(done, damage)
-            }
-        };
-        self.input(|it, now, effects| it.io_done(now, id, done, effects));
-    }
-
-    fn operations(&self) -> Vec<String> {
-        self.under_way.iter().map(|(_, op)| self.names.operation(op)).collect()
-    }
-
-    /// Everything ends well, with a turn after each operation, until nothing is left to do.
-    fn settle(&mut self) {
-        for _ in 0..PATIENCE {
-            self.input(|it, now, effects| it.turn(now, effects));
-            if let Some((id, _)) = self.under_way.first() {
-                self.finish(*id, Ending::Well);
-            } else if !self.published.is_empty() {
-                (0..self.server.shards).for_each(|shard| self.apply(shard));
-            } else if self.next_turn() > self.now.mono {
-                return;
-            }
-        }
-        panic!("it does not settle: {:#?}", self.operations());
-    }
-
-    /// The same, showing what leaves the shard: operations are left out.
-    fn settle_showing(&mut self) {
-        self.settle();
-        self.out.retain(|line| !line.starts_with(DISK));
-    }
-
     // Lives
 
     fn start_again(&mut self, crash: Crash) {
@@ -280,146 +232,10 @@ impl Driver {
     fn adapted(&self, image: &Arc<MetadataImage>) -> Arc<MetadataImage> {
         with_segments_of(image, |name| self.segments.get(name).copied())
     }
-
-    // What the shard wants
-
-    fn shard(&self) -> &Shard {
-        self.shard.as_ref().expect("started")
-    }
-
-    fn next_turn(&self) -> MonoNanos {
-        self.shard().next_deadline()
-    }
-
-    fn input(&mut self, give: impl FnOnce(&mut Shard, Now, &mut Vec<Effect>)) {
-        let mut effects = Vec::new();
-        give(self.shard.as_mut().expect("started"), self.now, &mut effects);
-        effects.into_iter().for_each(|effect| self.perform(effect));
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Reply { to, reply } => self.replied(to.number, reply),
-            Effect::Io(request) => {
-                self.out.push(format!("{DISK}{}", self.names.operation(&request.op)));
-                self.under_way.push((request.id, request.op));
-            }
-            Effect::Swap(segment) => {
-                let name = self.names.segment(segment);
-                self.out.push(format!("put the cleaned file of segment {name} in its place"));
-                self.disk.swap(segment);
-                self.input(|it, now, effects| it.swapped(now, segment, Ok(()), effects));
-            }
-            Effect::CleanerRate { bytes_per_second } => {
-                self.out.push(format!("let the cleaner do {bytes_per_second} bytes a second"));
-            }
-            Effect::Publish(image) => self.publish(&image),
-            Effect::Notice(text) => self.out.push(format!("notice: {}", self.names.sentence(&text))),
-            Effect::Fatal { reason } => self.out.push(format!("end the process: {reason}")),
-        }
-    }
-
-    fn publish(&mut self, image: &Arc<MetadataImage>) {
-        let image = self.adapted(image);
-        self.names.learn(&image);
-        let topics: Vec<&str> = image.topics.keys().map(|name| &**name).collect();
-        self.out.push(format!("publish the cluster state, topics: {}", topics.join(", ")));
-        self.published.push(image);
-    }
-
-    fn replied(&mut self, number: u64, reply: ShardReply) {
-        let shown = self.questions.show(number, &reply, &self.names);
-        self.out.extend(shown.iter().map(|line| format!("answer {number}: {line}")));
-        if let Some(place) = self.left.get_mut(&number) {
-            *place = Some(reply);
-        }
-    }
-
-    /// What waits or is under way, and when the shard wants its next turn.
-    fn show(&mut self) {
-        let gauges = self.shard().gauges();
-        let waits = [
-            ("fetches that wait", gauges.fetches_waiting),
-            ("bytes that wait for the commit log", gauges.commit_pending_bytes),
-            ("writes to segments that wait or are under way", gauges.writeback_waiting),
-            ("operations under way", self.under_way.len()),
-        ];
-        self.show_levels(&waits);
-        if self.shard().reads_wait_for_memory() {
-            self.out.push("reads wait for memory".to_owned());
-        }
-        self.out.push(match self.next_turn() {
-            MonoNanos::NEVER => "no turn is due without an input".to_owned(),
-            at if at <= self.now.mono => "a turn is due".to_owned(),
-            at => format!("a turn is due in {} ms", at.since(self.now.mono).div_ceil(1_000_000)),
-        });
-    }
-
-    /// What the shard holds.
-    fn show_holdings(&mut self) {
-        let gauges = self.shard().gauges();
-        let quarantined = usize::try_from(gauges.quarantined).expect("few");
-        self.show_levels(&[
-            ("commit files", gauges.commit_files),
-            ("of them free", gauges.commit_files_free),
-            ("bytes read from segments", gauges.read_cache_bytes),
-            ("spare files", gauges.spares),
-            ("offsets refused to readers", quarantined),
-            ("groups", gauges.groups),
-        ]);
-    }
-
-    fn show_levels(&mut self, levels: &[(&str, usize)]) {
-        let levels = levels.iter().filter(|(_, level)| *level > 0);
-        self.out.extend(levels.map(|(name, level)| format!("{name}: {level}")));
-    }
-}
-
-/// Before an operation that the disk is asked for.
-const DISK: &str = "disk: ";
-
-#[derive(Clone, Copy)]
-enum Ending {
-    Well,
-    Fault(Fault),
-    /// The disk gives bytes that are not those that were written.
-    Rotten,
 }
 
 /// `7`, or `7..9` for three that ask the same.
 fn range_of(numbers: &str) -> Option<(u64, u64)> {
     let (first, last) = numbers.split_once("..").unwrap_or((numbers, numbers));
     Some((first.parse().ok()?, last.parse().ok()?))
-}
-
-/// Whether all words of `wanted` come in `text`, in that order.
-fn is_in(wanted: &str, text: &str) -> bool {
-    let mut words = text.split_whitespace().map(|it| it.trim_end_matches([',', ':']));
-    wanted.split_whitespace().all(|it| words.any(|word| word == it))
-}
-
-/// What a verification is told to have found: its first offset is not as it was written.
-fn damage_of(op: &IoOp) -> Vec<Damage> {
-    let IoOp::VerifySegment { position, offsets, .. } = op else { return Vec::new() };
-    let rotten = offsets.start..Offset(offsets.start.0 + 1);
-    vec![Damage { position: *position, offsets: rotten, what: "the checksum does not match".to_owned() }]
-}
-
-fn rotten(done: IoDone, damage: Vec<Damage>) -> IoDone {
-    match done {
-        IoDone::Verified { to, next, .. } => IoDone::Verified { to, next, damage },
-        // Every entry of the index names a place in the middle of a batch.
-        IoDone::Index { index, time_index } => {
-            let moved = |(at, byte): (usize, u8)| if at % 8 == 7 { byte ^ 1 } else { byte };
-            IoDone::Index { index: index.into_iter().enumerate().map(moved).collect(), time_index }
-        }
-        IoDone::Read(bytes) => {
-            let mut other = bytes.to_vec();
-            other.iter_mut().skip(70).step_by(100).for_each(|byte| *byte ^= 1);
-            let mut chunk = ringmain::base::ChunkWriter::new(Chunk::heap(other.len().next_multiple_of(4096)));
-            chunk.append(&other);
-            IoDone::Read(chunk.freeze().slice(0..other.len()))
-        }
-        done => done,
-    }
 }
