@@ -4,6 +4,7 @@
 //! in which they want it, but for the operations on the disk: whoever drives it says which of those ends next, and how. It
 //! knows nothing of clients, models or checks: what its shards say is handed on by [`Machine::heard`].
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
@@ -111,7 +112,11 @@ impl Machine {
         self.disk = Disk::load(directory);
         for (shard, mut recovered) in (0..).map(ShardId).zip(recovered.shards) {
             recovered.image = (self.adapt)(&recovered.image);
-            self.shards.push(Shard::new(config(shard), recovered, Box::new(Chunk::heap), Rc::default()));
+            // Counted, so that shards let tails go as they do in a server.
+            let memory: Rc<Cell<usize>> = Rc::default();
+            let counted = Rc::clone(&memory);
+            let allocate = Box::new(move |bytes| Chunk::heap(bytes).counted(&counted));
+            self.shards.push(Shard::new(config(shard), recovered, allocate, memory));
         }
     }
 

@@ -41,6 +41,9 @@ impl World {
             left -= 1;
             assert!(left > 0, "never done\n{:#?}", self.last_events);
         }
+        if !self.machine.has_failed() {
+            self.check_quiet();
+        }
         let waits = self.asked.values().find(|it| matches!(it, Asked::Produce { .. }));
         assert!(
             waits.is_none() || self.machine.has_failed(),

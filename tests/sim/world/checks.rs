@@ -43,6 +43,18 @@ impl World {
         }
     }
 
+    /// Everything has ended and every turn was taken: nobody waits, and nothing is left to do.
+    pub(super) fn check_quiet(&self) {
+        for shard in self.machine.shards() {
+            let gauges = shard.gauges();
+            let waiting = (gauges.commit_pending_bytes, gauges.writeback_waiting, gauges.fetches_waiting);
+            let events = &self.last_events;
+            assert_eq!(waiting, (0, 0, 0), "bytes for the log, writes to segments, fetches\n{events:#?}");
+            assert!(!shard.is_busy(), "an operation that has ended is still counted\n{events:#?}");
+            assert!(!shard.reads_wait_for_memory(), "all answers were taken\n{events:#?}");
+        }
+    }
+
     /// Looks for the first record as young as one of these.
     fn look_up_a_time(&mut self, owner: ShardId, partition: TopicPartition, offsets: Range<i64>) {
         if offsets.is_empty() {

@@ -107,6 +107,9 @@ impl World {
             steps += 1;
             assert!(steps < PATIENCE, "never stopped\n{:#?}", self.last_events);
         }
+        if !self.machine.has_failed() {
+            self.check_quiet();
+        }
     }
 
     /// One operation ends well, or time passes.
