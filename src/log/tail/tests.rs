@@ -3,6 +3,7 @@ use super::stamped::CRC_FROM;
 use super::*;
 use crate::base::BLOCK_BYTES;
 use crate::base::checksum::Crc32c;
+use crate::base::{Chunk, block_floor};
 use crate::record::BATCH_HEADER_BYTES;
 
 #[test]

@@ -14,7 +14,7 @@ use super::super::effect::Effect;
 use super::super::request::{PartitionError, RequestId, ShardReply};
 use super::super::store::Store;
 use super::super::turn::Turn;
-use super::seat::{Phase, Seat};
+use super::held::{Phase, Seat};
 
 #[derive(Debug)]
 pub(super) struct ControllerSeat {

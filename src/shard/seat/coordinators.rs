@@ -21,8 +21,8 @@ use super::super::request::{FetchResult, GroupCall, PartitionError, RequestId, S
 use super::super::store::Store;
 use super::super::turn::Turn;
 use super::answers::Answers;
+use super::held::{Phase, Seat};
 use super::load;
-use super::seat::{Phase, Seat};
 
 /// Records of one step go into batches of about this size at most, so that no number of them exceeds a batch's limit.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -41,6 +41,8 @@ pub(super) struct Coordinators {
 struct CoordinatorSeat {
     coordinator: Coordinator,
     seat: Seat<(Ticket, GroupReply)>,
+    /// A part of the log has been asked for: the next one is asked for when it has been folded.
+    is_reading: bool,
 }
 
 impl Coordinators {
@@ -176,7 +178,7 @@ impl Coordinators {
         let seed = self.seed ^ u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let coordinator = Coordinator::new(Arc::clone(&self.limits), seed, Now::default());
         let seat = Seat::new(slot, Phase::Loading(from));
-        self.seats.insert(slot, CoordinatorSeat { coordinator, seat });
+        self.seats.insert(slot, CoordinatorSeat { coordinator, seat, is_reading: false });
         self.to_load.push(slot);
     }
 
@@ -285,7 +287,7 @@ impl Coordinators {
     fn load(&mut self, slot: u32, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
         let Some(partition) = store.partitions.get(slot) else { return };
         let (id, marks) = (partition.log().id, *partition.watermarks());
-        let Some(it) = self.seats.get_mut(&slot) else { return };
+        let Some(it) = self.seats.get_mut(&slot).filter(|it| !it.is_reading) else { return };
         let Phase::Loading(offset) = it.seat.phase() else { return };
         if offset >= marks.log_end {
             it.seat.advance(Phase::Active);
@@ -294,6 +296,7 @@ impl Coordinators {
             return self.settle(slot, out, store, turn);
         }
         if marks.high > offset {
+            it.is_reading = true;
             load::ask(slot, id, offset, read, store, turn);
         }
         // Otherwise the rest was appended before the coordinator had to begin again: it goes on when that is durable.
@@ -303,6 +306,8 @@ impl Coordinators {
     pub(super) fn part(&mut self, slot: u32, results: Vec<FetchResult>, store: &Store, turn: &mut Turn<'_>) {
         let Some(it) = self.seats.get_mut(&slot) else { return };
         let Phase::Loading(offset) = it.seat.phase() else { return };
+        assert!(it.is_reading, "a seat gets the parts it has asked for");
+        it.is_reading = false;
         match load::fold(&mut it.coordinator, offset, results) {
             Ok(next) => {
                 it.seat.advance(Phase::Loading(next));
@@ -323,7 +328,7 @@ fn refused(
     replies: impl IntoIterator<Item = (Ticket, GroupReply)>,
     error: GroupError,
 ) -> Vec<(Ticket, GroupReply)> {
-    replies.into_iter().map(|(ticket, reply)| (ticket, reply.refused(error.clone()))).collect()
+    replies.into_iter().map(|(ticket, reply)| (ticket, reply.refused(error))).collect()
 }
 
 fn batches(records: &[GroupRecord], now: Now) -> Vec<Bytes> {

@@ -3,19 +3,19 @@
 //!
 //! Owns what they have decided and not answered. Appends their records like any data, and reads their logs through the read
 //! room like any client. Knows nothing of segments, files or the commit log. Transactions and share groups will sit here
-//! too: each is a state machine, its records, and a [`Seat`](seat::Seat).
+//! too: each is a state machine, its records, and a [`Seat`](held::Seat).
 //!
 //! | file | what |
 //! |---|---|
-//! | seat | decide, append, wait until durable, answer |
+//! | held | decide, append, wait until durable, answer |
 //! | coordinators, load, answers | group coordinators; how they read their logs; requests with several questions |
 //! | controller | the metadata controller |
 
 mod answers;
 mod controller;
 mod coordinators;
+mod held;
 mod load;
-mod seat;
 
 use crate::base::MonoNanos;
 use crate::base::metrics::CommittedMetric;
