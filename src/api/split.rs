@@ -11,7 +11,7 @@ use crate::controller::{MetadataImage, TopicImage};
 use crate::protocol::ErrorCode;
 use crate::shard::{ShardQuestion, ShardReply};
 
-use super::topic_key::TopicKey;
+use super::topic_key::{TopicKey, shard_here};
 use super::{Ask, Context, Step, Wait};
 
 /// Shards in ascending order, each with the partitions asked of it.
@@ -19,7 +19,7 @@ pub(super) type Calls<T> = Vec<(ShardId, Vec<T>)>;
 
 /// Where in the calls a partition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct CallPlace {
     pub shard: ShardId,
     pub at: usize,
 }
@@ -76,7 +76,7 @@ impl<'a, T> Split<'a, T> {
 
     /// What the topic begun last is set to, when it is known.
     pub fn settings(&self) -> Option<&'a TopicSettings> {
-        self.current.map(|topic| &topic.settings)
+        self.current.map(|topic| self.image.settings(topic))
     }
 
     /// Adds a partition of the topic begun last; `ask` says what its shard is asked, or why it is not. What is asked
@@ -85,12 +85,12 @@ impl<'a, T> Split<'a, T> {
         &mut self,
         index: i32,
         ask: impl FnOnce(TopicPartition) -> Result<T, ErrorCode>,
-    ) -> Option<Place> {
+    ) -> Option<CallPlace> {
         let asked = self.owner(index).and_then(|(shard, partition)| Ok((shard, ask(partition)?)));
         let place = asked.map(|(shard, asked)| {
             let call = self.call(shard);
             call.push(asked);
-            Place { shard, at: call.len() - 1 }
+            CallPlace { shard, at: call.len() - 1 }
         });
         let topic = self.topics.last_mut().expect("a topic was begun");
         topic.partitions.push(Slot { index, place: place.map(|place| place.shard) });
@@ -106,8 +106,8 @@ impl<'a, T> Split<'a, T> {
     fn owner(&self, index: i32) -> Result<(ShardId, TopicPartition), ErrorCode> {
         let topic = self.current.ok_or_else(|| self.topics.last().expect("a topic was begun").unknown)?;
         let partition = PartitionIndex(index);
-        topic.partition(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        Ok((self.image.shard_of(topic, partition), TopicPartition { topic: topic.id, partition }))
+        let state = topic.partition(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        Ok((shard_here(self.image, state)?, TopicPartition { topic: topic.id, partition }))
     }
 
     fn call(&mut self, shard: ShardId) -> &mut Vec<T> {

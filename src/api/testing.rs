@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use crate::base::rng::Rng;
 use crate::base::{
-    LeaderEpoch, MonoNanos, Now, Offset, ProducerEpoch, ProducerId, ShardId, TimestampMs, TopicId,
-    TopicPartition,
+    LeaderEpoch, MonoNanos, Now, Offset, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TimestampMs,
+    TopicId, TopicPartition,
 };
 use crate::config::Config;
 use crate::controller::{
     ConfigChange, ConfigResource, Controller, ControllerConfig, ControllerReply, ControllerRequest,
-    MetadataImage, NewPartitions, NewTopic, Resource, ResourceConfigs, TopicName, View,
+    MetadataImage, NewPartitions, NewTopic, Place, Resource, ResourceConfigs, TopicName, View,
 };
 use crate::protocol::{ApiKey, Message, Reader, RequestHeader, decode_body, encode_request};
 use crate::shard::{
@@ -263,6 +263,15 @@ pub(super) fn image(shards: u16, topics: &[(&str, i32)]) -> Arc<MetadataImage> {
         controller.replay(record, offset).expect("the controller's own record");
     }
     controller.image()
+}
+
+/// The shard that leads a partition.
+pub(super) fn home_of(image: &MetadataImage, topic: &str, index: i32) -> ShardId {
+    let partition = image.topics[topic].partition(PartitionIndex(index)).expect("there");
+    match image.place(partition) {
+        Place::Here(shard) => shard,
+        other => panic!("led {other:?}"),
+    }
 }
 
 fn create_topics_request(topics: &[(&str, i32)]) -> ControllerRequest {

@@ -24,6 +24,14 @@ number!(
     LeaderEpoch(i32)
 );
 number!(
+    /// Counts the changes of a partition's leader, replicas and in-sync set.
+    PartitionEpoch(i32)
+);
+number!(
+    /// One incarnation of a server in the cluster: the offset of the record that registered it.
+    BrokerEpoch(i64)
+);
+number!(
     /// A producer's identity for idempotence and transactions; -1 is none.
     ProducerId(i64)
 );
@@ -61,6 +69,11 @@ impl Offset {
     pub fn since(self, earlier: Offset) -> i64 {
         self.0 - earlier.0
     }
+}
+
+impl BrokerEpoch {
+    /// In the record of a registration: the record's own offset is the epoch.
+    pub const OWN_OFFSET: BrokerEpoch = BrokerEpoch(-1);
 }
 
 impl ProducerId {
@@ -160,14 +173,58 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// The shard that owns a partition: a pure function of the topic's creation number, so that every shard agrees without
-/// asking and a changed core count re-spreads everything at start. The metadata log lives on shard 0.
-#[must_use]
-pub fn shard_of(topic_ordinal: u64, partition: PartitionIndex, shards: u16) -> ShardId {
-    assert!(shards > 0, "a server has at least one shard");
-    let index = topic_ordinal.wrapping_add(u64::from(partition.0.unsigned_abs())) % u64::from(shards);
-    ShardId(u16::try_from(index).expect("a remainder of a u16 fits u16"))
+/// A number given to a partition once, when it is created: its shard on a server with S shards is the number modulo S.
+///
+/// Every server agrees without asking, and a changed core count re-spreads everything at start. The metadata log has no
+/// home: it lives on shard 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Home(pub u32);
+
+impl Home {
+    /// Homes of a server begin here: followers of small topics, whose leaders are the first of their servers, are spread by
+    /// that.
+    #[must_use]
+    pub fn first_of(server: ServerId) -> Home {
+        Home(server.0.unsigned_abs().wrapping_mul(3))
+    }
+
+    /// The home of a partition whose record does not say it: before partitions had homes, a partition's shard came of
+    /// its topic's creation number and its index.
+    #[must_use]
+    pub fn unsaid(topic_ordinal: u64, partition: PartitionIndex) -> Home {
+        let number = topic_ordinal.wrapping_add(u64::from(partition.0.unsigned_abs()));
+        Home(u32::try_from(number & u64::from(u32::MAX)).expect("the lower 32 of 64 bits"))
+    }
+
+    /// The shard of this home on a server with so many shards.
+    #[must_use]
+    pub fn shard(self, shards: u16) -> ShardId {
+        assert!(shards > 0, "a server has at least one shard");
+        let index = self.0 % u32::from(shards);
+        ShardId(u16::try_from(index).expect("a remainder of a u16 fits u16"))
+    }
 }
+
+macro_rules! identity {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        pub struct $name(pub [u8; 16]);
+    };
+}
+
+identity!(
+    /// A data directory, made with it: a server with another disk has another one.
+    DirectoryId
+);
+identity!(
+    /// One life of a server's process.
+    IncarnationId
+);
+identity!(
+    /// One vote in the quorum of the metadata log, made with the file that keeps it.
+    VoterId
+);
 
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -227,7 +284,9 @@ mod tests {
 
     #[test]
     fn partitions_of_one_topic_spread_over_shards() {
-        let shards: Vec<u16> = (0..4).map(|p| shard_of(5, PartitionIndex(p), 2).0).collect();
+        let shards: Vec<u16> = (0..4).map(|p| Home::unsaid(5, PartitionIndex(p)).shard(2).0).collect();
         assert_eq!(shards, [1, 0, 1, 0]);
+        assert_eq!(Home::unsaid(u64::MAX, PartitionIndex(3)), Home(2));
+        assert_eq!(Home::first_of(ServerId(2)), Home(6));
     }
 }

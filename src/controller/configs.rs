@@ -1,6 +1,7 @@
 //! What may become of a resource's configs: the whole set replaced, or single ones set, removed, added to (KIP-339).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::config::client_metrics::{self, Subscription};
 use crate::config::setting::{ConfigError, Kind, Setting, list};
@@ -10,7 +11,6 @@ use crate::config::{self, Config, group};
 use super::image::{MetadataImage, Resource, TopicImage};
 use super::record::MetadataRecord;
 use super::request::{ConfigChange, ConfigOp, ConfigResource, ControllerError, ResourceConfigs};
-use super::state;
 
 /// Groups and subscriptions that may have configs: a client must not fill the metadata log with names.
 const RESOURCES_MAX: usize = 10_000;
@@ -59,7 +59,7 @@ fn judge_topic(
     topic: &TopicImage,
     change: &ConfigChange,
 ) -> Result<Vec<MetadataRecord>, ControllerError> {
-    let defaults = &image.topic_defaults;
+    let defaults = &image.here.topic_defaults;
     let table = Table {
         overrides: &topic.overrides,
         lists: Lists::Topic,
@@ -109,8 +109,9 @@ fn judge_other(
         Resource::Group(_) => group::validate(&wanted, &changed).map_err(invalid)?,
         Resource::AllBrokers | Resource::Broker(_) => {
             let mut tried = image.clone();
-            tried.configs.insert(resource.clone(), wanted.clone().into());
-            state::inherit(&mut tried, settings)
+            Arc::make_mut(&mut tried.cluster).set_configs(resource, wanted.clone());
+            Arc::make_mut(&mut tried.here)
+                .inherit_all(&tried.cluster, settings)
                 .map_err(|error| ControllerError::InvalidRequest(error.to_string()))?;
         }
     }
@@ -252,8 +253,6 @@ fn present<'a>(name: &str, value: Option<&'a String>) -> Result<&'a String, Cont
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use crate::base::{ServerId, TopicId};
 
     use super::*;
@@ -265,11 +264,12 @@ mod tests {
             ordinal: 0,
             partitions: Vec::new(),
             overrides: told(overrides),
-            settings: TopicSettings::default(),
             internal: false,
         };
-        let topics = BTreeMap::from([(Arc::from("t"), Arc::new(topic))]);
-        MetadataImage { topics, server: ServerId(1), ..MetadataImage::default() }
+        let mut image = MetadataImage::default();
+        image.put(topic);
+        Arc::make_mut(&mut image.here).server = ServerId(1);
+        image
     }
 
     fn told(configs: &[(&str, &str)]) -> Configs {
@@ -398,7 +398,7 @@ mod tests {
         let mut image = image(&[]);
         let metrics = Resource::ClientMetrics("m".into());
         let configs = told(&[("interval.ms", "500"), ("metrics", "a,b")]);
-        image.configs.insert(metrics.clone(), Arc::new(configs));
+        Arc::make_mut(&mut image.cluster).set_configs(&metrics, configs);
         let values = |change| {
             let records = judge(&image, &Config::default(), &of(metrics.clone(), change)).expect("allowed");
             let values = records.into_iter().map(|record| match record {

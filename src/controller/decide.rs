@@ -15,6 +15,7 @@ use crate::base::rng::Rng;
 use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, ServerId, TopicId};
 use crate::config::{Config, TopicCreation};
 
+use super::change::Change;
 use super::configs;
 use super::image::MetadataImage;
 use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
@@ -22,7 +23,7 @@ use super::request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
     ResourceConfigs, TopicName,
 };
-use super::state::State;
+use super::state::Fold;
 use super::topics::{self, AcceptedTopic, Judge};
 
 /// Producer ids reserved by one record: a restart skips at most this many.
@@ -73,8 +74,8 @@ pub struct Decision {
 #[derive(Clone, Debug)]
 pub struct Controller {
     config: ControllerConfig,
-    durable: State,
-    decided: State,
+    durable: Fold,
+    decided: Fold,
     /// Records by which `decided` is ahead of `durable`.
     pending: VecDeque<MetadataRecord>,
     /// The next id to hand out, within the reserved block or at its end.
@@ -85,73 +86,67 @@ impl Controller {
     /// A controller of an empty log; [`Controller::replay`] brings it up to date.
     #[must_use]
     pub fn new(config: ControllerConfig) -> Controller {
-        assert!(config.shards > 0, "a server has at least one shard");
-        let state = State::new(&config);
+        let fold = Fold::new(&config);
         Controller {
             config,
-            durable: state.clone(),
-            decided: state,
+            durable: fold.clone(),
+            decided: fold,
             pending: VecDeque::new(),
             next_producer_id: ProducerId(0),
         }
     }
 
-    /// Folds the durable record at `offset`: each of the log at start-up, then each decided one as it is durable.
+    /// Folds the durable record at `offset`: each of the log at start-up, then each decided one as it is durable. Says what the
+    /// record has changed.
     ///
     /// # Errors
     /// When the record cannot be read or does not fit the state: the log is not one of this controller's.
-    pub fn replay(&mut self, record_value: &[u8], offset: i64) -> Result<(), MetadataRecordError> {
-        assert!(offset >= self.durable.image.version, "the log is replayed once, in order");
+    pub fn replay(&mut self, record_value: &[u8], offset: i64) -> Result<Change, MetadataRecordError> {
         let record = MetadataRecord::decode(record_value)?;
-        self.durable.apply(&record)?;
-        self.durable.set_version(offset + 1);
+        let change = self.durable.apply(&record, offset)?;
         match self.pending.pop_front() {
             Some(decided) => {
                 assert!(record == decided, "records become durable in the order of their decisions")
             }
             None => {
-                self.decided.apply(&record)?;
+                self.decided.apply(&record, offset)?;
                 // What an earlier process handed out of its last block is unknown: the next id is past it.
-                self.next_producer_id = self.decided.producer_ids_end;
+                self.next_producer_id = self.decided.state.producer_ids_end;
             }
         }
-        Ok(())
+        Ok(change)
     }
 
     /// The durable state; its version is the end offset of what was replayed.
     #[must_use]
     pub fn image(&self) -> Arc<MetadataImage> {
-        Arc::clone(&self.durable.image)
+        Arc::new(self.durable.image())
     }
 
     /// Decides a request against everything decided so far. `rng` gives topic ids.
     pub fn decide(&mut self, request: &ControllerRequest, rng: &mut Rng) -> Decision {
-        let mut changes = Changes::default();
+        let mut batch = Batch::default();
         let reply = match request {
             ControllerRequest::CreateTopics { topics, validate_only: true } => {
                 ControllerReply::CreateTopics(self.judge_topics(topics))
             }
             ControllerRequest::CreateTopics { topics, validate_only: false } => {
-                ControllerReply::CreateTopics(self.create_topics(topics, rng, &mut changes))
+                ControllerReply::CreateTopics(self.create_topics(topics, rng, &mut batch))
             }
             ControllerRequest::DeleteTopics { topics } => {
-                ControllerReply::DeleteTopics(self.delete_topics(topics, &mut changes))
+                ControllerReply::DeleteTopics(self.delete_topics(topics, &mut batch))
             }
             ControllerRequest::CreatePartitions { topics, validate_only } => {
-                ControllerReply::CreatePartitions(self.create_partitions(
-                    topics,
-                    *validate_only,
-                    &mut changes,
-                ))
+                ControllerReply::CreatePartitions(self.create_partitions(topics, *validate_only, &mut batch))
             }
             ControllerRequest::AlterConfigs { resources, validate_only } => {
-                ControllerReply::AlterConfigs(self.alter_configs(resources, *validate_only, &mut changes))
+                ControllerReply::AlterConfigs(self.alter_configs(resources, *validate_only, &mut batch))
             }
             ControllerRequest::InitProducerId { current } => {
-                ControllerReply::InitProducerId(self.init_producer_id(*current, &mut changes))
+                ControllerReply::InitProducerId(self.init_producer_id(*current, &mut batch))
             }
         };
-        Decision { records: changes.records, reply }
+        Decision { records: batch.records, reply }
     }
 
     /// Validation only: as a creation would go, without an id.
@@ -175,7 +170,7 @@ impl Controller {
         &mut self,
         topics: &[NewTopic],
         rng: &mut Rng,
-        changes: &mut Changes,
+        batch: &mut Batch,
     ) -> Vec<Result<CreatedTopic, ControllerError>> {
         let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
         let allowed = self.check_creations(topics, &repeated);
@@ -188,7 +183,7 @@ impl Controller {
                 allowed.clone()?;
                 let accepted = Judge::new(&self.config, &self.decided).creation(topic)?;
                 let id = self.fresh_topic_id(rng);
-                self.commit(&self.creation_records(id, topic, &accepted), changes)?;
+                self.commit(&self.creation_records(id, topic, &accepted), batch)?;
                 Ok(created(id, accepted))
             })
             .collect()
@@ -208,7 +203,7 @@ impl Controller {
         let born = MetadataRecord::Topic(TopicRecord {
             id,
             name: topic.name.clone(),
-            ordinal: self.decided.next_ordinal,
+            ordinal: self.decided.state.counters.next_ordinal,
             internal: topic.internal,
             overrides: accepted.overrides.clone(),
         });
@@ -218,16 +213,16 @@ impl Controller {
     fn delete_topics(
         &mut self,
         topics: &[TopicName],
-        changes: &mut Changes,
+        batch: &mut Batch,
     ) -> Vec<Result<DeletedTopic, ControllerError>> {
         if !self.config.topics.delete_enabled {
             return topics.iter().map(|_| Err(ControllerError::DeletionDisabled)).collect();
         }
-        topics::deletions(&self.decided, topics)
+        topics::deletions(&self.decided.state, topics)
             .into_iter()
             .map(|found| {
                 let (id, name) = found?;
-                self.commit(&[MetadataRecord::RemoveTopic { topic: id }], changes)?;
+                self.commit(&[MetadataRecord::RemoveTopic { topic: id }], batch)?;
                 Ok(DeletedTopic { id, name })
             })
             .collect()
@@ -237,11 +232,11 @@ impl Controller {
         &mut self,
         topics: &[NewPartitions],
         validate_only: bool,
-        changes: &mut Changes,
+        batch: &mut Batch,
     ) -> Vec<Result<(), ControllerError>> {
         let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
         let counted = topics.iter().filter(|topic| !repeated.contains(topic.name.as_str()));
-        let added = counted.map(|topic| topics::added(topic, &self.decided));
+        let added = counted.map(|topic| topics::added(topic, &self.decided.state));
         let allowed = topics::check_request(added, "additional partitions");
         let mut judge = Judge::new(&self.config, &self.decided);
         let judged: Vec<_> = topics
@@ -258,7 +253,7 @@ impl Controller {
                 if validate_only {
                     return Ok(());
                 }
-                self.commit(&[self.run(growth.topic, growth.first, growth.count)], changes)
+                self.commit(&[self.run(growth.topic, growth.first, growth.count)], batch)
             })
             .collect()
     }
@@ -267,13 +262,13 @@ impl Controller {
         &mut self,
         resources: &[ResourceConfigs],
         validate_only: bool,
-        changes: &mut Changes,
+        batch: &mut Batch,
     ) -> Vec<Result<(), ControllerError>> {
         resources
             .iter()
             .map(|wanted| {
-                let records = configs::judge(&self.decided.image, &self.config.settings, wanted)?;
-                if validate_only { Ok(()) } else { self.commit(&records, changes) }
+                let records = configs::judge(&self.decided.image(), &self.config.settings, wanted)?;
+                if validate_only { Ok(()) } else { self.commit(&records, batch) }
             })
             .collect()
     }
@@ -283,7 +278,7 @@ impl Controller {
     fn init_producer_id(
         &mut self,
         current: Option<(ProducerId, ProducerEpoch)>,
-        changes: &mut Changes,
+        batch: &mut Batch,
     ) -> Result<(ProducerId, ProducerEpoch), ControllerError> {
         if let Some((id, epoch)) = current {
             if id.0 < 0 || epoch.0 < 0 {
@@ -294,41 +289,47 @@ impl Controller {
             }
         }
         let id = self.next_producer_id;
-        if id >= self.durable.producer_ids_end {
+        if id >= self.durable.state.producer_ids_end {
             // Also when an earlier request's block covers the id but is not durable yet: restating the block makes this
             // reply wait for it, for records become durable in order.
-            let end = match self.decided.producer_ids_end {
+            let end = match self.decided.state.producer_ids_end {
                 reserved if id < reserved => reserved,
                 reserved => ProducerId(reserved.0 + PRODUCER_ID_BLOCK),
             };
-            self.commit(&[MetadataRecord::ProducerIds { end }], changes)?;
+            self.commit(&[MetadataRecord::ProducerIds { end }], batch)?;
         }
         self.next_producer_id = ProducerId(id.0 + 1);
-        assert!(self.next_producer_id <= self.decided.producer_ids_end, "ids come out of reserved blocks");
+        assert!(
+            self.next_producer_id <= self.decided.state.producer_ids_end,
+            "ids come out of reserved blocks"
+        );
         Ok((id, ProducerEpoch(0)))
     }
 
     /// New partitions of a topic, all led by this server.
     fn run(&self, topic: TopicId, first: PartitionIndex, count: i32) -> MetadataRecord {
         let (leader, leader_epoch) = (self.config.server, LeaderEpoch(0));
-        MetadataRecord::Partitions(PartitionsRecord { topic, first, count, leader, leader_epoch })
+        let home = Some(self.decided.state.next_home(leader));
+        MetadataRecord::Partitions(PartitionsRecord { topic, first, count, leader, leader_epoch, home })
     }
 
     /// Random, and never one that is taken; version 4 ids are never zero nor reserved.
     fn fresh_topic_id(&self, rng: &mut Rng) -> TopicId {
         loop {
             let id = TopicId(rng.uuid());
-            if self.decided.image.topic_by_id(id).is_none() {
+            if self.decided.state.cluster.topic_by_id(id).is_none() {
                 return id;
             }
         }
     }
 
     /// Decides records that belong together, or none of them when the batch has no room.
-    fn commit(&mut self, records: &[MetadataRecord], changes: &mut Changes) -> Result<(), ControllerError> {
-        changes.add(records)?;
+    fn commit(&mut self, records: &[MetadataRecord], batch: &mut Batch) -> Result<(), ControllerError> {
+        batch.add(records)?;
         for record in records {
-            self.decided.apply(record).expect("what was validated folds");
+            // Nobody else writes to the log: the record will be where the log of what is decided ends.
+            let offset = self.decided.state.cluster.version;
+            self.decided.apply(record, offset).expect("what was validated folds");
             self.pending.push_back(record.clone());
         }
         Ok(())
@@ -337,12 +338,12 @@ impl Controller {
 
 /// The records one decision hands out.
 #[derive(Default)]
-struct Changes {
+struct Batch {
     records: Vec<Vec<u8>>,
     bytes: usize,
 }
 
-impl Changes {
+impl Batch {
     fn add(&mut self, records: &[MetadataRecord]) -> Result<(), ControllerError> {
         let encoded: Vec<Vec<u8>> = records.iter().map(MetadataRecord::encode).collect();
         let bytes = self.bytes + encoded.iter().map(|record| record.len() + RECORD_OVERHEAD).sum::<usize>();
@@ -549,7 +550,6 @@ mod tests {
                 folded.replay(record, i64::try_from(offset).expect("small")).expect("our own record");
             }
             prop_assert_eq!(format!("{:?}", &live.durable), format!("{:?}", &folded.durable));
-            live.decided.set_version(live.durable.image.version);
             prop_assert_eq!(format!("{:?}", &live.decided), format!("{:?}", &live.durable));
             prop_assert!(live.next_producer_id <= folded.next_producer_id);
         }

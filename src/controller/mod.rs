@@ -3,6 +3,7 @@
 //! Lives on shard 0 (a quorum of one). Knows no other part of the shard: it is asked, it decides which records to
 //! append, and it folds them once they are durable.
 
+mod change;
 mod configs;
 mod decide;
 mod generated;
@@ -16,8 +17,12 @@ mod state;
 mod testing;
 mod topics;
 
+pub use change::{Change, PartitionRun, Published};
 pub use decide::{Controller, ControllerConfig, Decision};
-pub use image::{MetadataImage, PartitionImage, Resource, TopicImage, View};
+pub use image::{
+    ClusterImage, Here, Leader, MetadataImage, PartitionFault, PartitionImage, Place, QuorumImage,
+    REPLICAS_MAX, Resource, ServerImage, TopicImage, Topics, View, Voter,
+};
 pub use names::{check_topic_name, is_internal_topic, is_topic_name};
 pub use question::ControllerQuestion;
 pub use record::{MetadataRecordError, describe_record};

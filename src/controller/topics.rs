@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{NodeId, PartitionIndex, ServerId, TopicId};
-use crate::config::topic::TopicSettings;
+use crate::config::topic::{TopicDefaults, TopicSettings};
 
 use super::decide::ControllerConfig;
 use super::names;
 use super::request::{ControllerError, NewPartitions, NewTopic, TopicName};
-use super::state::State;
+use super::state::{Fold, State};
 
 /// Bytes of configs set on one topic, names and values: its record stays far below what the metadata log takes.
 const OVERRIDES_BYTES_MAX: usize = 64 << 10;
@@ -43,6 +43,7 @@ pub(super) fn check_overrides_size(overrides: &BTreeMap<String, String>) -> Resu
 pub(super) struct Judge<'a> {
     config: &'a ControllerConfig,
     state: &'a State,
+    defaults: &'a TopicDefaults,
     /// Collision key → name, of topics accepted earlier in this request.
     accepted: BTreeMap<String, String>,
     /// Partitions accepted earlier in this request.
@@ -50,8 +51,9 @@ pub(super) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub fn new(config: &'a ControllerConfig, state: &'a State) -> Judge<'a> {
-        Judge { config, state, accepted: BTreeMap::new(), partitions: 0 }
+    pub fn new(config: &'a ControllerConfig, decided: &'a Fold) -> Judge<'a> {
+        let (state, defaults) = (&decided.state, &decided.here.topic_defaults);
+        Judge { config, state, defaults, accepted: BTreeMap::new(), partitions: 0 }
     }
 
     /// # Errors
@@ -70,7 +72,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Why Kafka would refuse the growth.
     pub fn growth(&mut self, wanted: &NewPartitions) -> Result<Growth, ControllerError> {
-        let topic = self.state.image.topic(&wanted.name).ok_or(ControllerError::UnknownTopic)?;
+        let topic = self.state.cluster.topic(&wanted.name).ok_or(ControllerError::UnknownTopic)?;
         let existing = i32::try_from(topic.partitions.len()).expect("partition counts fit i32");
         if wanted.count == existing {
             return Err(ControllerError::InvalidPartitions(format!(
@@ -97,7 +99,7 @@ impl<'a> Judge<'a> {
             return Err(ControllerError::InvalidRequest(message));
         }
         names::check_topic_name(name).map_err(ControllerError::InvalidTopicName)?;
-        if self.state.image.topic(name).is_some() {
+        if self.state.cluster.topic(name).is_some() {
             return Err(ControllerError::TopicExists(name.to_owned()));
         }
         let earlier = self.accepted.get(&names::collision_key(name)).map(String::as_str);
@@ -122,7 +124,7 @@ impl<'a> Judge<'a> {
             overrides.insert(name.clone(), value.clone());
         }
         check_overrides_size(&overrides)?;
-        TopicSettings::resolve(&overrides, &self.state.image.topic_defaults)
+        TopicSettings::resolve(&overrides, self.defaults)
             .map_err(|error| ControllerError::InvalidConfig(error.to_string()))?;
         Ok(overrides)
     }
@@ -229,7 +231,7 @@ pub(super) fn asked(topic: &NewTopic, config: &ControllerConfig) -> i64 {
 
 /// How many partitions a growth asks for.
 pub(super) fn added(wanted: &NewPartitions, state: &State) -> i64 {
-    let Some(topic) = state.image.topic(&wanted.name) else { return 0 };
+    let Some(topic) = state.cluster.topic(&wanted.name) else { return 0 };
     (i64::from(wanted.count) - i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX)).max(0)
 }
 
@@ -287,8 +289,8 @@ pub(super) fn deletions(
     topics: &[TopicName],
 ) -> Vec<Result<(TopicId, String), ControllerError>> {
     let find = |topic: &TopicName| match topic {
-        TopicName::Name(name) => state.image.topic(name).ok_or(ControllerError::UnknownTopic),
-        TopicName::Id(id) => state.image.topic_by_id(*id).ok_or(ControllerError::UnknownTopicId),
+        TopicName::Name(name) => state.cluster.topic(name).ok_or(ControllerError::UnknownTopic),
+        TopicName::Id(id) => state.cluster.topic_by_id(*id).ok_or(ControllerError::UnknownTopicId),
     };
     let mut once = BTreeSet::new();
     let found = topics.iter().filter_map(|wanted| find(wanted).ok()).map(|topic| topic.id);

@@ -249,7 +249,7 @@ impl<C: Send + 'static> Driver<C> {
 
     fn publish(self: &Rc<Self>, image: &Image) {
         let version = image.version;
-        for shard in (0..image.shards).map(ShardId).filter(|shard| *shard != self.here) {
+        for shard in (0..image.here.shards).map(ShardId).filter(|shard| *shard != self.here) {
             self.mesh.send(shard, Message::Image(Image::clone(image)));
         }
         self.input(|shard, now, effects| shard.image(now, Image::clone(image), effects));

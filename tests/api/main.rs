@@ -232,7 +232,10 @@ fn bodies_that_cannot_be_read_close_the_connection() {
 fn a_connection_wants_the_shard_of_all_its_partitions() {
     let peer = Peer::new(&[("a", 4)]);
     let (image, topic) = (peer.image(), peer.topic("a"));
-    let owner = |index| image.shard_of(&topic, PartitionIndex(index));
+    let owner = |index| {
+        let partition = topic.partition(PartitionIndex(index)).expect("there");
+        image.replica_here(partition).expect("on this server")
+    };
     let same: Vec<i32> = (0..4).filter(|index| owner(*index) == owner(0)).collect();
     let frame_of = |api: ApiKey, version: i16, indexes: &[i32]| {
         let frame = if api == ApiKey::Produce {

@@ -150,10 +150,13 @@ fn nodes_are_those_of_the_connections_view() {
         let answer: MetadataResponse<'_> = read(&body, 13);
         let nodes: Vec<i32> = answer.brokers.iter().map(|broker| broker.port).collect();
         assert_eq!(nodes, want, "{view:?}");
-        let (image, topic, server) = (peer.image(), peer.topic("a"), peer.image().server);
+        let (image, topic, server) = (peer.image(), peer.topic("a"), peer.image().here.server);
         for partition in &answer.topics[0].partitions {
-            let shard = image.shard_of(&topic, PartitionIndex(partition.partition_index));
+            let led = topic.partition(PartitionIndex(partition.partition_index)).expect("there");
+            let shard = image.replica_here(led).expect("on this server");
             assert_eq!(partition.leader_id, view.node(server, shard).0);
+            assert_eq!(partition.replica_nodes, [partition.leader_id]);
+            assert_eq!(partition.isr_nodes, [partition.leader_id]);
             assert!(answer.brokers.iter().any(|broker| broker.node_id == partition.leader_id));
         }
         assert!(answer.brokers.iter().any(|broker| broker.node_id == answer.controller_id));

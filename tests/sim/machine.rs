@@ -248,7 +248,7 @@ impl Machine {
 
     fn publish(&mut self, now: Now, image: &Arc<MetadataImage>) {
         let image = (self.adapt)(image);
-        for at in (0..image.shards).map(ShardId) {
+        for at in (0..image.here.shards).map(ShardId) {
             let (image, version) = (Arc::clone(&image), image.version);
             self.input(now, at, |it, effects| it.image(now, image, effects));
             self.input(now, ShardId(0), |it, effects| it.image_applied(now, at, version, effects));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ringmain::config::topic::TopicSettings;
 use ringmain::controller::MetadataImage;
 
 /// The same cluster state with segments of other sizes for topics of these names.
@@ -10,10 +11,11 @@ pub fn with_segments_of(
     bytes: impl Fn(&str) -> Option<u64>,
 ) -> Arc<MetadataImage> {
     let mut image = MetadataImage::clone(image);
-    for (name, topic) in &mut image.topics {
-        if let Some(bytes) = bytes(name) {
-            Arc::make_mut(topic).settings.segment_bytes = bytes;
-            image.topics_by_id.insert(topic.id, Arc::clone(topic));
+    let cluster = Arc::clone(&image.cluster);
+    for topic in cluster.topics.values() {
+        if let Some(segment_bytes) = bytes(&topic.name) {
+            let settings = TopicSettings { segment_bytes, ..image.settings(topic).clone() };
+            Arc::make_mut(&mut image.here).give_settings(topic.id, settings);
         }
     }
     image.into()

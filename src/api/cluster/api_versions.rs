@@ -85,7 +85,7 @@ fn introduce(context: &mut Context<'_>, request: &ApiVersionsRequest<'_>, node: 
     if matches!(node, NodeMeant::Server | NodeMeant::Shard(_)) || connection.node == NodeMeant::Unknown {
         connection.node = node;
     }
-    connection.view = view_of(context.config, context.image.shards, connection.node);
+    connection.view = view_of(context.config, context.image.here.shards, connection.node);
 }
 
 /// Which node the client means, or why it is refused.

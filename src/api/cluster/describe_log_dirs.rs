@@ -75,13 +75,16 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
 fn asked(context: &Context<'_>, request: &DescribeLogDirsRequest<'_>) -> BTreeMap<String, BTreeSet<i32>> {
     let mut wanted: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
     let is_ours = |topic: &TopicImage, index: i32| {
-        answers_for(context, context.image.shard_of(topic, PartitionIndex(index)))
+        let partition = topic.partition(PartitionIndex(index));
+        let shard = partition.and_then(|partition| context.image.replica_here(partition));
+        shard.is_some_and(|shard| answers_for(context, shard))
     };
     match &request.topics {
         None => {
-            for (name, topic) in &context.image.topics {
+            for topic in context.image.topics.values() {
                 let indexes = topic.partition_ids().map(|partition| partition.partition.0);
-                wanted.insert(name.to_string(), indexes.filter(|index| is_ours(topic, *index)).collect());
+                wanted
+                    .insert(topic.name.to_string(), indexes.filter(|index| is_ours(topic, *index)).collect());
             }
         }
         Some(topics) => {

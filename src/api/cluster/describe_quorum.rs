@@ -11,7 +11,7 @@ use crate::protocol::messages::describe_quorum_response::{
 use crate::protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use super::nodes::controller_node;
+use super::nodes::{controller_node, metadata_node};
 use crate::api::answer::{decode, respond};
 use crate::api::{Api, ApiError, Context, Step};
 
@@ -22,14 +22,13 @@ pub const API: Api = Api::new(ApiKey::DescribeQuorum, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeQuorumRequest<'_> = decode(header, body)?;
-    let node = controller_node(context);
     let topics = request.topics.iter().map(|topic| TopicData {
         topic_name: topic.topic_name.clone(),
         partitions: topic
             .partitions
             .iter()
             .map(|asked| match (&*topic.topic_name, asked.partition_index) {
-                (METADATA_TOPIC, 0) => quorum(context, node),
+                (METADATA_TOPIC, 0) => quorum(context),
                 (_, partition_index) => unknown(partition_index),
             })
             .collect(),
@@ -38,7 +37,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let listener =
         Listener { name: "PLAINTEXT".into(), host: host.into(), port: context.connection.advertised_port };
     let nodes = if header.api_version >= NODES_FROM {
-        vec![Node { node_id: node, listeners: vec![listener] }]
+        vec![Node { node_id: controller_node(context), listeners: vec![listener] }]
     } else {
         Vec::new()
     };
@@ -46,23 +45,28 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     respond(header, &DescribeQuorumResponse { error_code: 0, error_message: None, topics, nodes })
 }
 
-fn quorum(context: &Context<'_>, node: i32) -> PartitionData<'static> {
-    let end = context.image.version;
-    let voter = ReplicaState {
+fn quorum(context: &Context<'_>) -> PartitionData<'static> {
+    let (end, quorum) = (context.image.version, &context.image.quorum);
+    let voter = |node| ReplicaState {
         replica_id: node,
         replica_directory_id: TopicId::ZERO,
         log_end_offset: end,
         last_fetch_timestamp: -1,
         last_caught_up_timestamp: -1,
     };
+    let voters = quorum.voters.iter().map(|voter| voter.server);
+    let voters: Vec<i32> = voters.map(|server| metadata_node(context, server)).collect();
+    let leader = controller_node(context);
+    // Until a quorum was formed, the server that decides is all of it.
+    let voters = if voters.is_empty() { vec![leader] } else { voters };
     PartitionData {
         partition_index: 0,
         error_code: ErrorCode::None.code(),
         error_message: None,
-        leader_id: node,
-        leader_epoch: 0,
+        leader_id: leader,
+        leader_epoch: quorum.epoch,
         high_watermark: end,
-        current_voters: vec![voter],
+        current_voters: voters.into_iter().map(voter).collect(),
         observers: Vec::new(),
     }
 }

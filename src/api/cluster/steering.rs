@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::base::{PartitionIndex, ShardId};
 use crate::config::Config;
-use crate::controller::{MetadataImage, View};
+use crate::controller::{MetadataImage, Place, View};
 use crate::protocol::messages::{
     ApiVersionsRequest, ConsumerGroupHeartbeatRequest, FetchRequest, HeartbeatRequest, JoinGroupRequest,
     OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
@@ -37,7 +37,8 @@ pub fn named_shard(frame: &Bytes, image: &MetadataImage, config: &Config) -> Opt
     let request = ApiVersionsRequest::decode(&mut reader, header.api_version).ok()?;
     let meant = judge(image, header.api_version, &request).ok()?;
     let NodeMeant::Shard(shard) = meant else { return None };
-    (shard.0 < image.shards && view_of(config, image.shards, meant) != View::Server).then_some(shard)
+    (shard.0 < image.here.shards && view_of(config, image.here.shards, meant) != View::Server)
+        .then_some(shard)
 }
 
 /// The one shard that has all that a request is about: the partitions of a Produce or Fetch, the group of a request to a
@@ -102,15 +103,16 @@ impl Common<'_> {
         Some(())
     }
 
-    /// `None` as soon as a partition is unknown or lives elsewhere than those before.
+    /// `None` as soon as a partition is unknown, is led by another server, or lives on another shard than those before.
     fn topic(&mut self, key: TopicKey<'_>, partitions: impl Iterator<Item = i32>) -> Option<()> {
         let topic = match key {
             TopicKey::Name(name) => self.image.topic(name)?,
             TopicKey::Id(id) => self.image.topic_by_id(id)?,
         };
         for index in partitions {
-            topic.partition(PartitionIndex(index))?;
-            let owner = self.image.shard_of(topic, PartitionIndex(index));
+            let Place::Here(owner) = self.image.place(topic.partition(PartitionIndex(index))?) else {
+                return None;
+            };
             if *self.shard.get_or_insert(owner) != owner {
                 return None;
             }
@@ -121,7 +123,7 @@ impl Common<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::api::testing::image;
+    use crate::api::testing::{home_of, image};
     use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
     use crate::protocol::{encode_request, messages};
 
@@ -129,7 +131,7 @@ mod tests {
 
     fn check(partitions: &[i32], want: Option<u16>) {
         let image = image(2, &[("a", 4)]);
-        let first = image.shard_of(image.topic("a").expect("there"), PartitionIndex(0)).0;
+        let first = home_of(&image, "a", 0).0;
         let asked = |partition: &i32| FetchPartition { partition: *partition, ..FetchPartition::default() };
         for version in [4, 18] {
             let mut topic =

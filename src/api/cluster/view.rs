@@ -84,7 +84,7 @@ pub(super) fn answers_for(meant: NodeMeant, shard: ShardId) -> bool {
 /// Whether `node` is one of this server's, whatever cores it has.
 #[must_use]
 pub(super) fn is_here(image: &MetadataImage, node: NodeId) -> bool {
-    node.server() == image.server
+    node.server() == image.here.server
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ pub(super) fn no_topic(name: &str) -> Refusal {
 pub(super) fn other_resource(context: &Context<'_>, kind: i8, name: &str) -> Result<Resource, Refusal> {
     match kind {
         BROKER if name.is_empty() => Ok(Resource::AllBrokers),
-        BROKER => check_node(context, name).map(|()| Resource::Broker(context.image.server)),
+        BROKER => check_node(context, name).map(|()| Resource::Broker(context.image.here.server)),
         CLIENT_METRICS if name.is_empty() => {
             refuse("Client metrics subscription name must not be empty".into())
         }
@@ -130,7 +130,7 @@ pub(super) fn check_node(context: &Context<'_>, name: &str) -> Result<(), Refusa
     let Ok(node) = name.parse() else {
         return refuse(format!("Broker id must be an integer, but it is: {name}"));
     };
-    let server = context.image.server;
+    let server = context.image.here.server;
     if NodeId(node).server() != server {
         let own = NodeId::of_server(server);
         return refuse(format!("Unexpected broker id, expected {own} or empty string, but received {name}"));

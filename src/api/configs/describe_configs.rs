@@ -98,7 +98,7 @@ fn describe_other(context: &Context<'_>, resource: &Resource) -> Vec<Described> 
 
 fn describe_topic(context: &Context<'_>, name: &str) -> Result<Vec<Described>, Refusal> {
     let found = context.image.topic(name).ok_or_else(|| no_topic(name))?;
-    Ok(topic::describe(&found.overrides, &context.image.topic_defaults))
+    Ok(topic::describe(&found.overrides, &context.image.here.topic_defaults))
 }
 
 impl Shown {

@@ -39,7 +39,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         split.topic(TopicKey::Name(topic), partitions.len());
         let refusal = context.image.topic(topic).and_then(|found| match found {
             found if found.internal => Some(ErrorCode::InvalidTopicException),
-            found if !found.settings.delete => Some(ErrorCode::PolicyViolation),
+            found if !context.image.settings(found).delete => Some(ErrorCode::PolicyViolation),
             _ => None,
         });
         for Named { index, asked: offset, .. } in partitions {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::base::TopicPartition;
-use crate::controller::{check_topic_name, is_topic_name};
+use crate::controller::{Place, check_topic_name, is_topic_name};
 use crate::protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
 };
@@ -49,7 +49,9 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
 
 fn leads(context: &Context<'_>, partition: TopicPartition) -> bool {
     let topic = context.image.topic_by_id(partition.topic);
-    topic.is_some_and(|topic| answers_for(context, context.image.shard_of(topic, partition.partition)))
+    let state = topic.and_then(|topic| topic.partition(partition.partition));
+    let place = state.map(|state| context.image.place(state));
+    matches!(place, Some(Place::Here(shard)) if answers_for(context, shard))
 }
 
 type Facts = Result<PartitionFacts, PartitionError>;

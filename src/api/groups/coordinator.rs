@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::{PartitionIndex, ShardId, TopicPartition};
 use crate::config::Config;
-use crate::controller::{MetadataImage, NewTopic};
+use crate::controller::{MetadataImage, NewTopic, Place};
 use crate::group::{GroupError, GroupQuestion, GroupReply, MemberRef, OFFSETS_TOPIC, partition_of};
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::shard::{GroupCall, ShardRequest};
@@ -38,7 +38,8 @@ pub(in crate::api) fn offsets_topic(config: &Config) -> NewTopic {
     }
 }
 
-/// The partition that coordinates a group and the shard that owns it; `None` while there is no offsets topic.
+/// The partition that coordinates a group and the shard that owns it; `None` while there is no offsets topic, or when another
+/// server leads the partition.
 pub(super) fn coordinator_of(context: &Context<'_>, group: &str) -> Option<(ShardId, TopicPartition)> {
     coordinator_shard(context.image, group)
 }
@@ -50,7 +51,7 @@ pub(in crate::api) fn coordinator_shard(
 ) -> Option<(ShardId, TopicPartition)> {
     let topic = image.topic(OFFSETS_TOPIC)?;
     let partition = PartitionIndex(partition_of(group, topic.partitions.len()));
-    let shard = image.shard_of(topic, partition);
+    let Place::Here(shard) = image.place(topic.partition(partition)?) else { return None };
     Some((shard, TopicPartition { topic: topic.id, partition }))
 }
 

@@ -29,7 +29,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let answer = Answer::to(header)?;
     let states: Vec<String> = request.states_filter.iter().map(|it| it.trim().to_owned()).collect();
     let types: Vec<String> = request.types_filter.iter().map(ToString::to_string).collect();
-    let shards = (0..context.image.shards).map(ShardId).filter(|shard| answers_for(context, *shard));
+    let shards = (0..context.image.here.shards).map(ShardId).filter(|shard| answers_for(context, *shard));
     let calls = shards.map(|shard| (shard, ShardRequest::list_groups())).collect();
     let then = move |_: &mut Context<'_>, results: Vec<Result<Vec<Listed>, GroupError>>| {
         let results: Result<Vec<_>, GroupError> = results.into_iter().collect();

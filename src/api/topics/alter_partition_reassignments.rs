@@ -69,7 +69,7 @@ fn judge(
         let message = "No reassignment is in progress.".to_owned();
         return Err((ErrorCode::NoReassignmentInProgress, message));
     };
-    check_replicas(replicas, context.image.server)
+    check_replicas(replicas, context.image.here.server)
         .map_err(|error| (controller_error(&error), error.to_string()))
 }
 

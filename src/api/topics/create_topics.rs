@@ -65,7 +65,7 @@ fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
 }
 
 fn success<'a>(context: &Context<'_>, name: &'a str, created: CreatedTopic) -> CreatableTopicResult<'a> {
-    let configs = topic::describe(&created.overrides, &context.image.topic_defaults);
+    let configs = topic::describe(&created.overrides, &context.image.here.topic_defaults);
     CreatableTopicResult {
         name: name.into(),
         topic_id: created.id,

@@ -4,12 +4,11 @@
 //! `max.request.partition.size.limit`, and says where the next begins.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::{PartitionIndex, TopicId};
-use crate::controller::{TopicImage, is_internal_topic, is_topic_name};
+use crate::base::TopicId;
+use crate::controller::{PartitionImage, is_internal_topic, is_topic_name};
 use crate::protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
@@ -18,6 +17,7 @@ use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use crate::api::answer::{decode, respond};
 use crate::api::authorized::TOPIC_OPERATIONS;
+use crate::api::cluster::nodes::{leader_node, replica_nodes};
 use crate::api::{Api, ApiError, Context, Step};
 
 pub const API: Api = Api::new(ApiKey::DescribeTopicPartitions, 0..=0, start);
@@ -81,7 +81,7 @@ impl<'a> Page<'a> {
         let rest = usize::try_from(first).unwrap_or(0).min(topic.partitions.len());
         let shown = (topic.partitions.len() - rest).min(self.left);
         let partitions = (0..).zip(&topic.partitions).skip(rest).take(shown);
-        let partitions = partitions.map(|(index, _)| partition(self.context, topic, index));
+        let partitions = partitions.map(|(index, state)| partition(self.context, index, state));
         self.topics.push(DescribeTopicPartitionsResponseTopic {
             error_code: ErrorCode::None.code(),
             name: Some(name.into()),
@@ -98,22 +98,20 @@ impl<'a> Page<'a> {
 
 fn partition(
     context: &Context<'_>,
-    topic: &Arc<TopicImage>,
     index: i32,
+    state: &PartitionImage,
 ) -> DescribeTopicPartitionsResponsePartition {
-    let shard = context.image.shard_of(topic, PartitionIndex(index));
-    let leader = context.connection.view.node(context.image.server, shard).0;
-    let leader_epoch =
-        topic.partition(PartitionIndex(index)).map_or(-1, |partition| partition.leader_epoch.0);
+    let replicas = state.replicas().iter().copied();
+    let code = state.leader().map_or(ErrorCode::LeaderNotAvailable, |_| ErrorCode::None);
     DescribeTopicPartitionsResponsePartition {
-        error_code: ErrorCode::None.code(),
+        error_code: code.code(),
         partition_index: index,
-        leader_id: leader,
-        leader_epoch,
-        replica_nodes: vec![leader],
-        isr_nodes: vec![leader],
-        eligible_leader_replicas: Some(Vec::new()),
-        last_known_elr: Some(Vec::new()),
+        leader_id: leader_node(context, state),
+        leader_epoch: state.leader_epoch().0,
+        replica_nodes: replica_nodes(context, state, replicas),
+        isr_nodes: replica_nodes(context, state, state.isr()),
+        eligible_leader_replicas: Some(replica_nodes(context, state, state.elr())),
+        last_known_elr: Some(replica_nodes(context, state, state.last_known())),
         offline_replicas: Vec::new(),
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::{PartitionIndex, TopicId};
+use crate::base::TopicId;
 use crate::controller::{
     ControllerError, ControllerRequest, CreatedTopic, NewTopic, TopicImage, is_internal_topic, is_topic_name,
 };
@@ -30,7 +30,7 @@ use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::api::answer::{Answer, decode};
 use crate::api::authorized::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
 use crate::api::cluster::hints::epoch_shown;
-use crate::api::cluster::nodes::{controller_node, nodes, rack};
+use crate::api::cluster::nodes::{controller_node, leader_node, nodes, rack, replica_nodes};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
 use crate::api::groups::coordinator::offsets_topic;
@@ -220,15 +220,15 @@ impl Query {
 
     fn known<'a>(&self, context: &'a Context<'_>, topic: &'a Arc<TopicImage>) -> MetadataResponseTopic<'a> {
         let partitions = (0..).zip(&topic.partitions).map(|(index, partition)| {
-            let shard = context.image.shard_of(topic, PartitionIndex(index));
-            let leader = context.connection.view.node(partition.leader, shard).0;
+            let code = partition.leader().map_or(ErrorCode::LeaderNotAvailable, |_| ErrorCode::None);
+            let replicas = partition.replicas().iter().copied();
             MetadataResponsePartition {
-                error_code: ErrorCode::None.code(),
+                error_code: code.code(),
                 partition_index: index,
-                leader_id: leader,
+                leader_id: leader_node(context, partition),
                 leader_epoch: epoch_shown(context, partition),
-                replica_nodes: vec![leader],
-                isr_nodes: vec![leader],
+                replica_nodes: replica_nodes(context, partition, replicas),
+                isr_nodes: replica_nodes(context, partition, partition.isr()),
                 offline_replicas: Vec::new(),
             }
         });

@@ -101,10 +101,10 @@ impl ::flatbuffers::SimpleToVerifyInSlice for ResourceKind {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_BODY: u8 = 6;
+pub const ENUM_MAX_BODY: u8 = 13;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_BODY: [Body; 7] = [
+pub const ENUM_VALUES_BODY: [Body; 14] = [
   Body::NONE,
   Body::TopicRecord,
   Body::RemoveTopicRecord,
@@ -112,6 +112,13 @@ pub const ENUM_VALUES_BODY: [Body; 7] = [
   Body::ConfigRecord,
   Body::ProducerIdsRecord,
   Body::ResourceConfigRecord,
+  Body::LeaderRecord,
+  Body::VotersRecord,
+  Body::FeatureRecord,
+  Body::ServerRecord,
+  Body::RemoveServerRecord,
+  Body::PartitionStatesRecord,
+  Body::CountersRecord,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -126,9 +133,16 @@ impl Body {
   pub const ConfigRecord: Self = Self(4);
   pub const ProducerIdsRecord: Self = Self(5);
   pub const ResourceConfigRecord: Self = Self(6);
+  pub const LeaderRecord: Self = Self(7);
+  pub const VotersRecord: Self = Self(8);
+  pub const FeatureRecord: Self = Self(9);
+  pub const ServerRecord: Self = Self(10);
+  pub const RemoveServerRecord: Self = Self(11);
+  pub const PartitionStatesRecord: Self = Self(12);
+  pub const CountersRecord: Self = Self(13);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 6;
+  pub const ENUM_MAX: u8 = 13;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::TopicRecord,
@@ -137,6 +151,13 @@ impl Body {
     Self::ConfigRecord,
     Self::ProducerIdsRecord,
     Self::ResourceConfigRecord,
+    Self::LeaderRecord,
+    Self::VotersRecord,
+    Self::FeatureRecord,
+    Self::ServerRecord,
+    Self::RemoveServerRecord,
+    Self::PartitionStatesRecord,
+    Self::CountersRecord,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -148,6 +169,13 @@ impl Body {
       Self::ConfigRecord => Some("ConfigRecord"),
       Self::ProducerIdsRecord => Some("ProducerIdsRecord"),
       Self::ResourceConfigRecord => Some("ResourceConfigRecord"),
+      Self::LeaderRecord => Some("LeaderRecord"),
+      Self::VotersRecord => Some("VotersRecord"),
+      Self::FeatureRecord => Some("FeatureRecord"),
+      Self::ServerRecord => Some("ServerRecord"),
+      Self::RemoveServerRecord => Some("RemoveServerRecord"),
+      Self::PartitionStatesRecord => Some("PartitionStatesRecord"),
+      Self::CountersRecord => Some("CountersRecord"),
       _ => None,
     }
   }
@@ -325,6 +353,133 @@ impl<'a> TopicUuid {
         &x_le as *const _ as *const u8,
         self.0[8..].as_mut_ptr(),
         ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+}
+
+// struct NextHome, aligned to 4
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq)]
+pub struct NextHome(pub [u8; 8]);
+impl Default for NextHome { 
+  fn default() -> Self { 
+    Self([0; 8])
+  }
+}
+impl ::core::fmt::Debug for NextHome {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    f.debug_struct("NextHome")
+      .field("server", &self.server())
+      .field("next", &self.next())
+      .finish()
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for NextHome {}
+impl<'a> ::flatbuffers::Follow<'a> for NextHome {
+  type Inner = &'a NextHome;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { <&'a NextHome>::follow(buf, loc) }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for &'a NextHome {
+  type Inner = &'a NextHome;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { ::flatbuffers::follow_cast_ref::<NextHome>(buf, loc) }
+  }
+}
+impl<'b> ::flatbuffers::Push for NextHome {
+    type Output = NextHome;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        let src = unsafe { ::core::slice::from_raw_parts(self as *const NextHome as *const u8, <Self as ::flatbuffers::Push>::size()) };
+        dst.copy_from_slice(src);
+    }
+    #[inline]
+    fn alignment() -> ::flatbuffers::PushAlignment {
+        ::flatbuffers::PushAlignment::new(4)
+    }
+}
+
+impl<'a> ::flatbuffers::Verifiable for NextHome {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.in_buffer::<Self>(pos)
+  }
+}
+
+impl<'a> NextHome {
+  #[allow(clippy::too_many_arguments)]
+  pub fn new(
+    server: i32,
+    next: u32,
+  ) -> Self {
+    let mut s = Self([0; 8]);
+    s.set_server(server);
+    s.set_next(next);
+    s
+  }
+
+  pub fn server(&self) -> i32 {
+    let mut mem = ::core::mem::MaybeUninit::<<i32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[0..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<i32 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_server(&mut self, x: i32) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[0..].as_mut_ptr(),
+        ::core::mem::size_of::<<i32 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+  pub fn next(&self) -> u32 {
+    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[4..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_next(&mut self, x: u32) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[4..].as_mut_ptr(),
+        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
       );
     }
   }
@@ -730,6 +885,7 @@ impl<'a> PartitionsRecord<'a> {
   pub const VT_COUNT: ::flatbuffers::VOffsetT = 8;
   pub const VT_LEADER: ::flatbuffers::VOffsetT = 10;
   pub const VT_LEADER_EPOCH: ::flatbuffers::VOffsetT = 12;
+  pub const VT_HOME: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -741,6 +897,7 @@ impl<'a> PartitionsRecord<'a> {
     args: &'args PartitionsRecordArgs<'args>
   ) -> ::flatbuffers::WIPOffset<PartitionsRecord<'bldr>> {
     let mut builder = PartitionsRecordBuilder::new(_fbb);
+    if let Some(x) = args.home { builder.add_home(x); }
     builder.add_leader_epoch(args.leader_epoch);
     builder.add_leader(args.leader);
     builder.add_count(args.count);
@@ -785,6 +942,13 @@ impl<'a> PartitionsRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<i32>(PartitionsRecord::VT_LEADER_EPOCH, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn home(&self) -> Option<u32> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(PartitionsRecord::VT_HOME, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for PartitionsRecord<'_> {
@@ -798,6 +962,7 @@ impl ::flatbuffers::Verifiable for PartitionsRecord<'_> {
      .visit_field::<i32>("count", Self::VT_COUNT, false)?
      .visit_field::<i32>("leader", Self::VT_LEADER, false)?
      .visit_field::<i32>("leader_epoch", Self::VT_LEADER_EPOCH, false)?
+     .visit_field::<u32>("home", Self::VT_HOME, false)?
      .finish();
     Ok(())
   }
@@ -808,6 +973,7 @@ pub struct PartitionsRecordArgs<'a> {
     pub count: i32,
     pub leader: i32,
     pub leader_epoch: i32,
+    pub home: Option<u32>,
 }
 impl<'a> Default for PartitionsRecordArgs<'a> {
   #[inline]
@@ -818,6 +984,7 @@ impl<'a> Default for PartitionsRecordArgs<'a> {
       count: 0,
       leader: 0,
       leader_epoch: 0,
+      home: None,
     }
   }
 }
@@ -848,6 +1015,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PartitionsRecordBuilder<'a, '
     self.fbb_.push_slot::<i32>(PartitionsRecord::VT_LEADER_EPOCH, leader_epoch, 0);
   }
   #[inline]
+  pub fn add_home(&mut self, home: u32) {
+    self.fbb_.push_slot_always::<u32>(PartitionsRecord::VT_HOME, home);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PartitionsRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     PartitionsRecordBuilder {
@@ -871,6 +1042,7 @@ impl ::core::fmt::Debug for PartitionsRecord<'_> {
       ds.field("count", &self.count());
       ds.field("leader", &self.leader());
       ds.field("leader_epoch", &self.leader_epoch());
+      ds.field("home", &self.home());
       ds.finish()
   }
 }
@@ -1251,6 +1423,1391 @@ impl ::core::fmt::Debug for ResourceConfigRecord<'_> {
       ds.finish()
   }
 }
+pub enum VoterOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Voter<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Voter<'a> {
+  type Inner = Voter<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Voter<'a> {
+  pub const VT_SERVER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_VOTER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_HOST: ::flatbuffers::VOffsetT = 8;
+  pub const VT_PORT: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Voter { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args VoterArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Voter<'bldr>> {
+    let mut builder = VoterBuilder::new(_fbb);
+    if let Some(x) = args.host { builder.add_host(x); }
+    if let Some(x) = args.voter { builder.add_voter(x); }
+    builder.add_server(args.server);
+    builder.add_port(args.port);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn server(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(Voter::VT_SERVER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn voter(&self) -> &'a TopicUuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<TopicUuid>(Voter::VT_VOTER, None).unwrap()}
+  }
+  #[inline]
+  pub fn host(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Voter::VT_HOST, None).unwrap()}
+  }
+  #[inline]
+  pub fn port(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(Voter::VT_PORT, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Voter<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<i32>("server", Self::VT_SERVER, false)?
+     .visit_field::<TopicUuid>("voter", Self::VT_VOTER, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("host", Self::VT_HOST, true)?
+     .visit_field::<u16>("port", Self::VT_PORT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct VoterArgs<'a> {
+    pub server: i32,
+    pub voter: Option<&'a TopicUuid>,
+    pub host: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub port: u16,
+}
+impl<'a> Default for VoterArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    VoterArgs {
+      server: 0,
+      voter: None, // required field
+      host: None, // required field
+      port: 0,
+    }
+  }
+}
+
+pub struct VoterBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> VoterBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_server(&mut self, server: i32) {
+    self.fbb_.push_slot::<i32>(Voter::VT_SERVER, server, 0);
+  }
+  #[inline]
+  pub fn add_voter(&mut self, voter: &TopicUuid) {
+    self.fbb_.push_slot_always::<&TopicUuid>(Voter::VT_VOTER, voter);
+  }
+  #[inline]
+  pub fn add_host(&mut self, host: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Voter::VT_HOST, host);
+  }
+  #[inline]
+  pub fn add_port(&mut self, port: u16) {
+    self.fbb_.push_slot::<u16>(Voter::VT_PORT, port, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> VoterBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    VoterBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Voter<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Voter::VT_VOTER,"voter");
+    self.fbb_.required(o, Voter::VT_HOST,"host");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Voter<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Voter");
+      ds.field("server", &self.server());
+      ds.field("voter", &self.voter());
+      ds.field("host", &self.host());
+      ds.field("port", &self.port());
+      ds.finish()
+  }
+}
+pub enum LeaderRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LeaderRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LeaderRecord<'a> {
+  type Inner = LeaderRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LeaderRecord<'a> {
+  pub const VT_EPOCH: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SERVER: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LeaderRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LeaderRecordArgs
+  ) -> ::flatbuffers::WIPOffset<LeaderRecord<'bldr>> {
+    let mut builder = LeaderRecordBuilder::new(_fbb);
+    builder.add_server(args.server);
+    builder.add_epoch(args.epoch);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn epoch(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(LeaderRecord::VT_EPOCH, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn server(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(LeaderRecord::VT_SERVER, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for LeaderRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<i32>("epoch", Self::VT_EPOCH, false)?
+     .visit_field::<i32>("server", Self::VT_SERVER, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LeaderRecordArgs {
+    pub epoch: i32,
+    pub server: i32,
+}
+impl<'a> Default for LeaderRecordArgs {
+  #[inline]
+  fn default() -> Self {
+    LeaderRecordArgs {
+      epoch: 0,
+      server: 0,
+    }
+  }
+}
+
+pub struct LeaderRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LeaderRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_epoch(&mut self, epoch: i32) {
+    self.fbb_.push_slot::<i32>(LeaderRecord::VT_EPOCH, epoch, 0);
+  }
+  #[inline]
+  pub fn add_server(&mut self, server: i32) {
+    self.fbb_.push_slot::<i32>(LeaderRecord::VT_SERVER, server, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LeaderRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LeaderRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LeaderRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LeaderRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LeaderRecord");
+      ds.field("epoch", &self.epoch());
+      ds.field("server", &self.server());
+      ds.finish()
+  }
+}
+pub enum VotersRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct VotersRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for VotersRecord<'a> {
+  type Inner = VotersRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> VotersRecord<'a> {
+  pub const VT_VOTERS: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    VotersRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args VotersRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<VotersRecord<'bldr>> {
+    let mut builder = VotersRecordBuilder::new(_fbb);
+    if let Some(x) = args.voters { builder.add_voters(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn voters(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Voter<'a>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Voter>>>>(VotersRecord::VT_VOTERS, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for VotersRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Voter>>>>("voters", Self::VT_VOTERS, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct VotersRecordArgs<'a> {
+    pub voters: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Voter<'a>>>>>,
+}
+impl<'a> Default for VotersRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    VotersRecordArgs {
+      voters: None, // required field
+    }
+  }
+}
+
+pub struct VotersRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> VotersRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_voters(&mut self, voters: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Voter<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(VotersRecord::VT_VOTERS, voters);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> VotersRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    VotersRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<VotersRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, VotersRecord::VT_VOTERS,"voters");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for VotersRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("VotersRecord");
+      ds.field("voters", &self.voters());
+      ds.finish()
+  }
+}
+pub enum FeatureRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct FeatureRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for FeatureRecord<'a> {
+  type Inner = FeatureRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> FeatureRecord<'a> {
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+  pub const VT_LEVEL: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    FeatureRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args FeatureRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<FeatureRecord<'bldr>> {
+    let mut builder = FeatureRecordBuilder::new(_fbb);
+    if let Some(x) = args.name { builder.add_name(x); }
+    builder.add_level(args.level);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn name(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(FeatureRecord::VT_NAME, None).unwrap()}
+  }
+  #[inline]
+  pub fn level(&self) -> i16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i16>(FeatureRecord::VT_LEVEL, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for FeatureRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, true)?
+     .visit_field::<i16>("level", Self::VT_LEVEL, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct FeatureRecordArgs<'a> {
+    pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub level: i16,
+}
+impl<'a> Default for FeatureRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    FeatureRecordArgs {
+      name: None, // required field
+      level: 0,
+    }
+  }
+}
+
+pub struct FeatureRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FeatureRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeatureRecord::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_level(&mut self, level: i16) {
+    self.fbb_.push_slot::<i16>(FeatureRecord::VT_LEVEL, level, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FeatureRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    FeatureRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<FeatureRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, FeatureRecord::VT_NAME,"name");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for FeatureRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("FeatureRecord");
+      ds.field("name", &self.name());
+      ds.field("level", &self.level());
+      ds.finish()
+  }
+}
+pub enum ServerRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ServerRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ServerRecord<'a> {
+  type Inner = ServerRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ServerRecord<'a> {
+  pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_BROKER_EPOCH: ::flatbuffers::VOffsetT = 6;
+  pub const VT_DIRECTORY: ::flatbuffers::VOffsetT = 8;
+  pub const VT_INCARNATION: ::flatbuffers::VOffsetT = 10;
+  pub const VT_SHARDS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_RACK: ::flatbuffers::VOffsetT = 14;
+  pub const VT_HOST: ::flatbuffers::VOffsetT = 16;
+  pub const VT_PORT: ::flatbuffers::VOffsetT = 18;
+  pub const VT_CLUSTER_HOST: ::flatbuffers::VOffsetT = 20;
+  pub const VT_CLUSTER_PORT: ::flatbuffers::VOffsetT = 22;
+  pub const VT_FENCED: ::flatbuffers::VOffsetT = 24;
+  pub const VT_STOPPING: ::flatbuffers::VOffsetT = 26;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ServerRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ServerRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ServerRecord<'bldr>> {
+    let mut builder = ServerRecordBuilder::new(_fbb);
+    builder.add_broker_epoch(args.broker_epoch);
+    if let Some(x) = args.cluster_host { builder.add_cluster_host(x); }
+    if let Some(x) = args.host { builder.add_host(x); }
+    if let Some(x) = args.rack { builder.add_rack(x); }
+    if let Some(x) = args.incarnation { builder.add_incarnation(x); }
+    if let Some(x) = args.directory { builder.add_directory(x); }
+    builder.add_id(args.id);
+    builder.add_cluster_port(args.cluster_port);
+    builder.add_port(args.port);
+    builder.add_shards(args.shards);
+    builder.add_stopping(args.stopping);
+    builder.add_fenced(args.fenced);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn id(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(ServerRecord::VT_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn broker_epoch(&self) -> i64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i64>(ServerRecord::VT_BROKER_EPOCH, Some(-1)).unwrap()}
+  }
+  #[inline]
+  pub fn directory(&self) -> &'a TopicUuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<TopicUuid>(ServerRecord::VT_DIRECTORY, None).unwrap()}
+  }
+  #[inline]
+  pub fn incarnation(&self) -> &'a TopicUuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<TopicUuid>(ServerRecord::VT_INCARNATION, None).unwrap()}
+  }
+  #[inline]
+  pub fn shards(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(ServerRecord::VT_SHARDS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn rack(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ServerRecord::VT_RACK, None)}
+  }
+  #[inline]
+  pub fn host(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ServerRecord::VT_HOST, None).unwrap()}
+  }
+  #[inline]
+  pub fn port(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(ServerRecord::VT_PORT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn cluster_host(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ServerRecord::VT_CLUSTER_HOST, None).unwrap()}
+  }
+  #[inline]
+  pub fn cluster_port(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(ServerRecord::VT_CLUSTER_PORT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn fenced(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ServerRecord::VT_FENCED, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn stopping(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ServerRecord::VT_STOPPING, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ServerRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<i32>("id", Self::VT_ID, false)?
+     .visit_field::<i64>("broker_epoch", Self::VT_BROKER_EPOCH, false)?
+     .visit_field::<TopicUuid>("directory", Self::VT_DIRECTORY, true)?
+     .visit_field::<TopicUuid>("incarnation", Self::VT_INCARNATION, true)?
+     .visit_field::<u16>("shards", Self::VT_SHARDS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("rack", Self::VT_RACK, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("host", Self::VT_HOST, true)?
+     .visit_field::<u16>("port", Self::VT_PORT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cluster_host", Self::VT_CLUSTER_HOST, true)?
+     .visit_field::<u16>("cluster_port", Self::VT_CLUSTER_PORT, false)?
+     .visit_field::<bool>("fenced", Self::VT_FENCED, false)?
+     .visit_field::<bool>("stopping", Self::VT_STOPPING, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ServerRecordArgs<'a> {
+    pub id: i32,
+    pub broker_epoch: i64,
+    pub directory: Option<&'a TopicUuid>,
+    pub incarnation: Option<&'a TopicUuid>,
+    pub shards: u16,
+    pub rack: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub host: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub port: u16,
+    pub cluster_host: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub cluster_port: u16,
+    pub fenced: bool,
+    pub stopping: bool,
+}
+impl<'a> Default for ServerRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ServerRecordArgs {
+      id: 0,
+      broker_epoch: -1,
+      directory: None, // required field
+      incarnation: None, // required field
+      shards: 0,
+      rack: None,
+      host: None, // required field
+      port: 0,
+      cluster_host: None, // required field
+      cluster_port: 0,
+      fenced: false,
+      stopping: false,
+    }
+  }
+}
+
+pub struct ServerRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ServerRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_id(&mut self, id: i32) {
+    self.fbb_.push_slot::<i32>(ServerRecord::VT_ID, id, 0);
+  }
+  #[inline]
+  pub fn add_broker_epoch(&mut self, broker_epoch: i64) {
+    self.fbb_.push_slot::<i64>(ServerRecord::VT_BROKER_EPOCH, broker_epoch, -1);
+  }
+  #[inline]
+  pub fn add_directory(&mut self, directory: &TopicUuid) {
+    self.fbb_.push_slot_always::<&TopicUuid>(ServerRecord::VT_DIRECTORY, directory);
+  }
+  #[inline]
+  pub fn add_incarnation(&mut self, incarnation: &TopicUuid) {
+    self.fbb_.push_slot_always::<&TopicUuid>(ServerRecord::VT_INCARNATION, incarnation);
+  }
+  #[inline]
+  pub fn add_shards(&mut self, shards: u16) {
+    self.fbb_.push_slot::<u16>(ServerRecord::VT_SHARDS, shards, 0);
+  }
+  #[inline]
+  pub fn add_rack(&mut self, rack: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ServerRecord::VT_RACK, rack);
+  }
+  #[inline]
+  pub fn add_host(&mut self, host: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ServerRecord::VT_HOST, host);
+  }
+  #[inline]
+  pub fn add_port(&mut self, port: u16) {
+    self.fbb_.push_slot::<u16>(ServerRecord::VT_PORT, port, 0);
+  }
+  #[inline]
+  pub fn add_cluster_host(&mut self, cluster_host: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ServerRecord::VT_CLUSTER_HOST, cluster_host);
+  }
+  #[inline]
+  pub fn add_cluster_port(&mut self, cluster_port: u16) {
+    self.fbb_.push_slot::<u16>(ServerRecord::VT_CLUSTER_PORT, cluster_port, 0);
+  }
+  #[inline]
+  pub fn add_fenced(&mut self, fenced: bool) {
+    self.fbb_.push_slot::<bool>(ServerRecord::VT_FENCED, fenced, false);
+  }
+  #[inline]
+  pub fn add_stopping(&mut self, stopping: bool) {
+    self.fbb_.push_slot::<bool>(ServerRecord::VT_STOPPING, stopping, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ServerRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ServerRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ServerRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ServerRecord::VT_DIRECTORY,"directory");
+    self.fbb_.required(o, ServerRecord::VT_INCARNATION,"incarnation");
+    self.fbb_.required(o, ServerRecord::VT_HOST,"host");
+    self.fbb_.required(o, ServerRecord::VT_CLUSTER_HOST,"cluster_host");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ServerRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ServerRecord");
+      ds.field("id", &self.id());
+      ds.field("broker_epoch", &self.broker_epoch());
+      ds.field("directory", &self.directory());
+      ds.field("incarnation", &self.incarnation());
+      ds.field("shards", &self.shards());
+      ds.field("rack", &self.rack());
+      ds.field("host", &self.host());
+      ds.field("port", &self.port());
+      ds.field("cluster_host", &self.cluster_host());
+      ds.field("cluster_port", &self.cluster_port());
+      ds.field("fenced", &self.fenced());
+      ds.field("stopping", &self.stopping());
+      ds.finish()
+  }
+}
+pub enum RemoveServerRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct RemoveServerRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for RemoveServerRecord<'a> {
+  type Inner = RemoveServerRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> RemoveServerRecord<'a> {
+  pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    RemoveServerRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args RemoveServerRecordArgs
+  ) -> ::flatbuffers::WIPOffset<RemoveServerRecord<'bldr>> {
+    let mut builder = RemoveServerRecordBuilder::new(_fbb);
+    builder.add_id(args.id);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn id(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(RemoveServerRecord::VT_ID, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for RemoveServerRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<i32>("id", Self::VT_ID, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct RemoveServerRecordArgs {
+    pub id: i32,
+}
+impl<'a> Default for RemoveServerRecordArgs {
+  #[inline]
+  fn default() -> Self {
+    RemoveServerRecordArgs {
+      id: 0,
+    }
+  }
+}
+
+pub struct RemoveServerRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RemoveServerRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_id(&mut self, id: i32) {
+    self.fbb_.push_slot::<i32>(RemoveServerRecord::VT_ID, id, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RemoveServerRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    RemoveServerRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<RemoveServerRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for RemoveServerRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("RemoveServerRecord");
+      ds.field("id", &self.id());
+      ds.finish()
+  }
+}
+pub enum PartitionStateOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PartitionState<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PartitionState<'a> {
+  type Inner = PartitionState<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PartitionState<'a> {
+  pub const VT_REPLICAS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_LEADER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_LEADER_EPOCH: ::flatbuffers::VOffsetT = 8;
+  pub const VT_PARTITION_EPOCH: ::flatbuffers::VOffsetT = 10;
+  pub const VT_UNCLEAN_EPOCH: ::flatbuffers::VOffsetT = 12;
+  pub const VT_ISR: ::flatbuffers::VOffsetT = 14;
+  pub const VT_ELR: ::flatbuffers::VOffsetT = 16;
+  pub const VT_LAST_KNOWN: ::flatbuffers::VOffsetT = 18;
+  pub const VT_ADDING: ::flatbuffers::VOffsetT = 20;
+  pub const VT_REMOVING: ::flatbuffers::VOffsetT = 22;
+  pub const VT_HOME: ::flatbuffers::VOffsetT = 24;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PartitionState { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PartitionStateArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PartitionState<'bldr>> {
+    let mut builder = PartitionStateBuilder::new(_fbb);
+    builder.add_home(args.home);
+    if let Some(x) = args.removing { builder.add_removing(x); }
+    if let Some(x) = args.adding { builder.add_adding(x); }
+    if let Some(x) = args.last_known { builder.add_last_known(x); }
+    if let Some(x) = args.elr { builder.add_elr(x); }
+    if let Some(x) = args.isr { builder.add_isr(x); }
+    builder.add_unclean_epoch(args.unclean_epoch);
+    builder.add_partition_epoch(args.partition_epoch);
+    builder.add_leader_epoch(args.leader_epoch);
+    if let Some(x) = args.leader { builder.add_leader(x); }
+    if let Some(x) = args.replicas { builder.add_replicas(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn replicas(&self) -> ::flatbuffers::Vector<'a, i32> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(PartitionState::VT_REPLICAS, None).unwrap()}
+  }
+  #[inline]
+  pub fn leader(&self) -> Option<i32> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(PartitionState::VT_LEADER, None)}
+  }
+  #[inline]
+  pub fn leader_epoch(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(PartitionState::VT_LEADER_EPOCH, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn partition_epoch(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(PartitionState::VT_PARTITION_EPOCH, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn unclean_epoch(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(PartitionState::VT_UNCLEAN_EPOCH, Some(-1)).unwrap()}
+  }
+  #[inline]
+  pub fn isr(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(PartitionState::VT_ISR, None)}
+  }
+  #[inline]
+  pub fn elr(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(PartitionState::VT_ELR, None)}
+  }
+  #[inline]
+  pub fn last_known(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(PartitionState::VT_LAST_KNOWN, None)}
+  }
+  #[inline]
+  pub fn adding(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(PartitionState::VT_ADDING, None)}
+  }
+  #[inline]
+  pub fn removing(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(PartitionState::VT_REMOVING, None)}
+  }
+  #[inline]
+  pub fn home(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(PartitionState::VT_HOME, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PartitionState<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("replicas", Self::VT_REPLICAS, true)?
+     .visit_field::<i32>("leader", Self::VT_LEADER, false)?
+     .visit_field::<i32>("leader_epoch", Self::VT_LEADER_EPOCH, false)?
+     .visit_field::<i32>("partition_epoch", Self::VT_PARTITION_EPOCH, false)?
+     .visit_field::<i32>("unclean_epoch", Self::VT_UNCLEAN_EPOCH, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("isr", Self::VT_ISR, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("elr", Self::VT_ELR, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("last_known", Self::VT_LAST_KNOWN, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("adding", Self::VT_ADDING, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("removing", Self::VT_REMOVING, false)?
+     .visit_field::<u32>("home", Self::VT_HOME, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PartitionStateArgs<'a> {
+    pub replicas: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
+    pub leader: Option<i32>,
+    pub leader_epoch: i32,
+    pub partition_epoch: i32,
+    pub unclean_epoch: i32,
+    pub isr: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
+    pub elr: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
+    pub last_known: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
+    pub adding: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
+    pub removing: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
+    pub home: u32,
+}
+impl<'a> Default for PartitionStateArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PartitionStateArgs {
+      replicas: None, // required field
+      leader: None,
+      leader_epoch: 0,
+      partition_epoch: 0,
+      unclean_epoch: -1,
+      isr: None,
+      elr: None,
+      last_known: None,
+      adding: None,
+      removing: None,
+      home: 0,
+    }
+  }
+}
+
+pub struct PartitionStateBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PartitionStateBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_replicas(&mut self, replicas: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionState::VT_REPLICAS, replicas);
+  }
+  #[inline]
+  pub fn add_leader(&mut self, leader: i32) {
+    self.fbb_.push_slot_always::<i32>(PartitionState::VT_LEADER, leader);
+  }
+  #[inline]
+  pub fn add_leader_epoch(&mut self, leader_epoch: i32) {
+    self.fbb_.push_slot::<i32>(PartitionState::VT_LEADER_EPOCH, leader_epoch, 0);
+  }
+  #[inline]
+  pub fn add_partition_epoch(&mut self, partition_epoch: i32) {
+    self.fbb_.push_slot::<i32>(PartitionState::VT_PARTITION_EPOCH, partition_epoch, 0);
+  }
+  #[inline]
+  pub fn add_unclean_epoch(&mut self, unclean_epoch: i32) {
+    self.fbb_.push_slot::<i32>(PartitionState::VT_UNCLEAN_EPOCH, unclean_epoch, -1);
+  }
+  #[inline]
+  pub fn add_isr(&mut self, isr: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionState::VT_ISR, isr);
+  }
+  #[inline]
+  pub fn add_elr(&mut self, elr: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionState::VT_ELR, elr);
+  }
+  #[inline]
+  pub fn add_last_known(&mut self, last_known: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionState::VT_LAST_KNOWN, last_known);
+  }
+  #[inline]
+  pub fn add_adding(&mut self, adding: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionState::VT_ADDING, adding);
+  }
+  #[inline]
+  pub fn add_removing(&mut self, removing: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionState::VT_REMOVING, removing);
+  }
+  #[inline]
+  pub fn add_home(&mut self, home: u32) {
+    self.fbb_.push_slot::<u32>(PartitionState::VT_HOME, home, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PartitionStateBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PartitionStateBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PartitionState<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PartitionState::VT_REPLICAS,"replicas");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PartitionState<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PartitionState");
+      ds.field("replicas", &self.replicas());
+      ds.field("leader", &self.leader());
+      ds.field("leader_epoch", &self.leader_epoch());
+      ds.field("partition_epoch", &self.partition_epoch());
+      ds.field("unclean_epoch", &self.unclean_epoch());
+      ds.field("isr", &self.isr());
+      ds.field("elr", &self.elr());
+      ds.field("last_known", &self.last_known());
+      ds.field("adding", &self.adding());
+      ds.field("removing", &self.removing());
+      ds.field("home", &self.home());
+      ds.finish()
+  }
+}
+pub enum PartitionStatesRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PartitionStatesRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PartitionStatesRecord<'a> {
+  type Inner = PartitionStatesRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PartitionStatesRecord<'a> {
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_FIRST: ::flatbuffers::VOffsetT = 6;
+  pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PartitionStatesRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PartitionStatesRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PartitionStatesRecord<'bldr>> {
+    let mut builder = PartitionStatesRecordBuilder::new(_fbb);
+    if let Some(x) = args.partitions { builder.add_partitions(x); }
+    builder.add_first(args.first);
+    if let Some(x) = args.topic { builder.add_topic(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn topic(&self) -> &'a TopicUuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<TopicUuid>(PartitionStatesRecord::VT_TOPIC, None).unwrap()}
+  }
+  #[inline]
+  pub fn first(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(PartitionStatesRecord::VT_FIRST, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn partitions(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionState<'a>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionState>>>>(PartitionStatesRecord::VT_PARTITIONS, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PartitionStatesRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<TopicUuid>("topic", Self::VT_TOPIC, true)?
+     .visit_field::<i32>("first", Self::VT_FIRST, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<PartitionState>>>>("partitions", Self::VT_PARTITIONS, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PartitionStatesRecordArgs<'a> {
+    pub topic: Option<&'a TopicUuid>,
+    pub first: i32,
+    pub partitions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionState<'a>>>>>,
+}
+impl<'a> Default for PartitionStatesRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PartitionStatesRecordArgs {
+      topic: None, // required field
+      first: 0,
+      partitions: None, // required field
+    }
+  }
+}
+
+pub struct PartitionStatesRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PartitionStatesRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic(&mut self, topic: &TopicUuid) {
+    self.fbb_.push_slot_always::<&TopicUuid>(PartitionStatesRecord::VT_TOPIC, topic);
+  }
+  #[inline]
+  pub fn add_first(&mut self, first: i32) {
+    self.fbb_.push_slot::<i32>(PartitionStatesRecord::VT_FIRST, first, 0);
+  }
+  #[inline]
+  pub fn add_partitions(&mut self, partitions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<PartitionState<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionStatesRecord::VT_PARTITIONS, partitions);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PartitionStatesRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PartitionStatesRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PartitionStatesRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PartitionStatesRecord::VT_TOPIC,"topic");
+    self.fbb_.required(o, PartitionStatesRecord::VT_PARTITIONS,"partitions");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PartitionStatesRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PartitionStatesRecord");
+      ds.field("topic", &self.topic());
+      ds.field("first", &self.first());
+      ds.field("partitions", &self.partitions());
+      ds.finish()
+  }
+}
+pub enum CountersRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct CountersRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for CountersRecord<'a> {
+  type Inner = CountersRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> CountersRecord<'a> {
+  pub const VT_ORDINAL: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SERVER_ID: ::flatbuffers::VOffsetT = 6;
+  pub const VT_HOMES: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    CountersRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args CountersRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<CountersRecord<'bldr>> {
+    let mut builder = CountersRecordBuilder::new(_fbb);
+    builder.add_ordinal(args.ordinal);
+    if let Some(x) = args.homes { builder.add_homes(x); }
+    builder.add_server_id(args.server_id);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn ordinal(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(CountersRecord::VT_ORDINAL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn server_id(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(CountersRecord::VT_SERVER_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn homes(&self) -> Option<::flatbuffers::Vector<'a, NextHome>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, NextHome>>>(CountersRecord::VT_HOMES, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for CountersRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("ordinal", Self::VT_ORDINAL, false)?
+     .visit_field::<i32>("server_id", Self::VT_SERVER_ID, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, NextHome>>>("homes", Self::VT_HOMES, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct CountersRecordArgs<'a> {
+    pub ordinal: u64,
+    pub server_id: i32,
+    pub homes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, NextHome>>>,
+}
+impl<'a> Default for CountersRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    CountersRecordArgs {
+      ordinal: 0,
+      server_id: 0,
+      homes: None,
+    }
+  }
+}
+
+pub struct CountersRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CountersRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_ordinal(&mut self, ordinal: u64) {
+    self.fbb_.push_slot::<u64>(CountersRecord::VT_ORDINAL, ordinal, 0);
+  }
+  #[inline]
+  pub fn add_server_id(&mut self, server_id: i32) {
+    self.fbb_.push_slot::<i32>(CountersRecord::VT_SERVER_ID, server_id, 0);
+  }
+  #[inline]
+  pub fn add_homes(&mut self, homes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , NextHome>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CountersRecord::VT_HOMES, homes);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CountersRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    CountersRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<CountersRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for CountersRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("CountersRecord");
+      ds.field("ordinal", &self.ordinal());
+      ds.field("server_id", &self.server_id());
+      ds.field("homes", &self.homes());
+      ds.finish()
+  }
+}
 pub enum MetadataRecordOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -1393,6 +2950,104 @@ impl<'a> MetadataRecord<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_leader_record(&self) -> Option<LeaderRecord<'a>> {
+    if self.body_type() == Body::LeaderRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { LeaderRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_voters_record(&self) -> Option<VotersRecord<'a>> {
+    if self.body_type() == Body::VotersRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { VotersRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_feature_record(&self) -> Option<FeatureRecord<'a>> {
+    if self.body_type() == Body::FeatureRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { FeatureRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_server_record(&self) -> Option<ServerRecord<'a>> {
+    if self.body_type() == Body::ServerRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ServerRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_remove_server_record(&self) -> Option<RemoveServerRecord<'a>> {
+    if self.body_type() == Body::RemoveServerRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { RemoveServerRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_partition_states_record(&self) -> Option<PartitionStatesRecord<'a>> {
+    if self.body_type() == Body::PartitionStatesRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { PartitionStatesRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_counters_record(&self) -> Option<CountersRecord<'a>> {
+    if self.body_type() == Body::CountersRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { CountersRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for MetadataRecord<'_> {
@@ -1410,6 +3065,13 @@ impl ::flatbuffers::Verifiable for MetadataRecord<'_> {
           Body::ConfigRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ConfigRecord>>("Body::ConfigRecord", pos),
           Body::ProducerIdsRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ProducerIdsRecord>>("Body::ProducerIdsRecord", pos),
           Body::ResourceConfigRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ResourceConfigRecord>>("Body::ResourceConfigRecord", pos),
+          Body::LeaderRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LeaderRecord>>("Body::LeaderRecord", pos),
+          Body::VotersRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<VotersRecord>>("Body::VotersRecord", pos),
+          Body::FeatureRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FeatureRecord>>("Body::FeatureRecord", pos),
+          Body::ServerRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ServerRecord>>("Body::ServerRecord", pos),
+          Body::RemoveServerRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<RemoveServerRecord>>("Body::RemoveServerRecord", pos),
+          Body::PartitionStatesRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PartitionStatesRecord>>("Body::PartitionStatesRecord", pos),
+          Body::CountersRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CountersRecord>>("Body::CountersRecord", pos),
           _ => Ok(()),
         }
      })?
@@ -1509,6 +3171,55 @@ impl ::core::fmt::Debug for MetadataRecord<'_> {
         },
         Body::ResourceConfigRecord => {
           if let Some(x) = self.body_as_resource_config_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::LeaderRecord => {
+          if let Some(x) = self.body_as_leader_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::VotersRecord => {
+          if let Some(x) = self.body_as_voters_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::FeatureRecord => {
+          if let Some(x) = self.body_as_feature_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::ServerRecord => {
+          if let Some(x) = self.body_as_server_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::RemoveServerRecord => {
+          if let Some(x) = self.body_as_remove_server_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::PartitionStatesRecord => {
+          if let Some(x) = self.body_as_partition_states_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::CountersRecord => {
+          if let Some(x) = self.body_as_counters_record() {
             ds.field("body", &x)
           } else {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

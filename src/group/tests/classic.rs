@@ -362,7 +362,7 @@ fn the_protocol_most_members_prefer_of_those_all_have_is_chosen() {
 #[test]
 fn the_log_makes_the_same_groups() {
     let mut bench = Bench::new();
-    bench.image.topics.clear();
+    bench.image = MetadataImage::default();
     let ticket = bench.ask(join("", Some("i")));
     let joined = bench.joined(ticket);
     bench.answer(sync(&joined, &[(&joined.member_id, "mine")]));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::rng::Rng;
-use crate::base::{MonoNanos, Now, TimestampMs, TopicId};
-use crate::controller::MetadataImage;
+use crate::base::{Home, LeaderEpoch, MonoNanos, Now, ServerId, TimestampMs, TopicId};
+use crate::controller::{MetadataImage, PartitionImage, TopicImage};
 use crate::protocol::messages::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, consumer_protocol_assignment,
     consumer_protocol_subscription,
@@ -204,21 +204,15 @@ fn now(ms: u64) -> Now {
 /// Topic `t` under an id of this byte.
 fn image_with(byte: u8, partitions: usize) -> MetadataImage {
     let mut image = MetadataImage::default();
-    let partition = crate::controller::PartitionImage {
-        leader_epoch: crate::base::LeaderEpoch(0),
-        leader: crate::base::ServerId(1),
-    };
-    let topic = Arc::new(crate::controller::TopicImage {
+    let partition = PartitionImage::single(ServerId(1), LeaderEpoch(0), Home(0));
+    image.put(TopicImage {
         id: TopicId([byte; 16]),
         name: "t".into(),
         ordinal: 0,
         partitions: vec![partition; partitions],
         overrides: BTreeMap::new(),
-        settings: crate::config::topic::TopicSettings::default(),
         internal: false,
     });
-    image.topics_by_id.insert(topic.id, Arc::clone(&topic));
-    image.topics.insert("t".into(), topic);
     image
 }
 

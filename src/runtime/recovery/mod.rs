@@ -95,18 +95,19 @@ impl Recovery<'_> {
         }
         let controller = self.fold_metadata(&metadata)?;
         let image = controller.image();
-        let is_listed = |id: TopicPartition| image.topics_by_id.contains_key(&id.topic);
+        let is_listed = |id: TopicPartition| image.topic_by_id(id.topic).is_some();
         for (folder, entries) in folders.iter().zip(entries) {
             entries.write(&folder.path, &mut files, |id| !is_metadata(id) && is_listed(id))?;
         }
         self.set_orphans_aside(&image)?;
         let mut shards: Vec<Vec<(TopicPartition, RecoveredLog)>> =
-            vec![Vec::new(); usize::from(image.shards)];
+            vec![Vec::new(); usize::from(image.here.shards)];
         shards[0].push((TopicPartition::METADATA, metadata));
         let homes = image
             .topics
             .values()
-            .flat_map(|topic| topic.partition_ids().map(|id| (id, image.shard_of(topic, id.partition))));
+            .flat_map(|topic| topic.partitions_by_id())
+            .filter_map(|(id, state)| Some((id, image.replica_here(state)?)));
         let (known, homes): (Vec<Known>, Vec<ShardId>) = homes.map(|(id, home)| (known_of(id), home)).unzip();
         let recover = |known: &[Known], files: &mut SegmentFiles| {
             known.iter().map(|known| self.recover_partition(known, files)).collect()
@@ -123,7 +124,7 @@ impl Recovery<'_> {
             let controller = (shard == 0).then(|| controller.clone());
             recovered.push(ShardRecovery { commit, partitions, image: Arc::clone(&image), controller });
         }
-        for folder in folders.iter().filter(|folder| folder.shard >= image.shards) {
+        for folder in folders.iter().filter(|folder| folder.shard >= image.here.shards) {
             fs::remove_dir_all(&folder.path).map_err(at(&folder.path))?;
         }
         Ok(Recovered { image, shards: recovered })
@@ -229,7 +230,7 @@ impl Recovery<'_> {
             let Some(topic) = path.file_name().and_then(|name| TopicId::parse(name.to_str()?)) else {
                 continue;
             };
-            let is_listed = image.topics_by_id.contains_key(&topic);
+            let is_listed = image.topic_by_id(topic).is_some();
             if (TopicFolder { topic, is_listed }).verdict() == Verdict::TopicListed {
                 continue;
             }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::io::IoOp;
-use crate::base::{BLOCK_BYTES, PartitionIndex, TopicPartition};
+use crate::base::{BLOCK_BYTES, TopicPartition};
 
 use super::super::event::Operation;
 use super::super::request::{Image, PartitionError};
@@ -25,13 +25,11 @@ impl Store {
     pub(super) fn place_partitions(&mut self, turn: &mut Turn<'_>) {
         let image = Arc::clone(&self.image);
         for topic in image.topics.values() {
-            for (index, state) in topic.partitions.iter().enumerate() {
-                let partition = PartitionIndex(i32::try_from(index).expect("partition counts fit i32"));
-                if image.shard_of(topic, partition) == self.id() {
-                    let id = TopicPartition { topic: topic.id, partition };
+            for (id, state) in topic.partitions_by_id() {
+                if image.replica_here(state) == Some(self.id()) {
                     let slot = self.partitions.find_or_add(id);
                     let partition = self.partitions.get_mut(slot).expect("just found or added");
-                    partition.place(&topic.settings, state.leader_epoch);
+                    partition.place(image.settings(topic), state.leader_epoch());
                 }
             }
         }
@@ -50,9 +48,8 @@ impl Store {
     /// Drops partitions whose topic is gone.
     fn drop_partitions(&mut self, turn: &mut Turn<'_>) {
         let image = Arc::clone(&self.image);
-        let is_gone = |id: &TopicPartition| {
-            *id != TopicPartition::METADATA && !image.topics_by_id.contains_key(&id.topic)
-        };
+        let is_gone =
+            |id: &TopicPartition| *id != TopicPartition::METADATA && image.topic_by_id(id.topic).is_none();
         let mut gone: Vec<_> = self.partitions.by_id().filter(|(id, _)| is_gone(id)).collect();
         gone.sort_unstable();
         for (id, slot) in gone {

@@ -132,7 +132,7 @@ impl World {
     pub(super) fn owner(&self, partition: TopicPartition) -> Option<ShardId> {
         let image = self.machine.image();
         let topic = image.topic_by_id(partition.topic)?;
-        Some(image.shard_of(topic, partition.partition))
+        image.replica_here(topic.partition(partition.partition)?)
     }
 
     fn any_partition(&mut self) -> Option<TopicPartition> {

@@ -29,7 +29,7 @@ mod given;
 use std::collections::BTreeMap;
 
 use crate::base::{PartitionIndex, ShardId, TopicId, TopicPartition};
-use crate::controller::{MetadataImage, PartitionImage, View};
+use crate::controller::{MetadataImage, PartitionImage, Place, View};
 use crate::protocol::messages::{FetchRequest, fetch_response, produce_response};
 use crate::record::BatchHeader;
 
@@ -96,9 +96,9 @@ impl Refused {
         self.nodes.values().map(endpoint).collect()
     }
 
-    fn add(&mut self, context: &Context<'_>, partition: TopicPartition, place: Place<'_>) {
+    fn add(&mut self, context: &Context<'_>, partition: TopicPartition, place: OtherShard<'_>) {
         let node = node(context, place.shard);
-        self.leaders.insert(partition, Leader { node: node.id, epoch: place.image.leader_epoch.0 });
+        self.leaders.insert(partition, Leader { node: node.id, epoch: place.image.leader_epoch().0 });
         if self.nodes.is_empty() {
             self.host.clone_from(&context.connection.advertised_host);
             self.rack = rack(context);
@@ -109,16 +109,18 @@ impl Refused {
 
 /// A partition that another shard than the connection's owns.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct OtherShard<'a> {
     shard: ShardId,
     image: &'a PartitionImage,
 }
 
-fn elsewhere(image: &MetadataImage, partition: TopicPartition, here: ShardId) -> Option<Place<'_>> {
+fn elsewhere(image: &MetadataImage, partition: TopicPartition, here: ShardId) -> Option<OtherShard<'_>> {
     let topic = image.topic_by_id(partition.topic)?;
-    let shard = image.shard_of(topic, partition.partition);
-    let image = topic.partition(partition.partition)?;
-    (shard != here).then_some(Place { shard, image })
+    let partition = topic.partition(partition.partition)?;
+    match image.place(partition) {
+        Place::Here(shard) if shard != here => Some(OtherShard { shard, image: partition }),
+        Place::Here(_) | Place::Elsewhere(_) | Place::Nobody => None,
+    }
 }
 
 /// The partitions of a Fetch that are refused, each for the first time on its connection.
@@ -180,9 +182,9 @@ fn takes_hints(connection: &ConnectionState) -> bool {
 /// The epoch that Metadata shows of a partition: none to who may be given hints later.
 pub(in crate::api) fn epoch_shown(context: &Context<'_>, partition: &PartitionImage) -> i32 {
     let connection = &*context.connection;
-    let later = view_of(context.config, context.image.shards, NodeMeant::Server);
+    let later = view_of(context.config, context.image.here.shards, NodeMeant::Server);
     let may_be_told = connection.node == NodeMeant::Unnamed && later != connection.view;
-    if may_be_told && is_known(connection) { NO_EPOCH } else { partition.leader_epoch.0 }
+    if may_be_told && is_known(connection) { NO_EPOCH } else { partition.leader_epoch().0 }
 }
 
 fn is_known(connection: &ConnectionState) -> bool {

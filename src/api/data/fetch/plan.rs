@@ -10,7 +10,7 @@ use crate::controller::MetadataImage;
 use crate::protocol::ErrorCode;
 use crate::shard::{FetchPartition, Known};
 
-use crate::api::topic_key::TopicKey;
+use crate::api::topic_key::{TopicKey, shard_here};
 
 /// What is asked of one partition, but for where it is.
 pub(super) type Wanted = FetchPartition;
@@ -68,7 +68,7 @@ pub(super) struct Failed {
 
 /// Where a partition went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum PlanPlace {
     Call(ShardId, usize),
     Failed(usize),
 }
@@ -107,8 +107,8 @@ impl Topic {
     fn owner(&self, image: &MetadataImage, index: i32) -> Result<(ShardId, TopicPartition), ErrorCode> {
         let topic = image.topic_by_id(self.id).ok_or_else(|| self.unknown())?;
         let partition = PartitionIndex(index);
-        topic.partition(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        Ok((image.shard_of(topic, partition), TopicPartition { topic: topic.id, partition }))
+        let state = topic.partition(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        Ok((shard_here(image, state)?, TopicPartition { topic: topic.id, partition }))
     }
 }
 
@@ -120,7 +120,7 @@ impl Plan {
         named: Named,
         mut wanted: Wanted,
         refused: Option<ErrorCode>,
-    ) -> Place {
+    ) -> PlanPlace {
         let topic = &self.topics[named.topic as usize];
         let owner = refused.map_or_else(|| topic.owner(image, named.index), Err);
         match owner {
@@ -131,26 +131,26 @@ impl Plan {
                 let call = self.call_or_add(shard);
                 Arc::make_mut(&mut call.partitions).push(wanted);
                 call.named.push(named);
-                Place::Call(shard, call.named.len() - 1)
+                PlanPlace::Call(shard, call.named.len() - 1)
             }
             Err(code) => {
                 self.failed.push(Failed { named, wanted, code });
-                Place::Failed(self.failed.len() - 1)
+                PlanPlace::Failed(self.failed.len() - 1)
             }
         }
     }
 
     /// Takes a partition out; the one that has taken its place, if one has, comes back.
-    pub fn remove(&mut self, place: Place) -> Option<Named> {
+    pub fn remove(&mut self, place: PlanPlace) -> Option<Named> {
         match place {
-            Place::Call(shard, at) => {
+            PlanPlace::Call(shard, at) => {
                 let call = self.call(shard)?;
                 Arc::make_mut(&mut call.partitions).swap_remove(at);
                 call.named.swap_remove(at);
                 call.first = if at < call.first { call.first - 1 } else { call.first };
                 call.named.get(at).copied()
             }
-            Place::Failed(at) => {
+            PlanPlace::Failed(at) => {
                 self.failed.swap_remove(at);
                 self.failed.get(at).map(|failed| failed.named)
             }
@@ -158,10 +158,10 @@ impl Plan {
     }
 
     /// What is asked at a place, to be changed.
-    pub fn wanted(&mut self, place: Place) -> Option<&mut Wanted> {
+    pub fn wanted(&mut self, place: PlanPlace) -> Option<&mut Wanted> {
         match place {
-            Place::Call(shard, at) => Arc::make_mut(&mut self.call(shard)?.partitions).get_mut(at),
-            Place::Failed(at) => self.failed.get_mut(at).map(|failed| &mut failed.wanted),
+            PlanPlace::Call(shard, at) => Arc::make_mut(&mut self.call(shard)?.partitions).get_mut(at),
+            PlanPlace::Failed(at) => self.failed.get_mut(at).map(|failed| &mut failed.wanted),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::base::rng::Rng;
 use crate::controller::MetadataImage;
 use crate::protocol::ErrorCode;
 
-use super::plan::{Key, Named, Place, Plan, Wanted};
+use super::plan::{Key, Named, Plan, PlanPlace, Wanted};
 
 /// Partitions in all sessions of a shard: about 40 MiB.
 const PARTITIONS_MAX: usize = 256 * 1024;
@@ -71,7 +71,7 @@ pub(super) struct Session {
     pub epoch: i32,
     /// Whether its requests name topics by id.
     by_id: bool,
-    places: HashMap<(u32, i32), Place>,
+    places: HashMap<(u32, i32), PlanPlace>,
     /// Each topic's number in the plan, and how many of its partitions are here.
     topics: HashMap<Key, (u32, u32)>,
     /// Numbers in the plan whose topics have no partition left.
@@ -235,8 +235,10 @@ impl Session {
         let placed = plan
             .calls
             .iter()
-            .flat_map(|call| (0..).zip(&call.named).map(|(at, named)| (*named, Place::Call(call.shard, at))))
-            .chain(plan.failed.iter().enumerate().map(|(at, failed)| (failed.named, Place::Failed(at))));
+            .flat_map(|call| {
+                (0..).zip(&call.named).map(|(at, named)| (*named, PlanPlace::Call(call.shard, at)))
+            })
+            .chain(plan.failed.iter().enumerate().map(|(at, failed)| (failed.named, PlanPlace::Failed(at))));
         let mut counts = vec![0; plan.topics.len()];
         for (named, place) in placed {
             counts[named.topic as usize] += 1;

@@ -16,7 +16,7 @@ use crate::record::{
 use crate::shard::{ProducePartition, record_rules};
 
 use super::finish::Rest;
-use crate::api::split::{Calls, Place, Slots};
+use crate::api::split::{CallPlace, Calls, Slots};
 use crate::api::{Context, Slices, Step};
 
 /// What every batch takes of a slice, however small it is.
@@ -25,7 +25,7 @@ const BATCH_COST_BYTES: usize = 1024;
 /// A batch that must be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unread {
-    pub place: Place,
+    pub place: CallPlace,
     pub rules: ReadRules,
 }
 
@@ -127,7 +127,7 @@ impl Reading {
 
     fn read(
         &mut self,
-        place: Place,
+        place: CallPlace,
         rules: ReadRules,
         slice: &mut usize,
     ) -> Result<Option<ReadBatch>, BatchError> {
@@ -150,7 +150,7 @@ impl Reading {
         Ok(read)
     }
 
-    fn is_read(&mut self, place: Place, result: Result<ReadBatch, BatchError>) {
+    fn is_read(&mut self, place: CallPlace, result: Result<ReadBatch, BatchError>) {
         self.unread.pop_front();
         let rewritten = match &result {
             Ok(read) if read.found.recompressed => read.batch.len(),
@@ -164,7 +164,7 @@ impl Reading {
         }));
     }
 
-    fn part(&mut self, place: Place) -> &mut ProducePartition {
+    fn part(&mut self, place: CallPlace) -> &mut ProducePartition {
         let call = self.calls.binary_search_by_key(&place.shard, |(shard, _)| *shard);
         let call = call.expect("what is read is asked of its shard");
         &mut self.calls[call].1[place.at]

@@ -5,10 +5,8 @@ mod rules;
 
 use std::sync::Arc;
 
-use crate::base::LeaderEpoch;
 use crate::base::rng::Rng;
-use crate::base::{MonoNanos, ServerId, TopicId};
-use crate::config::topic::TopicSettings;
+use crate::base::{Home, LeaderEpoch, MonoNanos, ServerId, TopicId};
 use crate::controller::{MetadataImage, PartitionImage, TopicImage};
 use crate::group::{JoinRefused, JoinRequest, Joined, LeavingMember, Name};
 
@@ -56,26 +54,19 @@ impl World {
             self.topics_made += 1;
             TopicId([self.topics_made; 16])
         });
-        let partition = PartitionImage { leader_epoch: LeaderEpoch(0), leader: ServerId(1) };
-        let image = Arc::new(TopicImage {
+        let partition = PartitionImage::single(ServerId(1), LeaderEpoch(0), Home(0));
+        self.image.put(TopicImage {
             id,
             name: name(topic),
             ordinal: 0,
             partitions: vec![partition; partitions],
             overrides: std::collections::BTreeMap::new(),
-            settings: TopicSettings::default(),
             internal: topic.starts_with("__"),
         });
-        self.image.topics.insert(name(topic), Arc::clone(&image));
-        self.image.topics_by_id.insert(id, image);
-        self.image.version += 1;
     }
 
     fn delete_topic(&mut self, topic: &str) {
-        if let Some(topic) = self.image.topics.remove(topic) {
-            self.image.topics_by_id.remove(&topic.id);
-            self.image.version += 1;
-        }
+        self.image.take(topic);
     }
 
     fn topic(&self, topic: &str) -> TopicId {

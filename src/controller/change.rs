@@ -1,0 +1,39 @@
+//! What has changed from one image to the next: whoever has the one looks only at that.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::base::TopicId;
+
+use super::image::{MetadataImage, Resource};
+
+/// A new image, and by what it differs from the one before.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub image: Arc<MetadataImage>,
+    /// The version that `changes` begin with. For any other, the image must be looked at as a whole.
+    pub from_version: i64,
+    pub changes: Vec<Change>,
+}
+
+/// What one record of the metadata log has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A topic is there, without partitions yet.
+    TopicAdded(TopicId),
+    TopicRemoved(TopicId),
+    Partitions(PartitionRun),
+    TopicConfigs(TopicId),
+    Configs(Resource),
+    /// Servers, the quorum or features.
+    Servers,
+    /// Nothing that an image shows.
+    Counters,
+}
+
+/// Consecutive partitions of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionRun {
+    pub topic: TopicId,
+    pub partitions: Range<usize>,
+}

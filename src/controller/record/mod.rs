@@ -1,0 +1,293 @@
+//! The records of the metadata log: their meaning, and their bytes (schema/metadata.fbs).
+//!
+//! Bytes come from disk: they are verified under limits before anything is read from them, and whatever they hold
+//! yields a record or an error, never a panic.
+
+mod decode;
+mod encode;
+
+use std::collections::BTreeMap;
+
+use crate::base::{Home, LeaderEpoch, PartitionIndex, ProducerId, ServerId, TopicId};
+
+use super::image::{PartitionFault, PartitionState, Resource, ServerImage, Voter};
+
+/// What this version writes, and the newest it understands.
+const FORMAT_VERSION: u16 = 0;
+
+/// One change of the cluster's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum MetadataRecord {
+    Topic(TopicRecord),
+    RemoveTopic {
+        topic: TopicId,
+    },
+    Partitions(PartitionsRecord),
+    /// `None` removes the override.
+    Config {
+        topic: TopicId,
+        name: String,
+        value: Option<String>,
+    },
+    /// All ids below `end` may have been handed out.
+    ProducerIds {
+        end: ProducerId,
+    },
+    /// `None` removes the override.
+    ResourceConfig {
+        resource: Resource,
+        name: String,
+        value: Option<String>,
+    },
+    /// An epoch of the metadata log begins.
+    Leader {
+        epoch: i32,
+        server: ServerId,
+    },
+    Voters(Vec<Voter>),
+    Feature {
+        name: String,
+        level: i16,
+    },
+    /// A server has registered. Without a broker epoch ([`BrokerEpoch::OWN_OFFSET`](crate::base::BrokerEpoch)), this record's
+    /// offset is its epoch.
+    Server {
+        id: ServerId,
+        server: ServerImage,
+    },
+    RemoveServer {
+        id: ServerId,
+    },
+    PartitionStates(PartitionStatesRecord),
+    /// What other records have counted, stated: no counter ever falls.
+    Counters(Counters),
+}
+
+/// A topic without partitions yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TopicRecord {
+    pub id: TopicId,
+    pub name: String,
+    pub ordinal: u64,
+    pub internal: bool,
+    pub overrides: BTreeMap<String, String>,
+}
+
+/// Consecutive partitions as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PartitionStatesRecord {
+    pub topic: TopicId,
+    pub first: PartitionIndex,
+    pub partitions: Vec<PartitionState>,
+}
+
+/// What was given out and is never given again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    /// Topics ever created.
+    pub next_ordinal: u64,
+    /// Above every server id ever registered.
+    pub next_server: ServerId,
+    /// Per server, the home of the next partition that it leads first; a server that is not here has given none.
+    pub next_homes: BTreeMap<ServerId, Home>,
+}
+
+/// A run of consecutive partitions that are placed alike: one replica each, which leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PartitionsRecord {
+    pub topic: TopicId,
+    pub first: PartitionIndex,
+    pub count: i32,
+    pub leader: ServerId,
+    pub leader_epoch: LeaderEpoch,
+    /// Of the first partition; each further one has the next number. `None` in records of versions that knew no homes.
+    pub home: Option<Home>,
+}
+
+/// Why a record of the metadata log cannot be folded. At start-up this ends the process: a state that lacks one change
+/// is a wrong state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataRecordError {
+    #[error("not a metadata record: {0}")]
+    Malformed(#[from] flatbuffers::InvalidFlatbuffer),
+    #[error(
+        "metadata record format {found} is newer than this version of ringmain, which knows up to {known}"
+    )]
+    NewerFormat { found: u16, known: u16 },
+    #[error("metadata record of unknown kind {0}: written by a newer version of ringmain")]
+    UnknownKind(u8),
+    #[error("metadata record changes topic {0}, which does not exist")]
+    UnknownTopic(TopicId),
+    #[error("metadata record creates topic '{name}' ({id}), which exists already")]
+    TopicExists { name: String, id: TopicId },
+    #[error("metadata record sets {count} partitions from {first} on a topic that has {existing}")]
+    PartitionRun { first: i32, count: i32, existing: usize },
+    #[error("metadata record sets partition {index} of topic {topic} to what cannot be: {fault}")]
+    Partition { topic: TopicId, index: usize, fault: PartitionFault },
+    #[error("metadata record gives {what} an earlier epoch than before")]
+    EpochFell { what: String },
+    #[error("metadata record gives server {0} no shards")]
+    NoShards(ServerId),
+    #[error("metadata record gives {resource} configs that do not hold: {reason}")]
+    Configs { resource: String, reason: String },
+    #[error("metadata record names a resource that cannot be: kind {kind}, '{name}'")]
+    Resource { kind: u8, name: String },
+}
+
+/// A record of the metadata log in words.
+///
+/// # Errors
+/// When the bytes are no record, or one this version does not know.
+pub fn describe_record(bytes: &[u8]) -> Result<String, MetadataRecordError> {
+    MetadataRecord::decode(bytes).map(|record| format!("{record:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use flatbuffers::FlatBufferBuilder;
+    use proptest::prelude::*;
+
+    use crate::base::{BrokerEpoch, DirectoryId, IncarnationId, PartitionEpoch, VoterId};
+
+    use super::super::generated as wire;
+    use super::*;
+
+    fn resource(resource: Resource, value: Option<&str>) -> MetadataRecord {
+        MetadataRecord::ResourceConfig { resource, name: "interval.ms".into(), value: value.map(Into::into) }
+    }
+
+    fn samples() -> Vec<MetadataRecord> {
+        let topic = TopicId([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255]);
+        vec![
+            MetadataRecord::Topic(TopicRecord {
+                id: topic,
+                name: "flights".into(),
+                ordinal: u64::MAX,
+                internal: true,
+                overrides: BTreeMap::from([
+                    ("retention.ms".into(), "-1".into()),
+                    ("cleanup.policy".into(), "".into()),
+                ]),
+            }),
+            MetadataRecord::RemoveTopic { topic },
+            MetadataRecord::Partitions(PartitionsRecord {
+                topic,
+                first: PartitionIndex(3),
+                count: 7,
+                leader: ServerId(2),
+                leader_epoch: LeaderEpoch(9),
+                home: Some(Home(u32::MAX)),
+            }),
+            MetadataRecord::Partitions(PartitionsRecord {
+                topic,
+                first: PartitionIndex(0),
+                count: 1,
+                leader: ServerId(2),
+                leader_epoch: LeaderEpoch(0),
+                home: None,
+            }),
+            MetadataRecord::Config { topic, name: "segment.ms".into(), value: Some("1".into()) },
+            MetadataRecord::Config { topic, name: "segment.ms".into(), value: None },
+            MetadataRecord::ProducerIds { end: ProducerId(i64::MAX) },
+            resource(Resource::AllBrokers, Some("5")),
+            resource(Resource::Broker(ServerId(7)), None),
+            resource(Resource::ClientMetrics("all".into()), Some("")),
+            resource(Resource::Group("g".into()), Some("x")),
+            MetadataRecord::Leader { epoch: 7, server: ServerId(3) },
+            MetadataRecord::Voters(vec![voter(1), voter(2)]),
+            MetadataRecord::Feature { name: "ringmain.version".into(), level: -1 },
+            MetadataRecord::Server { id: ServerId(2), server: server() },
+            MetadataRecord::RemoveServer { id: ServerId(2) },
+            MetadataRecord::PartitionStates(PartitionStatesRecord {
+                topic,
+                first: PartitionIndex(2),
+                partitions: vec![state(Some(2)), state(None)],
+            }),
+            MetadataRecord::Counters(Counters {
+                next_ordinal: 9,
+                next_server: ServerId(4),
+                next_homes: BTreeMap::from([(ServerId(1), Home(5)), (ServerId(-1), Home(u32::MAX))]),
+            }),
+        ]
+    }
+
+    fn voter(server: i32) -> Voter {
+        Voter { server: ServerId(server), voter: VoterId([9; 16]), host: "host".into(), port: 9192 }
+    }
+
+    fn server() -> ServerImage {
+        ServerImage {
+            broker_epoch: BrokerEpoch::OWN_OFFSET,
+            directory: DirectoryId([1; 16]),
+            incarnation: IncarnationId([2; 16]),
+            shards: 12,
+            rack: Some("a".into()),
+            client: ("clients.example".into(), 9092),
+            cluster: ("cluster.example".into(), 9192),
+            fenced: true,
+            stopping: true,
+        }
+    }
+
+    fn state(leader: Option<i32>) -> PartitionState {
+        PartitionState {
+            replicas: vec![ServerId(2), ServerId(1), ServerId(3)],
+            leader: leader.map(ServerId),
+            leader_epoch: LeaderEpoch(57),
+            partition_epoch: PartitionEpoch(99),
+            unclean_epoch: leader.map(|_| LeaderEpoch(3)),
+            isr: leader.into_iter().map(ServerId).collect(),
+            elr: vec![ServerId(1)],
+            last_known: vec![ServerId(3)],
+            adding: vec![ServerId(3)],
+            removing: Vec::new(),
+            home: Home(12),
+        }
+    }
+
+    #[test]
+    fn records_survive_their_bytes() {
+        for record in samples() {
+            assert_eq!(MetadataRecord::decode(&record.encode()), Ok(record));
+        }
+    }
+
+    #[test]
+    fn cut_or_foreign_bytes_are_errors() {
+        for record in samples() {
+            let bytes = record.encode();
+            for end in 0..bytes.len() {
+                // A cut may leave a readable record (trailing padding); it must never panic.
+                let _ = MetadataRecord::decode(&bytes[..end]);
+            }
+        }
+        assert!(MetadataRecord::decode(&[]).is_err());
+        assert!(MetadataRecord::decode(&[0xFF; 64]).is_err());
+    }
+
+    fn check_root(version: u16, body_type: wire::Body, want: &MetadataRecordError) {
+        let mut builder = FlatBufferBuilder::new();
+        let body = wire::ProducerIdsRecord::create(&mut builder, &wire::ProducerIdsRecordArgs { end: 1 });
+        let args = wire::MetadataRecordArgs { version, body_type, body: Some(body.as_union_value()) };
+        let root = wire::MetadataRecord::create(&mut builder, &args);
+        wire::finish_metadata_record_buffer(&mut builder, root);
+        assert_eq!(MetadataRecord::decode(builder.finished_data()).as_ref(), Err(want));
+    }
+
+    #[test]
+    fn records_of_a_newer_version_are_named() {
+        let newer = MetadataRecordError::NewerFormat { found: 1, known: 0 };
+        check_root(1, wire::Body::ProducerIdsRecord, &newer);
+        check_root(0, wire::Body(99), &MetadataRecordError::UnknownKind(99));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_records_never_panic(which in 0usize..18, at in 0usize..400, byte: u8) {
+            let mut bytes = samples()[which].encode();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = MetadataRecord::decode(&bytes);
+        }
+    }
+}
