@@ -123,6 +123,13 @@ impl Controller {
         Arc::new(self.durable.image())
     }
 
+    /// The durable state as records of the metadata log: folded instead of the log's records below the image's version, they
+    /// make the same state.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Vec<u8>> {
+        self.durable.state.records().iter().map(MetadataRecord::encode).collect()
+    }
+
     /// Decides a request against everything decided so far. `rng` gives topic ids.
     pub fn decide(&mut self, request: &ControllerRequest, rng: &mut Rng) -> Decision {
         let mut batch = Batch::default();

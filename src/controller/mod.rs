@@ -12,6 +12,7 @@ mod names;
 mod question;
 mod record;
 mod request;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod testing;
