@@ -31,6 +31,25 @@ pub enum Change {
     Counters,
 }
 
+impl Change {
+    /// Partitions came or went, or their states changed.
+    #[must_use]
+    pub fn is_of_partitions(&self) -> bool {
+        matches!(self, Change::TopicAdded(_) | Change::TopicRemoved(_) | Change::Partitions(_))
+    }
+
+    /// Topics may have other settings, or none any more.
+    #[must_use]
+    pub fn is_of_settings(&self) -> bool {
+        matches!(self, Change::TopicConfigs(_) | Change::Configs(_) | Change::TopicRemoved(_))
+    }
+
+    #[must_use]
+    pub fn is_a_removal(&self) -> bool {
+        matches!(self, Change::TopicRemoved(_))
+    }
+}
+
 /// Consecutive partitions of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionRun {

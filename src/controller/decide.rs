@@ -123,6 +123,12 @@ impl Controller {
         Arc::new(self.durable.image())
     }
 
+    /// The end offset of what was replayed.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.durable.state.cluster.version
+    }
+
     /// The durable state as records of the metadata log: folded instead of the log's records below the image's version, they
     /// make the same state.
     #[must_use]

@@ -8,12 +8,14 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
 
 use crate::base::io::IoOp;
 use crate::base::{MonoNanos, ShardId};
+use crate::controller::Published;
 use crate::shard::{
     CompactionConfig, Effect, Image, IoDone, IoId, RequestId, RetentionConfig, Shard, ShardConfig,
     ShardRecovery, ShardReply, ShardRequest,
@@ -149,9 +151,9 @@ impl<C: Send + 'static> Driver<C> {
         match message {
             Message::Request { id, request } => self.request(id, request),
             Message::Reply { id, reply } => self.deliver(id.number, from, reply.attach()),
-            Message::Image(image) => {
-                let version = image.version;
-                self.input(|shard, now, effects| shard.image(now, image, effects));
+            Message::Image(published) => {
+                let version = published.image.version;
+                self.input(|shard, now, effects| shard.image(now, &published, effects));
                 self.mesh.send(from, Message::ImageApplied { version });
             }
             Message::ImageApplied { version } => {
@@ -225,7 +227,7 @@ impl<C: Send + 'static> Driver<C> {
                     let swapped = self.files.swap(segment).map_err(|error| error.to_string());
                     self.input(|shard, now, effects| shard.swapped(now, segment, swapped, effects));
                 }
-                Effect::Publish(image) => self.publish(&image),
+                Effect::Publish(published) => self.publish(&published),
                 Effect::Notice(line) => tracing::warn!(shard = %self.here, "{line}"),
                 Effect::Fatal { reason } => {
                     tracing::error!(shard = %self.here, %reason, "storage has failed; nothing more is acknowledged");
@@ -247,12 +249,12 @@ impl<C: Send + 'static> Driver<C> {
         }
     }
 
-    fn publish(self: &Rc<Self>, image: &Image) {
-        let version = image.version;
-        for shard in (0..image.here.shards).map(ShardId).filter(|shard| *shard != self.here) {
-            self.mesh.send(shard, Message::Image(Image::clone(image)));
+    fn publish(self: &Rc<Self>, published: &Arc<Published>) {
+        let version = published.image.version;
+        for shard in (0..published.image.here.shards).map(ShardId).filter(|shard| *shard != self.here) {
+            self.mesh.send(shard, Message::Image(Arc::clone(published)));
         }
-        self.input(|shard, now, effects| shard.image(now, Image::clone(image), effects));
+        self.input(|shard, now, effects| shard.image(now, published, effects));
         let here = self.here;
         self.input(|shard, now, effects| shard.image_applied(now, here, version, effects));
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use glommio::channels::channel_mesh::{FullMesh, MeshBuilder, Receivers, Senders};
 
 use crate::base::ShardId;
-use crate::controller::MetadataImage;
+use crate::controller::Published;
 use crate::shard::{RequestId, ShardReply, ShardRequest};
 
 use super::Event;
@@ -34,7 +34,7 @@ pub enum Message<C> {
         id: RequestId,
         reply: ShardReply<Bytes>,
     },
-    Image(Arc<MetadataImage>),
+    Image(Arc<Published>),
     /// To shard 0: this shard serves that version.
     ImageApplied {
         version: i64,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::io::{IoOp, SegmentId};
-use crate::controller::MetadataImage;
+use crate::controller::Published;
 
 use super::request::{RequestId, ShardReply};
 
@@ -21,7 +21,7 @@ pub enum Effect {
     CleanerRate { bytes_per_second: u64 },
     /// Shard 0 has a new cluster state: hand it to every shard's [`Shard::image`](super::Shard::image), this one
     /// included, and report each shard's completion with [`Shard::image_applied`](super::Shard::image_applied).
-    Publish(Arc<MetadataImage>),
+    Publish(Arc<Published>),
     /// Something an operator should read in the log; the server goes on.
     Notice(String),
     /// Storage has failed: stop serving, log this line, end the process with the I/O error exit code.

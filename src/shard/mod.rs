@@ -45,6 +45,7 @@ use std::rc::Rc;
 
 use crate::base::metrics::{CommittedMetric, EndMetric, Latency};
 use crate::base::{MonoNanos, Now, ShardId};
+use crate::controller::Published;
 use crate::log::Purpose;
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
@@ -127,12 +128,13 @@ impl Shard {
     }
 
     /// A new cluster state. Partitions that are this shard's and new exist from now on; those that are gone are dropped.
-    pub fn image(&mut self, now: Now, image: Image, effects: &mut Vec<Effect>) {
+    pub fn image(&mut self, now: Now, published: &Published, effects: &mut Vec<Effect>) {
         self.input(now, effects, |shard, turn| {
-            if shard.store.take_image(image, turn) {
+            let Some(changed) = shard.store.take_image(published, turn) else { return };
+            if changed.settings {
                 shard.upkeep.review();
-                shard.seats.image_changed(&mut shard.store, turn);
             }
+            shard.seats.image_changed(changed, &mut shard.store, turn);
         });
     }
 

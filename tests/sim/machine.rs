@@ -237,7 +237,7 @@ impl Machine {
                 self.disk.swap(segment);
                 self.input(now, shard, |it, effects| it.swapped(now, segment, Ok(()), effects));
             }
-            Effect::Publish(image) => self.publish(now, &image),
+            Effect::Publish(published) => self.publish(now, &published),
             Effect::Notice(_) => {}
             Effect::Fatal { reason } => {
                 self.has_failed = true;
@@ -246,11 +246,11 @@ impl Machine {
         }
     }
 
-    fn publish(&mut self, now: Now, image: &Arc<MetadataImage>) {
-        let image = (self.adapt)(image);
-        for at in (0..image.here.shards).map(ShardId) {
-            let (image, version) = (Arc::clone(&image), image.version);
-            self.input(now, at, |it, effects| it.image(now, image, effects));
+    fn publish(&mut self, now: Now, published: &Published) {
+        let published = Published { image: (self.adapt)(&published.image), ..published.clone() };
+        let version = published.image.version;
+        for at in (0..published.image.here.shards).map(ShardId) {
+            self.input(now, at, |it, effects| it.image(now, &published, effects));
             self.input(now, ShardId(0), |it, effects| it.image_applied(now, at, version, effects));
         }
     }

@@ -2,12 +2,13 @@
 //! cluster state, and an answer is given when every shard serves that state.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::rng::Rng;
 use crate::base::{Offset, TopicPartition};
-use crate::controller::{Controller, ControllerError, ControllerReply, ControllerRequest};
+use crate::controller::{Controller, ControllerError, ControllerReply, ControllerRequest, Published};
 use crate::record::BatchBuilder;
 
 use super::super::effect::Effect;
@@ -89,12 +90,12 @@ impl ControllerSeat {
 
     /// The metadata log has moved: folds what is settled of it, and publishes the state that makes.
     pub(super) fn progressed(&mut self, store: &Store, turn: &mut Turn<'_>) {
-        let mut replies = Vec::new();
+        let from_version = self.controller.version();
+        let (mut replies, mut changes) = (Vec::new(), Vec::new());
         for change in self.seat.release(store) {
             for (record, offset) in change.records.iter().zip(change.base.0..) {
-                self.controller
-                    .replay(record, offset)
-                    .expect("the controller reads what it has just written");
+                let changed = self.controller.replay(record, offset);
+                changes.push(changed.expect("the controller reads what it has just written"));
             }
             replies.push((change.id, change.reply));
         }
@@ -106,7 +107,7 @@ impl ControllerSeat {
         let is_next = self.published.back().is_none_or(|last| last.version < version);
         assert!(is_next, "each state that is published is newer than the one before");
         self.published.push_back(Publication { version, missing: self.shards, replies });
-        turn.effect(Effect::Publish(image));
+        turn.effect(Effect::Publish(Arc::new(Published { image, from_version, changes })));
     }
 
     /// A shard serves the cluster state of this version.

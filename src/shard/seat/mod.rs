@@ -26,7 +26,7 @@ use super::config::ShardConfig;
 use super::metrics::ShardGauges;
 use super::read::Read;
 use super::request::{FetchResult, GroupCall, RequestId, ShardReply};
-use super::store::Store;
+use super::store::{ImageChanged, Store};
 use super::turn::Turn;
 use controller::ControllerSeat;
 use coordinators::Coordinators;
@@ -74,9 +74,13 @@ impl Seats {
     }
 
     /// The cluster state has changed.
-    pub fn image_changed(&mut self, store: &mut Store, turn: &mut Turn<'_>) {
-        self.coordinators.take_seats(store, turn);
-        self.coordinators.topics_changed(store, turn);
+    pub fn image_changed(&mut self, changed: ImageChanged, store: &mut Store, turn: &mut Turn<'_>) {
+        if changed.partitions {
+            self.coordinators.take_seats(store, turn);
+        }
+        if changed.removals {
+            self.coordinators.topics_changed(store, turn);
+        }
     }
 
     /// The shard begins: seats are taken, and their logs are read in the first turn.

@@ -43,5 +43,6 @@ mod writeback;
 
 pub use append::Incoming;
 pub use partitions::Partition;
+pub use place::ImageChanged;
 pub use producers::PRODUCER_BYTES;
 pub use state::Store;

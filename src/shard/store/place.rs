@@ -1,39 +1,113 @@
 //! Brings the partitions in line with the cluster state: new ones begin, those whose topic is gone are dropped, and their
 //! files are removed once nothing is under way on them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::io::IoOp;
-use crate::base::{BLOCK_BYTES, TopicPartition};
+use crate::base::{BLOCK_BYTES, TopicId, TopicPartition};
+use crate::controller::{Change, MetadataImage, Published, Resource, TopicImage};
 
 use super::super::event::Operation;
-use super::super::request::{Image, PartitionError};
+use super::super::request::PartitionError;
 use super::super::turn::{News, Turn};
 use super::state::Store;
 
-impl Store {
-    /// A new cluster state. `false` if it is older than the one there is, and nothing has changed.
-    pub fn take_image(&mut self, image: Image, turn: &mut Turn<'_>) -> bool {
-        if image.version < self.image.version {
-            return false;
+/// What is new in an image.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageChanged {
+    /// Partitions came or went, or their states changed.
+    pub partitions: bool,
+    /// Topics may have other settings, or none any more.
+    pub settings: bool,
+    /// Topics are gone.
+    pub removals: bool,
+}
+
+impl ImageChanged {
+    fn of(changes: &[Change]) -> ImageChanged {
+        ImageChanged {
+            partitions: changes.iter().any(Change::is_of_partitions),
+            settings: changes.iter().any(Change::is_of_settings),
+            removals: changes.iter().any(Change::is_a_removal),
         }
-        self.image = image;
+    }
+}
+
+impl Store {
+    /// A new cluster state, and what is new in it; `None` if it is older than the one there is, and nothing has changed.
+    pub fn take_image(&mut self, published: &Published, turn: &mut Turn<'_>) -> Option<ImageChanged> {
+        if published.image.version < self.image.version {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.image, Arc::clone(&published.image));
+        let changes = &published.changes;
+        if before.version == published.from_version {
+            self.follow_changes(&before, changes, turn);
+            return Some(ImageChanged::of(changes));
+        }
         self.place_partitions(turn);
-        true
+        Some(ImageChanged { partitions: true, settings: true, removals: true })
     }
 
+    /// Brings the partitions in line with the image, whatever was there before.
     pub(super) fn place_partitions(&mut self, turn: &mut Turn<'_>) {
         let image = Arc::clone(&self.image);
         for topic in image.topics.values() {
-            for (id, state) in topic.partitions_by_id() {
-                if image.replica_here(state) == Some(self.id()) {
-                    let slot = self.partitions.find_or_add(id);
-                    let partition = self.partitions.get_mut(slot).expect("just found or added");
-                    partition.place(image.settings(topic), state.leader_epoch());
-                }
-            }
+            self.place(&image, topic, 0..topic.partitions.len());
         }
         self.drop_partitions(turn);
+        self.count_partitions();
+    }
+
+    /// Brings the partitions in line with what has changed since the image `before`: nothing else is looked at.
+    fn follow_changes(&mut self, before: &MetadataImage, changes: &[Change], turn: &mut Turn<'_>) {
+        let image = Arc::clone(&self.image);
+        for change in changes {
+            match change {
+                Change::TopicAdded(id) | Change::TopicConfigs(id) => {
+                    self.place_topic(&image, *id, 0..usize::MAX)
+                }
+                Change::Partitions(run) => self.place_topic(&image, run.topic, run.partitions.clone()),
+                Change::TopicRemoved(id) => {
+                    for id in before.topic_by_id(*id).iter().flat_map(|topic| topic.partition_ids()) {
+                        self.drop_partition(id, turn);
+                    }
+                }
+                Change::Configs(Resource::AllBrokers | Resource::Broker(_)) => {
+                    for topic in image.topics.values() {
+                        self.place(&image, topic, 0..topic.partitions.len());
+                    }
+                }
+                Change::Configs(_) | Change::Servers | Change::Counters => {}
+            }
+        }
+        self.remove_dropped(turn);
+        self.count_partitions();
+    }
+
+    /// Places some partitions of a topic, which may be gone again.
+    fn place_topic(&mut self, image: &MetadataImage, id: TopicId, partitions: Range<usize>) {
+        if let Some(topic) = image.topic_by_id(id) {
+            let end = partitions.end.min(topic.partitions.len());
+            self.place(image, topic, partitions.start.min(end)..end);
+        }
+    }
+
+    /// Partitions of a topic that this shard keeps exist from now on, with the epoch and the settings of the image.
+    fn place(&mut self, image: &MetadataImage, topic: &TopicImage, partitions: Range<usize>) {
+        let placed = topic.partitions_by_id().skip(partitions.start).take(partitions.len());
+        for (id, state) in placed {
+            if image.replica_here(state) == Some(self.id()) {
+                let slot = self.partitions.find_or_add(id);
+                let partition = self.partitions.get_mut(slot).expect("just found or added");
+                partition.place(image.settings(topic), state.leader_epoch());
+            }
+        }
+    }
+
+    /// What depends on how many partitions there are.
+    fn count_partitions(&mut self) {
         self.commit.reserve_for(self.partitions.len());
         self.limit_chunks();
     }
@@ -52,13 +126,19 @@ impl Store {
             |id: &TopicPartition| *id != TopicPartition::METADATA && image.topic_by_id(id.topic).is_none();
         let mut gone: Vec<_> = self.partitions.by_id().filter(|(id, _)| is_gone(id)).collect();
         gone.sort_unstable();
-        for (id, slot) in gone {
-            for ack in self.partitions.drop_partition(id, slot) {
-                self.settle(ack, Err(PartitionError::NotHere), turn);
-            }
-            turn.tell(News::Dropped(slot));
+        for (id, _) in gone {
+            self.drop_partition(id, turn);
         }
         self.remove_dropped(turn);
+    }
+
+    /// Lets go of a partition, if it is here: whoever waits on it is answered, and its files follow.
+    fn drop_partition(&mut self, id: TopicPartition, turn: &mut Turn<'_>) {
+        let Some(slot) = self.partitions.find(id) else { return };
+        for ack in self.partitions.drop_partition(id, slot) {
+            self.settle(ack, Err(PartitionError::NotHere), turn);
+        }
+        turn.tell(News::Dropped(slot));
     }
 
     /// Removes the files of dropped partitions on which nothing is under way any more.
