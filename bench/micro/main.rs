@@ -10,6 +10,7 @@ mod check;
 mod commit;
 mod decode;
 mod fetch;
+mod image;
 mod index;
 
 use criterion::{criterion_group, criterion_main};
@@ -30,6 +31,7 @@ criterion_group!(
     append::bench,
     index::bench,
     commit::bench,
-    fetch::bench
+    fetch::bench,
+    image::bench
 );
 criterion_main!(micro);
