@@ -1,4 +1,5 @@
-//! Bytes from Kafka's own codec, in both directions, and Kafka's own tables of settings; and README's word on settings.
+//! Bytes from Kafka's own codec, in both directions, and Kafka's own tables of settings; README's word on settings; and metadata
+//! records of earlier versions.
 //!
 //! `messages.tsv` (message, version, JSON, hex of the body) and `batches.jsonl` are read from the folder that the
 //! environment variable RINGMAIN_VECTORS names; by default from `vectors` beside this file.
@@ -8,6 +9,7 @@
 mod batches;
 mod configs;
 mod messages;
+mod metadata;
 mod readme;
 
 use std::path::PathBuf;
