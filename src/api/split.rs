@@ -187,9 +187,25 @@ pub(super) fn ask<A: 'static>(
 
 #[cfg(test)]
 mod tests {
-    use crate::api::testing::image;
+    use crate::api::testing::{image, image_of_two_servers};
 
     use super::*;
+
+    #[test]
+    fn what_another_server_leads_is_refused_here() {
+        let image = image_of_two_servers();
+        let mut split = Split::new(&image);
+        split.topic(TopicKey::Name("spread"), 4);
+        for index in 0..4 {
+            split.partition(index, |partition| Ok(partition.partition.0));
+        }
+        let (calls, slots) = split.finish();
+        assert_eq!(calls, [(ShardId(0), vec![0]), (ShardId(1), vec![2])]);
+        let results = calls.into_iter().map(|(_, partitions)| partitions).collect();
+        let merged: Vec<_> = slots.merge(results, |_, result| result).map(|(_, results)| results).collect();
+        let elsewhere = Err(ErrorCode::NotLeaderOrFollower);
+        assert_eq!(merged, [[Ok(0), elsewhere, Ok(2), elsewhere]]);
+    }
 
     #[test]
     fn answers_come_back_in_the_order_of_the_request() {

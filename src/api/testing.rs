@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use crate::base::rng::Rng;
 use crate::base::{
-    LeaderEpoch, MonoNanos, Now, Offset, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TimestampMs,
-    TopicId, TopicPartition,
+    Home, LeaderEpoch, MonoNanos, Now, Offset, PartitionIndex, ProducerEpoch, ProducerId, ServerId, ShardId,
+    TimestampMs, TopicId, TopicPartition,
 };
 use crate::config::Config;
 use crate::controller::{
     ConfigChange, ConfigResource, Controller, ControllerConfig, ControllerReply, ControllerRequest,
-    MetadataImage, NewPartitions, NewTopic, Place, Resource, ResourceConfigs, TopicName, View,
+    MetadataImage, NewPartitions, NewTopic, PartitionImage, Place, Resource, ResourceConfigs, TopicImage,
+    TopicName, View,
 };
 use crate::protocol::{ApiKey, Message, Reader, RequestHeader, decode_body, encode_request};
 use crate::shard::{
@@ -263,6 +264,21 @@ pub(super) fn image(shards: u16, topics: &[(&str, i32)]) -> Arc<MetadataImage> {
         controller.replay(record, offset).expect("the controller's own record");
     }
     controller.image()
+}
+
+/// The image of server 1 of two: topic `spread` has a partition on each of its shards, one on server 2, and one that nobody leads.
+pub(super) fn image_of_two_servers() -> Arc<MetadataImage> {
+    let mut image = MetadataImage::clone(&image(2, &[]));
+    let led = |server, home| PartitionImage::single(ServerId(server), LeaderEpoch(4), Home(home));
+    image.put(TopicImage {
+        id: TopicId([5; 16]),
+        name: "spread".into(),
+        ordinal: 0,
+        partitions: vec![led(1, 6), led(2, 6), led(1, 7), PartitionImage::leaderless(ServerId(1), Home(8))],
+        overrides: BTreeMap::new(),
+        internal: false,
+    });
+    Arc::new(image)
 }
 
 /// The shard that leads a partition.

@@ -235,6 +235,16 @@ impl PartitionImage {
     }
 }
 
+#[cfg(test)]
+impl PartitionImage {
+    /// A partition whose only replica may not lead it now.
+    pub fn leaderless(replica: ServerId, home: Home) -> PartitionImage {
+        let mut state = PartitionImage::single(replica, LeaderEpoch(1), home).state();
+        (state.leader, state.elr) = (None, std::mem::take(&mut state.isr));
+        PartitionImage::new(&state).expect("sound")
+    }
+}
+
 impl fmt::Debug for PartitionImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.state().fmt(f)

@@ -262,6 +262,23 @@ fn partitions_of_a_session_take_turns() {
 }
 
 #[test]
+fn what_another_server_leads_is_asked_of_nobody() {
+    let image = crate::api::testing::image_of_two_servers();
+    let mut plan = Plan::default();
+    plan.topics.push(Key::Name(Arc::from("spread")).resolve(&image));
+    for (index, order) in (0..5).zip(0..) {
+        let asked = FetchPartition { partition: index, ..FetchPartition::default() };
+        plan.add(&image, Named { topic: 0, index, order }, wanted(&asked), None);
+    }
+    let asked = plan.calls.iter().map(|call| (call.shard.0, call.named[0].index));
+    assert_eq!(asked.collect::<Vec<_>>(), [(0, 0), (1, 2)]);
+    let failed = plan.failed.iter().map(|failed| (failed.named.index, failed.code));
+    let elsewhere = ErrorCode::NotLeaderOrFollower;
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    assert_eq!(failed.collect::<Vec<_>>(), [(1, elsewhere), (3, elsewhere), (4, unknown)]);
+}
+
+#[test]
 fn full_caches_let_go_of_what_is_old() {
     let minutes = |minutes: u64| MonoNanos(minutes * 60_000_000_000);
     let image = crate::api::testing::image(2, &[("a", 8)]);
