@@ -180,8 +180,8 @@
 //! - `config` sits right above `base`, because log, controller and api act on resolved topic settings.
 //! - Disk operations are values in `base::io`: log and commit log decide them, the shard numbers them, the runtime
 //!   performs them.
-//! - The partition's owner shard is not stored but a function of the topic's creation number and the shard count
-//!   ([`base::shard_of`]): every shard agrees without asking.
+//! - A partition's shard is not stored: a partition has a home, a number given once when it is created, and its shard on any server
+//!   is that number modulo the server's shards ([`base::Home`]). Everybody agrees without asking.
 //! - Metadata records are FlatBuffers (schema/metadata.fbs) inside ordinary record batches of an ordinary partition on
 //!   shard 0, so that they have the same log, commit log and recovery as user data.
 //! - The direct path is chosen per batch at append, not per waiting run at gather time: memory is laid out for it then.

@@ -32,7 +32,7 @@ struct Table<'a> {
 enum Lists {
     Topic,
     Broker,
-    /// Of groups and client metrics: none, whatever their type says.
+    /// Groups and client metrics have no lists to add to, whatever a config's type says.
     Closed,
 }
 
@@ -206,7 +206,8 @@ impl Lists {
     }
 }
 
-/// What Kafka refuses as a request, and what as a config: it looks at client metrics' names and intervals apart.
+/// Kafka refuses some configs as a bad request and others as a bad config; names and intervals of client metrics are among the
+/// first.
 fn invalid(error: ConfigError) -> ControllerError {
     match error {
         ConfigError::ReadOnly(_)

@@ -1,7 +1,7 @@
 //! The controller's state machine.
 //!
-//! It keeps two folds of one log: `durable`, what the log's durable part says and everybody serves, and `decided`,
-//! which runs ahead of it by the records handed out for appending. Decisions are made against `decided`, so that
+//! The controller keeps two folds of one log: `durable`, what the log's durable part says and everybody serves, and
+//! `decided`, which runs ahead of it by the records handed out for appending. Decisions are made against `decided`, so that
 //! requests can follow each other without waiting for the disk. A failed append ends the process: nothing decided is
 //! ever taken back.
 //!
@@ -42,7 +42,7 @@ pub struct ControllerConfig {
     pub cluster_id: String,
     pub server: ServerId,
     pub shards: u16,
-    /// As read at the server's start.
+    /// The server's settings as read at its start.
     pub settings: Arc<Config>,
     /// Defaults and limits of creation.
     pub topics: TopicCreation,

@@ -55,9 +55,9 @@ pub enum ConfigResource {
 
 #[derive(Clone, Debug)]
 pub enum ConfigChange {
-    /// These and no others.
+    /// The resource has these configs and no others from now on.
     Replace(Vec<(String, Option<String>)>),
-    /// Each on its own.
+    /// Each config is changed on its own; all others stay.
     Edit(Vec<(String, ConfigOp, Option<String>)>),
 }
 

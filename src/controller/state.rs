@@ -1,7 +1,7 @@
 //! State as a fold of metadata records.
 //!
-//! The same fold serves start-up, commit and decisions not yet durable, so that none of them can disagree. What is folded
-//! is the cluster alone: [`Fold`] keeps beside it what that means on this server.
+//! One fold serves start-up, commit and decisions not yet durable, so that none of them can disagree. Only the cluster is
+//! folded: [`Fold`] keeps beside it what the cluster's state means on this server.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,7 +28,7 @@ const TOPIC_PARTITIONS_BOUND: usize = 1 << 20;
 /// The cluster after some prefix of the metadata log.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    /// What everybody sees. Copied on change only while somebody else still holds it.
+    /// The part that everybody sees. Copied on change only while somebody else still holds it.
     pub cluster: Arc<ClusterImage>,
     pub counters: Counters,
     /// All producer ids below may have been handed out.

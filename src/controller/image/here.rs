@@ -22,10 +22,10 @@ pub struct Here {
     pub shards: u16,
     /// What topics inherit: this server's settings with what was changed since its start.
     pub topic_defaults: Arc<TopicDefaults>,
-    /// Of topics without configs; `None` when this server's settings contradict each other, which is refused as soon as
-    /// there is such a topic.
+    /// Settings of topics without configs. `None` when this server's settings contradict each other, which is refused as soon
+    /// as there is such a topic.
     inherited: Option<Arc<TopicSettings>>,
-    /// Of topics that have configs.
+    /// Settings of topics that have configs.
     own: Buckets<Arc<TopicSettings>>,
 }
 

@@ -8,7 +8,7 @@ use crate::base::{Home, LeaderEpoch, PartitionEpoch, ServerId};
 
 /// Most replicas of a partition, those that are being added included: the width of a mask.
 pub const REPLICAS_MAX: usize = 16;
-/// So many replicas need no memory of their own.
+/// A list of at most so many replicas is kept in place, without memory of its own.
 const REPLICAS_INLINE: usize = 6;
 
 const _: () = assert!(size_of::<PartitionImage>() <= 64, "a partition's state stays small");
@@ -133,7 +133,7 @@ impl PartitionImage {
         Ok(image)
     }
 
-    /// What follows this state: epochs that do not fall, and the same home.
+    /// Whether `next` can follow this state: epochs do not fall, and a home stays.
     ///
     /// # Errors
     /// When `next` cannot follow.
@@ -161,7 +161,7 @@ impl PartitionImage {
         }
     }
 
-    /// The same partition after its leader was named anew, in a later epoch.
+    /// This partition after a leader was named anew, which is its only replica.
     pub(in crate::controller) fn led_anew(&self, leader: ServerId, epoch: LeaderEpoch) -> PartitionImage {
         let partition_epoch = PartitionEpoch(self.partition_epoch.0.saturating_add(1));
         let unclean_epoch = self.unclean_epoch;

@@ -59,7 +59,7 @@ pub(super) enum MetadataRecord {
         id: ServerId,
     },
     PartitionStates(PartitionStatesRecord),
-    /// What other records have counted, stated: no counter ever falls.
+    /// Counters as they are, whatever records moved them: no counter ever falls.
     Counters(Counters),
 }
 
@@ -81,7 +81,7 @@ pub(super) struct PartitionStatesRecord {
     pub partitions: Vec<PartitionState>,
 }
 
-/// What was given out and is never given again.
+/// Counters of numbers that are given out once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     /// Topics ever created.
@@ -100,7 +100,7 @@ pub(super) struct PartitionsRecord {
     pub count: i32,
     pub leader: ServerId,
     pub leader_epoch: LeaderEpoch,
-    /// Of the first partition; each further one has the next number. `None` in records of versions that knew no homes.
+    /// The first partition's home; each further one has the next number. `None` in records of versions that knew no homes.
     pub home: Option<Home>,
 }
 
