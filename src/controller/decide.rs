@@ -12,12 +12,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::base::rng::Rng;
-use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, ServerId, TopicId};
-use crate::config::{Config, TopicCreation};
+use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 
+use super::batch::Batch;
 use super::change::Change;
 use super::configs;
 use super::image::MetadataImage;
+use super::own::ControllerConfig;
 use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
 use super::request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
@@ -28,39 +29,6 @@ use super::topics::{self, AcceptedTopic, Judge};
 
 /// Producer ids reserved by one record: a restart skips at most this many.
 const PRODUCER_ID_BLOCK: i64 = 1000;
-
-/// Bytes of records that one decision may hand out: together they are one batch of the metadata log.
-const DECISION_BYTES_MAX: usize = 1_000_000;
-
-/// Bytes that framing adds to a record in its batch, at most.
-const RECORD_OVERHEAD: usize = 24;
-
-/// What the controller needs to know of the server it runs on.
-#[derive(Clone, Debug)]
-pub struct ControllerConfig {
-    /// Kafka's form: 22 characters of base64url.
-    pub cluster_id: String,
-    pub server: ServerId,
-    pub shards: u16,
-    /// The server's settings as read at its start.
-    pub settings: Arc<Config>,
-    /// Defaults and limits of creation.
-    pub topics: TopicCreation,
-}
-
-impl ControllerConfig {
-    /// What a server's settings say to its controller.
-    #[must_use]
-    pub fn new(cluster_id: String, config: &Config) -> ControllerConfig {
-        ControllerConfig {
-            cluster_id,
-            server: config.server_id,
-            shards: config.shards(),
-            settings: Arc::new(config.clone()),
-            topics: config.topics,
-        }
-    }
-}
 
 /// What is to happen for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -349,28 +317,6 @@ impl Controller {
     }
 }
 
-/// The records one decision hands out.
-#[derive(Default)]
-struct Batch {
-    records: Vec<Vec<u8>>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn add(&mut self, records: &[MetadataRecord]) -> Result<(), ControllerError> {
-        let encoded: Vec<Vec<u8>> = records.iter().map(MetadataRecord::encode).collect();
-        let bytes = self.bytes + encoded.iter().map(|record| record.len() + RECORD_OVERHEAD).sum::<usize>();
-        if bytes > DECISION_BYTES_MAX {
-            let message =
-                "The request changes more than one metadata batch holds; ask for fewer topics at once.";
-            return Err(ControllerError::PolicyViolation(message.into()));
-        }
-        self.bytes = bytes;
-        self.records.extend(encoded);
-        Ok(())
-    }
-}
-
 fn created(id: TopicId, accepted: AcceptedTopic) -> CreatedTopic {
     CreatedTopic { id, partitions: accepted.partitions, replication_factor: 1, overrides: accepted.overrides }
 }
@@ -379,6 +325,7 @@ fn created(id: TopicId, accepted: AcceptedTopic) -> CreatedTopic {
 mod tests {
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
+    use super::super::batch::DECISION_BYTES_MAX;
     use super::super::testing::{
         assigned, config, controller, create, creations, deletions, growths, sync, topic,
     };

@@ -3,11 +3,11 @@
 //! The metadata log grows with every change; what it has come to is small. Records state epochs and counters outright, so
 //! that nothing depends on the records that were there before.
 
+use crate::base::PartitionIndex;
+
+use super::image::{PartitionImage, TopicImage};
 use super::record::{MetadataRecord, PartitionStatesRecord, TopicRecord};
 use super::state::State;
-
-use super::image::TopicImage;
-use crate::base::PartitionIndex;
 
 /// Partitions that one record states: far fewer tables than a reader takes in one record.
 const RECORD_PARTITIONS_MAX: usize = 1000;
@@ -65,7 +65,7 @@ fn write_topic(topic: &TopicImage, records: &mut Vec<MetadataRecord>) {
         records.push(MetadataRecord::PartitionStates(PartitionStatesRecord {
             topic: topic.id,
             first: PartitionIndex(first),
-            partitions: partitions.iter().map(|partition| partition.state()).collect(),
+            partitions: partitions.iter().map(PartitionImage::state).collect(),
         }));
     }
 }

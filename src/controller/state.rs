@@ -11,12 +11,12 @@ use crate::base::{BrokerEpoch, Home, PartitionIndex, ProducerId, ServerId, Topic
 use crate::config::Config;
 
 use super::change::{Change, PartitionRun};
-use super::decide::ControllerConfig;
 use super::image::{
     ClusterImage, Here, MetadataImage, PartitionFault, PartitionImage, QuorumImage, Resource, ServerImage,
     TopicImage,
 };
 use super::names;
+use super::own::ControllerConfig;
 use super::record::{
     Counters, MetadataRecord, MetadataRecordError, PartitionStatesRecord, PartitionsRecord, TopicRecord,
 };

@@ -6,7 +6,8 @@ use crate::base::PartitionIndex;
 use crate::base::rng::Rng;
 use crate::config::{Config, TopicCreation};
 
-use super::decide::{Controller, ControllerConfig, Decision};
+use super::decide::{Controller, Decision};
+use super::own::ControllerConfig;
 use super::request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewTopic,
 };

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{NodeId, PartitionIndex, ServerId, TopicId};
+use crate::base::{PartitionIndex, TopicId};
 use crate::config::topic::{TopicDefaults, TopicSettings};
 
-use super::decide::ControllerConfig;
+use super::assignment::{check_added, check_assignments};
 use super::names;
+use super::own::ControllerConfig;
 use super::request::{ControllerError, NewPartitions, NewTopic, TopicName};
 use super::state::{Fold, State};
 
@@ -87,7 +88,7 @@ impl<'a> Judge<'a> {
         }
         let added = wanted.count - existing;
         if let Some(assignments) = &wanted.assignments {
-            self.check_added(added, assignments)?;
+            check_added(added, assignments, self.config.server)?;
         }
         self.check_room(existing, added)?;
         Ok(Growth { topic: topic.id, first: PartitionIndex(existing), count: added })
@@ -132,7 +133,7 @@ impl<'a> Judge<'a> {
     /// The number of partitions, from the numbers given or from a manual assignment.
     fn check_placement(&self, topic: &NewTopic) -> Result<i32, ControllerError> {
         if !topic.assignments.is_empty() {
-            return self.check_assignments(topic);
+            return check_assignments(topic, self.config.server);
         }
         let asked = topic.replication_factor;
         match if asked == -1 { self.config.topics.replication_factor } else { asked } {
@@ -156,45 +157,6 @@ impl<'a> Judge<'a> {
             )),
             count => Ok(count),
         }
-    }
-
-    fn check_assignments(&self, topic: &NewTopic) -> Result<i32, ControllerError> {
-        let both = |what: &str| {
-            let message =
-                format!("A manual partition assignment was specified, but {what} was not set to -1.");
-            Err(ControllerError::InvalidRequest(message))
-        };
-        if topic.replication_factor != -1 {
-            return both("replication factor");
-        }
-        if topic.partitions != -1 {
-            return both("numPartitions");
-        }
-        let mut seen = BTreeSet::new();
-        for (partition, replicas) in &topic.assignments {
-            if !seen.insert(*partition) {
-                return Err(ControllerError::InvalidReplicaAssignment(format!(
-                    "Found multiple manual partition assignments for partition {partition}"
-                )));
-            }
-            check_replicas(replicas, self.config.server)?;
-        }
-        let count = i32::try_from(seen.len()).unwrap_or(i32::MAX);
-        if seen.into_iter().ne((0..count).map(PartitionIndex)) {
-            let message = "partitions should be a consecutive 0-based integer sequence";
-            return Err(ControllerError::InvalidReplicaAssignment(message.into()));
-        }
-        Ok(count)
-    }
-
-    fn check_added(&self, added: i32, assignments: &[Vec<i32>]) -> Result<(), ControllerError> {
-        if usize::try_from(added) != Ok(assignments.len()) {
-            return Err(ControllerError::InvalidReplicaAssignment(format!(
-                "Attempted to add {added} additional partition(s), but only {} assignment(s) were specified.",
-                assignments.len()
-            )));
-        }
-        assignments.iter().try_for_each(|replicas| check_replicas(replicas, self.config.server))
     }
 
     /// Whether a topic of `existing` partitions may have `added` more; if so they count from now on.
@@ -252,34 +214,6 @@ pub(super) struct Growth {
     pub topic: TopicId,
     pub first: PartitionIndex,
     pub count: i32,
-}
-
-/// One partition's replicas as a client placed them: with one server, exactly that one, named by any of its nodes.
-pub fn check_replicas(replicas: &[i32], server: ServerId) -> Result<(), ControllerError> {
-    let refused = |message: String| Err(ControllerError::InvalidReplicaAssignment(message));
-    if replicas.is_empty() {
-        return refused("The manual partition assignment includes an empty replica list.".into());
-    }
-    if let Some(unknown) = replicas.iter().find(|node| NodeId(**node).server() != server) {
-        return refused(format!(
-            "The manual partition assignment includes broker {unknown}, but no such broker is registered."
-        ));
-    }
-    let mut named = BTreeSet::new();
-    if let Some(twice) = replicas.iter().find(|node| !named.insert(**node)) {
-        return refused(format!(
-            "The manual partition assignment includes the broker {twice} more than once."
-        ));
-    }
-    if replicas.len() > 1 {
-        let nodes: Vec<String> = named.iter().map(ToString::to_string).collect();
-        return refused(format!(
-            "The manual partition assignment includes the brokers {}, which are one server: it keeps one replica of a \
-             partition.",
-            nodes.join(", ")
-        ));
-    }
-    Ok(())
 }
 
 /// The topics a deletion names, in its order. One named twice, in whatever way, is refused each time: nothing of it is
