@@ -14,7 +14,7 @@ use ringmain::base::io::{IoDone, IoOp};
 use ringmain::base::rng::Rng;
 use ringmain::base::{Chunk, Now, ShardId};
 use ringmain::config::CommitLimits;
-use ringmain::controller::{ControllerConfig, MetadataImage};
+use ringmain::controller::{ControllerConfig, MetadataImage, Published};
 use ringmain::runtime::recovery::{Recovered, Recovery};
 use ringmain::shard::{Effect, IoId, RequestId, Shard, ShardConfig, ShardReply, ShardRequest};
 

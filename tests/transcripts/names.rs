@@ -16,7 +16,7 @@ pub struct Names {
 
 impl Names {
     pub fn learn(&mut self, image: &MetadataImage) {
-        self.topics.extend(image.topics.iter().map(|(name, topic)| (topic.id, name.to_string())));
+        self.topics.extend(image.topics.values().map(|topic| (topic.id, topic.name.to_string())));
     }
 
     /// A partition as it is written: `t-0`.

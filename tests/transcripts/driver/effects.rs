@@ -1,9 +1,7 @@
 //! What the shard wants done, in the words of a transcript.
 
-use std::sync::Arc;
-
 use ringmain::base::{MonoNanos, Now};
-use ringmain::controller::MetadataImage;
+use ringmain::controller::Published;
 use ringmain::shard::{Effect, Shard, ShardReply};
 
 use super::Driver;
@@ -42,18 +40,18 @@ impl Driver {
             Effect::CleanerRate { bytes_per_second } => {
                 self.out.push(format!("let the cleaner do {bytes_per_second} bytes a second"));
             }
-            Effect::Publish(image) => self.publish(&image),
+            Effect::Publish(published) => self.publish(&published),
             Effect::Notice(text) => self.out.push(format!("notice: {}", self.names.sentence(&text))),
             Effect::Fatal { reason } => self.out.push(format!("end the process: {reason}")),
         }
     }
 
-    fn publish(&mut self, image: &Arc<MetadataImage>) {
-        let image = self.adapted(image);
+    fn publish(&mut self, published: &Published) {
+        let image = self.adapted(&published.image);
         self.names.learn(&image);
         let topics: Vec<&str> = image.topics.keys().map(|name| &**name).collect();
         self.out.push(format!("publish the cluster state, topics: {}", topics.join(", ")));
-        self.published.push(image);
+        self.published.push(Published { image, ..published.clone() });
     }
 
     fn replied(&mut self, number: u64, reply: ShardReply) {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ringmain::base::io::IoOp;
 use ringmain::base::rng::Rng;
 use ringmain::base::{Chunk, MonoNanos, Now, ShardId, TimestampMs};
-use ringmain::controller::{ControllerConfig, ControllerRequest, MetadataImage};
+use ringmain::controller::{ControllerConfig, ControllerRequest, MetadataImage, Published};
 use ringmain::runtime::recovery::Recovery;
 use ringmain::shard::{IoId, RequestId, Shard, ShardReply, ShardRequest};
 
@@ -41,7 +41,7 @@ pub struct Driver {
     memory: Rc<Cell<usize>>,
     /// On the disk, in the order in which they were asked for.
     under_way: Vec<(IoId, IoOp)>,
-    published: Vec<Arc<MetadataImage>>,
+    published: Vec<Published>,
     names: Names,
     questions: Questions,
     /// Segment sizes of topics by name.
@@ -185,13 +185,13 @@ impl Driver {
 
     /// A shard has the oldest cluster state that is published and not served by all. Only shard 0 is real.
     fn apply(&mut self, shard: u16) {
-        let image = Arc::clone(self.published.first().expect("a cluster state was published"));
-        let version = image.version;
+        let published = self.published.first().expect("a cluster state was published").clone();
+        let version = published.image.version;
         if shard + 1 == self.server.shards {
             self.published.remove(0);
         }
         if shard == 0 {
-            self.input(|it, now, effects| it.image(now, image, effects));
+            self.input(|it, now, effects| it.image(now, &published, effects));
         }
         self.input(|it, now, effects| it.image_applied(now, ShardId(shard), version, effects));
     }
