@@ -211,7 +211,8 @@ impl Recovery<'_> {
                 let batch = crate::record::BatchHeader::parse(rest)?;
                 let mut outcome = Ok(());
                 crate::record::records(rest, |header, record| {
-                    outcome = controller.replay(record.value.unwrap_or(&[]), record.offset(header).0);
+                    let value = record.value.unwrap_or(&[]);
+                    outcome = controller.replay(value, record.offset(header).0).map(drop);
                     outcome.is_ok()
                 })?;
                 outcome?;
