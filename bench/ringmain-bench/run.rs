@@ -95,23 +95,9 @@ fn with_topic(
         beside.begin(&target.bootstrap_server)?;
     }
     let mut observer = Observer::new(host.process(), progress, options.syscalls);
-    let (ran, seconds) = match &scenario.tool {
-        Some(plan) => {
-            let aim = Aim { bootstrap_server: &target.bootstrap_server, topic: &topic.name };
-            let run = || tool::run(&options.tools, plan, aim);
-            let (values, seconds) = between_edges(&mut observer, run)?;
-            others.extend(values);
-            (Ran::default(), seconds)
-        }
-        None if scenario.idle => {
-            let rest = || {
-                sleep(Duration::from_secs_f64(scenario.seconds));
-                Ok(())
-            };
-            (Ran::default(), between_edges(&mut observer, rest)?.1)
-        }
-        None => (load.run(&mut observer)?, scenario.seconds),
-    };
+    let aim = Aim { bootstrap_server: &target.bootstrap_server, topic: &topic.name };
+    let (ran, values, seconds) = measured(&mut load, scenario, options, aim, &mut observer)?;
+    others.extend(values);
     if let Some(beside) = beside {
         others.extend(beside.values(&mut Broker::connect(&target.bootstrap_server)?)?);
     }
@@ -131,6 +117,29 @@ fn with_topic(
         stolen: usage.stolen,
         others,
     })
+}
+
+/// What the scenario's parts have met, or what a tool in their place says; and in how many seconds.
+fn measured(
+    load: &mut Load<'_>,
+    scenario: &Scenario,
+    options: &Options,
+    aim: Aim<'_>,
+    observer: &mut Observer,
+) -> Result<(Ran, Vec<Value>, f64), BenchError> {
+    if let Some(plan) = &scenario.tool {
+        let (values, seconds) = between_edges(observer, || tool::run(&options.tools, plan, aim))?;
+        return Ok((Ran::default(), values, seconds));
+    }
+    if scenario.idle {
+        let rest = Duration::from_secs_f64(scenario.seconds);
+        let ((), seconds) = between_edges(observer, || {
+            sleep(rest);
+            Ok(())
+        })?;
+        return Ok((Ran::default(), Vec::new(), seconds));
+    }
+    Ok((load.run(observer)?, Vec::new(), scenario.seconds))
 }
 
 /// Observes what is not the load generator's own, and says how many seconds it took.
