@@ -1,5 +1,5 @@
 //! The hot path of the server and nothing else, again and again: `ringmain-bench instructions` counts what it takes. To
-//! see where the instructions go: `valgrind --tool=callgrind target/release/ringmain-hotpath produce`, and then
+//! see where the instructions go: `valgrind --tool=callgrind target/dist/ringmain-hotpath produce`, and then
 //! `callgrind_annotate` on the file it leaves.
 
 mod frames;
