@@ -9,6 +9,7 @@ pub const VARINT64_BYTES_MAX: usize = 10;
 
 /// Reads an unsigned varint of at most 32 bits from the front of `bytes`: the value and how many bytes it took.
 /// `None` if the bytes end early, run past five, or carry bits beyond the 32nd.
+#[inline]
 #[must_use]
 pub fn read_u32(bytes: &[u8]) -> Option<(u32, usize)> {
     let (value, used) = read_u64_within(bytes, VARINT32_BYTES_MAX)?;
@@ -16,12 +17,14 @@ pub fn read_u32(bytes: &[u8]) -> Option<(u32, usize)> {
 }
 
 /// Reads an unsigned varint of at most 64 bits from the front of `bytes`.
+#[inline]
 #[must_use]
 pub fn read_u64(bytes: &[u8]) -> Option<(u64, usize)> {
     read_u64_within(bytes, VARINT64_BYTES_MAX)
 }
 
 /// Reads a zig-zag varint of 32 bits (`varint` in Kafka's record format).
+#[inline]
 #[must_use]
 pub fn read_i32(bytes: &[u8]) -> Option<(i32, usize)> {
     let (value, used) = read_u32(bytes)?;
@@ -29,6 +32,7 @@ pub fn read_i32(bytes: &[u8]) -> Option<(i32, usize)> {
 }
 
 /// Reads a zig-zag varint of 64 bits (`varlong` in Kafka's record format).
+#[inline]
 #[must_use]
 pub fn read_i64(bytes: &[u8]) -> Option<(i64, usize)> {
     let (value, used) = read_u64(bytes)?;
@@ -60,17 +64,20 @@ pub fn write_i64(out: &mut impl BufMut, value: i64) {
 }
 
 /// Bytes that `value` takes as an unsigned varint.
+#[inline]
 #[must_use]
 pub fn len_u64(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Bytes that `value` takes as a zig-zag varint.
+#[inline]
 #[must_use]
 pub fn len_i64(value: i64) -> usize {
     len_u64(((value << 1) ^ (value >> 63)).cast_unsigned())
 }
 
+#[inline]
 fn read_u64_within(bytes: &[u8], bytes_max: usize) -> Option<(u64, usize)> {
     let mut value = 0u64;
     for (index, byte) in bytes.iter().take(bytes_max).enumerate() {
