@@ -3,8 +3,10 @@
 use std::rc::Rc;
 
 use crate::admin::ScrapeRequest;
+use crate::api;
 use crate::base::metrics::{SERIES_MAX, ShardMetrics};
-use crate::{api, runtime, shard};
+use crate::runtime;
+use crate::shard;
 
 use super::metrics;
 use super::registry::{self, Registry};
