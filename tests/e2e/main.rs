@@ -14,6 +14,7 @@ mod disk;
 mod groups;
 mod inspect;
 mod memory;
+mod metrics;
 mod nodes;
 mod produce;
 mod reading;

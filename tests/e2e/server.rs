@@ -108,12 +108,19 @@ impl Server {
         &self.address
     }
 
-    /// A metric's value, over all shards and labels.
-    pub fn metric(&self, name: &str) -> u64 {
+    /// A page of the administration.
+    pub fn page(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.metrics).expect("the administration listens");
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("written");
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("written");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("an answer");
+        let (_, page) = text.split_once("\r\n\r\n").expect("a head and a body");
+        page.to_owned()
+    }
+
+    /// A metric's value, over all shards and labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.page("/metrics");
         let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
         let values =
             lines.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a number"));
