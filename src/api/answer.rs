@@ -38,23 +38,23 @@ pub(super) fn decode<'a, M: Message<'a>>(header: &RequestHeader<'_>, body: &'a B
 /// # Errors
 /// When the message has no form in the request's version.
 pub(super) fn respond<'m>(header: &RequestHeader<'_>, message: &impl Message<'m>) -> Result<Step, ApiError> {
-    Answer::to(header)?.encode(message)
+    AnswerForm::of(header)?.encode(message)
 }
 
-/// What an answer given later needs of its request.
+/// The form in which a request is answered, kept for the time until its answer is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
+pub(super) struct AnswerForm {
     pub api: ApiKey,
     pub version: i16,
     pub correlation_id: i32,
 }
 
-impl Answer {
+impl AnswerForm {
     /// # Errors
     /// When the header names no API.
-    pub fn to(header: &RequestHeader<'_>) -> Result<Answer, ApiError> {
+    pub fn of(header: &RequestHeader<'_>) -> Result<AnswerForm, ApiError> {
         let api = ApiKey::from_code(header.api_key).ok_or(ApiError::UnknownApi(header.api_key))?;
-        Ok(Answer { api, version: header.api_version, correlation_id: header.correlation_id })
+        Ok(AnswerForm { api, version: header.api_version, correlation_id: header.correlation_id })
     }
 
     /// # Errors

@@ -29,13 +29,13 @@ pub(super) struct Split<'a, T> {
     image: &'a MetadataImage,
     /// The topic that partitions are added to; `None` when nobody knows it.
     current: Option<&'a TopicImage>,
-    topics: Vec<Topic>,
+    topics: Vec<SplitTopic>,
     calls: Calls<T>,
 }
 
 /// A topic as it is answered.
 #[derive(Debug)]
-pub(super) struct Topic {
+pub(super) struct SplitTopic {
     /// As the client wrote it; empty when it named an id that is unknown.
     pub name: Arc<str>,
     pub id: TopicId,
@@ -66,7 +66,7 @@ impl<'a, T> Split<'a, T> {
             (None, TopicKey::Id(id)) => (Arc::from(""), id),
         };
         self.current = found.map(|topic| &**topic);
-        self.topics.push(Topic { name, id, unknown, partitions: Vec::with_capacity(partitions) });
+        self.topics.push(SplitTopic { name, id, unknown, partitions: Vec::with_capacity(partitions) });
     }
 
     /// Whether the topic begun last is the server's own.
@@ -131,7 +131,7 @@ impl<'a, T> Split<'a, T> {
 /// Where each answer of each shard goes.
 #[derive(Debug)]
 pub(super) struct Slots {
-    topics: Vec<Topic>,
+    topics: Vec<SplitTopic>,
     shards: Vec<ShardId>,
 }
 
@@ -141,7 +141,7 @@ impl Slots {
         &self,
         results: Vec<Vec<R>>,
         mut answer: impl FnMut(i32, Result<R, ErrorCode>) -> P,
-    ) -> impl Iterator<Item = (&Topic, Vec<P>)> {
+    ) -> impl Iterator<Item = (&SplitTopic, Vec<P>)> {
         assert_eq!(results.len(), self.shards.len(), "one reply per call");
         let mut results: Vec<_> = results.into_iter().map(Vec::into_iter).collect();
         let mut next = move |shard| {

@@ -38,7 +38,7 @@ pub(super) struct Shortage {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(super) enum Fate {
     Stays,
     /// Nothing in progress, nothing received for `connections.max.idle.ms`.
     Idle,
@@ -47,17 +47,17 @@ pub(super) enum Verdict {
 }
 
 impl Shortage {
-    pub(super) fn judge(&self, standing: &Standing) -> Verdict {
+    pub(super) fn judge(&self, standing: &Standing) -> Fate {
         let is_over = |since: Option<u64>, max: Option<u64>| since.zip(max).is_some_and(|(ms, max)| ms > max);
         let is_burden =
             self.pools && standing.held_bytes >= BURDEN_BYTES_MIN || self.reads && standing.answer_bytes > 0;
         let burdens = is_burden.then_some(standing.stuck_ms.max(standing.queued_ms)).flatten();
         if is_over(standing.stuck_ms, Some(STUCK_MS_MAX)) || is_over(burdens, Some(STUCK_SHORT_MS_MAX)) {
-            Verdict::Stuck
+            Fate::Stuck
         } else if is_over(standing.idle_ms, self.idle_ms_max) {
-            Verdict::Idle
+            Fate::Idle
         } else {
-            Verdict::Stays
+            Fate::Stays
         }
     }
 }
@@ -74,26 +74,26 @@ mod tests {
         let stuck = |ms, held_bytes| Standing { stuck_ms: Some(ms), held_bytes, ..Standing::default() };
         let with_answers = |standing: Standing| Standing { answer_bytes: standing.held_bytes, ..standing };
         for (shortage, standing, verdict) in [
-            (calm, Standing::default(), Verdict::Stays),
-            (calm, stuck(29_000, 1 << 20), Verdict::Stays),
-            (calm, stuck(31_000, 1 << 20), Verdict::Stuck),
-            (short, stuck(1_900, 1 << 20), Verdict::Stays),
-            (short, stuck(2_100, 1 << 20), Verdict::Stuck),
-            (short, stuck(2_100, 4_000), Verdict::Stays),
-            (of_reads, with_answers(stuck(2_100, 4_000)), Verdict::Stuck),
-            (of_reads, stuck(2_100, 1 << 20), Verdict::Stays),
+            (calm, Standing::default(), Fate::Stays),
+            (calm, stuck(29_000, 1 << 20), Fate::Stays),
+            (calm, stuck(31_000, 1 << 20), Fate::Stuck),
+            (short, stuck(1_900, 1 << 20), Fate::Stays),
+            (short, stuck(2_100, 1 << 20), Fate::Stuck),
+            (short, stuck(2_100, 4_000), Fate::Stays),
+            (of_reads, with_answers(stuck(2_100, 4_000)), Fate::Stuck),
+            (of_reads, stuck(2_100, 1 << 20), Fate::Stays),
             (
                 short,
                 Standing { queued_ms: Some(2_100), held_bytes: 1 << 20, ..Standing::default() },
-                Verdict::Stuck,
+                Fate::Stuck,
             ),
             (
                 calm,
                 Standing { queued_ms: Some(300_000), held_bytes: 1 << 20, ..Standing::default() },
-                Verdict::Stays,
+                Fate::Stays,
             ),
-            (calm, Standing { idle_ms: Some(600_001), ..Standing::default() }, Verdict::Idle),
-            (short, Standing { idle_ms: Some(u64::MAX), ..Standing::default() }, Verdict::Stays),
+            (calm, Standing { idle_ms: Some(600_001), ..Standing::default() }, Fate::Idle),
+            (short, Standing { idle_ms: Some(u64::MAX), ..Standing::default() }, Fate::Stays),
         ] {
             assert_eq!(shortage.judge(&standing), verdict, "{shortage:?} {standing:?}");
         }

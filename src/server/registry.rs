@@ -21,7 +21,7 @@ use super::admission::Admissions;
 use super::connection::Connection;
 use super::holdings::Holdings;
 use super::moving::Moving;
-use super::overload::{Shortage, Standing, Verdict};
+use super::overload::{Fate, Shortage, Standing};
 use super::reader::{Reader, Steering};
 use super::requests::Requests;
 use super::services::Services;
@@ -117,9 +117,9 @@ impl Registry {
 
     fn judge(&self, connection: &Connection, standing: &Standing, shortage: &Shortage) {
         match shortage.judge(standing) {
-            Verdict::Stays => return,
-            Verdict::Idle => {}
-            Verdict::Stuck => {
+            Fate::Stays => return,
+            Fate::Idle => {}
+            Fate::Stuck => {
                 let Standing { held_bytes, .. } = standing;
                 tracing::warn!(peer = %connection.peer, held_bytes, "the peer does not take its answers, or send the rest of its request; connection closed");
             }

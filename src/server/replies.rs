@@ -18,11 +18,11 @@ pub(super) struct Replies {
 struct Slot {
     request_bytes: usize,
     is_fetch: bool,
-    state: State,
+    state: SlotState,
 }
 
 #[derive(Debug)]
-enum State {
+enum SlotState {
     Waiting,
     Ready(Vec<Payload>),
     /// Nothing is to be sent (acks=0).
@@ -47,7 +47,7 @@ impl Replies {
     /// A place for the next request's answer.
     pub(super) fn open(&mut self, request_bytes: usize, is_fetch: bool) -> u64 {
         self.fetches += usize::from(is_fetch);
-        self.slots.push_back(Slot { request_bytes, is_fetch, state: State::Waiting });
+        self.slots.push_back(Slot { request_bytes, is_fetch, state: SlotState::Waiting });
         self.first + self.slots.len() as u64 - 1
     }
 
@@ -65,20 +65,20 @@ impl Replies {
     }
 
     pub(super) fn send(&mut self, number: u64, frame: Frame) {
-        self.settle(number, State::Ready(frame.into_pieces()));
+        self.settle(number, SlotState::Ready(frame.into_pieces()));
     }
 
     pub(super) fn silent(&mut self, number: u64) {
-        self.settle(number, State::Silent);
+        self.settle(number, SlotState::Silent);
     }
 
     pub(super) fn close(&mut self, number: u64) {
-        self.settle(number, State::Close);
+        self.settle(number, SlotState::Close);
     }
 
     /// Something can be taken.
     pub(super) fn has_ready(&self) -> bool {
-        self.slots.front().is_some_and(|slot| !matches!(slot.state, State::Waiting))
+        self.slots.front().is_some_and(|slot| !matches!(slot.state, SlotState::Waiting))
     }
 
     /// Takes the answers at the front that are ready, about `bytes_max` of them.
@@ -91,22 +91,22 @@ impl Replies {
             outgoing.requests += 1;
             outgoing.request_bytes += slot.request_bytes;
             match slot.state {
-                State::Ready(pieces) => {
+                SlotState::Ready(pieces) => {
                     outgoing.bytes += pieces.iter().map(|piece| piece.len()).sum::<usize>();
                     outgoing.pieces.extend(pieces);
                 }
-                State::Silent => {}
-                State::Close => outgoing.close = true,
-                State::Waiting => unreachable!("only what is ready is taken"),
+                SlotState::Silent => {}
+                SlotState::Close => outgoing.close = true,
+                SlotState::Waiting => unreachable!("only what is ready is taken"),
             }
         }
         outgoing
     }
 
-    fn settle(&mut self, number: u64, state: State) {
+    fn settle(&mut self, number: u64, state: SlotState) {
         let at = usize::try_from(number - self.first).expect("requests in progress are few");
         let place = self.slots.get_mut(at).expect("an answer belongs to a request in progress");
-        assert!(matches!(place.state, State::Waiting), "a request is answered once");
+        assert!(matches!(place.state, SlotState::Waiting), "a request is answered once");
         place.state = state;
     }
 }

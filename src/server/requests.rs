@@ -33,13 +33,13 @@ pub(super) struct Requests {
 
 /// A request that waits for the replies of shards.
 struct Waiting {
-    place: Place,
+    place: AnswerPlace,
     gather: Gather,
     since: MonoNanos,
 }
 
 /// Where the answer to a request goes.
-struct Place {
+struct AnswerPlace {
     connection: Rc<Connection>,
     /// Whose place among the connection's answers is kept.
     number: u64,
@@ -48,11 +48,11 @@ struct Place {
 
 /// A request whose batches are being read.
 pub(super) struct Begun {
-    place: Place,
+    place: AnswerPlace,
     pub(super) reading: Box<dyn api::Slices>,
 }
 
-impl Place {
+impl AnswerPlace {
     fn is_fetch(&self) -> bool {
         self.api_key == ApiKey::Fetch.code()
     }
@@ -83,7 +83,7 @@ impl Requests {
         counters.request(api_key);
         host.in_progress.set(host.in_progress.get() + 1);
         let number = connection.open_answer(api_key, frame.len());
-        let place = Place { connection: Rc::clone(connection), number, api_key };
+        let place = AnswerPlace { connection: Rc::clone(connection), number, api_key };
         let begun = host.clock.mono();
         let step = self.in_context(connection, |context| api::dispatch(context, &frame));
         let nanos = host.clock.mono().since(begun);
@@ -115,8 +115,8 @@ impl Requests {
     }
 
     /// Performs a step.
-    fn take(&self, place: Place, step: Step) {
-        let Place { connection, number, .. } = &place;
+    fn take(&self, place: AnswerPlace, step: Step) {
+        let AnswerPlace { connection, number, .. } = &place;
         match step {
             Step::Reply(frame) => connection.send(*number, frame),
             Step::Silent => connection.silent(*number),
@@ -126,7 +126,7 @@ impl Requests {
         }
     }
 
-    fn ask(&self, place: Place, mut gather: Gather) {
+    fn ask(&self, place: AnswerPlace, mut gather: Gather) {
         let Services { host, counters, .. } = &*self.services;
         let calls = gather.take_calls();
         let number = self.next_number.get();

@@ -31,7 +31,7 @@ use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::view::{NodeMeant, is_here, view_of};
-use crate::api::answer::{Answer, decode, respond};
+use crate::api::answer::{AnswerForm, decode, respond};
 use crate::api::{Api, ApiError, Context, Served, Step};
 
 /// First version in which a client names itself.
@@ -147,7 +147,7 @@ pub(in crate::api) fn unsupported(header: &RequestHeader<'_>) -> Result<Step, Ap
         api_keys: vec![range(&API.served())],
         ..ApiVersionsResponse::default()
     };
-    Answer { version: 0, ..Answer::to(header)? }.encode(&response)
+    AnswerForm { version: 0, ..AnswerForm::of(header)? }.encode(&response)
 }
 
 fn range(api: &Served) -> ApiVersion {

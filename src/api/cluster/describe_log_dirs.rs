@@ -19,7 +19,7 @@ use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::ShardRequest;
 
 use super::nodes::answers_for;
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::split::{Split, ask_all};
 use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
@@ -32,7 +32,7 @@ pub const API: Api = Api::new(ApiKey::DescribeLogDirs, 1..=5, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeLogDirsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut split = Split::new(context.image);
     for (name, indexes) in asked(context, &request) {
         split.topic(TopicKey::Name(&name), indexes.len());

@@ -21,12 +21,12 @@ pub(super) const CLIENT_METRICS: i8 = 16;
 pub(super) const GROUP: i8 = 32;
 
 /// Why a resource is not described or altered.
-pub(super) struct Refusal {
+pub(super) struct ConfigRefusal {
     pub code: ErrorCode,
     pub message: String,
 }
 
-pub(super) struct Asked {
+pub(super) struct Alteration {
     pub kind: i8,
     pub name: String,
     /// Or what is wrong with it before anybody looks at the resource.
@@ -34,7 +34,7 @@ pub(super) struct Asked {
 }
 
 /// How a resource is answered.
-pub(super) struct Outcome {
+pub(super) struct Altered {
     pub kind: i8,
     pub name: String,
     pub code: ErrorCode,
@@ -43,14 +43,14 @@ pub(super) struct Outcome {
 
 pub(super) fn alter(
     context: &mut Context<'_>,
-    asked: Vec<Asked>,
+    asked: Vec<Alteration>,
     validate_only: bool,
-    then: impl FnOnce(Vec<Outcome>) -> Step + 'static,
+    then: impl FnOnce(Vec<Altered>) -> Step + 'static,
 ) -> Step {
     let repeated = repeated(&asked);
     let mut resources = Vec::new();
-    let mut outcomes: Vec<(Outcome, bool)> = Vec::with_capacity(asked.len());
-    for Asked { kind, name, change } in asked {
+    let mut outcomes: Vec<(Altered, bool)> = Vec::with_capacity(asked.len());
+    for Alteration { kind, name, change } in asked {
         let resource = match repeated.contains(&(kind, name.clone())) {
             true => refuse("Each resource must appear at most once.".to_owned()),
             false => resource(context, kind, &name),
@@ -63,7 +63,7 @@ pub(super) fn alter(
                 (ErrorCode::None, None, true)
             }
         };
-        outcomes.push((Outcome { kind, name, code, message }, is_asked));
+        outcomes.push((Altered { kind, name, code, message }, is_asked));
     }
     if resources.is_empty() {
         return then(outcomes.into_iter().map(|(outcome, _)| outcome).collect());
@@ -73,7 +73,7 @@ pub(super) fn alter(
         let judged =
             outcomes.into_iter().map(|(outcome, asked)| match asked.then(|| results.next()).flatten() {
                 Some(Err(error)) => {
-                    Outcome { code: controller_error(&error), message: Some(error.to_string()), ..outcome }
+                    Altered { code: controller_error(&error), message: Some(error.to_string()), ..outcome }
                 }
                 _ => outcome,
             });
@@ -81,14 +81,14 @@ pub(super) fn alter(
     })
 }
 
-fn repeated(resources: &[Asked]) -> BTreeSet<(i8, String)> {
+fn repeated(resources: &[Alteration]) -> BTreeSet<(i8, String)> {
     let mut seen = BTreeSet::new();
     let names = resources.iter().map(|resource| (resource.kind, resource.name.clone()));
     names.filter(|resource| !seen.insert(resource.clone())).collect()
 }
 
 /// What a request names, for altering.
-fn resource(context: &Context<'_>, kind: i8, name: &str) -> Result<ConfigResource, Refusal> {
+fn resource(context: &Context<'_>, kind: i8, name: &str) -> Result<ConfigResource, ConfigRefusal> {
     match kind {
         TOPIC if name.is_empty() => refuse("Default topic resources are not allowed.".to_owned()),
         TOPIC if context.image.topic(name).is_none() => Err(no_topic(name)),
@@ -99,19 +99,19 @@ fn resource(context: &Context<'_>, kind: i8, name: &str) -> Result<ConfigResourc
 }
 
 /// Why there is no topic of this name.
-pub(super) fn no_topic(name: &str) -> Refusal {
+pub(super) fn no_topic(name: &str) -> ConfigRefusal {
     match check_topic_name(name) {
-        Ok(()) => Refusal {
+        Ok(()) => ConfigRefusal {
             code: ErrorCode::UnknownTopicOrPartition,
             message: format!("The topic '{name}' does not exist."),
         },
-        Err(message) => Refusal { code: ErrorCode::InvalidTopicException, message },
+        Err(message) => ConfigRefusal { code: ErrorCode::InvalidTopicException, message },
     }
 }
 
 /// What a request names besides topics and loggers. Any node id of the server names its one broker; the empty name means
 /// all brokers.
-pub(super) fn other_resource(context: &Context<'_>, kind: i8, name: &str) -> Result<Resource, Refusal> {
+pub(super) fn other_resource(context: &Context<'_>, kind: i8, name: &str) -> Result<Resource, ConfigRefusal> {
     match kind {
         BROKER if name.is_empty() => Ok(Resource::AllBrokers),
         BROKER => check_node(context, name).map(|()| Resource::Broker(context.image.here.server)),
@@ -126,7 +126,7 @@ pub(super) fn other_resource(context: &Context<'_>, kind: i8, name: &str) -> Res
 }
 
 /// Whether `name` is a node id of this server.
-pub(super) fn check_node(context: &Context<'_>, name: &str) -> Result<(), Refusal> {
+pub(super) fn check_node(context: &Context<'_>, name: &str) -> Result<(), ConfigRefusal> {
     let Ok(node) = name.parse() else {
         return refuse(format!("Broker id must be an integer, but it is: {name}"));
     };
@@ -138,6 +138,6 @@ pub(super) fn check_node(context: &Context<'_>, name: &str) -> Result<(), Refusa
     Ok(())
 }
 
-pub(super) fn refuse<T>(message: String) -> Result<T, Refusal> {
-    Err(Refusal { code: ErrorCode::InvalidRequest, message })
+pub(super) fn refuse<T>(message: String) -> Result<T, ConfigRefusal> {
+    Err(ConfigRefusal { code: ErrorCode::InvalidRequest, message })
 }

@@ -10,20 +10,20 @@ use crate::protocol::messages::alter_configs_response::AlterConfigsResourceRespo
 use crate::protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use crate::protocol::{ApiKey, RequestHeader};
 
-use super::alter::{Asked, alter};
-use crate::api::answer::{Answer, decode, error_message};
+use super::alter::{Alteration, alter};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::{Api, ApiError, Context, Step};
 
 pub const API: Api = Api::new(ApiKey::AlterConfigs, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: AlterConfigsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let resources = request.resources.iter().map(|resource| {
         let configs = resource.configs.iter();
         let configs = configs.map(|it| (it.name.to_string(), it.value.as_ref().map(ToString::to_string)));
         let change = Ok(ConfigChange::Replace(configs.collect()));
-        Asked { kind: resource.resource_type, name: resource.resource_name.to_string(), change }
+        Alteration { kind: resource.resource_type, name: resource.resource_name.to_string(), change }
     });
     Ok(alter(context, resources.collect(), request.validate_only, move |outcomes| {
         let responses = outcomes.iter().map(|outcome| AlterConfigsResourceResponse {

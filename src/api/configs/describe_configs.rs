@@ -23,7 +23,9 @@ use crate::protocol::messages::describe_configs_response::{
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use super::alter::{BROKER, BROKER_LOGGER, Refusal, TOPIC, check_node, no_topic, other_resource, refuse};
+use super::alter::{
+    BROKER, BROKER_LOGGER, ConfigRefusal, TOPIC, check_node, no_topic, other_resource, refuse,
+};
 use crate::api::answer::{decode, error_message, respond};
 use crate::api::{Api, ApiError, Context, Step};
 
@@ -67,7 +69,7 @@ fn result<'a>(
     }
 }
 
-fn describe(context: &Context<'_>, kind: i8, name: &str) -> Result<Vec<Described>, Refusal> {
+fn describe(context: &Context<'_>, kind: i8, name: &str) -> Result<Vec<Described>, ConfigRefusal> {
     match kind {
         TOPIC => describe_topic(context, name),
         BROKER_LOGGER if name.is_empty() => refuse("Broker id must not be empty".into()),
@@ -96,7 +98,7 @@ fn describe_other(context: &Context<'_>, resource: &Resource) -> Vec<Described> 
     }
 }
 
-fn describe_topic(context: &Context<'_>, name: &str) -> Result<Vec<Described>, Refusal> {
+fn describe_topic(context: &Context<'_>, name: &str) -> Result<Vec<Described>, ConfigRefusal> {
     let found = context.image.topic(name).ok_or_else(|| no_topic(name))?;
     Ok(topic::describe(&found.overrides, &context.image.here.topic_defaults))
 }

@@ -10,18 +10,18 @@ use crate::protocol::messages::incremental_alter_configs_response::AlterConfigsR
 use crate::protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use crate::protocol::{ApiKey, RequestHeader};
 
-use super::alter::{Asked, alter};
-use crate::api::answer::{Answer, decode, error_message};
+use super::alter::{Alteration, alter};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::{Api, ApiError, Context, Step};
 
 pub const API: Api = Api::new(ApiKey::IncrementalAlterConfigs, 0..=1, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: IncrementalAlterConfigsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let resources = request.resources.iter().map(|resource| {
         let edits = resource.configs.iter().map(edit).collect::<Result<_, _>>();
-        Asked {
+        Alteration {
             kind: resource.resource_type,
             name: resource.resource_name.to_string(),
             change: edits.map(ConfigChange::Edit),

@@ -15,7 +15,7 @@ use crate::protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{DeleteRecordsPartition, PartitionError, ShardRequest};
 
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::errors::partition_error;
 use crate::api::once::{Named, each_once};
 use crate::api::split::{Slots, Split, ask_all};
@@ -29,7 +29,7 @@ pub const API: Api = Api::new(ApiKey::DeleteRecords, 0..=2, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DeleteRecordsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut split = Split::new(context.image);
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, asked.offset));
@@ -61,7 +61,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
 
 type Deleted = Result<Offset, PartitionError>;
 
-fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Deleted>>) -> Step {
+fn respond(answer: AnswerForm, slots: &Slots, results: Vec<Vec<Deleted>>) -> Step {
     let topics = slots.merge(results, |partition_index, result| {
         let deleted = result.and_then(|deleted| deleted.map_err(|error| partition_error(&error)));
         DeleteRecordsPartitionResult {

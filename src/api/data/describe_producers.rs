@@ -14,7 +14,7 @@ use crate::protocol::messages::{DescribeProducersRequest, DescribeProducersRespo
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{PartitionError, PartitionFacts, ShardRequest};
 
-use crate::api::answer::{Answer, decode, error_message};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::cluster::nodes::answers_for;
 use crate::api::errors::partition_error;
 use crate::api::split::{Slots, Split, ask_all};
@@ -25,7 +25,7 @@ pub const API: Api = Api::new(ApiKey::DescribeProducers, 0..=0, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeProducersRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut split = Split::new(context.image);
     for topic in &request.topics {
         split.topic(TopicKey::Name(&topic.name), topic.partition_indexes.len());
@@ -56,7 +56,7 @@ fn leads(context: &Context<'_>, partition: TopicPartition) -> bool {
 
 type Facts = Result<PartitionFacts, PartitionError>;
 
-fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Facts>>) -> Step {
+fn respond(answer: AnswerForm, slots: &Slots, results: Vec<Vec<Facts>>) -> Step {
     let topics = slots.merge(results, |partition_index, result| {
         let found = result.and_then(|found| found.map_err(|error| partition_error(&error)));
         let error_code = found.as_ref().err().copied().unwrap_or(ErrorCode::None);

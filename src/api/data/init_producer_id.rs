@@ -17,7 +17,7 @@ use crate::controller::ControllerRequest;
 use crate::protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
 use crate::api::{Api, ApiError, Context, Step};
@@ -26,7 +26,7 @@ pub const API: Api = Api::new(ApiKey::InitProducerId, 0..=5, start).answered_bri
 
 pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: InitProducerIdRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let current = match current(&request) {
         Ok(current) => current,
         Err(code) => return answer.encode(&refused(code)),

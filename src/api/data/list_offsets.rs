@@ -15,7 +15,7 @@ use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, ShardRequest};
 
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::errors::partition_error;
 use crate::api::once::{Named, each_once};
 use crate::api::split::{Slots, Split, ask_all};
@@ -26,7 +26,7 @@ pub const API: Api = Api::new(ApiKey::ListOffsets, 1..=11, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ListOffsetsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut split = Split::new(context.image);
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, asked));
@@ -70,7 +70,7 @@ fn lookup(timestamp: i64, version: i16) -> Result<OffsetLookup, ErrorCode> {
 
 type Listed = Result<ListedOffset, PartitionError>;
 
-fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Listed>>) -> Step {
+fn respond(answer: AnswerForm, slots: &Slots, results: Vec<Vec<Listed>>) -> Step {
     let topics = slots.merge(results, |partition_index, result| {
         let listed = result.and_then(|listed| listed.map_err(|error| partition_error(&error)));
         match listed {

@@ -13,7 +13,7 @@ use crate::protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpoc
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 use crate::shard::{EpochEnd, EpochEndPartition, PartitionError, ShardRequest};
 
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::errors::partition_error;
 use crate::api::split::{Slots, Split, ask_all};
 use crate::api::topic_key::TopicKey;
@@ -23,7 +23,7 @@ pub const API: Api = Api::new(ApiKey::OffsetForLeaderEpoch, 2..=4, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetForLeaderEpochRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut split = Split::new(context.image);
     for topic in &request.topics {
         split.topic(TopicKey::Name(&topic.topic), topic.partitions.len());
@@ -45,7 +45,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
 
 type Ended = Result<EpochEnd, PartitionError>;
 
-fn respond(answer: Answer, slots: &Slots, results: Vec<Vec<Ended>>) -> Step {
+fn respond(answer: AnswerForm, slots: &Slots, results: Vec<Vec<Ended>>) -> Step {
     let topics = slots.merge(results, |partition, result| {
         match result.and_then(|ended| ended.map_err(|error| partition_error(&error))) {
             Ok(ended) => EpochEndOffset {

@@ -19,7 +19,7 @@ use crate::protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHear
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, client_id, group_error, optional_text, text};
-use crate::api::answer::{Answer, decode, error_message};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::{Api, ApiError, Context, Step};
 
 const MEMBER_IDS_FROM: i16 = 1;
@@ -28,7 +28,7 @@ pub const API: Api = Api::new(ApiKey::ConsumerGroupHeartbeat, 0..=1, start).answ
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ConsumerGroupHeartbeatRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let names = |names: &Vec<std::borrow::Cow<'_, str>>| names.iter().map(|name| text(name)).collect();
     let asked = HeartbeatRequest {
         group: text(&request.group_id)?,
@@ -60,7 +60,7 @@ fn owned(topics: &[Owned]) -> Assignment {
     topics.iter().flat_map(|it| it.partitions.iter().map(|partition| (it.topic_id, *partition))).collect()
 }
 
-fn respond(answer: Answer, heartbeat: &Heartbeat) -> Step {
+fn respond(answer: AnswerForm, heartbeat: &Heartbeat) -> Step {
     answer.send(&ConsumerGroupHeartbeatResponse {
         error_code: ErrorCode::None.code(),
         member_id: Some((&*heartbeat.member_id).into()),
@@ -71,7 +71,7 @@ fn respond(answer: Answer, heartbeat: &Heartbeat) -> Step {
     })
 }
 
-fn refuse(context: &Context<'_>, answer: Answer, error: GroupError, assignor: Option<&str>) -> Step {
+fn refuse(context: &Context<'_>, answer: AnswerForm, error: GroupError, assignor: Option<&str>) -> Step {
     let message = match error {
         GroupError::UnsupportedAssignor => format!(
             "ServerAssignor {} is not supported. Supported assignors: {}.",

@@ -14,14 +14,14 @@ use crate::protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::protocol::{ApiKey, RequestHeader};
 
 use super::coordinator::{ask_coordinators, code_of, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 pub const API: Api = Api::new(ApiKey::DeleteGroups, 0..=3, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DeleteGroupsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut seen = BTreeSet::new();
     let names = request.groups_names.iter().filter(|name| seen.insert(&***name));
     let groups: Vec<Arc<str>> = names.map(|name| text(name)).collect::<Result<_, ApiError>>()?;

@@ -12,7 +12,7 @@ use crate::protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinators, group_error, text};
-use crate::api::answer::{Answer, decode, error_message};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::authorized::GROUP_OPERATIONS;
 use crate::api::{Api, ApiError, Context, Step};
 
@@ -22,7 +22,7 @@ pub const API: Api = Api::new(ApiKey::DescribeGroups, 0..=6, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DescribeGroupsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let operations = if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let groups = request.groups.iter().map(|group| text(group));
     let groups: Vec<_> = groups.collect::<Result<_, ApiError>>()?;

@@ -15,7 +15,7 @@ use crate::protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse}
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{coordinator_of, offsets_topic};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::cluster::nodes::node;
 use crate::api::controller::ask;
 use crate::api::{Api, ApiError, Context, Step};
@@ -28,7 +28,7 @@ pub const API: Api = Api::new(ApiKey::FindCoordinator, 0..=6, start).answered_br
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: FindCoordinatorRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let keys: Vec<String> = if answer.version >= KEYS_FROM {
         request.coordinator_keys.iter().map(ToString::to_string).collect()
     } else {
@@ -49,7 +49,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
 
 fn respond(
     context: &Context<'_>,
-    answer: Answer,
+    answer: AnswerForm,
     key_type: i8,
     keys: &[String],
     refused: Option<&ControllerError>,

@@ -10,14 +10,14 @@ use crate::protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 use crate::protocol::{ApiKey, RequestHeader};
 
 use super::coordinator::{ask_coordinator, code_of, member, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 pub const API: Api = Api::new(ApiKey::Heartbeat, 0..=4, start).answered_briefly();
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: HeartbeatRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let member = member(request.generation_id, &request.member_id, request.group_instance_id.as_deref())?;
     let asked = GroupRequest::heartbeat(text(&request.group_id)?, member);
     Ok(ask_coordinator(context, asked, move |_, result| match result {

@@ -14,7 +14,7 @@ use crate::protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, client_id, group_error, optional_text, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 const REBALANCE_TIMEOUT_FROM: i16 = 1;
@@ -26,7 +26,7 @@ pub const API: Api = Api::new(ApiKey::JoinGroup, 0..=9, start).answered_briefly(
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: JoinGroupRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let rebalance_timeout_ms = if answer.version >= REBALANCE_TIMEOUT_FROM {
         request.rebalance_timeout_ms
     } else {
@@ -50,7 +50,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     Ok(ask_coordinator(context, GroupRequest::join(asked), move |_, result| respond(answer, result)))
 }
 
-fn respond(answer: Answer, result: Result<Joined, JoinRefused>) -> Step {
+fn respond(answer: AnswerForm, result: Result<Joined, JoinRefused>) -> Step {
     let has_type = answer.version >= PROTOCOL_TYPE_FROM;
     let joined = match result {
         Ok(joined) => joined,

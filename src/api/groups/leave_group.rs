@@ -11,7 +11,7 @@ use crate::protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 use crate::protocol::{ApiKey, RequestHeader};
 
 use super::coordinator::{ask_coordinator, code_of, optional_text, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 const MEMBERS_FROM: i16 = 3;
@@ -20,7 +20,7 @@ pub const API: Api = Api::new(ApiKey::LeaveGroup, 0..=5, start).answered_briefly
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: LeaveGroupRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let members: Vec<LeavingMember> = if answer.version >= MEMBERS_FROM {
         let members = request.members.iter().map(|it| {
             let instance_id = optional_text(it.group_instance_id.as_deref())?;
@@ -36,7 +36,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
 
 type Left = Result<Vec<Result<(), GroupError>>, GroupError>;
 
-fn respond(answer: Answer, members: &[LeavingMember], result: &Left) -> Step {
+fn respond(answer: AnswerForm, members: &[LeavingMember], result: &Left) -> Step {
     let error_code = code_of(result);
     let Ok(outcomes) = result else {
         return answer.send(&LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() });

@@ -14,7 +14,7 @@ use crate::protocol::{ApiKey, RequestHeader};
 use crate::shard::ShardRequest;
 
 use super::coordinator::code_of;
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::cluster::nodes::answers_for;
 use crate::api::split::ask;
 use crate::api::{Api, ApiError, Context, Step, Wait};
@@ -26,7 +26,7 @@ pub const API: Api = Api::new(ApiKey::ListGroups, 0..=5, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: ListGroupsRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let states: Vec<String> = request.states_filter.iter().map(|it| it.trim().to_owned()).collect();
     let types: Vec<String> = request.types_filter.iter().map(ToString::to_string).collect();
     let shards = (0..context.image.here.shards).map(ShardId).filter(|shard| answers_for(context, *shard));

@@ -18,7 +18,7 @@ use crate::protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, group_error, member, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 const RETENTION_UP_TO: i16 = 4;
@@ -26,7 +26,7 @@ const GROUP_ID_NOT_FOUND_FROM: i16 = 9;
 const IDS_FROM: i16 = 10;
 
 /// A topic as it is answered; each partition with its error, or its place among those the coordinator is asked about.
-struct Topic {
+struct AnsweredTopic {
     name: String,
     id: TopicId,
     partitions: Vec<(i32, Result<usize, ErrorCode>)>,
@@ -36,10 +36,10 @@ pub const API: Api = Api::new(ApiKey::OffsetCommit, 2..=10, start).answered_brie
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetCommitRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut asked = Vec::new();
     let topics = request.topics.iter().map(|topic| judge(context, answer.version, topic, &mut asked));
-    let topics: Vec<Topic> = topics.collect::<Result<_, ApiError>>()?;
+    let topics: Vec<AnsweredTopic> = topics.collect::<Result<_, ApiError>>()?;
     let instance_id = request.group_instance_id.as_deref();
     let retention = request.retention_time_ms;
     let commit = CommitRequest {
@@ -59,7 +59,7 @@ fn judge(
     version: i16,
     topic: &OffsetCommitRequestTopic<'_>,
     asked: &mut Vec<CommitPartition>,
-) -> Result<Topic, ApiError> {
+) -> Result<AnsweredTopic, ApiError> {
     let (known, missing) = if version >= IDS_FROM {
         (context.image.topic_by_id(topic.topic_id), ErrorCode::UnknownTopicId)
     } else {
@@ -86,7 +86,7 @@ fn judge(
         };
         partitions.push((it.partition_index, place));
     }
-    Ok(Topic { name: topic.name.to_string(), id: topic.topic_id, partitions })
+    Ok(AnsweredTopic { name: topic.name.to_string(), id: topic.topic_id, partitions })
 }
 
 fn commit(
@@ -108,7 +108,7 @@ fn commit(
 
 type Committed = Result<Vec<Result<(), GroupError>>, GroupError>;
 
-fn respond(answer: Answer, topics: &[Topic], result: &Committed) -> Step {
+fn respond(answer: AnswerForm, topics: &[AnsweredTopic], result: &Committed) -> Step {
     let code = |place: &Result<usize, ErrorCode>| match (place, result) {
         (Err(code), _) => *code,
         (Ok(_), Err(error)) => group_error(*error),

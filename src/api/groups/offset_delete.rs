@@ -14,7 +14,7 @@ use crate::protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, code_of, group_error, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 /// Topics as they are answered: each partition with its place among those the coordinator is asked about.
@@ -25,7 +25,7 @@ pub const API: Api = Api::new(ApiKey::OffsetDelete, 0..=0, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetDeleteRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let mut known = Vec::new();
     let mut topics = Vec::new();
     for topic in &request.topics {
@@ -52,7 +52,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     Ok(ask_coordinator(context, asked, move |_, result| respond(answer, &topics, &result)))
 }
 
-fn respond(answer: Answer, topics: &Topics, result: &Deleted) -> Step {
+fn respond(answer: AnswerForm, topics: &Topics, result: &Deleted) -> Step {
     let error_code = code_of(result);
     let Ok(outcomes) = result else {
         return answer.send(&OffsetDeleteResponse { error_code, ..OffsetDeleteResponse::default() });

@@ -21,7 +21,7 @@ use crate::protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinators, code_of, group_error, member, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 const TOP_LEVEL_ERROR_FROM: i16 = 2;
@@ -49,7 +49,7 @@ pub const API: Api = Api::new(ApiKey::OffsetFetch, 1..=10, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: OffsetFetchRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let groups: Vec<AskedGroup> = if answer.version >= GROUPS_FROM {
         let groups = request.groups.iter().map(|group| asked_group(context, answer.version, group));
         groups.collect::<Result<_, ApiError>>()?
@@ -110,7 +110,7 @@ fn partitions(topics: &[AskedTopic]) -> Vec<(Arc<str>, i32)> {
 }
 
 /// Up to v7: one group.
-fn respond_one(answer: Answer, groups: &[AskedGroup], results: &[Fetched]) -> Step {
+fn respond_one(answer: AnswerForm, groups: &[AskedGroup], results: &[Fetched]) -> Step {
     let (Some(group), Some(result)) = (groups.first(), results.first()) else {
         return Step::Close { reason: "a request without a group".to_owned() };
     };
@@ -162,7 +162,12 @@ fn refused(group: &AskedGroup, error: ErrorCode) -> Vec<OffsetFetchResponseTopic
     topics.collect()
 }
 
-fn respond_groups(context: &Context<'_>, answer: Answer, groups: &[AskedGroup], results: &[Fetched]) -> Step {
+fn respond_groups(
+    context: &Context<'_>,
+    answer: AnswerForm,
+    groups: &[AskedGroup],
+    results: &[Fetched],
+) -> Step {
     let groups = groups.iter().zip(results).map(|(group, result)| OffsetFetchResponseGroup {
         group_id: (&*group.group).into(),
         topics: result.as_ref().map(|offsets| topics(context, answer, group, offsets)).unwrap_or_default(),
@@ -173,7 +178,7 @@ fn respond_groups(context: &Context<'_>, answer: Answer, groups: &[AskedGroup], 
 
 fn topics<'a>(
     context: &Context<'_>,
-    answer: Answer,
+    answer: AnswerForm,
     group: &'a AskedGroup,
     offsets: &'a [FetchedOffset],
 ) -> Vec<OffsetFetchResponseTopics<'a>> {

@@ -9,7 +9,7 @@ use crate::protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
 use super::coordinator::{ask_coordinator, group_error, member, optional_text, text};
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::{Api, ApiError, Context, Step};
 
 const PROTOCOL_FROM: i16 = 5;
@@ -18,7 +18,7 @@ pub const API: Api = Api::new(ApiKey::SyncGroup, 0..=5, start).answered_briefly(
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: SyncGroupRequest<'_> = decode(header, body)?;
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     let assignments = request.assignments.iter();
     let assignments =
         assignments.map(|it| Ok((text(&it.member_id)?, Bytes::copy_from_slice(&it.assignment))));
@@ -32,7 +32,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     Ok(ask_coordinator(context, GroupRequest::sync(asked), move |_, result| respond(answer, &result)))
 }
 
-fn respond(answer: Answer, result: &Result<Synced, GroupError>) -> Step {
+fn respond(answer: AnswerForm, result: &Result<Synced, GroupError>) -> Step {
     let has_protocol = answer.version >= PROTOCOL_FROM;
     match result {
         Ok(synced) => answer.send(&SyncGroupResponse {

@@ -8,14 +8,17 @@ use crate::api::Context;
 use super::*;
 
 /// Who pushes: client id and software.
-pub(super) fn identity(context: &Context<'_>, header: &RequestHeader<'_>) -> Identity {
+pub(super) fn identity(context: &Context<'_>, header: &RequestHeader<'_>) -> ClientIdentity {
     let connection = &context.connection;
     let software = format!("{} {}", connection.software_name, connection.software_version);
-    Identity { client_id: header.client_id.unwrap_or_default().into(), software: software.trim().into() }
+    ClientIdentity {
+        client_id: header.client_id.unwrap_or_default().into(),
+        software: software.trim().into(),
+    }
 }
 
 /// What the subscriptions in force ask of a client.
-pub(super) fn asked(context: &mut Context<'_>, header: &RequestHeader<'_>, instance: TopicId) -> Asked {
+pub(super) fn asked(context: &mut Context<'_>, header: &RequestHeader<'_>, instance: TopicId) -> PushTerms {
     let telemetry = &mut *context.telemetry;
     if telemetry.version != context.image.version {
         telemetry.subscriptions = subscriptions(context.image);
@@ -42,5 +45,5 @@ pub(super) fn asked(context: &mut Context<'_>, header: &RequestHeader<'_>, insta
         metrics = BTreeSet::from([ALL.to_owned()]);
     }
     let interval_ms = interval_ms.unwrap_or(INTERVAL_MS_DEFAULT);
-    Asked { id: subscription_id(instance, interval_ms, &metrics), interval_ms, metrics }
+    PushTerms { id: subscription_id(instance, interval_ms, &metrics), interval_ms, metrics }
 }

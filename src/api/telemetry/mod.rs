@@ -31,7 +31,7 @@ const ALL: &str = "*";
 
 /// What a client is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Asked {
+pub(super) struct PushTerms {
     pub id: i32,
     pub interval_ms: i32,
     pub metrics: BTreeSet<String>,
@@ -49,7 +49,7 @@ pub(super) struct Push<'a> {
 /// All clients of a shard.
 #[derive(Debug)]
 pub struct Telemetry {
-    clients: BTreeMap<TopicId, Client>,
+    clients: BTreeMap<TopicId, PushingClient>,
     /// Those of the image of a version.
     subscriptions: Vec<Subscription>,
     version: i64,
@@ -86,7 +86,7 @@ struct Counters {
 }
 
 #[derive(Debug)]
-struct Client {
+struct PushingClient {
     heard: MonoNanos,
     interval_ms: i32,
     asked: Option<MonoNanos>,
@@ -124,7 +124,12 @@ impl Telemetry {
     ///
     /// # Errors
     /// THROTTLING_QUOTA_EXCEEDED when it has asked within its interval and nothing is new.
-    pub(super) fn ask(&mut self, now: MonoNanos, instance: TopicId, asked: &Asked) -> Result<(), ErrorCode> {
+    pub(super) fn ask(
+        &mut self,
+        now: MonoNanos,
+        instance: TopicId,
+        asked: &PushTerms,
+    ) -> Result<(), ErrorCode> {
         let client = self.client(now, instance, asked.interval_ms);
         let is_early = client.asked.is_some_and(|last| now < last.plus_ms(millis(client.interval_ms)));
         if is_early && !client.may_ask {
@@ -142,9 +147,9 @@ impl Telemetry {
         &mut self,
         now: MonoNanos,
         push: &Push<'_>,
-        asked: &Asked,
+        asked: &PushTerms,
         bytes_max: usize,
-        identity: &Identity,
+        identity: &ClientIdentity,
     ) -> Result<(), ErrorCode> {
         let result = self.take(now, push, asked, bytes_max, identity);
         match result {
@@ -158,9 +163,9 @@ impl Telemetry {
         &mut self,
         now: MonoNanos,
         push: &Push<'_>,
-        asked: &Asked,
+        asked: &PushTerms,
         bytes_max: usize,
-        identity: &Identity,
+        identity: &ClientIdentity,
     ) -> Result<(), ErrorCode> {
         let client = self.client(now, push.instance, asked.interval_ms);
         if client.has_ended {
@@ -203,7 +208,7 @@ impl Telemetry {
     }
 
     /// The client of an instance id, in the place of the one heard of the longest ago if there is no room.
-    fn client(&mut self, now: MonoNanos, instance: TopicId, interval_ms: i32) -> &mut Client {
+    fn client(&mut self, now: MonoNanos, instance: TopicId, interval_ms: i32) -> &mut PushingClient {
         if !self.clients.contains_key(&instance) && self.clients.len() >= CLIENTS_MAX {
             self.clients.retain(|_, client| !client.is_gone(now));
             let oldest = self.clients.iter().min_by_key(|(_, client)| client.heard).map(|(id, _)| *id);
@@ -211,15 +216,15 @@ impl Telemetry {
                 self.clients.remove(&oldest);
             }
         }
-        let client = self.clients.entry(instance).or_insert_with(|| Client::new(now, interval_ms));
+        let client = self.clients.entry(instance).or_insert_with(|| PushingClient::new(now, interval_ms));
         client.heard = now;
         client
     }
 }
 
-impl Client {
-    fn new(now: MonoNanos, interval_ms: i32) -> Client {
-        Client {
+impl PushingClient {
+    fn new(now: MonoNanos, interval_ms: i32) -> PushingClient {
+        PushingClient {
             heard: now,
             interval_ms,
             asked: None,
@@ -235,19 +240,19 @@ impl Client {
     }
 }
 
-impl Asked {
+impl PushTerms {
     fn wants(&self, name: &str) -> bool {
         self.metrics.contains(ALL) || self.metrics.iter().any(|prefix| name.starts_with(&**prefix))
     }
 }
 
 /// Who pushes, as its metrics are labelled.
-pub(super) struct Identity {
+pub(super) struct ClientIdentity {
     client_id: Arc<str>,
     software: Arc<str>,
 }
 
-impl Identity {
+impl ClientIdentity {
     fn metric(&self, instance: Arc<str>, point: otlp::Point) -> ClientMetric {
         ClientMetric {
             client_id: Arc::clone(&self.client_id),

@@ -16,7 +16,7 @@ use crate::protocol::messages::create_partitions_response::CreatePartitionsTopic
 use crate::protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use crate::api::answer::{Answer, decode, error_message};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
 use crate::api::{Api, ApiError, Context, Step};
@@ -28,7 +28,7 @@ pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> R
     let topics: Vec<NewPartitions> = request.topics.iter().map(new_partitions).collect();
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
     let asked = ControllerRequest::create_partitions(topics, request.validate_only);
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     Ok(ask(asked, move |_, results| {
         let mut answered = BTreeSet::new();
         let once = names.iter().zip(results).filter(|(name, _)| answered.insert(*name));

@@ -23,7 +23,7 @@ use crate::protocol::messages::create_topics_response::{CreatableTopicConfigs, C
 use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use crate::api::answer::{Answer, decode, error_message};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
 use crate::api::{Api, ApiError, Context, Step};
@@ -35,7 +35,7 @@ pub fn start(_: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> R
     let topics: Vec<NewTopic> = request.topics.iter().map(new_topic).collect();
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
     let asked = ControllerRequest::create_topics(topics, request.validate_only);
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     Ok(ask(asked, move |context, results| {
         let mut answered = BTreeSet::new();
         let once = names.iter().zip(results).filter(|(name, _)| answered.insert(*name));

@@ -20,7 +20,7 @@ use crate::protocol::messages::delete_topics_response::DeletableTopicResult;
 use crate::protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use crate::api::answer::{Answer, decode, error_message};
+use crate::api::answer::{AnswerForm, decode, error_message};
 use crate::api::controller::ask;
 use crate::api::errors::controller_error;
 use crate::api::{Api, ApiError, Context, Step};
@@ -31,20 +31,20 @@ const DELETION_DISABLED_SINCE: i16 = 3;
 const TOPIC_STATES_SINCE: i16 = 6;
 
 /// One topic to answer: what to ask the controller for, or why not to.
-type Wanted = Result<TopicName, (Option<String>, TopicId, &'static str)>;
+type NamedTopic = Result<TopicName, (Option<String>, TopicId, &'static str)>;
 
 pub const API: Api = Api::new(ApiKey::DeleteTopics, 1..=6, start);
 
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: DeleteTopicsRequest<'_> = decode(header, body)?;
-    let wanted: Vec<Wanted> = if header.api_version >= TOPIC_STATES_SINCE {
+    let wanted: Vec<NamedTopic> = if header.api_version >= TOPIC_STATES_SINCE {
         request.topics.iter().map(by_state).collect()
     } else {
         request.topic_names.iter().map(|name| Ok(TopicName::Name(name.to_string()))).collect()
     };
     let wanted = without_repeats(wanted, context.image);
     let topics = wanted.iter().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
-    let answer = Answer::to(header)?;
+    let answer = AnswerForm::of(header)?;
     Ok(ask(ControllerRequest::delete_topics(topics), move |_, results| {
         let mut results = results.into_iter();
         let responses = wanted.iter().map(|topic| match topic {
@@ -61,7 +61,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     }))
 }
 
-fn by_state(topic: &DeleteTopicState<'_>) -> Wanted {
+fn by_state(topic: &DeleteTopicState<'_>) -> NamedTopic {
     let refused = |reason| Err((topic.name.as_ref().map(ToString::to_string), topic.topic_id, reason));
     match (&topic.name, topic.topic_id) {
         (Some(name), TopicId::ZERO) => Ok(TopicName::Name(name.to_string())),
@@ -72,7 +72,7 @@ fn by_state(topic: &DeleteTopicState<'_>) -> Wanted {
 }
 
 /// A topic that is named twice is not deleted and answered once: who wrote that may have meant another one.
-fn without_repeats(wanted: Vec<Wanted>, image: &MetadataImage) -> Vec<Wanted> {
+fn without_repeats(wanted: Vec<NamedTopic>, image: &MetadataImage) -> Vec<NamedTopic> {
     let mut times: BTreeMap<TopicName, usize> = BTreeMap::new();
     for name in wanted.iter().flatten() {
         *times.entry(name.clone()).or_default() += 1;

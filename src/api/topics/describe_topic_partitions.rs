@@ -36,7 +36,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     }
     let most = context.config.describe_partitions_max;
     let limit = usize::try_from(request.response_partition_limit).map_or(most, |asked| asked.clamp(1, most));
-    let mut page = Page { context, left: limit, topics: Vec::new() };
+    let mut page = Portion { context, left: limit, topics: Vec::new() };
     let mut next = None;
     for name in names.into_iter().filter(|name| from.is_none_or(|(topic, _)| *name >= topic)) {
         let first = from.filter(|(topic, _)| *topic == name).map_or(0, |(_, partition)| partition);
@@ -55,14 +55,14 @@ fn answer<'a>(
     DescribeTopicPartitionsResponse { throttle_time_ms: 0, topics, next_cursor }
 }
 
-struct Page<'a> {
+struct Portion<'a> {
     context: &'a Context<'a>,
     /// Partitions that still fit.
     left: usize,
     topics: Vec<DescribeTopicPartitionsResponseTopic<'a>>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> Portion<'a> {
     /// Adds a topic from a partition on; where the next page begins, when this one is full.
     fn add(&mut self, name: &'a str, first: i32) -> Option<Cursor<'a>> {
         let begin = |partition_index| Some(Cursor { topic_name: name.into(), partition_index });

@@ -27,7 +27,7 @@ use crate::protocol::messages::metadata_response::{
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::protocol::{ApiKey, ErrorCode, RequestHeader};
 
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::authorized::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
 use crate::api::cluster::hints::epoch_shown;
 use crate::api::cluster::nodes::{controller_node, leader_node, nodes, rack, replica_nodes};
@@ -41,7 +41,7 @@ pub const API: Api = Api::new(ApiKey::Metadata, 0..=13, start);
 pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes) -> Result<Step, ApiError> {
     let request: MetadataRequest<'_> = decode(header, body)?;
     let query = Query {
-        answer: Answer::to(header)?,
+        answer: AnswerForm::of(header)?,
         topics: asked_topics(&request, header.api_version),
         cluster_operations: request.include_cluster_authorized_operations,
         topic_operations: request.include_topic_authorized_operations,
@@ -94,40 +94,40 @@ enum Meant<'a> {
     Nothing,
 }
 
-enum Asked {
+enum TopicNamed {
     Name(String),
     Id(TopicId),
     /// Neither a name nor, in a version that takes one, an id.
     Nothing,
 }
 
-impl Asked {
+impl TopicNamed {
     /// A topic is told once, by whatever names and ids it is asked for.
     fn meant(&self, context: &Context<'_>) -> Meant<'_> {
         match self {
-            Asked::Name(name) => {
+            TopicNamed::Name(name) => {
                 context.image.topic(name).map_or(Meant::Missing(name), |topic| Meant::Topic(topic.id))
             }
-            Asked::Id(id) => Meant::Topic(*id),
-            Asked::Nothing => Meant::Nothing,
+            TopicNamed::Id(id) => Meant::Topic(*id),
+            TopicNamed::Nothing => Meant::Nothing,
         }
     }
 }
 
 /// `None` = all topics.
-fn asked_topics(request: &MetadataRequest<'_>, version: i16) -> Option<Vec<Asked>> {
+fn asked_topics(request: &MetadataRequest<'_>, version: i16) -> Option<Vec<TopicNamed>> {
     let topics = request.topics.as_ref().filter(|topics| version >= 1 || !topics.is_empty())?;
     let asked = topics.iter().map(|topic| match &topic.name {
-        _ if version >= 12 && topic.topic_id != TopicId::ZERO => Asked::Id(topic.topic_id),
-        Some(name) => Asked::Name(name.to_string()),
-        None => Asked::Nothing,
+        _ if version >= 12 && topic.topic_id != TopicId::ZERO => TopicNamed::Id(topic.topic_id),
+        Some(name) => TopicNamed::Name(name.to_string()),
+        None => TopicNamed::Nothing,
     });
     Some(asked.collect())
 }
 
 struct Query {
-    answer: Answer,
-    topics: Option<Vec<Asked>>,
+    answer: AnswerForm,
+    topics: Option<Vec<TopicNamed>>,
     cluster_operations: bool,
     topic_operations: bool,
 }
@@ -137,7 +137,7 @@ impl Query {
     fn missing(&self, context: &Context<'_>) -> Vec<String> {
         let mut missing = Vec::new();
         for asked in self.topics.iter().flatten() {
-            if let Asked::Name(name) = asked
+            if let TopicNamed::Name(name) = asked
                 && context.image.topic(name).is_none()
                 && !missing.contains(name)
             {
@@ -184,20 +184,20 @@ impl Query {
     fn asked<'a>(
         &self,
         context: &'a Context<'_>,
-        asked: &'a Asked,
+        asked: &'a TopicNamed,
         outcomes: &BTreeMap<String, ErrorCode>,
     ) -> MetadataResponseTopic<'a> {
         let found = match asked {
-            Asked::Name(name) => context.image.topic(name),
-            Asked::Id(id) => context.image.topic_by_id(*id),
-            Asked::Nothing => None,
+            TopicNamed::Name(name) => context.image.topic(name),
+            TopicNamed::Id(id) => context.image.topic_by_id(*id),
+            TopicNamed::Nothing => None,
         };
         if let Some(topic) = found {
             return self.known(context, topic);
         }
         let unknown = MetadataResponseTopic::default();
         match asked {
-            Asked::Name(name) => {
+            TopicNamed::Name(name) => {
                 let outcome = outcomes.get(name).copied().unwrap_or_else(|| missing(name));
                 MetadataResponseTopic {
                     error_code: outcome.code(),
@@ -206,13 +206,13 @@ impl Query {
                     ..unknown
                 }
             }
-            Asked::Id(id) => MetadataResponseTopic {
+            TopicNamed::Id(id) => MetadataResponseTopic {
                 error_code: ErrorCode::UnknownTopicId.code(),
                 name: None,
                 topic_id: *id,
                 ..unknown
             },
-            Asked::Nothing => {
+            TopicNamed::Nothing => {
                 MetadataResponseTopic { error_code: ErrorCode::InvalidRequest.code(), ..unknown }
             }
         }

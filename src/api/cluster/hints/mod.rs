@@ -96,7 +96,7 @@ impl Refused {
         self.nodes.values().map(endpoint).collect()
     }
 
-    fn add(&mut self, context: &Context<'_>, partition: TopicPartition, place: OtherShard<'_>) {
+    fn add(&mut self, context: &Context<'_>, partition: TopicPartition, place: OwnedElsewhere<'_>) {
         let node = node(context, place.shard);
         self.leaders.insert(partition, Leader { node: node.id, epoch: place.image.leader_epoch().0 });
         if self.nodes.is_empty() {
@@ -109,16 +109,16 @@ impl Refused {
 
 /// A partition that another shard than the connection's owns.
 #[derive(Clone, Copy)]
-struct OtherShard<'a> {
+struct OwnedElsewhere<'a> {
     shard: ShardId,
     image: &'a PartitionImage,
 }
 
-fn elsewhere(image: &MetadataImage, partition: TopicPartition, here: ShardId) -> Option<OtherShard<'_>> {
+fn elsewhere(image: &MetadataImage, partition: TopicPartition, here: ShardId) -> Option<OwnedElsewhere<'_>> {
     let topic = image.topic_by_id(partition.topic)?;
     let partition = topic.partition(partition.partition)?;
     match image.place(partition) {
-        Place::Here(shard) if shard != here => Some(OtherShard { shard, image: partition }),
+        Place::Here(shard) if shard != here => Some(OwnedElsewhere { shard, image: partition }),
         Place::Here(_) | Place::Elsewhere(_) | Place::Nobody => None,
     }
 }

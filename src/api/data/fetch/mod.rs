@@ -32,14 +32,14 @@ use crate::protocol::messages::{self, FetchResponse};
 use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
 use crate::shard::{FetchPartition, FetchRequest, FetchResult, Fetched, Known, ShardQuestion, ShardRequest};
 
-use crate::api::answer::{Answer, decode, respond as respond_now};
+use crate::api::answer::{AnswerForm, decode, respond as respond_now};
 use crate::api::cluster::hints::{self, Refused};
 use crate::api::errors::partition_error;
 use crate::api::split::ask;
 use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step, Wait};
 
-use plan::{Key, Named, Plan, Wanted};
+use plan::{Key, NamedPartition, Plan, Wanted};
 
 pub use session::{FetchSessions, METRICS as SESSION_METRICS};
 
@@ -66,7 +66,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let refused = hints::of_fetch(context, version, &request);
     let wait_ms_max = if refused.is_empty() { at_least_0(request.max_wait_ms) } else { 0 };
     let mut merge = Merge {
-        answer: Answer::to(header)?,
+        answer: AnswerForm::of(header)?,
         bytes_left: at_least_0(request.max_bytes)
             .min(context.config.fetch_bytes_max)
             .min(context.answer_bytes_max),
@@ -83,8 +83,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         read_committed: merge.read_committed,
     };
     let calls = match &asked {
-        Asked::Once(plan) => calls(plan, shared),
-        Asked::InSession { id, next_epoch } => match context.sessions.answering(*id, *next_epoch) {
+        KeptPlan::Once(plan) => calls(plan, shared),
+        KeptPlan::InSession { id, next_epoch } => match context.sessions.answering(*id, *next_epoch) {
             Ok(session) => calls(&session.plan, shared),
             Err(code) => return respond_now(header, &refusal(code)),
         },
@@ -95,8 +95,8 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
             merge.give_way();
         }
         match asked {
-            Asked::Once(mut plan) => merge.respond(&mut plan, None, results),
-            Asked::InSession { id, next_epoch } => match context.sessions.answering(id, next_epoch) {
+            KeptPlan::Once(mut plan) => merge.respond(&mut plan, None, results),
+            KeptPlan::InSession { id, next_epoch } => match context.sessions.answering(id, next_epoch) {
                 Ok(session) => merge.respond(&mut session.plan, Some((id, next_epoch)), results),
                 Err(code) => merge.answer.send(&refusal(code)),
             },
@@ -105,7 +105,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
 }
 
 /// Where what is fetched is written down.
-enum Asked {
+enum KeptPlan {
     Once(Plan),
     InSession { id: i32, next_epoch: i32 },
 }
@@ -119,16 +119,16 @@ fn at_least_0(number: i32) -> u32 {
 }
 
 /// A request that names all it wants; it ends the session it comes from.
-fn open(context: &mut Context<'_>, request: &messages::FetchRequest<'_>, version: i16) -> Asked {
+fn open(context: &mut Context<'_>, request: &messages::FetchRequest<'_>, version: i16) -> KeptPlan {
     context.sessions.close(request.session_id);
     let replica = request.replica_id.max(request.replica_state.replica_id);
     let plan = plan(context, request, version, replica);
     if request.session_epoch != NEW_SESSION || replica >= 0 {
-        return Asked::Once(plan);
+        return KeptPlan::Once(plan);
     }
     match context.sessions.open(context.now.mono, context.image, version >= IDS_FROM, plan) {
-        Ok(id) => Asked::InSession { id, next_epoch: 1 },
-        Err(plan) => Asked::Once(plan),
+        Ok(id) => KeptPlan::InSession { id, next_epoch: 1 },
+        Err(plan) => KeptPlan::Once(plan),
     }
 }
 
@@ -137,7 +137,7 @@ fn resume(
     context: &mut Context<'_>,
     request: &messages::FetchRequest<'_>,
     version: i16,
-) -> Result<Asked, ErrorCode> {
+) -> Result<KeptPlan, ErrorCode> {
     let (id, image) = (request.session_id, context.image);
     let by_id = version >= IDS_FROM;
     let sessions = &mut *context.sessions;
@@ -159,9 +159,9 @@ fn resume(
     }
     if sessions.answering(id, next_epoch)?.is_empty() {
         sessions.close(id);
-        return Ok(Asked::Once(Plan::default()));
+        return Ok(KeptPlan::Once(Plan::default()));
     }
-    Ok(Asked::InSession { id, next_epoch })
+    Ok(KeptPlan::InSession { id, next_epoch })
 }
 
 fn topic_key<'a>(version: i16, id: TopicId, name: &'a str) -> TopicKey<'a> {
@@ -188,7 +188,7 @@ fn plan(context: &Context<'_>, request: &messages::FetchRequest<'_>, version: i1
         let key = Key::of(topic_key(version, topic.topic_id, &topic.topic));
         plan.topics.push(key.resolve(context.image));
         for asked in &topic.partitions {
-            let named = Named { topic: number, index: asked.partition, order };
+            let named = NamedPartition { topic: number, index: asked.partition, order };
             plan.add(context.image, named, wanted(asked), refused);
             order += 1;
         }
@@ -209,7 +209,7 @@ fn calls(plan: &Plan, shared: FetchRequest) -> Vec<(ShardId, ShardQuestion<Vec<F
 
 /// The shards' answers becoming one.
 struct Merge {
-    answer: Answer,
+    answer: AnswerForm,
     /// Every shard may have used the whole limit; what comes later gives way.
     bytes_left: u32,
     read_committed: bool,
@@ -221,7 +221,7 @@ struct Merge {
 
 /// A partition's part of the answer.
 struct Part {
-    named: Named,
+    named: NamedPartition,
     /// Which call's which partition; `None` when nobody was asked.
     from: Option<(usize, usize)>,
     outcome: Result<Fetched, ErrorCode>,

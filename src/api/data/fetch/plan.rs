@@ -17,7 +17,7 @@ pub(super) type Wanted = FetchPartition;
 
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub topics: Vec<Topic>,
+    pub topics: Vec<PlannedTopic>,
     /// In ascending order of shards.
     pub calls: Vec<Call>,
     /// Partitions no shard can be asked about.
@@ -26,7 +26,7 @@ pub(super) struct Plan {
 
 /// A topic as the client names it and as it is answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Topic {
+pub(super) struct PlannedTopic {
     pub key: Key,
     /// Empty when the client named an id that is unknown.
     pub name: Arc<str>,
@@ -46,14 +46,14 @@ pub(super) struct Call {
     /// The shard reads it while it waits; it is copied if it must change meanwhile.
     pub partitions: Arc<Vec<FetchPartition>>,
     /// Whom each is, in the same order.
-    pub named: Vec<Named>,
+    pub named: Vec<NamedPartition>,
     /// Where the next round begins.
     pub first: usize,
 }
 
 /// A partition by its place in [`Plan::topics`] and its number, and when in the request it came.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Named {
+pub(super) struct NamedPartition {
     pub topic: u32,
     pub index: i32,
     pub order: u32,
@@ -61,14 +61,14 @@ pub(super) struct Named {
 
 #[derive(Debug)]
 pub(super) struct Failed {
-    pub named: Named,
+    pub named: NamedPartition,
     pub wanted: Wanted,
     pub code: ErrorCode,
 }
 
 /// Where a partition went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum PlanPlace {
+pub(super) enum Placed {
     Call(ShardId, usize),
     Failed(usize),
 }
@@ -82,7 +82,7 @@ impl Key {
     }
 
     /// The topic as it is now.
-    pub fn resolve(self, image: &MetadataImage) -> Topic {
+    pub fn resolve(self, image: &MetadataImage) -> PlannedTopic {
         let found = match &self {
             Key::Name(name) => image.topic(name),
             Key::Id(id) => image.topic_by_id(*id),
@@ -92,11 +92,11 @@ impl Key {
             (None, Key::Name(name)) => (Arc::clone(name), TopicId::ZERO),
             (None, Key::Id(id)) => (Arc::from(""), *id),
         };
-        Topic { key: self, name, id }
+        PlannedTopic { key: self, name, id }
     }
 }
 
-impl Topic {
+impl PlannedTopic {
     fn unknown(&self) -> ErrorCode {
         match self.key {
             Key::Name(_) => ErrorCode::UnknownTopicOrPartition,
@@ -117,10 +117,10 @@ impl Plan {
     pub fn add(
         &mut self,
         image: &MetadataImage,
-        named: Named,
+        named: NamedPartition,
         mut wanted: Wanted,
         refused: Option<ErrorCode>,
-    ) -> PlanPlace {
+    ) -> Placed {
         let topic = &self.topics[named.topic as usize];
         let owner = refused.map_or_else(|| topic.owner(image, named.index), Err);
         match owner {
@@ -131,26 +131,26 @@ impl Plan {
                 let call = self.call_or_add(shard);
                 Arc::make_mut(&mut call.partitions).push(wanted);
                 call.named.push(named);
-                PlanPlace::Call(shard, call.named.len() - 1)
+                Placed::Call(shard, call.named.len() - 1)
             }
             Err(code) => {
                 self.failed.push(Failed { named, wanted, code });
-                PlanPlace::Failed(self.failed.len() - 1)
+                Placed::Failed(self.failed.len() - 1)
             }
         }
     }
 
     /// Takes a partition out; the one that has taken its place, if one has, comes back.
-    pub fn remove(&mut self, place: PlanPlace) -> Option<Named> {
+    pub fn remove(&mut self, place: Placed) -> Option<NamedPartition> {
         match place {
-            PlanPlace::Call(shard, at) => {
+            Placed::Call(shard, at) => {
                 let call = self.call(shard)?;
                 Arc::make_mut(&mut call.partitions).swap_remove(at);
                 call.named.swap_remove(at);
                 call.first = if at < call.first { call.first - 1 } else { call.first };
                 call.named.get(at).copied()
             }
-            PlanPlace::Failed(at) => {
+            Placed::Failed(at) => {
                 self.failed.swap_remove(at);
                 self.failed.get(at).map(|failed| failed.named)
             }
@@ -158,10 +158,10 @@ impl Plan {
     }
 
     /// What is asked at a place, to be changed.
-    pub fn wanted(&mut self, place: PlanPlace) -> Option<&mut Wanted> {
+    pub fn wanted(&mut self, place: Placed) -> Option<&mut Wanted> {
         match place {
-            PlanPlace::Call(shard, at) => Arc::make_mut(&mut self.call(shard)?.partitions).get_mut(at),
-            PlanPlace::Failed(at) => self.failed.get_mut(at).map(|failed| &mut failed.wanted),
+            Placed::Call(shard, at) => Arc::make_mut(&mut self.call(shard)?.partitions).get_mut(at),
+            Placed::Failed(at) => self.failed.get_mut(at).map(|failed| &mut failed.wanted),
         }
     }
 

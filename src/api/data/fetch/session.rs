@@ -19,7 +19,7 @@ use crate::base::rng::Rng;
 use crate::controller::MetadataImage;
 use crate::protocol::ErrorCode;
 
-use super::plan::{Key, Named, Plan, PlanPlace, Wanted};
+use super::plan::{Key, NamedPartition, Plan, Placed, Wanted};
 
 /// Partitions in all sessions of a shard: about 40 MiB.
 const PARTITIONS_MAX: usize = 256 * 1024;
@@ -71,7 +71,7 @@ pub(super) struct Session {
     pub epoch: i32,
     /// Whether its requests name topics by id.
     by_id: bool,
-    places: HashMap<(u32, i32), PlanPlace>,
+    places: HashMap<(u32, i32), Placed>,
     /// Each topic's number in the plan, and how many of its partitions are here.
     topics: HashMap<Key, (u32, u32)>,
     /// Numbers in the plan whose topics have no partition left.
@@ -236,9 +236,9 @@ impl Session {
             .calls
             .iter()
             .flat_map(|call| {
-                (0..).zip(&call.named).map(|(at, named)| (*named, PlanPlace::Call(call.shard, at)))
+                (0..).zip(&call.named).map(|(at, named)| (*named, Placed::Call(call.shard, at)))
             })
-            .chain(plan.failed.iter().enumerate().map(|(at, failed)| (failed.named, PlanPlace::Failed(at))));
+            .chain(plan.failed.iter().enumerate().map(|(at, failed)| (failed.named, Placed::Failed(at))));
         let mut counts = vec![0; plan.topics.len()];
         for (named, place) in placed {
             counts[named.topic as usize] += 1;
@@ -288,7 +288,7 @@ impl Session {
             }
             return false;
         }
-        let named = Named { topic, index, order: 0 };
+        let named = NamedPartition { topic, index, order: 0 };
         let place = self.plan.add(image, named, wanted, None);
         self.places.insert((topic, index), place);
         if let Some((_, count)) = self.topics.get_mut(&self.plan.topics[topic as usize].key) {

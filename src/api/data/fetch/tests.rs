@@ -288,7 +288,7 @@ fn full_caches_let_go_of_what_is_old() {
         for index in 0..count {
             let asked = FetchPartition { partition: index, ..FetchPartition::default() };
             let order = u32::try_from(index).expect("positive");
-            plan.add(&image, Named { topic: 0, index, order }, wanted(&asked), None);
+            plan.add(&image, NamedPartition { topic: 0, index, order }, wanted(&asked), None);
         }
         plan
     };
@@ -307,7 +307,7 @@ fn full_caches_let_go_of_what_is_old() {
     let twice = {
         let mut plan = plan(2);
         let again = FetchPartition { partition: 1, ..FetchPartition::default() };
-        plan.add(&image, Named { topic: 0, index: 1, order: 2 }, wanted(&again), None);
+        plan.add(&image, NamedPartition { topic: 0, index: 1, order: 2 }, wanted(&again), None);
         plan
     };
     assert!(sessions.open(minutes(9), &image, false, twice).is_err(), "a partition is named twice");

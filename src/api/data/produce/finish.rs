@@ -12,7 +12,7 @@ use crate::protocol::messages::produce_response::{
 use crate::record::BatchError;
 use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardRequest};
 
-use crate::api::answer::{Answer, error_message};
+use crate::api::answer::{AnswerForm, error_message};
 use crate::api::cluster::hints::Refused;
 use crate::api::errors::partition_error;
 use crate::api::split::{Calls, Slots, ask_all};
@@ -23,7 +23,7 @@ pub(super) const IDS_FROM: i16 = 13;
 
 /// What is left to do when all batches are read.
 pub(super) struct Rest {
-    pub(super) answer: Answer,
+    pub(super) answer: AnswerForm,
     pub(super) silent: bool,
     pub(super) zstd_allowed: bool,
     /// Partitions that another core leads, and the client is to go there.
@@ -65,7 +65,7 @@ fn finish_silent(slots: &Slots, results: Vec<Vec<ProduceResult>>) -> Step {
     }
 }
 
-fn respond(answer: Answer, slots: &Slots, refused: &Refused, results: Vec<Vec<ProduceResult>>) -> Step {
+fn respond(answer: AnswerForm, slots: &Slots, refused: &Refused, results: Vec<Vec<ProduceResult>>) -> Step {
     let by_id = answer.version >= IDS_FROM;
     let topics = slots.merge(results, |index, result| match result {
         Err(code) => failure(index, code),

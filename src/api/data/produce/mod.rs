@@ -28,14 +28,14 @@ use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
 use crate::record::Inside;
 use crate::shard::ProducePartition;
 
-use crate::api::answer::{Answer, decode};
+use crate::api::answer::{AnswerForm, decode};
 use crate::api::cluster::hints::{OfProduce, Refused};
 use crate::api::split::Split;
 use crate::api::topic_key::TopicKey;
 use crate::api::{Api, ApiError, Context, Step};
 
 use finish::{IDS_FROM, Rest};
-use reading::{Parts, Reading};
+use reading::{Parts, ProduceReading};
 
 /// First version that may carry zstd.
 const ZSTD_FROM: i16 = 7;
@@ -46,12 +46,12 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let request: ProduceRequest<'_> = decode(header, body)?;
     let (parts, refused) = split(context, &request, header.api_version, body);
     let rest = Rest {
-        answer: Answer::to(header)?,
+        answer: AnswerForm::of(header)?,
         silent: request.acks == 0,
         zstd_allowed: header.api_version >= ZSTD_FROM,
         refused,
     };
-    Ok(Reading::begin(context, parts, rest))
+    Ok(ProduceReading::begin(context, parts, rest))
 }
 
 fn split(

@@ -79,7 +79,7 @@ pub(super) struct Parts {
 }
 
 /// A produce request whose batches are being read.
-pub(super) struct Reading {
+pub(super) struct ProduceReading {
     calls: Calls<ProducePartition>,
     slots: Slots,
     unread: VecDeque<Unread>,
@@ -90,13 +90,13 @@ pub(super) struct Reading {
     rest: Rest,
 }
 
-impl Reading {
+impl ProduceReading {
     pub(super) fn begin(context: &mut Context<'_>, parts: Parts, rest: Rest) -> Step {
         let Parts { calls, slots, unread } = parts;
         if unread.is_empty() {
             return rest.ask(context, calls, slots);
         }
-        let mut reading = Reading {
+        let mut reading = ProduceReading {
             calls,
             slots,
             unread: unread.into(),
@@ -171,20 +171,20 @@ impl Reading {
     }
 }
 
-impl Slices for Reading {
+impl Slices for ProduceReading {
     fn slice(&mut self) -> bool {
         self.read_slice()
     }
 
     fn finish(self: Box<Self>, context: &mut Context<'_>) -> Step {
         assert!(self.unread.is_empty(), "all batches are read before one is appended");
-        let Reading { calls, slots, rest, .. } = *self;
+        let ProduceReading { calls, slots, rest, .. } = *self;
         rest.ask(context, calls, slots)
     }
 }
 
-impl std::fmt::Debug for Reading {
+impl std::fmt::Debug for ProduceReading {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reading").field("unread", &self.unread.len()).finish_non_exhaustive()
+        f.debug_struct("ProduceReading").field("unread", &self.unread.len()).finish_non_exhaustive()
     }
 }
