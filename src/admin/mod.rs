@@ -38,7 +38,7 @@ pub struct ScrapeRequest {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Readiness {
     Ready,
-    /// With the reason in a few words, as "recovering" or "stopping".
+    /// The reason is given in a few words, as "recovering" or "stopping".
     NotReady(String),
 }
 
@@ -67,7 +67,7 @@ impl ReadinessCell {
 #[derive(Clone, Debug)]
 pub struct AdminSource {
     pub readiness: ReadinessCell,
-    /// In shard order; bounded, so that a stuck shard does not gather requests.
+    /// One channel per shard, in shard order. Each is bounded, so that a stuck shard does not gather requests.
     pub shards: Vec<flume::Sender<ScrapeRequest>>,
 }
 
@@ -105,7 +105,7 @@ impl Drop for AdminHandle {
     }
 }
 
-/// For Grafana: what there is to see of a server, drawn from `/metrics`.
+/// A dashboard for Grafana, which draws what `/metrics` shows of a server.
 const DASHBOARD: &str = include_str!("dashboard.json");
 
 /// Listens and serves from a thread of its own.

@@ -20,20 +20,20 @@ pub struct Context<'a> {
     pub image: &'a Arc<MetadataImage>,
     pub config: &'a Config,
     pub disk: DiskSpace,
-    /// Memory there is for answers that sockets have not taken: what a fetch is worth bringing.
+    /// Bytes that a fetch may bring: as much memory as there is for answers that sockets have not taken.
     pub answer_bytes_max: u32,
-    /// There is none, for as long as others do not take theirs.
+    /// Whether answers have filled that memory: a fetch brings nothing until sockets have taken some.
     pub answers_are_full: bool,
-    /// The shard's.
+    /// The fetch sessions of this shard.
     pub sessions: &'a mut FetchSessions,
-    /// The shard's.
+    /// The metrics that clients have pushed to this shard.
     pub telemetry: &'a mut Telemetry,
     pub connection: &'a mut ConnectionState,
     /// What is served, for the API that tells it.
     pub served: &'static [Served],
 }
 
-/// Of the file system that holds the data directory, as of a few seconds ago; -1 when it is not known.
+/// Space of the file system that holds the data directory, as of a moment ago; -1 when it is not known.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskSpace {
     pub total_bytes: i64,
@@ -44,13 +44,13 @@ pub struct DiskSpace {
 /// What a connection has said of itself, and how the server presents itself to it.
 #[derive(Clone, Debug)]
 pub struct ConnectionState {
-    /// From the first ApiVersions that said it; empty until then.
+    /// The name in the first ApiVersions that had one; empty until then.
     pub software_name: String,
     pub software_version: String,
     /// Where the peer is, as Kafka writes it: a slash and the address.
     pub client_host: String,
     pub client_port: u16,
-    /// By the first ApiVersions, unless the connection's port says it.
+    /// The node that the first ApiVersions names, unless the connection's port says it.
     pub node: NodeMeant,
     pub view: View,
     pub hints: Hints,

@@ -8,7 +8,7 @@ use super::{Ask, Continue, Wait};
 /// An [`Ask`] in progress: gathers the replies that its continuation is called with.
 pub struct Gather {
     calls: Vec<(ShardId, ShardRequest)>,
-    /// One per call, in their order.
+    /// One reply per call, in the order of the calls.
     replies: Vec<(ShardId, Option<ShardReply>)>,
     missing: usize,
     wait: Wait,
@@ -19,7 +19,7 @@ pub struct Gather {
 /// What is to be done after a reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Gathered {
-    /// Nothing: more replies are to come.
+    /// More replies are to come; there is nothing to do until then.
     Part,
     /// More replies are to come, and these shards should be told [`ShardRequest::FetchNow`].
     Nudge(Vec<ShardId>),

@@ -29,10 +29,10 @@ pub struct Api {
 /// What the answers of an API need of the shard's memory for answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Answers {
-    /// Their size depends on what is asked: a request waits until there is room.
+    /// Answers of any size, depending on what is asked: a request waits until there is room.
     Large,
-    /// They are a few bytes, and must go out however many readers are slow: members must be heard, and what was written must
-    /// be acknowledged.
+    /// Answers of a few bytes, which must go out however many readers are slow: a group must hear its members, and a producer must hear
+    /// that its records are written.
     Brief,
 }
 

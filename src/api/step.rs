@@ -21,7 +21,7 @@ pub enum Step {
     Close { reason: String },
     /// Ask shards; when all have answered, the continuation says what next.
     Ask(Ask),
-    /// Read the request's batches on, slice by slice, before anything else of this connection begins.
+    /// Go on reading the request's batches, slice by slice, before anything else of this connection begins.
     Read(Box<dyn Slices>),
 }
 
@@ -36,10 +36,10 @@ pub trait Slices: fmt::Debug {
 
 /// Questions to shards, and how an answer is made of theirs.
 pub struct Ask {
-    /// At most one request per shard, in ascending shard order.
+    /// The questions: at most one per shard, in ascending shard order.
     pub calls: Vec<(ShardId, ShardRequest)>,
     pub wait: Wait,
-    /// Gets one reply per call, in the order of `calls`.
+    /// The continuation gets one reply per call, in the order of `calls`.
     pub then: Continue,
 }
 

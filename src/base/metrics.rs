@@ -88,11 +88,11 @@ pub struct ShardMetrics {
     /// In the order in which they were declared; several may have a name in common.
     pub families: Vec<Family>,
     pub distributions: Vec<Distribution>,
-    /// Of the groups coordinated here, at most [`SERIES_MAX`].
+    /// Committed offsets of the groups coordinated here, at most [`SERIES_MAX`].
     pub committed: Vec<CommittedMetric>,
     /// High watermarks of the partitions owned here, at most [`SERIES_MAX`].
     pub ends: Vec<EndMetric>,
-    /// What clients have pushed of themselves, at most [`SERIES_MAX`].
+    /// Metrics that clients have pushed, at most [`SERIES_MAX`].
     pub clients: Vec<ClientMetric>,
 }
 

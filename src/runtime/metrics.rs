@@ -10,7 +10,7 @@ pub struct HostCounters {
     cross_shard: Cell<CrossShard>,
     /// Fetched bytes copied for other shards.
     bytes_copied: Cell<u64>,
-    /// Of a commit group, from submission to completion.
+    /// Time of the write of a commit group, from submission to completion.
     pub(super) commit_write: RefCell<Latency>,
     pub(super) segment_read: RefCell<Latency>,
 }

@@ -34,14 +34,14 @@ pub(super) struct Connection {
     pub(super) replies: RefCell<Replies>,
     pub(super) holdings: Holdings,
     clock: Clock,
-    /// For the writer: something can be sent, or it is over.
+    /// Wakes the writer: an answer can be sent, or the connection is over.
     pub(super) to_write: Event,
-    /// For the reader: answers have left, or it is over.
+    /// Wakes the reader: answers have left, or the connection is over.
     pub(super) to_read: Event,
     /// The peer sends no more; answers still go out.
     half_closed: Cell<bool>,
     over: Cell<bool>,
-    /// Over here because it goes on on another shard: the socket must stay open.
+    /// Whether the connection has gone to another shard: its socket must stay open.
     moved: Cell<bool>,
     last_active: Cell<MonoNanos>,
     _admitted: Admitted,

@@ -33,7 +33,7 @@ pub(super) struct Holdings {
     /// Answers that wait for earlier ones or for the socket.
     ready: Cell<usize>,
     sending: Cell<usize>,
-    /// See [`Holdings::moved`].
+    /// The time that [`Holdings::moved`] gives.
     moved: Cell<MonoNanos>,
 }
 
@@ -94,7 +94,7 @@ impl Holdings {
         self.requests.get()
     }
 
-    /// Of answers that have not been taken.
+    /// Bytes of answers that have not been taken.
     pub(super) fn answer_bytes(&self) -> usize {
         self.ready.get()
     }

@@ -17,7 +17,7 @@ use crate::config::Config;
 const FORMAT_VERSION: u32 = 1;
 const IDENTITY_BYTES_MAX: u64 = 64 << 10;
 
-/// Who the data in a directory belongs to.
+/// The server that the data in a directory belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Kafka's form: 22 characters of base64url.

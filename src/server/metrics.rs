@@ -17,7 +17,7 @@ use super::tallies::{HopCounters, RequestCounters};
 
 /// Longest name of a client's software in the counters.
 const CLIENT_NAME_MAX: usize = 64;
-/// At most one line in so much time about peers that are no Kafka clients.
+/// Peers that are no Kafka clients get at most one line in this time, all together.
 const MALFORMED_PAUSE_NS: u64 = 100_000_000;
 
 #[derive(Debug, Default)]
@@ -49,11 +49,11 @@ pub(super) struct NetworkCounters {
 /// Where the time goes.
 #[derive(Debug, Default)]
 struct Latencies {
-    /// From the last byte of the request to its answer being ready.
+    /// Time from the last byte of a produce request to its answer being ready.
     produce: Latency,
-    /// As produce; long polls count their waiting.
+    /// The time of a fetch; long polls count their waiting.
     fetch: Latency,
-    /// All other requests; those that wait for a group's other members count that.
+    /// The time of any other request; those that wait for other members of a group count that.
     other: Latency,
     /// Reading a request and starting it: checks, appends, lookups.
     dispatch: Latency,

@@ -6,24 +6,24 @@
 
 /// A peer that takes nothing of its answers, or sends nothing of a request it has begun, for this long is let go.
 const STUCK_MS_MAX: u64 = 30_000;
-/// The same while others wait for the memory it holds.
+/// While others wait for the memory that such a peer holds, it is let go after this time.
 const STUCK_SHORT_MS_MAX: u64 = 2_000;
-/// Whoever holds less of the pools is no help to others by leaving. What an answer keeps alive of a read is another
-/// matter: a whole piece, however little of it is in the answer.
+/// A connection that holds less than this of the pools frees too little to be worth closing. This does not count for what
+/// was read from segments: an answer keeps a whole piece of it alive, however little of the piece is in the answer.
 const BURDEN_BYTES_MIN: usize = 64 * 1024;
 
 /// One connection as the sweep sees it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Standing {
-    /// Since it was last heard of, if nothing is in progress.
+    /// Time since the connection was last heard of, if nothing is in progress.
     pub(super) idle_ms: Option<u64>,
-    /// Since its peer last took a part of the answers that wait for it, or since it should have sent the rest of a request.
+    /// Time since the peer last took a part of the answers that wait for it, or should have sent the rest of a request.
     pub(super) stuck_ms: Option<u64>,
-    /// Since answers are ready that an earlier one, of a request that waits, keeps from going out.
+    /// Time for which answers have been ready that cannot go out, because an earlier request still waits.
     pub(super) queued_ms: Option<u64>,
-    /// Of the shard's pools.
+    /// Bytes that the connection holds of the shard's pools.
     pub(super) held_bytes: usize,
-    /// Of these, answers: what was read lives in nothing else.
+    /// Answer bytes among them. Only answers keep alive what was read from segments.
     pub(super) answer_bytes: usize,
 }
 
@@ -31,9 +31,9 @@ pub(super) struct Standing {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shortage {
     pub(super) idle_ms_max: Option<u64>,
-    /// Others wait for memory of the pools.
+    /// Whether others wait for memory of the pools.
     pub(super) pools: bool,
-    /// Reads wait for answers to be taken.
+    /// Whether reads wait for answers to be taken.
     pub(super) reads: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Fate {
     Stays,
     /// Nothing in progress, nothing received for `connections.max.idle.ms`.
     Idle,
-    /// Holds up itself, or others.
+    /// The peer does not move, and holds memory that others may need.
     Stuck,
 }
 

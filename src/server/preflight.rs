@@ -122,7 +122,7 @@ fn io_uring_error(error: io::Error, disabled: Option<String>) -> PreflightError 
 pub enum Room {
     /// A new directory: this many bytes for the first commit files.
     Needed(u64),
-    /// One with data: a full disk is no failure, reads and deletes go on.
+    /// A directory with data: a full disk is no failure, reads and deletes go on.
     Any,
 }
 
@@ -178,7 +178,7 @@ fn is_tmpfs(path: &Path) -> io::Result<bool> {
     Ok(answer.f_type == libc::TMPFS_MAGIC)
 }
 
-/// Of the file system below a path.
+/// Space of the file system that a path is on.
 pub(super) fn disk_space(path: &Path) -> DiskSpace {
     let bytes = |blocks: u64, size: u64| i64::try_from(blocks.saturating_mul(size)).unwrap_or(i64::MAX);
     match file_system(path) {

@@ -36,7 +36,7 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Room for small requests; a larger one gets a buffer of its size once its first bytes are there.
 const READ_BYTES: usize = 64 * 1024;
-/// Read at once when nothing is known of what comes.
+/// Bytes that are received at once when nothing is known of what comes.
 const FEW_BYTES: usize = 4096;
 /// Reserved at once for a frame; a larger one doubles its buffer as bytes really arrive.
 const RESERVE_BYTES_MAX: usize = 2 * 1024 * 1024;

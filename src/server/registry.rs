@@ -34,7 +34,8 @@ pub(super) struct Registry {
     services: Rc<Services>,
     requests: Rc<Requests>,
     admissions: Rc<Admissions>,
-    /// By descriptor. Those that are gone stay until the next sweep, or until another has their descriptor.
+    /// Connections by their descriptor. Entries of closed connections stay until the next sweep, or until the descriptor is used
+    /// again.
     connections: RefCell<HashMap<RawFd, Weak<Connection>>>,
 }
 

@@ -35,7 +35,7 @@ enum SlotState {
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pub(super) pieces: Vec<Payload>,
-    /// Of the answers.
+    /// Bytes of the answers.
     pub(super) bytes: usize,
     /// Bytes of requests that are done with these answers.
     pub(super) request_bytes: usize,

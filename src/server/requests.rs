@@ -24,9 +24,9 @@ use super::services::Services;
 
 pub(super) struct Requests {
     services: Rc<Services>,
-    /// By the number that shards are asked under.
+    /// The requests that wait for shards, by the number under which they ask.
     waiting: RefCell<IdMap<u64, Waiting>>,
-    /// Fetches among them.
+    /// How many of them are fetches.
     fetching: Cell<usize>,
     next_number: Cell<u64>,
 }
@@ -41,7 +41,7 @@ struct Waiting {
 /// Where the answer to a request goes.
 struct AnswerPlace {
     connection: Rc<Connection>,
-    /// Whose place among the connection's answers is kept.
+    /// The request's number, under which the connection keeps a place for the answer.
     number: u64,
     api_key: i16,
 }

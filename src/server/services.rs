@@ -59,7 +59,7 @@ impl Services {
         self.settings.in_force(&self.host)
     }
 
-    /// Lets an API act for a connection while `fetching` fetches are in progress on the shard.
+    /// Runs an API for a connection while `fetching` fetches are in progress on the shard.
     pub(super) fn in_context<R>(
         &self,
         connection: &RefCell<ConnectionState>,

@@ -15,7 +15,7 @@ use super::moving::Moving;
 pub(super) struct Settings {
     at_start: Config,
     in_force: RefCell<Rc<Config>>,
-    /// Of the image that they are in force as of.
+    /// Version of the image from which the settings in force were resolved.
     version: Cell<i64>,
 }
 

@@ -30,7 +30,7 @@ pub(super) fn wait() -> io::Result<()> {
     }
 }
 
-/// Whoever asks twice wants it now: nothing acknowledged is lost by ending without order.
+/// Ends the process at the next signal: a second one means now. Nothing acknowledged is lost by ending without order.
 pub(super) fn exit_on_the_next(ending: Ending) {
     std::thread::spawn(move || {
         if wait().is_ok() {

@@ -56,7 +56,7 @@ pub(super) struct HopCounters {
     counts: Vec<(Hop, u64)>,
 }
 
-/// Who made a request leave its core. All three have few values, but a client may call itself anything.
+/// The kind of request that left its core. All three have few values, but a client may call itself anything.
 #[derive(Debug)]
 struct Hop {
     api: &'static str,
@@ -67,7 +67,7 @@ struct Hop {
 }
 
 impl HopCounters {
-    /// Of clients, views and APIs together; what comes later counts as another client's.
+    /// Kinds that are counted apart. Those that come later count as one client's, by API and view.
     const SERIES_MAX: usize = 64;
     const OTHERS: &'static str = "others";
 

@@ -32,7 +32,7 @@ use super::services::{Services, entropy};
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long a stop waits between two looks at them.
 const DRAIN_PAUSE: Duration = Duration::from_millis(5);
-/// In this time the tasks of closed connections have had a turn, and have ended.
+/// After this time the tasks of closed connections have had a turn, and have ended.
 const LAST_TURNS: Duration = Duration::from_millis(10);
 
 /// What a shard's thread is given.

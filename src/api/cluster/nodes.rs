@@ -16,7 +16,7 @@ pub(in crate::api) struct Node {
     pub port: i32,
 }
 
-/// This server as one node, or a node per shard.
+/// The nodes that a client is shown: this server as one node, or a node per shard.
 pub(in crate::api) fn nodes(context: &Context<'_>) -> Vec<Node> {
     let count = if context.connection.view == View::Server { 1 } else { context.image.here.shards };
     (0..count).map(|shard| node(context, ShardId(shard))).collect()

@@ -226,7 +226,7 @@ fn partition(it: &FetchedOffset) -> OffsetFetchResponsePartitions<'_> {
 /// A topic as it is answered.
 struct Shown<'a> {
     name: &'a str,
-    /// As it was asked by; zero otherwise.
+    /// The id by which the topic was asked for; zero when it was asked for by name.
     id: TopicId,
 }
 

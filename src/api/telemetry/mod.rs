@@ -50,7 +50,7 @@ pub(super) struct Push<'a> {
 #[derive(Debug)]
 pub struct Telemetry {
     clients: BTreeMap<TopicId, PushingClient>,
-    /// Those of the image of a version.
+    /// The subscriptions in the image of this version.
     subscriptions: Vec<Subscription>,
     version: i64,
     rng: Rng,
@@ -91,7 +91,7 @@ struct PushingClient {
     interval_ms: i32,
     asked: Option<MonoNanos>,
     pushed: Option<MonoNanos>,
-    /// Its last push was refused in a way that asking anew will mend.
+    /// Whether the last push was refused in a way that asking anew will mend.
     may_ask: bool,
     has_ended: bool,
     values: Vec<ClientMetric>,
@@ -246,7 +246,7 @@ impl PushTerms {
     }
 }
 
-/// Who pushes, as its metrics are labelled.
+/// The labels that tell whose metrics these are.
 pub(super) struct ClientIdentity {
     client_id: Arc<str>,
     software: Arc<str>,

@@ -11,7 +11,7 @@ const TEXT_BYTES_MAX: usize = 256;
 /// Most labels of a point.
 const LABELS_MAX: usize = 8;
 
-/// One number.
+/// One number of a push.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Point {
     pub name: Arc<str>,

@@ -71,7 +71,7 @@ impl Refused {
         self.leaders.is_empty()
     }
 
-    /// Who leads a partition that this request was refused.
+    /// The leader of a partition that this request was refused.
     pub fn leader(&self, topic: TopicId, index: i32) -> Option<Leader> {
         self.leaders.get(&TopicPartition { topic, partition: PartitionIndex(index) }).copied()
     }

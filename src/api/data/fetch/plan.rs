@@ -18,7 +18,7 @@ pub(super) type Wanted = FetchPartition;
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub topics: Vec<PlannedTopic>,
-    /// In ascending order of shards.
+    /// The questions to shards, in ascending order of shards.
     pub calls: Vec<Call>,
     /// Partitions no shard can be asked about.
     pub failed: Vec<Failed>,

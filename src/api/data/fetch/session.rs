@@ -54,12 +54,12 @@ pub static METRICS: [Metric<FetchSessions>; 4] = [
 /// How many there are, and what has become of others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct SessionCounters {
-    /// Open now.
+    /// Sessions that are open now.
     pub sessions: u64,
-    /// In all of them, now.
+    /// Partitions in all open sessions.
     pub partitions: u64,
     pub opened: u64,
-    /// Let go to make room for others.
+    /// Sessions let go to make room for others.
     pub evicted: u64,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct SessionCounters {
 #[derive(Debug)]
 pub(super) struct Session {
     pub plan: Plan,
-    /// Of the request that is to come.
+    /// The epoch of the request that is to come.
     pub epoch: i32,
     /// Whether its requests name topics by id.
     by_id: bool,
