@@ -6,7 +6,7 @@
 //!
 //! # Following one produce request
 //!
-//! 1. [`server`]'s connection reads a frame into a buffer that becomes [`bytes::Bytes`], opens the answer's place (answers
+//! 1. [`server`]'s reader receives a frame into a buffer that becomes [`bytes::Bytes`], opens the answer's place (answers
 //!    leave in request order) and calls [`api::dispatch`]: synchronous, so the appends of one connection keep their order,
 //!    and not waiting, so the next request starts before this one is durable.
 //! 2. [`api`] decodes, finds the owning shards in the cluster's image and returns a [`api::Step`]: ask these shards, then

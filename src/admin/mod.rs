@@ -24,6 +24,8 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::base::ShardId;
 use crate::base::metrics::ShardMetrics;
 
+use render::Scraped;
+
 /// How long one scrape waits for the slowest shard; a shard that does not answer is reported as such.
 const SCRAPE_WAIT: Duration = Duration::from_secs(2);
 const REQUESTS_MAX: usize = 16;
@@ -176,12 +178,6 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     };
     let text = render::text(&scrape(&admin.source.shards).await, &process::sample());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-}
-
-/// A shard's numbers, or nothing when it did not answer in time.
-struct Scraped {
-    shard: ShardId,
-    metrics: Option<ShardMetrics>,
 }
 
 async fn scrape(shards: &[flume::Sender<ScrapeRequest>]) -> Vec<Scraped> {

@@ -10,7 +10,6 @@ use std::fmt::{Display, Write};
 use crate::base::ShardId;
 use crate::base::metrics::{Distribution, Family, Kind, Latency, ShardMetrics};
 
-use super::Scraped;
 use super::process::ProcessSample;
 
 /// Upper bounds of the buckets, in seconds and in nanoseconds: from a write to NVMe to a long poll.
@@ -34,6 +33,12 @@ const BUCKETS: [(&str, u64); 18] = [
     ("5", 5_000_000_000),
     ("30", 30_000_000_000),
 ];
+
+/// A shard's numbers, or nothing when it did not answer in time.
+pub(super) struct Scraped {
+    pub(super) shard: ShardId,
+    pub(super) metrics: Option<ShardMetrics>,
+}
 
 pub(super) fn text(scraped: &[Scraped], process: &ProcessSample) -> String {
     let mut page = Page::default();
@@ -240,7 +245,7 @@ mod tests {
     static TIMINGS: [Timing<Room>; 2] = [
         Timing::request("produce", |room| {
             let mut latency = Latency::default();
-            latency.record(room.0 * 1_000_000);
+            latency.record(room.0 * 1_000_000 - 400_000);
             latency
         }),
         Timing::stage("send", |_| Latency::default()),
@@ -262,7 +267,7 @@ mod tests {
             "# TYPE ringmain_messages_total counter\nringmain_messages_total{shard=\"0\",api=\"fetch\"} 1\n",
             "ringmain_request_seconds_bucket{api=\"produce\",le=\"0.001\"} 1\n",
             "ringmain_request_seconds_bucket{api=\"produce\",le=\"0.0025\"} 2\n",
-            "ringmain_request_seconds_sum{api=\"produce\"} 0.003\n",
+            "ringmain_request_seconds_sum{api=\"produce\"} 0.0022\n",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
@@ -306,7 +311,7 @@ mod tests {
             "ringmain_request_seconds_bucket{api=\"produce\",le=\"0.001\"} 0\n",
             "ringmain_request_seconds_bucket{api=\"produce\",le=\"0.0025\"} 1\n",
             "ringmain_request_seconds_bucket{api=\"produce\",le=\"+Inf\"} 1\n",
-            "ringmain_request_seconds_sum{api=\"produce\"} 0.002\n",
+            "ringmain_request_seconds_sum{api=\"produce\"} 0.0016\n",
             "ringmain_stage_seconds_count{stage=\"send\"} 0\n",
             "ringmain_group_committed_offset{group=\"a\\\"b\",topic=\"t\",partition=\"3\"} 5\n",
             "ringmain_client_metric{client_id=\"c\",client_instance_id=\"i\",client_software=\"s\",name=\"org.a\",\
