@@ -336,7 +336,10 @@ impl Shard {
                     News::Dropped(slot) => read.dropped(slot, store, turn),
                     News::Removed(partition) => read.forget_partition(partition),
                     News::Pressed => upkeep.review(),
-                    News::Part { seat, results } => seats.part(seat, results, store, turn),
+                    News::Part { seat, results } => {
+                        seats.part(seat, results, store, turn);
+                        seats.load(read, store, turn);
+                    }
                 }
             }
             if !read.has_woken() {

@@ -7,7 +7,8 @@ use ringmain::base::{Offset, PartitionIndex, ShardId, TimestampMs, TopicPartitio
 use ringmain::config::{CommitLimits, Config};
 use ringmain::controller::{ControllerConfig, MetadataImage};
 use ringmain::record::BatchBuilder;
-use ringmain::runtime::recovery::{Recovered, Recovery, partition_folder, segment_file};
+use ringmain::runtime::layout::{partition_folder, segment_file};
+use ringmain::runtime::recovery::{Recovered, Recovery};
 
 use crate::from_hex;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::base::rng::Rng;
 use crate::base::{MonoNanos, Now, TopicPartition};
 use crate::group::{
     Coordinator, GroupError, GroupLimits, GroupRecord, GroupReply, GroupRequest, OFFSETS_TOPIC, Outcome,
@@ -30,7 +31,8 @@ const BATCH_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Coordinators {
     limits: Arc<GroupLimits>,
-    seed: u64,
+    /// Draws a seed for each coordinator: one that reads its log anew must not draw the ids again that it drew before.
+    rng: Rng,
     seats: BTreeMap<u32, CoordinatorSeat>,
     answers: Answers,
     /// Slots whose coordinator wants the next part of its log.
@@ -49,7 +51,7 @@ impl Coordinators {
     pub(super) fn new(limits: GroupLimits, seed: u64) -> Coordinators {
         Coordinators {
             limits: Arc::new(limits),
-            seed,
+            rng: Rng::seeded(seed),
             seats: BTreeMap::new(),
             answers: Answers::default(),
             to_load: Vec::new(),
@@ -175,7 +177,7 @@ impl Coordinators {
     fn take_seat(&mut self, slot: u32, store: &Store) {
         let Some(partition) = store.partitions.get(slot) else { return };
         let from = partition.watermarks().log_start;
-        let seed = self.seed ^ u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let seed = self.rng.next_u64();
         let coordinator = Coordinator::new(Arc::clone(&self.limits), seed, Now::default());
         let seat = Seat::new(slot, Phase::Loading(from));
         self.seats.insert(slot, CoordinatorSeat { coordinator, seat, is_reading: false });
@@ -190,9 +192,7 @@ impl Coordinators {
 
     /// Reads on where coordinators are loading, and lets time pass for the others.
     pub(super) fn turn(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
-        while let Some(slot) = self.to_load.pop() {
-            self.load(slot, read, store, turn);
-        }
+        self.load_on(read, store, turn);
         let now = turn.now;
         if self.next_deadline() <= now.mono {
             self.each(store, turn, |coordinator, out| {
@@ -200,6 +200,13 @@ impl Coordinators {
                     coordinator.tick(now, out);
                 }
             });
+        }
+    }
+
+    /// Goes on with the coordinators that want the next part of their logs.
+    pub(super) fn load_on(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
+        while let Some(slot) = self.to_load.pop() {
+            self.load(slot, read, store, turn);
         }
     }
 

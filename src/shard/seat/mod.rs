@@ -113,6 +113,11 @@ impl Seats {
         self.coordinators.part(slot, results, store, turn);
     }
 
+    /// Seats that have folded a part of their log ask for the next, or begin.
+    pub fn load(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
+        self.coordinators.load_on(read, store, turn);
+    }
+
     /// Before the orderly stop: whoever waits in a group is told to find another coordinator.
     pub fn resign(&mut self, turn: &mut Turn<'_>) {
         self.coordinators.resign(turn);

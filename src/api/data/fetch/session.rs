@@ -19,7 +19,7 @@ use crate::base::rng::Rng;
 use crate::controller::MetadataImage;
 use crate::protocol::ErrorCode;
 
-use super::plan::{Key, NamedPartition, Plan, Placed, Wanted};
+use super::plan::{Key, NamedPartition, Placed, Plan, Wanted};
 
 /// Partitions in all sessions of a shard: about 40 MiB.
 const PARTITIONS_MAX: usize = 256 * 1024;
@@ -235,9 +235,7 @@ impl Session {
         let placed = plan
             .calls
             .iter()
-            .flat_map(|call| {
-                (0..).zip(&call.named).map(|(at, named)| (*named, Placed::Call(call.shard, at)))
-            })
+            .flat_map(|call| (0..).zip(&call.named).map(|(at, named)| (*named, Placed::Call(call.shard, at))))
             .chain(plan.failed.iter().enumerate().map(|(at, failed)| (failed.named, Placed::Failed(at))));
         let mut counts = vec![0; plan.topics.len()];
         for (named, place) in placed {
