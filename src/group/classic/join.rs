@@ -7,7 +7,7 @@ use crate::group::request::{GroupError, GroupReply, JoinRefused, JoinRequest, Jo
 
 use super::{ClassicContext, ClassicGroup, Joining, Member, State, refuse_waiting};
 
-type Answer = Result<Joined, JoinRefused>;
+type JoinResult = Result<Joined, JoinRefused>;
 
 impl ClassicGroup {
     /// Returns the answer if there is one now. `None`: the answer is given when all members have joined.
@@ -16,7 +16,7 @@ impl ClassicGroup {
         context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &JoinRequest,
-    ) -> Option<Answer> {
+    ) -> Option<JoinResult> {
         if !self.has_room(context, request) {
             // The member is refused, and the others do not wait for it.
             self.pending.remove(&request.member_id);
@@ -81,7 +81,7 @@ impl ClassicGroup {
         context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &JoinRequest,
-    ) -> Option<Answer> {
+    ) -> Option<JoinResult> {
         let id = self.new_member_id(context.rng, &request.client_id);
         if request.id_required {
             let session = u64::try_from(request.session_timeout_ms).unwrap_or(0);
@@ -97,7 +97,7 @@ impl ClassicGroup {
         ticket: Ticket,
         request: &JoinRequest,
         instance: &Arc<str>,
-    ) -> Option<Answer> {
+    ) -> Option<JoinResult> {
         let id = self.new_member_id(context.rng, instance);
         match self.instances.get(instance).cloned() {
             Some(old) => self.replace(context, ticket, request, &old, id),
@@ -121,7 +121,7 @@ impl ClassicGroup {
         context: &mut ClassicContext<'_>,
         ticket: Ticket,
         request: &JoinRequest,
-    ) -> Option<Answer> {
+    ) -> Option<JoinResult> {
         let id = &request.member_id;
         if let Some(instance) = &request.instance_id {
             match self.instances.get(instance) {
@@ -175,7 +175,7 @@ impl ClassicGroup {
         ticket: Ticket,
         request: &JoinRequest,
         id: Arc<str>,
-    ) -> Option<Answer> {
+    ) -> Option<JoinResult> {
         if self.members.is_empty() {
             self.protocol_type = Some(Arc::clone(&request.protocol_type));
         }
@@ -206,7 +206,7 @@ impl ClassicGroup {
         request: &JoinRequest,
         old: &Arc<str>,
         id: Arc<str>,
-    ) -> Option<Answer> {
+    ) -> Option<JoinResult> {
         let mut former = self.members.remove(old)?;
         refuse_waiting(&mut former, GroupError::FencedInstanceId, context.out);
         let led = self.leader.as_ref() == Some(old);
@@ -244,7 +244,7 @@ impl ClassicGroup {
     }
 }
 
-fn refused(error: GroupError, member_id: &Arc<str>) -> Answer {
+fn refused(error: GroupError, member_id: &Arc<str>) -> JoinResult {
     Err(JoinRefused { error, member_id: Arc::clone(member_id) })
 }
 
