@@ -77,7 +77,7 @@ impl Coordinator {
         let converted = (is_small && is_consumers)
             .then(|| ConsumerGroup::from_classic(id, generation, classic.members(), &context))
             .flatten();
-        let super::consumer::Outcome { records, answer: mut group } =
+        let super::consumer::Decision { records, answer: mut group } =
             converted.ok_or(GroupError::GroupIdNotFound)?;
         assert_eq!(group.members().count(), classic.members().count(), "every member goes over");
         let outcome = group.heartbeat(&mut context, request)?;
@@ -96,7 +96,7 @@ impl Coordinator {
         if !consumers.is_left_to_classic(&self.consumer_limits) {
             return;
         }
-        let super::consumer::Outcome { records, answer: handover } = consumers.to_classic(now.mono);
+        let super::consumer::Decision { records, answer: handover } = consumers.to_classic(now.mono);
         out.records.extend(records);
         let mut context = ClassicContext { now, limits: &self.limits, rng: &mut self.rng, out };
         group.members = Members::Classic(ClassicGroup::downgraded(Name::clone(id), handover, &mut context));

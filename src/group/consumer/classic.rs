@@ -16,7 +16,7 @@ use crate::group::request::{
 use super::embedded::{Subscription, read_subscription, write_assignment};
 use super::heartbeat::Arrival;
 use super::{
-    ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Member, MemberState, Metadata, Outcome,
+    ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Decision, Member, MemberState, Metadata,
     Timer, millis,
 };
 
@@ -38,7 +38,7 @@ impl ConsumerGroup {
         &mut self,
         context: &mut Context<'_>,
         request: &JoinRequest,
-    ) -> Result<Outcome<Joined>, JoinRefused> {
+    ) -> Result<Decision<Joined>, JoinRefused> {
         let refused = |error| JoinRefused { error, member_id: Name::clone(&request.member_id) };
         let (subscription, protocol) = self.check_protocols(context, request).map_err(refused)?;
         let arrival = self.admit_classic(context, request).map_err(refused)?;
@@ -82,7 +82,7 @@ impl ConsumerGroup {
             member_id: id,
             members: Vec::new(),
         };
-        Ok(journal.outcome(joined))
+        Ok(journal.decision(joined))
     }
 
     /// Answers SyncGroup of a classic member.
@@ -142,13 +142,13 @@ impl ConsumerGroup {
 
     /// Removes members of either protocol, as LeaveGroup asks. Classic members use it to leave, and administrators to remove
     /// others. Returns the outcome of each, in order.
-    pub fn leave_all(&mut self, leaving: &[LeavingMember]) -> Outcome<Vec<Result<(), GroupError>>> {
+    pub fn leave_all(&mut self, leaving: &[LeavingMember]) -> Decision<Vec<Result<(), GroupError>>> {
         let found: Vec<_> = leaving.iter().map(|it| self.leaving_id(it)).collect();
         // A member that is named twice leaves once.
         let gone: BTreeSet<Name> = found.iter().flatten().cloned().collect();
         let mut journal = self.journal();
         self.remove(&gone.into_iter().collect::<Vec<_>>(), &mut journal);
-        journal.outcome(found.into_iter().map(|id| id.map(drop)).collect())
+        journal.decision(found.into_iter().map(|id| id.map(drop)).collect())
     }
 
     fn leaving_id(&self, leaving: &LeavingMember) -> Result<Name, GroupError> {

@@ -9,8 +9,8 @@ use crate::group::classic::Member as ClassicGroupMember;
 
 use super::embedded::{read_assignment, read_subscription, write_assignment};
 use super::{
-    Assignment, Change, ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Current, MemberState,
-    Metadata, Outcome,
+    Assignment, Change, ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Current, Decision,
+    MemberState, Metadata,
 };
 
 /// What the classic group needs that a consumer group with only classic members becomes.
@@ -34,7 +34,7 @@ impl ConsumerGroup {
         generation: i32,
         members: impl Iterator<Item = &'a ClassicGroupMember>,
         context: &Context<'_>,
-    ) -> Option<Outcome<ConsumerGroup>> {
+    ) -> Option<Decision<ConsumerGroup>> {
         let mut group = ConsumerGroup::new(Name::clone(id));
         let mut journal = group.journal();
         let mut held = 0;
@@ -60,13 +60,13 @@ impl ConsumerGroup {
         assert_eq!(group.holders.len(), held, "no partition goes over with two members");
         group.write(&mut journal, Change::TargetEpoch(Some(generation)));
         group.start(context.now, context.limits);
-        Some(journal.outcome(group))
+        Some(journal.decision(group))
     }
 
     /// What the classic group needs that takes this one's place, and the records that delete this one. The classic group's
     /// generation is the epoch that the members were last told, so that they can continue with what they have.
     #[must_use]
-    pub(in crate::group) fn to_classic(&self, now: MonoNanos) -> Outcome<Handover> {
+    pub(in crate::group) fn to_classic(&self, now: MonoNanos) -> Decision<Handover> {
         let nothing = Assignment::default();
         let members = self.members.iter().filter_map(|(id, it)| {
             let classic = it.metadata.classic.as_ref()?;
@@ -98,7 +98,7 @@ impl ConsumerGroup {
             lagging: lagging.map(|(id, it)| (Name::clone(id), it.current.epoch)).collect(),
             is_settled: self.is_settled(),
         };
-        Outcome { records: self.tombstones(), answer: handover }
+        Decision { records: self.tombstones(), answer: handover }
     }
 
     /// Whether the group should go back to the classic protocol.

@@ -4,8 +4,8 @@ use crate::group::Name;
 
 use super::member::Goal;
 use super::{
-    Assignment, Change, ConsumerGroup, Context, Current, GroupError, Heartbeat, HeartbeatRequest, Journal,
-    LEAVE_EPOCH, Member, MemberState, Outcome, STATIC_LEAVE_EPOCH, Timer, millis,
+    Assignment, Change, ConsumerGroup, Context, Current, Decision, GroupError, Heartbeat, HeartbeatRequest,
+    Journal, LEAVE_EPOCH, Member, MemberState, STATIC_LEAVE_EPOCH, Timer, millis,
 };
 
 /// How a heartbeat's sender is known to the group.
@@ -26,7 +26,7 @@ impl ConsumerGroup {
         &mut self,
         context: &mut Context<'_>,
         request: &HeartbeatRequest,
-    ) -> Result<Outcome<Heartbeat>, GroupError> {
+    ) -> Result<Decision<Heartbeat>, GroupError> {
         request.check(context.limits)?;
         if matches!(request.member_epoch, LEAVE_EPOCH | STATIC_LEAVE_EPOCH) {
             return self.leave(request);
@@ -59,7 +59,7 @@ impl ConsumerGroup {
             assignment: is_told.then(|| current.assigned.clone()),
             member_id: id,
         };
-        Ok(journal.outcome(answer))
+        Ok(journal.decision(answer))
     }
 
     /// Raises the group's epoch if members, subscriptions or topics have changed.

@@ -5,12 +5,12 @@ use crate::group::{GroupError, Name};
 
 use super::Assignment;
 use super::{
-    Change, ConsumerGroup, Current, Heartbeat, HeartbeatRequest, Journal, MemberState, Outcome,
+    Change, ConsumerGroup, Current, Decision, Heartbeat, HeartbeatRequest, Journal, MemberState,
     STATIC_LEAVE_EPOCH, Timer,
 };
 
 impl ConsumerGroup {
-    pub(super) fn leave(&mut self, request: &HeartbeatRequest) -> Result<Outcome<Heartbeat>, GroupError> {
+    pub(super) fn leave(&mut self, request: &HeartbeatRequest) -> Result<Decision<Heartbeat>, GroupError> {
         let id = &request.member_id;
         let known = match &request.instance_id {
             Some(instance) => self.instances.get(instance),
@@ -31,7 +31,7 @@ impl ConsumerGroup {
             heartbeat_interval_ms: 0,
             assignment: None,
         };
-        Ok(journal.outcome(answer))
+        Ok(journal.decision(answer))
     }
 
     /// Marks a static member that leaves to come back. Its partitions wait for it until its session ends.
@@ -50,7 +50,7 @@ impl ConsumerGroup {
     }
 
     /// Fences members whose deadline has passed. The answer names them.
-    pub fn tick(&mut self, now: MonoNanos) -> Outcome<Vec<Name>> {
+    pub fn tick(&mut self, now: MonoNanos) -> Decision<Vec<Name>> {
         let mut over = Vec::new();
         while let Some((id, timer)) = self.timers.pop(now) {
             let is_due = match timer {
@@ -66,7 +66,7 @@ impl ConsumerGroup {
         }
         let mut journal = self.journal();
         self.remove(&over, &mut journal);
-        journal.outcome(over)
+        journal.decision(over)
     }
 
     /// Removes members. Their partitions are free at once; the target assignment is computed again at the next heartbeat of

@@ -103,7 +103,7 @@ pub struct Context<'a> {
 
 /// What a decision wants done.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Outcome<A> {
+pub struct Decision<A> {
     /// Records to append as one batch, so that either all of them are kept or none. The group has applied them already.
     pub records: Vec<GroupRecord>,
     /// The answer, to be given once the records, and all records before them, are durable.
@@ -139,8 +139,8 @@ struct Journal {
 }
 
 impl Journal {
-    fn outcome<A>(self, answer: A) -> Outcome<A> {
-        Outcome { records: self.records, answer }
+    fn decision<A>(self, answer: A) -> Decision<A> {
+        Decision { records: self.records, answer }
     }
 }
 
