@@ -29,25 +29,25 @@ const IN_FLIGHT_PER_PARTITION: usize = 5;
 pub(super) struct Waiting {
     /// The producer's options, which never change.
     options: ProducerOptions,
-    topics: HashMap<Arc<str>, Topic>,
+    topics: HashMap<Arc<str>, TopicBatches>,
     batch_next: u64,
     buffered_bytes: usize,
     rng: Rng,
 }
 
 #[derive(Debug)]
-pub(super) struct Topic {
+pub(super) struct TopicBatches {
     pub id: TopicId,
-    partitions: Vec<Partition>,
+    partitions: Vec<PartitionBatches>,
     /// Index of the partition that takes records without key until its open batch closes.
     pub sticky: usize,
 }
 
 #[derive(Debug, Default)]
-struct Partition {
+struct PartitionBatches {
     open: Option<OpenBatch>,
     /// Closed batches in the order of their records: in flight, or waiting.
-    queue: VecDeque<Batch>,
+    queue: VecDeque<ClosedBatch>,
     /// The producer id and the next sequence number of this partition. The producer sets them when it sends.
     sequence: Option<(Identity, i32)>,
 }
@@ -59,7 +59,7 @@ struct OpenBatch {
 }
 
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct ClosedBatch {
     number: u64,
     pub content: Content,
     pub records: usize,
@@ -120,15 +120,15 @@ impl Waiting {
         self.topics.keys().cloned().collect()
     }
 
-    pub fn topic(&self, name: &Arc<str>) -> &Topic {
+    pub fn topic(&self, name: &Arc<str>) -> &TopicBatches {
         &self.topics[name]
     }
 
     /// Adds a topic that was not known.
     pub fn add_topic(&mut self, name: &str, id: TopicId, partitions: usize) -> Arc<str> {
         let known: Arc<str> = name.into();
-        let partitions = (0..partitions).map(|_| Partition::default()).collect();
-        self.topics.insert(known.clone(), Topic { id, partitions, sticky: 0 });
+        let partitions = (0..partitions).map(|_| PartitionBatches::default()).collect();
+        self.topics.insert(known.clone(), TopicBatches { id, partitions, sticky: 0 });
         self.move_sticky(&known);
         known
     }
@@ -138,7 +138,7 @@ impl Waiting {
         let topic = self.topics.get_mut(name).expect("topics stay known");
         topic.id = id;
         while topic.partitions.len() < partitions {
-            topic.partitions.push(Partition::default());
+            topic.partitions.push(PartitionBatches::default());
         }
     }
 
@@ -166,7 +166,7 @@ impl Waiting {
         let (number, codec) = (self.batch_next, self.options.codec);
         let Some(open) = self.partition(topic, index).open.take() else { return };
         self.batch_next += 1;
-        let batch = Batch {
+        let batch = ClosedBatch {
             number,
             records: open.builder.len(),
             bytes: open.builder.bytes(),
@@ -189,7 +189,7 @@ impl Waiting {
         state.sticky = usize::try_from(random % count).expect("less than the count");
     }
 
-    fn partition(&mut self, topic: &Arc<str>, index: usize) -> &mut Partition {
+    fn partition(&mut self, topic: &Arc<str>, index: usize) -> &mut PartitionBatches {
         &mut self.topics.get_mut(topic).expect("topics stay known").partitions[index]
     }
 
@@ -215,7 +215,7 @@ impl Waiting {
     /// Batches that were not delivered in time.
     pub fn expired(&self, now: Instant) -> Vec<BatchAddress> {
         let within = self.options.delivery_timeout;
-        let late = |batch: &Batch| !batch.in_flight && now.duration_since(batch.since) > within;
+        let late = |batch: &ClosedBatch| !batch.in_flight && now.duration_since(batch.since) > within;
         let mut expired = Vec::new();
         for (name, topic) in &self.topics {
             for (index, partition) in topic.partitions.iter().enumerate() {
@@ -251,7 +251,7 @@ impl Waiting {
         waiting.map(|batch| batch.not_before).min()
     }
 
-    pub fn batch(&mut self, address: &BatchAddress) -> Option<&mut Batch> {
+    pub fn batch(&mut self, address: &BatchAddress) -> Option<&mut ClosedBatch> {
         let queue = &mut self.partition(&address.topic, address.partition).queue;
         queue.iter_mut().find(|batch| batch.number == address.number)
     }
@@ -268,7 +268,7 @@ impl Waiting {
     }
 
     /// Removes a batch that was delivered, or that has failed.
-    pub fn settled(&mut self, address: &BatchAddress) -> Batch {
+    pub fn settled(&mut self, address: &BatchAddress) -> ClosedBatch {
         let queue = &mut self.partition(&address.topic, address.partition).queue;
         let at = queue.iter().position(|batch| batch.number == address.number);
         let batch = at.and_then(|at| queue.remove(at)).expect("a batch is settled once");
@@ -277,13 +277,13 @@ impl Waiting {
     }
 }
 
-impl Topic {
+impl TopicBatches {
     pub fn partitions(&self) -> usize {
         self.partitions.len()
     }
 }
 
-impl Batch {
+impl ClosedBatch {
     pub fn sent(&mut self) {
         self.in_flight = true;
         self.attempts += 1;
