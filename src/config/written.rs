@@ -39,7 +39,7 @@ impl BrokerSettings {
     /// Settings that were written and that this version does not act on.
     pub fn ineffective(&self) -> impl Iterator<Item = &'static str> + '_ {
         let listed =
-            |name: &&&str| broker::find(name).is_some_and(|row| row.effect == setting::Effect::Listed);
+            |name: &&&str| broker::find(name).is_some_and(|row| row.support == setting::Support::Listed);
         self.written.keys().filter(listed).copied()
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ringmain::api::APIS;
-use ringmain::config::setting::{Effect, Setting};
+use ringmain::config::setting::{Setting, Support};
 use ringmain::config::{broker, client_metrics, group, topic};
 
 /// How README's tables begin.
@@ -67,11 +67,11 @@ fn settings_that_do_nothing_are_in_readme_and_no_others() {
     for setting in tables.into_iter().flatten() {
         let covering: Vec<&String> =
             patterns.iter().filter(|pattern| covers(pattern, setting.name)).collect();
-        match setting.effect {
-            Effect::Acts => {
+        match setting.support {
+            Support::Acts => {
                 assert!(covering.is_empty(), "{} acts, README says it does nothing", setting.name);
             }
-            Effect::Listed => {
+            Support::Listed => {
                 let [row] = covering[..] else { panic!("{} is in {covering:?} of README", setting.name) };
                 *used.get_mut(row.as_str()).unwrap() += 1;
                 assert!(setting.documentation().contains("does not act on it"), "{}", setting.name);

@@ -48,7 +48,7 @@ impl Kind {
 
 /// Whether this version acts on the setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Effect {
+pub enum Support {
     Acts,
     /// Known, checked, kept and described, because tools look it up; nothing reads it yet.
     Listed,
@@ -78,7 +78,7 @@ pub struct Setting {
     pub default: Option<&'static str>,
     pub allowed: Allowed,
     pub update: Update,
-    pub effect: Effect,
+    pub support: Support,
     pub visibility: Visibility,
     pub doc: &'static str,
 }
@@ -102,7 +102,7 @@ impl Setting {
             default,
             allowed: Allowed::Any,
             update: Update::ReadOnly,
-            effect: Effect::Listed,
+            support: Support::Listed,
             visibility: Visibility::Public,
             doc,
         }
@@ -193,7 +193,7 @@ impl Setting {
     }
 
     pub const fn acts(mut self) -> Setting {
-        self.effect = Effect::Acts;
+        self.support = Support::Acts;
         self
     }
 
@@ -218,9 +218,9 @@ impl Setting {
     /// What the setting means, and whether this version acts on it.
     #[must_use]
     pub fn documentation(&self) -> String {
-        match self.effect {
-            Effect::Acts => self.doc.to_owned(),
-            Effect::Listed => format!("{} (This version of Ringmain does not act on it yet.)", self.doc),
+        match self.support {
+            Support::Acts => self.doc.to_owned(),
+            Support::Listed => format!("{} (This version of Ringmain does not act on it yet.)", self.doc),
         }
     }
 
