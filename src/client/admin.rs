@@ -20,7 +20,7 @@ use crate::protocol::messages::{
 use crate::protocol::{ApiKey, ErrorCode, Message};
 
 use super::cluster::{Cluster, TopicView};
-use super::connection::Answer;
+use super::connection::Response;
 use super::error::{ClientError, check_code};
 
 /// Kafka's resource types in config requests.
@@ -360,7 +360,7 @@ impl Admin {
     fn at_controller<'a, M: Message<'a>, T>(
         &mut self,
         request: &M,
-        read: impl Fn(&Answer) -> Result<T, ClientError>,
+        read: impl Fn(&Response) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         let result = self.cluster.ask_controller(request).and_then(|answer| read(&answer));
         match result {

@@ -17,7 +17,7 @@ use crate::protocol::messages::metadata_response::{
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::protocol::{ApiKey, ErrorCode, Message};
 
-use super::connection::{Answer, Connection, ConnectionOptions};
+use super::connection::{Connection, ConnectionOptions, Response};
 use super::error::{ClientError, check_code};
 
 /// First version of ApiVersions in which a client says which node it means.
@@ -182,7 +182,7 @@ impl Cluster {
     }
 
     /// Sends a request to whichever broker answers and returns its answer.
-    pub fn ask_any<'a, M: Message<'a>>(&mut self, request: &M) -> Result<Answer, ClientError> {
+    pub fn ask_any<'a, M: Message<'a>>(&mut self, request: &M) -> Result<Response, ClientError> {
         let had_connection = self.seed.is_some();
         let asked = self.seed_connection()?.call(request);
         match asked {
@@ -203,7 +203,7 @@ impl Cluster {
     }
 
     /// Sends a request to the controller as last known.
-    pub fn ask_controller<'a, M: Message<'a>>(&mut self, request: &M) -> Result<Answer, ClientError> {
+    pub fn ask_controller<'a, M: Message<'a>>(&mut self, request: &M) -> Result<Response, ClientError> {
         let Some(node) = self.controller else { return self.ask_any(request) };
         self.ask(node, request)
     }
@@ -216,7 +216,7 @@ impl Cluster {
     }
 
     /// Sends a request to one node and returns its answer. Nothing else may be in flight there.
-    pub fn ask<'a, M: Message<'a>>(&mut self, node: NodeId, request: &M) -> Result<Answer, ClientError> {
+    pub fn ask<'a, M: Message<'a>>(&mut self, node: NodeId, request: &M) -> Result<Response, ClientError> {
         let asked = self.connection(node)?.call(request);
         if asked.as_ref().is_err_and(breaks_connection) {
             self.disconnect(node);

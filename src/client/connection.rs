@@ -141,12 +141,12 @@ impl Connection {
     }
 
     /// The answer to the oldest request in flight, waiting as long as [`ConnectionOptions::request_timeout`].
-    pub fn receive(&mut self) -> Result<Answer, ClientError> {
+    pub fn receive(&mut self) -> Result<Response, ClientError> {
         self.receive_within(self.options.request_timeout)
     }
 
     /// The answer to the oldest request in flight.
-    pub fn receive_within(&mut self, within: Duration) -> Result<Answer, ClientError> {
+    pub fn receive_within(&mut self, within: Duration) -> Result<Response, ClientError> {
         let due = self.in_flight.pop_front();
         let due = due.ok_or_else(|| ClientError::NothingAsked { address: self.address.clone() })?;
         let frame = self.read_frame(due.api, within)?;
@@ -161,11 +161,11 @@ impl Connection {
             reader.skip_tagged_fields().map_err(decode)?;
         }
         let body_at = frame.len() - reader.rest().len();
-        Ok(Answer { api: due.api, version: due.version, frame, body_at })
+        Ok(Response { api: due.api, version: due.version, frame, body_at })
     }
 
     /// Sends a request and waits for its answer. Nothing else may be in flight.
-    pub fn call<'a, M: Message<'a>>(&mut self, request: &M) -> Result<Answer, ClientError> {
+    pub fn call<'a, M: Message<'a>>(&mut self, request: &M) -> Result<Response, ClientError> {
         assert!(self.in_flight.is_empty(), "the next answer would belong to another request");
         self.send(request)?;
         self.receive()
@@ -271,14 +271,14 @@ impl Connection {
 
 /// A response, not yet decoded.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     api: ApiKey,
     version: i16,
     frame: Vec<u8>,
     body_at: usize,
 }
 
-impl Answer {
+impl Response {
     #[must_use]
     pub fn version(&self) -> i16 {
         self.version

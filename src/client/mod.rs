@@ -21,7 +21,7 @@ mod producer;
 
 pub use admin::{Admin, ConfigEntry, ConfigResource, CreatedTopic, NewTopic, Served};
 pub use cluster::{Broker, Cluster, PartitionView, TopicView};
-pub use connection::{Answer, Connection, ConnectionOptions};
+pub use connection::{Connection, ConnectionOptions, Response};
 pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, FetchedBatch, OutOfRange, Position};
 pub use error::ClientError;
 pub use groups::{CommittedOffset, GroupListing, GroupView, Groups, MemberView};

@@ -3,7 +3,7 @@
 use ringmain::base::{
     NodeId, Offset, PartitionIndex, Payload, ProducerEpoch, ProducerId, TimestampMs, TopicId,
 };
-use ringmain::client::{Answer, Cluster, Connection, ConnectionOptions};
+use ringmain::client::{Cluster, Connection, ConnectionOptions, Response};
 use ringmain::protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -228,7 +228,7 @@ pub fn headers(mut bytes: &[u8]) -> Vec<BatchHeader> {
     headers
 }
 
-fn produced(answer: &Answer) -> Produced {
+fn produced(answer: &Response) -> Produced {
     let response: ProduceResponse<'_> = answer.decode().expect("a produce response");
     let partition = &response.responses[0].partition_responses[0];
     Produced {

@@ -82,7 +82,7 @@ impl Broker {
         broker
     }
 
-    fn body<'m, M: Message<'m>>(&mut self, request: &M, version: i16) -> ringmain::client::Answer {
+    fn body<'m, M: Message<'m>>(&mut self, request: &M, version: i16) -> ringmain::client::Response {
         self.connection.send_version(request, version).unwrap();
         self.connection.receive().unwrap()
     }

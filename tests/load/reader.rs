@@ -1,6 +1,6 @@
 //! Who reads at the tail until the server goes away.
 
-use ringmain::client::{Answer, Connection};
+use ringmain::client::{Connection, Response};
 use ringmain::protocol::ErrorCode;
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::{FetchRequest, FetchResponse};
@@ -78,7 +78,7 @@ pub fn fetch_outcomes(connection: &mut Connection) -> Vec<ErrorCode> {
     partitions.map(|it| ErrorCode::from_code(it.error_code).unwrap()).collect()
 }
 
-fn ask_for(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Answer> {
+fn ask_for(connection: &mut Connection, positions: &[i64], wait_ms: i32) -> Option<Response> {
     let partition = |(partition, fetch_offset): (i32, &i64)| FetchPartition {
         partition,
         fetch_offset: *fetch_offset,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::base::{NodeId, Offset, PartitionIndex, TimestampMs};
-use crate::client::connection::Answer;
+use crate::client::connection::Response;
 use crate::client::error::{ClientError, check_code};
 use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
@@ -127,7 +127,7 @@ impl Consumer {
         &mut self,
         leader: NodeId,
         request: &ListOffsetsRequest<'_>,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<Response, ClientError> {
         if self.asked.contains(&leader) {
             let owed = self.cluster.connected(leader).map_or(0, |connection| connection.in_flight());
             for _ in 0..owed {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::{NodeId, Offset};
 use crate::client::cluster::breaks_connection;
-use crate::client::connection::{Answer, wait_readable};
+use crate::client::connection::{Response, wait_readable};
 use crate::client::error::{ClientError, check_code};
 use crate::protocol::messages::ProduceResponse;
 use crate::protocol::messages::produce_response::PartitionProduceResponse;
@@ -60,7 +60,7 @@ impl Producer {
     fn answered(
         &mut self,
         batches: &[BatchAddress],
-        answer: &Answer,
+        answer: &Response,
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), ClientError> {
         let response: ProduceResponse<'_> = answer.decode()?;

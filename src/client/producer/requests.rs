@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::base::{NodeId, Offset, Payload, ProducerEpoch, ProducerId, TopicId};
-use crate::client::connection::Answer;
+use crate::client::connection::Response;
 use crate::client::error::{ClientError, check_code};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProduceRequest};
@@ -217,7 +217,7 @@ fn sequence_after(sequence: i32, records: i32) -> i32 {
     i32::try_from(next).expect("the remainder has 31 bits")
 }
 
-fn identity_of(answer: &Answer) -> Result<Identity, ClientError> {
+fn identity_of(answer: &Response) -> Result<Identity, ClientError> {
     let response: InitProducerIdResponse = answer.decode()?;
     check_code(response.error_code, None, || "a producer id".to_owned())?;
     Ok(Identity { id: ProducerId(response.producer_id), epoch: ProducerEpoch(response.producer_epoch) })
