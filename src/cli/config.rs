@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::base::NodeId;
-use crate::client::{Admin, ConfigEntry, ConfigResource};
+use crate::client::{Admin, ConfigEntry, ConfigResource, Documentation, Intent};
 use crate::config::broker;
 
 use super::exit::Failure;
@@ -101,7 +101,8 @@ pub fn run(args: ConfigArgs) -> Result<(), Failure> {
 fn get(args: &GetArgs) -> Result<(), Failure> {
     let mut admin = args.output.admin()?;
     let resource = args.of.resource(&admin)?;
-    let mut configs = admin.configs(resource, args.explain)?;
+    let documentation = if args.explain { Documentation::Included } else { Documentation::LeftOut };
+    let mut configs = admin.configs(resource, documentation)?;
     if let Some(unknown) = args.keys.iter().find(|key| !configs.iter().any(|config| config.name == **key)) {
         return Err(Failure::failed(format!("{resource} has no setting {unknown}")));
     }
@@ -109,7 +110,7 @@ fn get(args: &GetArgs) -> Result<(), Failure> {
         true => args.all || !config.is_default,
         false => args.keys.contains(&config.name),
     });
-    args.output.say(&listing(&configs, args.explain), &Value::Array(configs.iter().map(entry).collect()))
+    args.output.say(&listing(&configs, documentation), &Value::Array(configs.iter().map(entry).collect()))
 }
 
 fn set(args: &SetArgs) -> Result<(), Failure> {
@@ -117,7 +118,8 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
     let set = args.set.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
     let changes: Vec<_> = set.chain(args.delete.iter().map(|key| (key.clone(), None))).collect();
     let resource = args.of.resource(&admin)?;
-    admin.alter_configs(resource, &changes, args.dry_run)?;
+    let intent = if args.dry_run { Intent::Validate } else { Intent::Apply };
+    admin.alter_configs(resource, &changes, intent)?;
     let what = counted(changes.len(), "setting");
     let mut people = match args.dry_run {
         true => format!("{what} of {resource} could be changed; nothing is.\n"),
@@ -150,16 +152,17 @@ fn node(admin: &Admin, node: i32) -> Result<NodeId, Failure> {
     found.ok_or_else(|| Failure::failed(format!("the cluster has no broker {node}")))
 }
 
-fn listing(configs: &[ConfigEntry], explain: bool) -> String {
+fn listing(configs: &[ConfigEntry], documentation: Documentation) -> String {
+    let explains = documentation == Documentation::Included;
     let row = |config: &ConfigEntry| {
         let mut row = vec![config.name.clone(), shown(config).to_owned(), config.source.to_owned()];
-        if explain {
+        if explains {
             row.push(config.documentation.clone().unwrap_or_default());
         }
         row
     };
     let heading = ["SETTING", "VALUE", "FROM", "MEANING"];
-    let columns = if explain { 4 } else { 3 };
+    let columns = if explains { 4 } else { 3 };
     table(&heading[..columns], &configs.iter().map(row).collect::<Vec<_>>())
 }
 

@@ -5,7 +5,9 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::base::{Offset, TimestampMs};
-use crate::client::{CommittedOffset, Consumer, ConsumerOptions, GroupView, Groups, MemberView, Position};
+use crate::client::{
+    CommittedOffset, Consumer, ConsumerOptions, GroupView, Groups, MemberView, Missing, Position,
+};
 
 use super::exit::Failure;
 use super::remote::{RemoteArgs, print, table};
@@ -159,7 +161,7 @@ fn find(
         // The consumer has not heard of the topic yet.
         Err(_) => {
             let mut cluster = output.remote.connect()?;
-            cluster.refresh(Some(&[of.topic.as_str()]), false)?;
+            cluster.refresh(Some(&[of.topic.as_str()]), Missing::Fail)?;
             *consumer = Consumer::new(cluster, ConsumerOptions::default());
             Ok(consumer.find(&of.topic, of.partition, position)?)
         }
@@ -294,7 +296,7 @@ fn reset(args: &ResetArgs) -> Result<(), Failure> {
 fn to_move(args: &ResetArgs, groups: &mut Groups) -> Result<Vec<CommittedOffset>, Failure> {
     let committed = groups.committed(&args.group)?;
     let Some(name) = &args.topic else { return Ok(committed) };
-    let topic = groups.cluster().ready_topic(name, false, args.output.remote.request_timeout())?;
+    let topic = groups.cluster().ready_topic(name, Missing::Fail, args.output.remote.request_timeout())?;
     let mut offsets: Vec<CommittedOffset> = topic
         .partitions
         .iter()

@@ -81,13 +81,13 @@ pub fn run(args: ProduceArgs) -> Result<(), Failure> {
         let deliveries = match lines.recv_timeout(linger) {
             Ok(Ok(line)) => send(&mut producer, &args, &format, &line)?,
             Ok(Err(error)) => {
-                settle(producer.flush()?, args.verbose)?;
+                settle(producer.flush()?, &args)?;
                 return Err(Failure::failed(format!("reading standard input failed: {error}")));
             }
             Err(RecvTimeoutError::Timeout) => producer.poll()?,
-            Err(RecvTimeoutError::Disconnected) => return settle(producer.flush()?, args.verbose),
+            Err(RecvTimeoutError::Disconnected) => return settle(producer.flush()?, &args),
         };
-        settle(deliveries, args.verbose)?;
+        settle(deliveries, &args)?;
     }
 }
 
@@ -112,10 +112,10 @@ fn send(
 }
 
 /// Handles deliveries. The first failed batch ends the command, because the records after it would be out of order.
-fn settle(deliveries: Vec<Delivery>, verbose: bool) -> Result<(), Failure> {
+fn settle(deliveries: Vec<Delivery>, args: &ProduceArgs) -> Result<(), Failure> {
     for delivery in deliveries {
         let offset = delivery.result?;
-        if verbose {
+        if args.verbose {
             let (topic, partition, records) = (&delivery.topic, delivery.partition, delivery.records);
             eprintln!("{topic} partition {partition}: {records} records from offset {offset}");
         }

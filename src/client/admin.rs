@@ -19,7 +19,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::{ApiKey, ErrorCode, Message};
 
-use super::cluster::{Cluster, TopicView};
+use super::cluster::{Cluster, Missing, TopicView};
 use super::connection::Response;
 use super::error::{ClientError, check_code};
 
@@ -118,6 +118,20 @@ pub struct ConfigEntry {
     pub documentation: Option<String>,
 }
 
+/// Whether configs are asked for with the text that says what they mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Documentation {
+    Included,
+    LeftOut,
+}
+
+/// Whether a change is made, or only checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Intent {
+    Apply,
+    Validate,
+}
+
 /// Kafka's config sources, by number.
 fn source(number: i8) -> &'static str {
     match number {
@@ -210,7 +224,7 @@ impl Admin {
 
     /// One topic with its partitions; one that does not exist is not created.
     pub fn describe_topic(&mut self, name: &str) -> Result<TopicView, ClientError> {
-        self.cluster.refresh(Some(&[name]), false)?;
+        self.cluster.refresh(Some(&[name]), Missing::Fail)?;
         self.cluster.topic(name).cloned().ok_or_else(|| missing(ApiKey::Metadata))
     }
 
@@ -218,7 +232,7 @@ impl Admin {
     pub fn ready_topic(&mut self, name: &str, within: Duration) -> Result<TopicView, ClientError> {
         let deadline = Instant::now() + within;
         loop {
-            match self.cluster.ready_topic(name, false, within) {
+            match self.cluster.ready_topic(name, Missing::Fail, within) {
                 // Right after its creation, not every broker knows of a topic.
                 Err(error)
                     if error.code() == Some(ErrorCode::UnknownTopicOrPartition)
@@ -233,14 +247,14 @@ impl Admin {
 
     /// A topic's settings, in order of name.
     pub fn topic_configs(&mut self, name: &str) -> Result<Vec<ConfigEntry>, ClientError> {
-        self.configs(ConfigResource::Topic(name), false)
+        self.configs(ConfigResource::Topic(name), Documentation::LeftOut)
     }
 
     /// All settings, in order of name.
     pub fn configs(
         &mut self,
         resource: ConfigResource<'_>,
-        include_documentation: bool,
+        documentation: Documentation,
     ) -> Result<Vec<ConfigEntry>, ClientError> {
         let request = DescribeConfigsRequest {
             resources: vec![DescribeConfigsResource {
@@ -248,7 +262,7 @@ impl Admin {
                 resource_name: resource.name().into(),
                 configuration_keys: None,
             }],
-            include_documentation,
+            include_documentation: documentation == Documentation::Included,
             ..Default::default()
         };
         let answer = match resource {
@@ -285,16 +299,16 @@ impl Admin {
         name: &str,
         changes: &[(String, Option<String>)],
     ) -> Result<(), ClientError> {
-        self.alter_configs(ConfigResource::Topic(name), changes, false)
+        self.alter_configs(ConfigResource::Topic(name), changes, Intent::Apply)
     }
 
-    /// Sets configs, and removes those without a value; all of them or none. With `validate_only` it is only said whether
-    /// that could be done.
+    /// Sets configs, and removes those without a value; all of them or none. With [`Intent::Validate`] the broker only checks
+    /// whether that could be done.
     pub fn alter_configs(
         &mut self,
         of: ConfigResource<'_>,
         changes: &[(String, Option<String>)],
-        validate_only: bool,
+        intent: Intent,
     ) -> Result<(), ClientError> {
         let config = |(key, value): &(String, Option<String>)| AlterableConfig {
             name: key.clone().into(),
@@ -306,7 +320,10 @@ impl Admin {
             resource_name: of.name().into(),
             configs: changes.iter().map(config).collect(),
         };
-        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![resource],
+            validate_only: intent == Intent::Validate,
+        };
         self.at_controller(&request, |answer| {
             let response: IncrementalAlterConfigsResponse<'_> = answer.decode()?;
             let result = response.responses.first();
@@ -365,7 +382,7 @@ impl Admin {
         let result = self.cluster.ask_controller(request).and_then(|answer| read(&answer));
         match result {
             Err(error) if error.code() == Some(ErrorCode::NotController) => {
-                self.cluster.refresh(Some(&[]), false)?;
+                self.cluster.refresh(Some(&[]), Missing::Fail)?;
                 self.cluster.ask_controller(request).and_then(|answer| read(&answer))
             }
             result => result,

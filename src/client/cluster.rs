@@ -54,6 +54,15 @@ pub struct PartitionView {
     pub isr: Vec<NodeId>,
 }
 
+/// What the broker should do about a topic that is asked for and does not exist.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// Answer with an error.
+    Fail,
+    /// Create the topic, if the broker's settings allow it.
+    Create,
+}
+
 /// The last known state of a cluster, and the way to its brokers.
 #[derive(Debug)]
 pub struct Cluster {
@@ -85,11 +94,11 @@ impl Cluster {
             brokers: Vec::new(),
             topics: HashMap::new(),
         };
-        cluster.refresh(Some(&[]), false)?;
+        cluster.refresh(Some(&[]), Missing::Fail)?;
         let names_nodes = cluster.seed.as_ref().and_then(|seed| seed.served(ApiKey::ApiVersions));
         if names_nodes.is_some_and(|(_, newest)| newest >= NODES_NAMED_FROM) {
             cluster.seed = None;
-            cluster.refresh(Some(&[]), false)?;
+            cluster.refresh(Some(&[]), Missing::Fail)?;
         }
         Ok(cluster)
     }
@@ -123,7 +132,7 @@ impl Cluster {
 
     /// Every topic, in order of name.
     pub fn all_topics(&mut self) -> Result<Vec<TopicView>, ClientError> {
-        self.refresh(None, false)?;
+        self.refresh(None, Missing::Fail)?;
         let mut topics: Vec<TopicView> = self.topics.values().cloned().collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
@@ -134,19 +143,20 @@ impl Cluster {
     pub fn ready_topic(
         &mut self,
         name: &str,
-        auto_create: bool,
+        missing: Missing,
         within: Duration,
     ) -> Result<TopicView, ClientError> {
         let deadline = Instant::now() + within;
         loop {
-            let error = match self.refresh(Some(&[name]), auto_create) {
+            let error = match self.refresh(Some(&[name]), missing) {
                 Ok(()) => match self.complete(name) {
                     Ok(view) => return Ok(view),
                     Err(error) => error,
                 },
                 Err(error) => error,
             };
-            let is_missing = error.code() == Some(ErrorCode::UnknownTopicOrPartition) && !auto_create;
+            let is_missing =
+                error.code() == Some(ErrorCode::UnknownTopicOrPartition) && missing == Missing::Fail;
             if is_missing || !error.is_retriable() || Instant::now() >= deadline {
                 return Err(error);
             }
@@ -156,14 +166,14 @@ impl Cluster {
 
     /// Asks for the cluster and the named topics (`None`: all). An error about one of the topics is returned after the
     /// rest was taken in.
-    pub fn refresh(&mut self, names: Option<&[&str]>, auto_create: bool) -> Result<(), ClientError> {
+    pub fn refresh(&mut self, names: Option<&[&str]>, missing: Missing) -> Result<(), ClientError> {
         let topic = |name: &&str| MetadataRequestTopic {
             name: Some((*name).to_owned().into()),
             ..Default::default()
         };
         let request = MetadataRequest {
             topics: names.map(|names| names.iter().map(topic).collect()),
-            allow_auto_topic_creation: auto_create,
+            allow_auto_topic_creation: missing == Missing::Create,
             ..Default::default()
         };
         let answer = self.ask_any(&request)?;

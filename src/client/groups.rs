@@ -15,7 +15,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::{ApiKey, ErrorCode, Message, Reader};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Missing};
 use super::connection::Connection;
 use super::error::{ClientError, check_code};
 
@@ -80,7 +80,7 @@ impl Groups {
 
     /// The groups of all brokers, in order of name.
     pub fn list(&mut self) -> Result<Vec<GroupListing>, ClientError> {
-        self.cluster.refresh(Some(&[]), false)?;
+        self.cluster.refresh(Some(&[]), Missing::Fail)?;
         let nodes: Vec<NodeId> = self.cluster.brokers().iter().map(|broker| broker.node).collect();
         let mut groups = Vec::new();
         for node in nodes {
@@ -211,7 +211,7 @@ impl Groups {
     }
 
     fn coordinator(&mut self, group: &str) -> Result<NodeId, ClientError> {
-        self.cluster.refresh(Some(&[]), false)?;
+        self.cluster.refresh(Some(&[]), Missing::Fail)?;
         let node = self.cluster.brokers().first().map(|broker| broker.node);
         let node = node.ok_or_else(|| missing(ApiKey::Metadata))?;
         let connection = self.cluster.connection(node)?;

@@ -19,8 +19,8 @@ mod error;
 mod groups;
 mod producer;
 
-pub use admin::{Admin, ConfigEntry, ConfigResource, CreatedTopic, NewTopic, Served};
-pub use cluster::{Broker, Cluster, PartitionView, TopicView};
+pub use admin::{Admin, ConfigEntry, ConfigResource, CreatedTopic, Documentation, Intent, NewTopic, Served};
+pub use cluster::{Broker, Cluster, Missing, PartitionView, TopicView};
 pub use connection::{Connection, ConnectionOptions, Response};
 pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, FetchedBatch, OutOfRange, Position};
 pub use error::ClientError;

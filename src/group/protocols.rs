@@ -157,7 +157,8 @@ impl Coordinator {
                 let id_of = |name: &str, id| image.topic(name).map_or(id, |topic| topic.id);
                 let partitions = request.partitions.iter();
                 let partitions = partitions.map(|it| (id_of(&it.topic, it.topic_id), it.partition));
-                group.check_commit(&claim(&request.member, request.knows_group_id_not_found), partitions)
+                let knows_epochs = request.knows_group_id_not_found;
+                group.check_commit(&Claim { knows_epochs, ..claim(&request.member) }, partitions)
             }
             // A commit outside membership makes the group.
             None if request.member.generation < 0 => Ok(()),
@@ -168,12 +169,13 @@ impl Coordinator {
 
     pub(super) fn check_fetch(&self, id: &str, member: Option<&MemberRef>) -> Result<(), GroupError> {
         match (self.groups.get(id).map(|group| &group.members), member) {
-            (Some(Members::Consumer(group)), Some(member)) => group.check_fetch(&claim(member, true)),
+            (Some(Members::Consumer(group)), Some(member)) => group.check_fetch(&claim(member)),
             _ => Ok(()),
         }
     }
 }
 
-fn claim(member: &MemberRef, knows_epochs: bool) -> Claim {
-    Claim { member_id: Name::clone(&member.member_id), member_epoch: member.generation, knows_epochs }
+/// A claim whose request can carry member epochs.
+fn claim(member: &MemberRef) -> Claim {
+    Claim { member_id: Name::clone(&member.member_id), member_epoch: member.generation, knows_epochs: true }
 }

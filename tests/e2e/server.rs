@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ringmain::base::{Offset, PartitionIndex};
 use ringmain::client::{
-    Admin, Cluster, ConnectionOptions, Consumer, ConsumerOptions, NewTopic, Position, Producer,
+    Admin, Cluster, ConnectionOptions, Consumer, ConsumerOptions, Missing, NewTopic, Position, Producer,
     ProducerOptions,
 };
 
@@ -185,7 +185,7 @@ impl Server {
     /// The offset a position stands for in partition 0.
     pub fn find(&self, topic: &str, position: Position) -> Offset {
         let mut cluster = self.cluster();
-        cluster.refresh(Some(&[topic]), false).expect("the topic is there");
+        cluster.refresh(Some(&[topic]), Missing::Fail).expect("the topic is there");
         let mut consumer = Consumer::new(cluster, ConsumerOptions::default());
         consumer.find(topic, PartitionIndex(0), position).expect("the server looks it up")
     }

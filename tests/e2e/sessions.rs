@@ -1,7 +1,7 @@
 //! Fetch sessions against the real server: what wakes them, and what they are told.
 
 use ringmain::base::TopicId;
-use ringmain::client::Connection;
+use ringmain::client::{Connection, Missing};
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::{FetchRequest, FetchResponse};
 
@@ -25,7 +25,7 @@ type News = Vec<(i32, i16, i64, bool)>;
 impl Session {
     fn of(server: &Server, topic: &str) -> Session {
         let mut cluster = server.cluster();
-        let view = cluster.ready_topic(topic, false, PATIENCE).expect("the topic has leaders");
+        let view = cluster.ready_topic(topic, Missing::Fail, PATIENCE).expect("the topic has leaders");
         let connection = Wire::to(server, topic, 0).connection;
         Session { connection, topic: view.id, id: 0, epoch: 0 }
     }

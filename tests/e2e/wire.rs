@@ -3,7 +3,7 @@
 use ringmain::base::{
     NodeId, Offset, PartitionIndex, Payload, ProducerEpoch, ProducerId, TimestampMs, TopicId,
 };
-use ringmain::client::{Cluster, Connection, ConnectionOptions, Response};
+use ringmain::client::{Cluster, Connection, ConnectionOptions, Missing, Response};
 use ringmain::protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ringmain::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ringmain::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -55,7 +55,7 @@ impl Limits {
 impl Wire {
     pub fn to(server: &Server, topic: &str, partition: i32) -> Wire {
         let mut cluster: Cluster = server.cluster();
-        let view = cluster.ready_topic(topic, false, PATIENCE).expect("the topic has leaders");
+        let view = cluster.ready_topic(topic, Missing::Fail, PATIENCE).expect("the topic has leaders");
         let partition = PartitionIndex(partition);
         let leader: NodeId = cluster.leader(topic, partition).expect("the partition has one");
         let broker = cluster.brokers().iter().find(|broker| broker.node == leader).expect("a known node");

@@ -19,7 +19,7 @@ use crate::protocol::messages::fetch_response::PartitionData;
 use crate::protocol::messages::{FetchRequest, FetchResponse};
 use crate::protocol::{ApiKey, ErrorCode, Records, decode_body};
 
-use super::cluster::{Cluster, breaks_connection};
+use super::cluster::{Cluster, Missing, breaks_connection};
 use super::connection::wait_readable;
 use super::error::{ClientError, check_code};
 pub use batch::{ConsumedRecord, FetchedBatch};
@@ -112,7 +112,7 @@ impl Consumer {
         partitions: Option<&[PartitionIndex]>,
         position: Position,
     ) -> Result<(), ClientError> {
-        let view = self.cluster.ready_topic(topic, false, self.options.recovery_timeout)?;
+        let view = self.cluster.ready_topic(topic, Missing::Fail, self.options.recovery_timeout)?;
         let all: Vec<PartitionIndex> = view.partitions.iter().map(|partition| partition.index).collect();
         let chosen = partitions.unwrap_or(&all);
         if let Some(unknown) = chosen.iter().find(|partition| !all.contains(partition)) {
@@ -197,7 +197,7 @@ impl Consumer {
     fn refresh(&mut self) -> Result<(), ClientError> {
         let names: Vec<Arc<str>> = self.topics.keys().cloned().collect();
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-        self.cluster.refresh(Some(&names), false)?;
+        self.cluster.refresh(Some(&names), Missing::Fail)?;
         for (name, id) in &mut self.topics {
             if let Some(view) = self.cluster.topic(name) {
                 *id = view.id;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::base::{NodeId, Offset, PartitionIndex, TimestampMs};
+use crate::client::cluster::Missing;
 use crate::client::connection::Response;
 use crate::client::error::{ClientError, check_code};
 use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -75,7 +76,7 @@ impl Consumer {
                 Err(error) if error.is_retriable() && Instant::now() < deadline => {
                     std::thread::sleep(RETRY_PAUSE);
                     // An error here is ignored: the next attempt reports what is wrong.
-                    let _ = self.cluster.refresh(Some(&[topic]), false);
+                    let _ = self.cluster.refresh(Some(&[topic]), Missing::Fail);
                 }
                 result => return result,
             }

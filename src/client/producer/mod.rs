@@ -24,7 +24,7 @@ use crate::base::{NodeId, Offset, PartitionIndex, TimestampMs};
 use crate::protocol::ErrorCode;
 use crate::record::{Header, RecordToWrite};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Missing};
 use super::error::ClientError;
 pub use options::{Acks, ProducerOptions};
 pub use partitioner::{murmur2, partition_of_key};
@@ -144,7 +144,7 @@ impl Producer {
         if let Some(known) = self.waiting.known(name) {
             return Ok(known);
         }
-        let view = self.cluster.ready_topic(name, true, self.options.topic_timeout)?;
+        let view = self.cluster.ready_topic(name, Missing::Create, self.options.topic_timeout)?;
         Ok(self.waiting.add_topic(name, view.id, view.partitions.len()))
     }
 

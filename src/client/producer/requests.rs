@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::base::{NodeId, Offset, Payload, ProducerEpoch, ProducerId, TopicId};
+use crate::client::cluster::Missing;
 use crate::client::connection::Response;
 use crate::client::error::{ClientError, check_code};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -87,7 +88,7 @@ impl Producer {
     fn refresh_metadata(&mut self) {
         let known = self.waiting.names();
         let names: Vec<&str> = known.iter().map(|name| &**name).collect();
-        self.metadata_is_stale = self.cluster.refresh(Some(&names), false).is_err();
+        self.metadata_is_stale = self.cluster.refresh(Some(&names), Missing::Fail).is_err();
         for name in &known {
             let Some(view) = self.cluster.topic(name) else { continue };
             self.waiting.update_topic(name, view.id, view.partitions.len());

@@ -14,7 +14,7 @@ use crate::group::request::{
 };
 
 use super::embedded::{Subscription, read_subscription, write_assignment};
-use super::heartbeat::Arrival;
+use super::heartbeat::{Arrival, Changed};
 use super::{
     ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Decision, Member, MemberState, Metadata,
     Timer, millis,
@@ -59,12 +59,13 @@ impl ConsumerGroup {
         }
         let metadata = classic_metadata(request, &subscription);
         let is_resubscribed = self.set_metadata(&id, metadata, &mut journal);
+        let changed = Changed { members: arrival == Arrival::New, subscription: is_resubscribed };
         if self.is_left_to_classic(context.limits) {
             // This member has replaced the last one of the new protocol. The group becomes classic, and one of its members will
             // assign if there is anything to assign, so no target is computed here.
-            self.advance(context, arrival == Arrival::New, is_resubscribed, &mut journal);
+            self.advance(context, changed, &mut journal);
         } else {
-            self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
+            self.settle(context, changed, &mut journal);
         }
         if self.epoch == self.target_epoch {
             self.reconcile(context, &id, Some(&subscription.owned), &mut journal);

@@ -17,6 +17,15 @@ pub(super) enum Arrival {
     Replaces(Name),
 }
 
+/// What a request has changed for the group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Changed {
+    /// Whether the group has a member more.
+    pub members: bool,
+    /// Whether a member subscribes to other topics, or asks for another assignor.
+    pub subscription: bool,
+}
+
 impl ConsumerGroup {
     /// A member joins, reports or leaves.
     ///
@@ -44,8 +53,9 @@ impl ConsumerGroup {
         if let Arrival::Replaces(old) = &arrival {
             self.replace(old, &id, &mut journal);
         }
-        let is_resubscribed = self.update(request, &id, &mut journal);
-        self.settle(context, arrival == Arrival::New, is_resubscribed, &mut journal);
+        let subscription = self.update(request, &id, &mut journal);
+        let changed = Changed { members: arrival == Arrival::New, subscription };
+        self.settle(context, changed, &mut journal);
         let is_reassigned = self.reconcile(context, &id, request.owned.as_ref(), &mut journal);
         let times = self.times(context);
         let limits = context.limits;
@@ -63,28 +73,16 @@ impl ConsumerGroup {
     }
 
     /// Raises the group's epoch if members, subscriptions or topics have changed.
-    pub(super) fn advance(
-        &mut self,
-        context: &Context<'_>,
-        is_joined: bool,
-        is_resubscribed: bool,
-        journal: &mut Journal,
-    ) {
-        let has_other_topics = self.refresh_topics(context, is_resubscribed, journal);
-        if is_joined || is_resubscribed || has_other_topics {
+    pub(super) fn advance(&mut self, context: &Context<'_>, changed: Changed, journal: &mut Journal) {
+        let has_other_topics = self.refresh_topics(context, changed, journal);
+        if changed.members || changed.subscription || has_other_topics {
             self.write(journal, Change::Group(Some(self.epoch + 1)));
         }
     }
 
     /// Raises the group's epoch if members, subscriptions or topics have changed, and computes the target assignment for it.
-    pub(super) fn settle(
-        &mut self,
-        context: &Context<'_>,
-        is_joined: bool,
-        is_resubscribed: bool,
-        journal: &mut Journal,
-    ) {
-        self.advance(context, is_joined, is_resubscribed, journal);
+    pub(super) fn settle(&mut self, context: &Context<'_>, changed: Changed, journal: &mut Journal) {
+        self.advance(context, changed, journal);
         if self.epoch > self.target_epoch {
             self.retarget(context.limits, journal);
         }

@@ -7,6 +7,7 @@ use crate::controller::MetadataImage;
 use crate::group::Name;
 
 use super::assign::{MemberSpec, Problem};
+use super::heartbeat::Changed;
 use super::pattern::Pattern;
 use super::{
     Assignor, Change, ConsumerGroup, ConsumerGroupLimits, Context, GroupError, Journal, Metadata, TopicSize,
@@ -69,10 +70,10 @@ impl ConsumerGroup {
     pub(super) fn refresh_topics(
         &mut self,
         context: &Context<'_>,
-        is_resubscribed: bool,
+        changed: Changed,
         journal: &mut Journal,
     ) -> bool {
-        if !is_resubscribed && self.seen == Some(context.image.version) {
+        if !changed.subscription && self.seen == Some(context.image.version) {
             return false;
         }
         let patterns: BTreeSet<Name> =
