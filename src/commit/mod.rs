@@ -16,6 +16,8 @@ mod group;
 mod replay;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use commit_log::{CommitLog, CommitWrite, FILES_MIN, FileAge, GROUP_BYTES_MAX, Pending, Start, Ticket};
+pub use commit_log::{
+    CommitLog, CommitWrite, FILES_MIN, FileSerial, GROUP_BYTES_MAX, Pending, Start, Ticket,
+};
 pub use group::{ENTRY_HEADER_BYTES, Entry, EntryHeader, GROUP_HEADER_BYTES, Group, GroupError, GroupHeader};
 pub use replay::{Found, Ordered, Verdict, order, scan_file};

@@ -84,9 +84,9 @@ mod tests {
         let segment = SegmentId { partition: id, base: Offset(0) };
         let mut log = PartitionLog::empty(id);
         let (mut file, mut writes) = (Vec::new(), 0);
-        for age in 0..100 {
+        for serial in 0..100 {
             let mut out = append(&mut log, 25_000);
-            log.entered_commit_file(age);
+            log.entered_commit_file(serial);
             log.release(&LIMITS, &mut Chunk::heap, &mut out);
             log.remainder_durable();
             let (_, stable, _) = log.scan_start();

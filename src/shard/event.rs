@@ -21,8 +21,8 @@ pub enum Operation {
     SyncAll,
     /// A new file of the commit log is made.
     CommitFile { file: u32 },
-    /// A checkpoint is written. Commit files up to `age` are free afterwards; `None` frees none.
-    Checkpoint { age: Option<u64> },
+    /// A checkpoint is written. Commit files up to `serial` are free afterwards; `None` frees none.
+    Checkpoint { serial: Option<u64> },
     /// A segment's index is read for one reader.
     Index { reader: u64, slot: u32, segment: SegmentId },
     /// A segment's index is made anew, for any number of readers.
@@ -93,11 +93,11 @@ pub enum Event {
         is_made: bool,
     },
     CheckpointWritten {
-        age: Option<u64>,
+        serial: Option<u64>,
     },
     /// A full disk refused the checkpoint: what it would have made durable waits for the next one.
     CheckpointRefused {
-        age: Option<u64>,
+        serial: Option<u64>,
     },
     /// `None`: the index cannot be read.
     IndexRead {
@@ -169,10 +169,10 @@ impl Operation {
             Operation::CommitGroup => must_succeed(done, Event::CommitGroupWritten),
             Operation::SyncAll => must_succeed(done, Event::AllSynced),
             Operation::CommitFile { file } => Event::CommitFile { file, is_made: succeeded(&done) },
-            Operation::Checkpoint { age } if matches!(done, IoDone::DiskFull) => {
-                Event::CheckpointRefused { age }
+            Operation::Checkpoint { serial } if matches!(done, IoDone::DiskFull) => {
+                Event::CheckpointRefused { serial }
             }
-            Operation::Checkpoint { age } => must_succeed(done, Event::CheckpointWritten { age }),
+            Operation::Checkpoint { serial } => must_succeed(done, Event::CheckpointWritten { serial }),
             // A read that fails costs its reader; nothing acknowledged depends on it.
             Operation::Index { reader, slot, segment } => {
                 Event::IndexRead { reader, slot, segment, index: index_files(done) }
@@ -262,8 +262,8 @@ mod tests {
             (Operation::CommitGroup, IoDone::DiskFull, false, "Failed"),
             (Operation::SyncAll, failed(), false, "Failed"),
             (Operation::CommitFile { file: 1 }, failed(), false, "CommitFile"),
-            (Operation::Checkpoint { age: None }, IoDone::DiskFull, false, "CheckpointRefused"),
-            (Operation::Checkpoint { age: None }, failed(), false, "Failed"),
+            (Operation::Checkpoint { serial: None }, IoDone::DiskFull, false, "CheckpointRefused"),
+            (Operation::Checkpoint { serial: None }, failed(), false, "Failed"),
             (Operation::Scrub, failed(), false, "Scrubbed"),
             (Operation::Window { window: 1 }, failed(), false, "WindowRead"),
             (Operation::DeletePartition { slot: 1 }, failed(), false, "PartitionDeleted"),

@@ -298,13 +298,13 @@ impl Shard {
             Event::CommitGroupWritten => store.commit_group_written(turn),
             Event::AllSynced => store.all_synced(turn),
             Event::CommitFile { file, is_made } => store.commit_file_ended(file, is_made),
-            Event::CheckpointWritten { age } => {
+            Event::CheckpointWritten { serial } => {
                 upkeep.covered(read, store, turn);
-                store.checkpoint_written(age);
+                store.checkpoint_written(serial);
             }
-            Event::CheckpointRefused { age } => {
+            Event::CheckpointRefused { serial } => {
                 upkeep.not_covered();
-                store.checkpoint_refused(age);
+                store.checkpoint_refused(serial);
             }
             Event::IndexRead { reader, slot, segment, index } => {
                 read.index_read(reader, (slot, segment), index.as_ref(), store, turn);

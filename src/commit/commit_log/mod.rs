@@ -25,7 +25,7 @@ pub const FILES_MIN: usize = 3;
 /// The number of files begun before this one. It grows with each file that is begun, so a larger serial is newer. A file
 /// that is recycled gets a new serial, which tells its new content apart from the old.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct FileAge(pub u64);
+pub struct FileSerial(pub u64);
 
 /// One group to be written: the whole chunk, at this place. The write is durable when it is done.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct CommitWrite {
     pub position: u64,
     pub data: Chunk,
     /// The serial of the file: the group's partitions keep that file from being recycled.
-    pub age: FileAge,
+    pub serial: FileSerial,
 }
 
 /// What a commit log begins with, as recovery has found or made it.
@@ -67,7 +67,7 @@ pub struct CommitLog {
     creating: bool,
     /// The last attempt to create a file failed: no more files will come for now.
     create_refused: bool,
-    next_age: u64,
+    next_serial: u64,
     queue: Queue,
     /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
     reserve: usize,
@@ -79,7 +79,7 @@ pub struct CommitLog {
 #[derive(Debug)]
 struct CurrentFile {
     file: u32,
-    age: FileAge,
+    serial: FileSerial,
     position: u64,
     first_sequence: u64,
     /// The file was begun from the reserve, and the reserve is not whole again: the rest of the file is for tails that are
@@ -90,7 +90,7 @@ struct CurrentFile {
 #[derive(Debug)]
 struct FullFile {
     file: u32,
-    age: FileAge,
+    serial: FileSerial,
     first_sequence: u64,
 }
 
@@ -113,7 +113,7 @@ impl CommitLog {
             ready: start.files.into(),
             creating: false,
             create_refused: false,
-            next_age: 0,
+            next_serial: 0,
             queue: Queue::default(),
             reserve: 1,
             in_flight: None,
@@ -195,7 +195,7 @@ impl CommitLog {
         let current = self.current.as_mut().expect("rotated to a file above");
         let position = current.position;
         current.position += blocks;
-        Some(CommitWrite { file: current.file, position, data: writer.freeze(), age: current.age })
+        Some(CommitWrite { file: current.file, position, data: writer.freeze(), serial: current.serial })
     }
 
     /// The tickets of the group being written.
@@ -250,13 +250,13 @@ impl CommitLog {
     /// How far the log has come, in bytes. A file that was left before its end counts whole.
     #[must_use]
     pub fn head(&self) -> u64 {
-        self.current.as_ref().map_or(0, |current| current.age.0 * self.file_bytes + current.position)
+        self.current.as_ref().map_or(0, |current| current.serial.0 * self.file_bytes + current.position)
     }
 
     /// The serial of the file being filled.
     #[must_use]
-    pub fn current_age(&self) -> Option<FileAge> {
-        self.current.as_ref().map(|current| current.age)
+    pub fn current_serial(&self) -> Option<FileSerial> {
+        self.current.as_ref().map(|current| current.serial)
     }
 
     #[must_use]
@@ -272,24 +272,24 @@ impl CommitLog {
 
     /// The oldest full file, if it must be freed now because only the reserve is left and no new file will come.
     #[must_use]
-    pub fn short_of_files(&self) -> Option<FileAge> {
+    pub fn short_of_files(&self) -> Option<FileSerial> {
         let none_to_come = !self.creating && (self.files >= self.files_max || self.create_refused);
         let oldest = self.full.front()?;
-        (none_to_come && self.ready.len() <= self.reserve).then_some(oldest.age)
+        (none_to_come && self.ready.len() <= self.reserve).then_some(oldest.serial)
     }
 
     /// The newest full file that can be freed, and how many files would be free with it. `needed` is the oldest file that some
     /// partition still needs.
     #[must_use]
-    pub fn freeable(&self, needed: Option<FileAge>) -> Option<(FileAge, usize)> {
-        let count = self.full.partition_point(|full| needed.is_none_or(|needed| full.age < needed));
-        Some((self.full.get(count.checked_sub(1)?)?.age, count))
+    pub fn freeable(&self, needed: Option<FileSerial>) -> Option<(FileSerial, usize)> {
+        let count = self.full.partition_point(|full| needed.is_none_or(|needed| full.serial < needed));
+        Some((self.full.get(count.checked_sub(1)?)?.serial, count))
     }
 
-    /// Makes the full files up to `age` ready again: nothing in them is needed any more.
-    pub fn reclaimed(&mut self, age: FileAge) {
+    /// Makes the full files up to `serial` ready again: nothing in them is needed any more.
+    pub fn reclaimed(&mut self, serial: FileSerial) {
         while let Some(full) = self.full.front()
-            && full.age <= age
+            && full.serial <= serial
         {
             self.ready.push_back(full.file);
             self.full.pop_front();
@@ -297,12 +297,15 @@ impl CommitLog {
         self.note_whole_reserve();
     }
 
-    /// Sequence where replay may begin once everything up to and including the file `age` is in segments.
+    /// Sequence where replay may begin once everything up to and including the file `serial` is in segments.
     #[must_use]
-    pub fn replay_from_after(&self, age: FileAge) -> u64 {
-        let later_full = self.full.iter().find(|full| full.age > age).map(|full| full.first_sequence);
-        let current =
-            self.current.as_ref().filter(|current| current.age > age).map(|current| current.first_sequence);
+    pub fn replay_from_after(&self, serial: FileSerial) -> u64 {
+        let later_full = self.full.iter().find(|full| full.serial > serial).map(|full| full.first_sequence);
+        let current = self
+            .current
+            .as_ref()
+            .filter(|current| current.serial > serial)
+            .map(|current| current.first_sequence);
         later_full.or(current).unwrap_or(self.next_sequence)
     }
 
@@ -353,14 +356,14 @@ impl CommitLog {
         if let Some(done) = self.current.take() {
             self.full.push_back(FullFile {
                 file: done.file,
-                age: done.age,
+                serial: done.serial,
                 first_sequence: done.first_sequence,
             });
         }
-        let age = FileAge(self.next_age);
-        self.next_age += 1;
+        let serial = FileSerial(self.next_serial);
+        self.next_serial += 1;
         self.current =
-            Some(CurrentFile { file, age, position: 0, first_sequence: self.next_sequence, is_reserve });
+            Some(CurrentFile { file, serial, position: 0, first_sequence: self.next_sequence, is_reserve });
         true
     }
 }

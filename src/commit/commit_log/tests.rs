@@ -117,30 +117,30 @@ fn whatever_the_reserve_there_is_always_a_file_to_free() {
 fn a_group_is_cut_at_its_limit_and_a_file_at_its_end() {
     let mut log = log(&[0, 1, 2]);
     let mut allocate = Chunk::heap;
-    let mut ages = Vec::new();
+    let mut serials = Vec::new();
     for number in 0..9 {
         log.push(entry(GROUP_BYTES_MAX - 4096, number));
     }
     while let Some(write) = log.gather(&mut allocate) {
         assert_eq!(log.written().len(), 1);
-        ages.push(write.age.0);
+        serials.push(write.serial.0);
     }
-    assert_eq!(ages, [0, 0, 0, 0, 1, 1, 1, 1], "the third file is the reserve");
+    assert_eq!(serials, [0, 0, 0, 0, 1, 1, 1, 1], "the third file is the reserve");
     assert_eq!(log.short_of_files(), None, "another file can be had");
     log.relog(entry(10, 100));
     let write = log.gather(&mut allocate).expect("a tail may use the reserve");
-    assert_eq!((write.age, numbers(&log.written())), (FileAge(2), vec![100]));
+    assert_eq!((write.serial, numbers(&log.written())), (FileSerial(2), vec![100]));
     assert!(log.gather(&mut allocate).is_none(), "what is left of it is for more tails");
-    assert_eq!(log.replay_from_after(FileAge(0)), 5);
+    assert_eq!(log.replay_from_after(FileSerial(0)), 5);
     assert_eq!(log.replay_from(), 1);
-    assert_eq!(log.freeable(Some(FileAge(0))), None);
-    assert_eq!(log.freeable(Some(FileAge(1))), Some((FileAge(0), 1)));
-    assert_eq!(log.freeable(None), Some((FileAge(1), 2)));
-    log.reclaimed(FileAge(0));
+    assert_eq!(log.freeable(Some(FileSerial(0))), None);
+    assert_eq!(log.freeable(Some(FileSerial(1))), Some((FileSerial(0), 1)));
+    assert_eq!(log.freeable(None), Some((FileSerial(1), 2)));
+    log.reclaimed(FileSerial(0));
     assert_eq!(log.replay_from(), 5);
     assert_eq!(log.file_counts(), (3, 1));
     let write = log.gather(&mut allocate).expect("the reserve is whole again");
-    assert_eq!((write.age, numbers(&log.written())), (FileAge(2), vec![8]));
+    assert_eq!((write.serial, numbers(&log.written())), (FileSerial(2), vec![8]));
 }
 
 #[test]
@@ -166,5 +166,5 @@ fn files_are_created_ahead_of_the_load_up_to_the_limit() {
     while log.gather(&mut allocate).is_some() {
         log.written();
     }
-    assert_eq!(log.short_of_files(), Some(FileAge(0)), "only the reserve is left");
+    assert_eq!(log.short_of_files(), Some(FileSerial(0)), "only the reserve is left");
 }

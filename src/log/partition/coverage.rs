@@ -19,13 +19,13 @@ pub(super) enum Release {
 }
 
 impl Coverage {
-    /// Bytes went into the commit file `age`; ages ascend.
-    pub(super) fn entered(&mut self, age: u64) {
+    /// Bytes went into the commit file `serial`; serials ascend.
+    pub(super) fn entered(&mut self, serial: u64) {
         let known = self.since_release.or(self.oldest);
-        assert!(known.is_none_or(|known| known <= age), "commit files are filled in order");
+        assert!(known.is_none_or(|known| known <= serial), "commit files are filled in order");
         match self.release {
-            Release::None => _ = self.oldest.get_or_insert(age),
-            Release::Running { .. } => _ = self.since_release.get_or_insert(age),
+            Release::None => _ = self.oldest.get_or_insert(serial),
+            Release::Running { .. } => _ = self.since_release.get_or_insert(serial),
         }
     }
 

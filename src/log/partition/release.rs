@@ -11,9 +11,9 @@ use super::PartitionLog;
 use super::coverage::Release;
 
 impl PartitionLog {
-    /// Bytes of this partition went into a group of the commit file `age`.
-    pub fn entered_commit_file(&mut self, age: u64) {
-        self.coverage.entered(age);
+    /// Bytes of this partition went into a group of the commit file `serial`.
+    pub fn entered_commit_file(&mut self, serial: u64) {
+        self.coverage.entered(serial);
     }
 
     /// The oldest commit file the partition still needs.

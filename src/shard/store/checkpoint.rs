@@ -2,7 +2,7 @@
 //! to be durable, and after a bounded number of bytes that bypassed the commit log.
 
 use crate::base::io::IoOp;
-use crate::commit::{Checkpoint, FileAge};
+use crate::commit::{Checkpoint, FileSerial};
 
 use super::super::event::Operation;
 use super::super::turn::Turn;
@@ -25,34 +25,36 @@ impl Store {
     /// Writes a checkpoint of everything as of now.
     pub fn write_checkpoint(&mut self, turn: &mut Turn<'_>) {
         assert_eq!(self.reclaim.checkpoint, Checkpointing::None, "one checkpoint is written at a time");
-        let age = self.reclaim.freeable.take();
-        let replay_from = age.map_or(self.commit.replay_from(), |age| self.commit.replay_from_after(age));
-        self.reclaim.checkpoint = if age.is_some() { Checkpointing::Freeing } else { Checkpointing::Keeping };
+        let serial = self.reclaim.freeable.take();
+        let replay_from =
+            serial.map_or(self.commit.replay_from(), |serial| self.commit.replay_from_after(serial));
+        self.reclaim.checkpoint =
+            if serial.is_some() { Checkpointing::Freeing } else { Checkpointing::Keeping };
         self.reclaim.direct_bytes = 0;
         let bytes = self.checkpoint(replay_from, false);
-        let age = age.map(|age| age.0);
-        self.issue(Operation::Checkpoint { age }, IoOp::WriteCheckpoint { bytes }, turn);
+        let serial = serial.map(|serial| serial.0);
+        self.issue(Operation::Checkpoint { serial }, IoOp::WriteCheckpoint { bytes }, turn);
     }
 
     /// The last checkpoint of an orderly stop: nothing is to be replayed after it.
     pub(super) fn write_clean_checkpoint(&mut self, turn: &mut Turn<'_>) {
         let bytes = self.checkpoint(self.commit.next_sequence(), true);
-        self.issue(Operation::Checkpoint { age: None }, IoOp::WriteCheckpoint { bytes }, turn);
+        self.issue(Operation::Checkpoint { serial: None }, IoOp::WriteCheckpoint { bytes }, turn);
     }
 
-    /// The checkpoint is on stable storage; commit files up to `age` are free.
-    pub fn checkpoint_written(&mut self, age: Option<u64>) {
+    /// The checkpoint is on stable storage; commit files up to `serial` are free.
+    pub fn checkpoint_written(&mut self, serial: Option<u64>) {
         self.counters.checkpoints += 1;
-        if let Some(age) = age {
-            self.commit.reclaimed(FileAge(age));
+        if let Some(serial) = serial {
+            self.commit.reclaimed(FileSerial(serial));
         }
         self.reclaim.checkpoint = Checkpointing::None;
         self.end_stop();
     }
 
     /// A full disk refused the checkpoint: the files stay in use; the next turn tries again.
-    pub fn checkpoint_refused(&mut self, age: Option<u64>) {
-        self.reclaim.freeable = self.reclaim.freeable.max(age.map(FileAge));
+    pub fn checkpoint_refused(&mut self, serial: Option<u64>) {
+        self.reclaim.freeable = self.reclaim.freeable.max(serial.map(FileSerial));
         self.reclaim.checkpoint = Checkpointing::None;
         // Without a clean checkpoint the next start replays and scans; nothing is lost.
         self.end_stop();

@@ -16,7 +16,7 @@ impl Store {
         let Some(write) = self.commit.gather(&mut *self.allocate) else { return };
         for ticket in self.commit.issued() {
             if let Some(partition) = self.partitions.get_mut(ticket.slot) {
-                partition.change(|log, _| log.entered_commit_file(write.age.0));
+                partition.change(|log, _| log.entered_commit_file(write.serial.0));
             }
         }
         if let Some(since) = self.waiting_since.take() {

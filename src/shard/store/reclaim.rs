@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::base::MonoNanos;
-use crate::commit::FileAge;
+use crate::commit::FileSerial;
 
 use super::sweep::Sweep;
 
@@ -22,7 +22,7 @@ pub(super) struct Reclaim {
     pub(super) sweep: Sweep,
     pub(super) releasing: Option<Releasing>,
     /// Files that nobody needs any more, up to this one; enough of them for a checkpoint.
-    pub(super) freeable: Option<FileAge>,
+    pub(super) freeable: Option<FileSerial>,
     pub(super) checkpoint: Checkpointing,
     /// Partitions that something has happened to since the last turn: their release may have ended.
     pub(super) touched: Vec<u32>,
@@ -41,10 +41,10 @@ pub(super) enum Checkpointing {
     Keeping,
 }
 
-/// Partitions that need files up to `age` are released.
+/// Partitions that need files up to `serial` are released.
 #[derive(Debug)]
 pub(super) struct Releasing {
-    pub(super) age: u64,
+    pub(super) serial: u64,
     pub(super) todo: VecDeque<u32>,
     pub(super) running: BTreeSet<u32>,
     /// `None`: as fast as may be.

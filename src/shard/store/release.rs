@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::base::io::IoOp;
-use crate::commit::FileAge;
+use crate::commit::FileSerial;
 
 use super::super::event::Operation;
 use super::super::turn::Turn;
@@ -54,13 +54,13 @@ impl Store {
         if self.reclaim.freeable.is_some() || self.reclaim.checkpoint == Checkpointing::Freeing {
             return;
         }
-        let Some(FileAge(current)) = self.commit.current_age() else { return };
+        let Some(FileSerial(current)) = self.commit.current_serial() else { return };
         if short.is_none() && !self.reclaim.sweep.is_due(current) {
             return;
         }
         let needs = self.needs_of_partitions();
         let releasing = match short {
-            Some(FileAge(age)) => release_all(&needs, age),
+            Some(FileSerial(serial)) => release_all(&needs, serial),
             None => self.release_a_part(&needs, current, turn),
         };
         self.reclaim.touched.clear();
@@ -75,13 +75,13 @@ impl Store {
         let span = step.files * file_bytes / 4 * 3;
         let (from, began, partitions) = (self.commit.head(), turn.now.mono, step.slots.len() as u64);
         let pace = Some(Pace { partitions, from, span, began });
-        Releasing { age: step.age, todo: step.slots, running: BTreeSet::new(), pace, worth: step.worth }
+        Releasing { serial: step.serial, todo: step.slots, running: BTreeSet::new(), pace, worth: step.worth }
     }
 
     fn release_partitions(&mut self, turn: &mut Turn<'_>) {
         let Some(mut step) = self.reclaim.releasing.take() else { return };
         for slot in std::mem::take(&mut self.reclaim.touched) {
-            if !self.needs_release(slot, step.age) {
+            if !self.needs_release(slot, step.serial) {
                 step.running.remove(&slot);
             }
         }
@@ -91,13 +91,13 @@ impl Store {
             && let Some(slot) = step.todo.pop_front()
         {
             left -= 1;
-            if self.needs_release(slot, step.age) {
+            if self.needs_release(slot, step.serial) {
                 let limits = self.limits;
                 self.with_log_and_memory(slot, turn, |log, allocate, out| {
                     log.release(&limits, allocate, out)
                 });
             }
-            if self.needs_release(slot, step.age) {
+            if self.needs_release(slot, step.serial) {
                 step.running.insert(slot);
             }
         }
@@ -119,15 +119,15 @@ impl Store {
 
     fn end_step(&mut self, step: &Releasing) {
         let needed = self.needs_of_partitions().into_iter().filter_map(|(_, oldest)| oldest).min();
-        let freeable = self.commit.freeable(needed.map(FileAge));
-        self.reclaim.freeable = freeable.filter(|(_, files)| *files >= step.worth).map(|(age, _)| age);
+        let freeable = self.commit.freeable(needed.map(FileSerial));
+        self.reclaim.freeable = freeable.filter(|(_, files)| *files >= step.worth).map(|(serial, _)| serial);
     }
 
-    /// Whether a partition still needs a commit file up to `age`. Nothing is written to partitions that were dropped since.
-    fn needs_release(&self, slot: u32, age: u64) -> bool {
+    /// Whether a partition still needs a commit file up to `serial`. Nothing is written to partitions that were dropped since.
+    fn needs_release(&self, slot: u32, serial: u64) -> bool {
         let serving = self.partitions.get(slot).filter(|_| self.partitions.is_serving(slot));
         let oldest = serving.and_then(|partition| partition.log().needs_commit_file());
-        oldest.is_some_and(|oldest| oldest <= age)
+        oldest.is_some_and(|oldest| oldest <= serial)
     }
 
     /// The oldest file that each partition needs, by slot.
@@ -174,12 +174,12 @@ impl Store {
     }
 }
 
-/// Every partition that needs a file up to `age`, at once.
-fn release_all(needs: &[(u32, Option<u64>)], age: u64) -> Releasing {
+/// Every partition that needs a file up to `serial`, at once.
+fn release_all(needs: &[(u32, Option<u64>)], serial: u64) -> Releasing {
     let todo: VecDeque<u32> = needs
         .iter()
-        .filter(|(_, oldest)| oldest.is_some_and(|oldest| oldest <= age))
+        .filter(|(_, oldest)| oldest.is_some_and(|oldest| oldest <= serial))
         .map(|(slot, _)| *slot)
         .collect();
-    Releasing { age, todo, running: BTreeSet::new(), pace: None, worth: 1 }
+    Releasing { serial, todo, running: BTreeSet::new(), pace: None, worth: 1 }
 }

@@ -32,17 +32,17 @@ pub(super) struct Sweep {
 /// How far the commit log extends, as much of it as matters here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {
-    /// The age of the file being filled.
+    /// The serial of the file being filled.
     pub(super) current: u64,
     pub(super) file_bytes: u64,
     /// How many may be in use before anything has to wait.
     pub(super) usable: u64,
 }
 
-/// Partitions to be released: those that need files up to `age`.
+/// Partitions to be released: those that need files up to `serial`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    pub(super) age: u64,
+    pub(super) serial: u64,
     pub(super) slots: VecDeque<u32>,
     /// Until the next one.
     pub(super) files: u64,
@@ -68,16 +68,16 @@ impl Sweep {
         let ahead = (circle / STEPS).max(1);
         (self.stepped_at, self.due_at) = (log.current, log.current + ahead);
         let worth = usize::try_from(circle / CHECKPOINTS).expect("files are few").max(1);
-        let mut step = Step { age: 0, slots: VecDeque::new(), files: ahead, worth };
-        let Some(age) = log.current.checked_sub(circle / 2) else { return step };
-        step.age = age;
+        let mut step = Step { serial: 0, slots: VecDeque::new(), files: ahead, worth };
+        let Some(serial) = log.current.checked_sub(circle / 2) else { return step };
+        step.serial = serial;
         let visited = (needs.len() as u64 * begun).div_ceil(circle).min(needs.len() as u64);
         let visited = usize::try_from(visited).expect("no more than there are");
         let first = needs.partition_point(|(slot, _)| *slot < self.hand);
         let round = needs.iter().cycle().skip(first);
         for (slot, oldest) in round.take(visited) {
             self.hand = slot + 1;
-            if oldest.is_some_and(|oldest| oldest <= age) {
+            if oldest.is_some_and(|oldest| oldest <= serial) {
                 step.slots.push_back(*slot);
             }
         }
@@ -107,7 +107,7 @@ mod tests {
                 let step = sweep.step(&needs, Extent { current, ..LOG });
                 for slot in &step.slots {
                     let released = &mut needs[*slot as usize / 3].1;
-                    assert!(released.expect("it was in need") <= step.age);
+                    assert!(released.expect("it was in need") <= step.serial);
                     *released = Some(current);
                 }
                 steps.push(step.slots.len());
@@ -142,7 +142,7 @@ mod tests {
         let mut sweep = Sweep::default();
         let log = Extent { current: 1, file_bytes: 2 << 20, usable: 2 };
         let step = sweep.step(&[(0, Some(0)), (1, Some(1)), (2, None)], log);
-        assert_eq!(step, Step { age: 0, slots: [0].into(), files: 1, worth: 1 });
+        assert_eq!(step, Step { serial: 0, slots: [0].into(), files: 1, worth: 1 });
         assert!(!sweep.is_due(1));
     }
 }
