@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
 use ringmain::base::{Chunk, ChunkWriter, Offset};
-use ringmain::commit::{CommitLog, CommitWrite, EntryHeader, Pending, Start, Ticket};
+use ringmain::commit::{CommitLog, CommitWrite, EntryHeader, Pending, Receipt, Start};
 
 use crate::batches::{PARTITION, batch};
 use crate::verify;
@@ -53,7 +53,7 @@ fn waiting(batch: &Bytes, entries: usize) -> CommitLog {
         let header =
             EntryHeader { partition: PARTITION, segment_base: Offset(0), position, flushed: Offset(0) };
         let data = [Some(writer.slice(0..batch.len())), None];
-        log.push(Pending { header, data, ticket: Ticket { slot: 0, append: Some(number) } });
+        log.push(Pending { header, data, receipt: Receipt { slot: 0, append: Some(number) } });
     }
     log
 }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use crate::base::{BLOCK_BYTES, Chunk, ChunkWriter, block_ceil};
 
 use super::group::GroupWriter;
-pub use queue::{Pending, Ticket};
+pub use queue::{Pending, Receipt};
 use queue::{Queue, Takes};
 
 /// Largest group. At 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond: long enough to make the
@@ -71,9 +71,9 @@ pub struct CommitLog {
     queue: Queue,
     /// Ready files that only re-logged tails may begin, so that freeing a file can always finish.
     reserve: usize,
-    /// Tickets of the group being written. There is one write at a time: a second one beside it, of 64 KiB or more, made both
+    /// Receipts of the group being written. There is one write at a time: a second one beside it, of 64 KiB or more, made both
     /// so much slower (each flushes the disk's cache) that nothing was gained.
-    in_flight: Option<Vec<Ticket>>,
+    in_flight: Option<Vec<Receipt>>,
 }
 
 #[derive(Debug)]
@@ -163,7 +163,7 @@ impl CommitLog {
         self.identity
     }
 
-    /// The next group, if entries wait, none is being written and there is a file with room. Its tickets are listed by
+    /// The next group, if entries wait, none is being written and there is a file with room. Its receipts are listed by
     /// [`CommitLog::issued`] and given back by [`CommitLog::written`].
     pub fn gather(&mut self, allocate: &mut dyn FnMut(usize) -> Chunk) -> Option<CommitWrite> {
         if self.in_flight.is_some() || self.is_idle() {
@@ -183,38 +183,38 @@ impl CommitLog {
         let blocks = block_ceil(selection.bytes as u64);
         let mut writer = ChunkWriter::new(allocate(usize::try_from(blocks).expect("a group is bounded")));
         let mut group = GroupWriter::new(writer.spare());
-        let mut tickets = Vec::with_capacity(selection.relogged + selection.entries);
+        let mut receipts = Vec::with_capacity(selection.relogged + selection.entries);
         for entry in self.queue.take(selection) {
             group.entry(&entry.header, entry.data.iter().flatten().map(|piece| &**piece));
-            tickets.push(entry.ticket);
+            receipts.push(entry.receipt);
         }
         self.previous_crc = group.finish(self.identity, sequence, self.durable_end, self.previous_crc);
         writer.advance(writer.room());
         self.next_sequence += 1;
-        self.in_flight = Some(tickets);
+        self.in_flight = Some(receipts);
         let current = self.current.as_mut().expect("rotated to a file above");
         let position = current.position;
         current.position += blocks;
         Some(CommitWrite { file: current.file, position, data: writer.freeze(), serial: current.serial })
     }
 
-    /// The tickets of the group being written.
+    /// The receipts of the group being written.
     #[must_use]
-    pub fn issued(&self) -> &[Ticket] {
+    pub fn issued(&self) -> &[Receipt] {
         self.in_flight.as_deref().unwrap_or(&[])
     }
 
-    /// Notes that the group in flight is durable. Returns its tickets.
-    pub fn written(&mut self) -> Vec<Ticket> {
-        let tickets = self.in_flight.take().expect("a group was being written");
+    /// Notes that the group in flight is durable. Returns its receipts.
+    pub fn written(&mut self) -> Vec<Receipt> {
+        let receipts = self.in_flight.take().expect("a group was being written");
         self.durable_end = self.next_sequence;
         assert!(self.durable_end >= 1, "sequences begin at 1 or above");
-        tickets
+        receipts
     }
 
-    /// Drops all that waits for a group, because it was made durable in another way. Returns its tickets.
-    pub fn give_up(&mut self) -> Vec<Ticket> {
-        self.queue.take_all().map(|entry| entry.ticket).collect()
+    /// Drops all that waits for a group, because it was made durable in another way. Returns its receipts.
+    pub fn give_up(&mut self) -> Vec<Receipt> {
+        self.queue.take_all().map(|entry| entry.receipt).collect()
     }
 
     /// The number and size of a file to be created now, if only the reserve is left. Files are created ahead, because creating

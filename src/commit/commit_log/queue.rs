@@ -11,7 +11,7 @@ use super::GROUP_BYTES_MAX;
 
 /// Which append of which partition an entry is. The commit log only gives it back when the entry is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ticket {
+pub struct Receipt {
     /// The shard's slot of the partition.
     pub slot: u32,
     /// The partition's own number for the append; `None` for a tail that is logged again.
@@ -23,7 +23,7 @@ pub struct Ticket {
 pub struct Pending {
     pub header: EntryHeader,
     pub data: [Option<ChunkSlice>; 2],
-    pub ticket: Ticket,
+    pub receipt: Receipt,
 }
 
 impl Pending {

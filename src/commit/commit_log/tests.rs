@@ -25,12 +25,12 @@ fn entry(bytes: usize, number: u64) -> Pending {
             flushed: Offset(0),
         },
         data: [Some(writer.slice(0..bytes)), None],
-        ticket: Ticket { slot: 0, append: Some(number) },
+        receipt: Receipt { slot: 0, append: Some(number) },
     }
 }
 
-fn numbers(tickets: &[Ticket]) -> Vec<u64> {
-    tickets.iter().filter_map(|ticket| ticket.append).collect()
+fn numbers(receipts: &[Receipt]) -> Vec<u64> {
+    receipts.iter().filter_map(|receipt| receipt.append).collect()
 }
 
 #[test]

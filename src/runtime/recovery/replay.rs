@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::base::{Chunk, ChunkWriter, Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
-    use crate::commit::{CommitLog, Pending, Start, Ticket, scan_file};
+    use crate::commit::{CommitLog, Pending, Receipt, Start, scan_file};
     use crate::runtime::layout::{commit_folder, partition_folder, segment_file};
 
     const FILE_BYTES: u64 = 4 << 20;
@@ -196,7 +196,7 @@ mod tests {
                 flushed: Offset(0),
             };
             let data = [Some(writer.slice(0..*length)), None];
-            log.push(Pending { header, data, ticket: Ticket { slot: 0, append: Some(0) } });
+            log.push(Pending { header, data, receipt: Receipt { slot: 0, append: Some(0) } });
             let group = log.gather(&mut Chunk::heap).expect("idle");
             assert_eq!((group.file, group.position), (0, file.len() as u64));
             file.extend_from_slice(&group.data.all());

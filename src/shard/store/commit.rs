@@ -1,7 +1,7 @@
 //! Commit groups: what waits for the commit log goes into one write, and is durable when that is done.
 
 use crate::base::io::IoOp;
-use crate::commit::Ticket;
+use crate::commit::Receipt;
 
 use super::super::event::Operation;
 use super::super::turn::Turn;
@@ -14,8 +14,8 @@ impl Store {
             return;
         }
         let Some(write) = self.commit.gather(&mut *self.allocate) else { return };
-        for ticket in self.commit.issued() {
-            if let Some(partition) = self.partitions.get_mut(ticket.slot) {
+        for receipt in self.commit.issued() {
+            if let Some(partition) = self.partitions.get_mut(receipt.slot) {
                 partition.change(|log, _| log.entered_commit_file(write.serial.0));
             }
         }
@@ -31,13 +31,13 @@ impl Store {
 
     /// The group being written is durable.
     pub fn commit_group_written(&mut self, turn: &mut Turn<'_>) {
-        let tickets = self.commit.written();
-        self.are_durable(tickets, turn);
+        let receipts = self.commit.written();
+        self.are_durable(receipts, turn);
     }
 
-    /// What these tickets stand for is durable, in the commit log or otherwise.
-    pub(super) fn are_durable(&mut self, tickets: Vec<Ticket>, turn: &mut Turn<'_>) {
-        for Ticket { slot, append } in tickets {
+    /// The entries of these receipts are durable, in the commit log or otherwise.
+    pub(super) fn are_durable(&mut self, receipts: Vec<Receipt>, turn: &mut Turn<'_>) {
+        for Receipt { slot, append } in receipts {
             let Some(number) = append else {
                 self.with_log(slot, turn, |log, _| log.remainder_durable());
                 continue;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::base::io::IoOp;
 use crate::base::metrics::Latency;
 use crate::base::{MonoNanos, ShardId};
-use crate::commit::{CommitLog, EntryHeader, Pending, Ticket};
+use crate::commit::{CommitLog, EntryHeader, Pending, Receipt};
 use crate::log::{Allocate, LogEffects, LogLimits, LogOp, PartitionLog};
 
 use super::super::config::{ChunkAllocator, ShardConfig};
@@ -170,8 +170,8 @@ impl Store {
                 position: entry.position,
                 flushed: entry.flushed,
             };
-            let ticket = Ticket { slot, append: entry.append };
-            let pending = Pending { header, data: entry.data, ticket };
+            let receipt = Receipt { slot, append: entry.append };
+            let pending = Pending { header, data: entry.data, receipt };
             self.waiting_since.get_or_insert(turn.now.mono);
             if entry.append.is_some() { self.commit.push(pending) } else { self.commit.relog(pending) }
         }
