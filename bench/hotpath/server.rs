@@ -12,7 +12,7 @@ use ringmain::api::{
 use ringmain::base::hash::IdMap;
 use ringmain::base::rng::Rng;
 use ringmain::base::{MonoNanos, Now, ShardId, TimestampMs};
-use ringmain::commit::{FILES_MIN, Start};
+use ringmain::commit::{CommitStart, FILES_MIN};
 use ringmain::config::Config;
 use ringmain::controller::{Controller, ControllerConfig, ControllerRequest, MetadataImage, NewTopic, View};
 use ringmain::log::LogLimits;
@@ -148,7 +148,7 @@ impl Server {
 
 fn recovered(config: &Config) -> ShardRecovery {
     let files = (0..).take(FILES_MIN).collect();
-    let commit = Start {
+    let commit = CommitStart {
         identity: [7; 16],
         next_sequence: 1,
         files,

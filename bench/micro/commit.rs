@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
 use ringmain::base::{Chunk, ChunkWriter, Offset};
-use ringmain::commit::{CommitLog, CommitWrite, EntryHeader, Pending, Receipt, Start};
+use ringmain::commit::{CommitLog, CommitStart, CommitWrite, EntryHeader, Pending, Receipt};
 
 use crate::batches::{PARTITION, batch};
 use crate::verify;
@@ -38,7 +38,7 @@ pub fn bench(criterion: &mut Criterion) {
 
 /// A commit log in which so many appends wait.
 fn waiting(batch: &Bytes, entries: usize) -> CommitLog {
-    let start = Start {
+    let start = CommitStart {
         identity: [7; 16],
         next_sequence: 1,
         files: vec![0, 1, 2, 3],

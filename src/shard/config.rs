@@ -1,7 +1,7 @@
 //! What a shard is given when it begins: settings, what recovery has found, and where memory comes from.
 
 use crate::base::{Chunk, ShardId, TopicPartition};
-use crate::commit::Start;
+use crate::commit::CommitStart;
 use crate::controller::Controller;
 use crate::group::GroupLimits;
 use crate::log::{LogLimits, RecoveredLog};
@@ -37,7 +37,7 @@ pub struct ShardConfig {
 /// What recovery hands a shard: plain data that may cross threads.
 #[derive(Clone, Debug)]
 pub struct ShardRecovery {
-    pub commit: Start,
+    pub commit: CommitStart,
     pub partitions: Vec<(TopicPartition, RecoveredLog)>,
     pub image: Image,
     /// Shard 0 only.

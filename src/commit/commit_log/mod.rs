@@ -39,7 +39,7 @@ pub struct CommitWrite {
 
 /// What a commit log begins with, as recovery has found or made it.
 #[derive(Clone, Debug)]
-pub struct Start {
+pub struct CommitStart {
     pub identity: [u8; 16],
     pub next_sequence: u64,
     /// Files that exist, pre-written and free.
@@ -96,7 +96,7 @@ struct FullFile {
 
 impl CommitLog {
     #[must_use]
-    pub fn new(start: Start) -> CommitLog {
+    pub fn new(start: CommitStart) -> CommitLog {
         assert!(start.file_bytes >= 4 * GROUP_BYTES_MAX as u64, "a file holds several groups");
         assert!(start.files_max >= FILES_MIN, "fewer files cannot make progress");
         CommitLog {

@@ -5,7 +5,7 @@ use crate::commit::{EntryHeader, Group};
 const FILE_BYTES: u64 = 4 * GROUP_BYTES_MAX as u64;
 
 fn log(files: &[u32]) -> CommitLog {
-    CommitLog::new(Start {
+    CommitLog::new(CommitStart {
         identity: [9; 16],
         next_sequence: 1,
         files: files.to_vec(),

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
-use crate::commit::{self, Checkpoint, CheckpointError, EntryHeader, FILES_MIN, Found, Start};
+use crate::commit::{self, Checkpoint, CheckpointError, CommitStart, EntryHeader, FILES_MIN, Found};
 use crate::config::CommitLimits;
 use crate::controller::{Controller, ControllerConfig, MetadataImage};
 use crate::log::{PartitionSnapshot, RecoveredLog, TopicFolder, Verdict};
@@ -254,7 +254,7 @@ impl Recovery<'_> {
         shard: ShardId,
         next_sequence: u64,
         partitions: &[(TopicPartition, RecoveredLog)],
-    ) -> Result<Start, RecoveryError> {
+    ) -> Result<CommitStart, RecoveryError> {
         let folder = commit_folder(self.data_dir, shard);
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         let written = partitions.iter().filter(|(_, log)| !log.is_untouched());
@@ -281,7 +281,7 @@ impl Recovery<'_> {
             next += 1;
         }
         files::sync_folder(&folder)?;
-        Ok(Start {
+        Ok(CommitStart {
             identity: self.directory,
             next_sequence,
             files: kept,

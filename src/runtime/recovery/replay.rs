@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::base::{Chunk, ChunkWriter, Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
-    use crate::commit::{CommitLog, Pending, Receipt, Start, scan_file};
+    use crate::commit::{CommitLog, CommitStart, Pending, Receipt, scan_file};
     use crate::runtime::layout::{commit_folder, partition_folder, segment_file};
 
     const FILE_BYTES: u64 = 4 << 20;
@@ -177,7 +177,7 @@ mod tests {
 
     /// One commit file with these entries: segment, position, length, and what its bytes are.
     fn commit_file_of(entries: &[(SegmentId, u64, usize, u8)]) -> Vec<u8> {
-        let start = Start {
+        let start = CommitStart {
             identity: [3; 16],
             next_sequence: 1,
             files: vec![0, 1, 2],

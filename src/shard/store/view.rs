@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::MonoNanos;
 use crate::base::TopicPartition;
 use crate::base::metrics::{EndMetric, Latency};
-use crate::commit::{CommitLog, Start};
+use crate::commit::{CommitLog, CommitStart};
 use crate::log::{LogEffects, RecoveredLog};
 
 use super::super::config::{ChunkAllocator, ShardConfig};
@@ -26,7 +26,7 @@ use super::writeback::Writeback;
 impl Store {
     pub fn new(
         config: ShardConfig,
-        commit: Start,
+        commit: CommitStart,
         recovered: Vec<(TopicPartition, RecoveredLog)>,
         image: Image,
         mut allocate: ChunkAllocator,
