@@ -8,6 +8,19 @@
 //!
 //! Pure. Lives on every shard; knows neither segments nor partitions beyond their names.
 //!
+//! # Words
+//!
+//! - A commit *group* is what one write to the commit log makes durable: entries of many partitions.
+//! - A commit file *covers* the bytes in it until they are synced in their segments. A partition's *coverage* is the oldest
+//!   commit file that it still needs.
+//! - A partition is *released* from old commit files when its whole blocks are written to the segment and synced, and its
+//!   tail was logged again.
+//! - To *relog* is to log a tail again: the rest of a partition's last block, which no segment write can take, goes into a
+//!   newer commit file, so that the older file is not needed any more.
+//! - A file is *reclaimed* when nothing in it is needed any more: it is then ready to be filled again.
+//! - The *reserve* are ready files that only relogged tails may begin, so that reclaiming can always finish.
+//! - A file's *serial* counts the files begun before it: a larger serial is newer.
+//!
 //! Limits: a group is at most [`GROUP_BYTES_MAX`]; at most one group is being written; at most `files_max` files exist.
 
 mod checkpoint;
