@@ -230,7 +230,7 @@ impl ClassicGroup {
         let member = self.members.get_mut(&id)?;
         member.joining = None;
         member.is_new = false;
-        member.touch(context.now.mono);
+        member.renew_session(context.now.mono);
         context.out.records.push(self.record());
         let mut joined = self.joined(&id);
         if led && request.can_skip_assignment {

@@ -50,7 +50,7 @@ impl Member {
     }
 
     /// Begins the member's session anew: a request of it has come, or it was answered.
-    pub(super) fn touch(&mut self, now: MonoNanos) {
+    pub(super) fn renew_session(&mut self, now: MonoNanos) {
         self.deadline = now.plus_ms(u64::try_from(self.session_timeout_ms).unwrap_or(0));
     }
 

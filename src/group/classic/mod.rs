@@ -108,7 +108,7 @@ impl ClassicGroup {
     pub(super) fn revive(&mut self, context: &mut ClassicContext<'_>) {
         let waits = |it: &Member| it.joining.is_some() || it.syncing.is_some();
         assert!(!self.members.values().any(waits), "no request waits before the coordinator has started");
-        self.members.values_mut().for_each(|member| member.touch(context.now.mono));
+        self.members.values_mut().for_each(|member| member.renew_session(context.now.mono));
         let is_over = self.leader.is_none() || self.members.len() > context.limits.size_max;
         if self.state == State::Stable && is_over {
             self.prepare(context);
@@ -174,7 +174,7 @@ impl ClassicGroup {
     pub(super) fn heartbeat(&mut self, now: Now, member: &MemberRef) -> Result<(), GroupError> {
         self.check_member(member)?;
         self.check_generation(member)?;
-        self.touch(&member.member_id, now.mono);
+        self.renew_session(&member.member_id, now.mono);
         match self.state {
             State::Empty => Err(GroupError::UnknownMemberId),
             State::PreparingRebalance(_) => Err(GroupError::RebalanceInProgress),
@@ -197,7 +197,7 @@ impl ClassicGroup {
             State::Empty => Some(Err(GroupError::UnknownMemberId)),
             State::PreparingRebalance(_) => Some(Err(GroupError::RebalanceInProgress)),
             State::Stable => {
-                self.touch(id, context.now.mono);
+                self.renew_session(id, context.now.mono);
                 let member = self.members.get(id)?;
                 Some(Ok(self.synced(member.assignment.clone())))
             }
@@ -271,7 +271,7 @@ impl ClassicGroup {
         if matches!(self.state, State::CompletingRebalance { .. }) {
             return Err(GroupError::RebalanceInProgress);
         }
-        self.touch(&member.member_id, now.mono);
+        self.renew_session(&member.member_id, now.mono);
         Ok(())
     }
 
@@ -382,9 +382,9 @@ impl ClassicGroup {
         Ok(())
     }
 
-    fn touch(&mut self, member: &str, now: MonoNanos) {
+    fn renew_session(&mut self, member: &str, now: MonoNanos) {
         if let Some(member) = self.members.get_mut(member) {
-            member.touch(now);
+            member.renew_session(now);
         }
     }
 

@@ -52,7 +52,7 @@ impl ClassicGroup {
             for member in self.members.values_mut() {
                 member.assignment = Bytes::new();
                 if let Some(ticket) = member.syncing.take() {
-                    member.touch(context.now.mono);
+                    member.renew_session(context.now.mono);
                     context.out.reply(ticket, GroupReply::Sync(Err(GroupError::RebalanceInProgress)));
                 }
             }
@@ -121,7 +121,7 @@ impl ClassicGroup {
             let Some(member) = self.members.get_mut(&id) else { continue };
             if let Some(ticket) = member.joining.take() {
                 member.is_new = false;
-                member.touch(context.now.mono);
+                member.renew_session(context.now.mono);
                 context.out.reply(ticket, GroupReply::Join(Ok(joined)));
             }
         }
@@ -144,7 +144,7 @@ impl ClassicGroup {
         let (protocol_type, protocol) = (self.protocol_type.clone(), self.protocol.clone());
         for member in self.members.values_mut() {
             if let Some(ticket) = member.syncing.take() {
-                member.touch(context.now.mono);
+                member.renew_session(context.now.mono);
                 let synced = crate::group::request::Synced {
                     protocol_type: protocol_type.clone(),
                     protocol: protocol.clone(),

@@ -26,7 +26,7 @@ impl ClassicGroup {
         };
         for stored in &value.members {
             let mut member = read_member(stored, protocol.as_ref());
-            member.touch(now.mono);
+            member.renew_session(now.mono);
             if let Some(instance) = &member.instance_id {
                 group.instances.insert(Arc::clone(instance), Arc::clone(&member.id));
             }

@@ -70,7 +70,7 @@ impl ConsumerGroup {
         if self.epoch == self.target_epoch {
             self.reconcile(context, &id, Some(&subscription.owned), &mut journal);
         }
-        self.touch(context.now, context.limits.session_timeout_ms, &id);
+        self.renew_session(context.now, context.limits.session_timeout_ms, &id);
         self.timers.cancel(&id, Timer::Join);
         self.timers.set(&id, Timer::Sync, context.now.plus_ms(millis(request.rebalance_timeout_ms)));
         let joined = Joined {
@@ -116,7 +116,7 @@ impl ConsumerGroup {
             assignment: write_assignment(&current.assigned, &self.topics, &metadata),
         };
         self.timers.cancel(&request.member.member_id, Timer::Sync);
-        self.touch(now, limits.session_timeout_ms, &request.member.member_id);
+        self.renew_session(now, limits.session_timeout_ms, &request.member.member_id);
         Ok(synced)
     }
 
@@ -137,7 +137,7 @@ impl ConsumerGroup {
             MemberState::UnrevokedPartitions => true,
             MemberState::UnreleasedPartitions => !self.waits(&claim.member_id, member),
         };
-        self.touch(now, limits.session_timeout_ms, &claim.member_id);
+        self.renew_session(now, limits.session_timeout_ms, &claim.member_id);
         if has_step { Err(self.send_back(now, &claim.member_id)) } else { Ok(()) }
     }
 

@@ -59,7 +59,7 @@ impl ConsumerGroup {
         let is_reassigned = self.reconcile(context, &id, request.owned.as_ref(), &mut journal);
         let times = self.times(context);
         let limits = context.limits;
-        self.touch(context.now, times.session_timeout_ms.unwrap_or(limits.session_timeout_ms), &id);
+        self.renew_session(context.now, times.session_timeout_ms.unwrap_or(limits.session_timeout_ms), &id);
         self.timers.leave_classic(&id);
         let current = &self.member(&id).current;
         let is_told = request.is_full() || is_reassigned || request.member_epoch != current.epoch;

@@ -193,7 +193,7 @@ impl ConsumerGroup {
         let members: Vec<(Name, Member)> =
             self.members.iter().map(|(id, it)| (Name::clone(id), it.clone())).collect();
         for (id, member) in members {
-            self.touch(now, limits.session_timeout_ms, &id);
+            self.renew_session(now, limits.session_timeout_ms, &id);
             if member.current.state == MemberState::UnrevokedPartitions {
                 self.timers.set(
                     &id,
@@ -248,7 +248,7 @@ impl ConsumerGroup {
     }
 
     /// Begins a member's session anew: a request of it has come.
-    fn touch(&mut self, now: MonoNanos, session_timeout_ms: u64, id: &Name) {
+    fn renew_session(&mut self, now: MonoNanos, session_timeout_ms: u64, id: &Name) {
         let classic = self.members.get(id).and_then(|it| it.metadata.classic.as_ref());
         let session = classic.map_or(session_timeout_ms, |it| millis(it.session_timeout_ms));
         self.timers.set(id, Timer::Session, now.plus_ms(session));
