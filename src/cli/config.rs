@@ -28,19 +28,19 @@ enum ConfigCommand {
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("resource").required(true).args(["topic", "broker", "all_brokers", "group", "client_metrics"])))]
 struct ResourceArgs {
-    /// Of this topic
+    /// Settings of this topic
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
-    /// Of this broker; without a number, of any
+    /// Settings of this broker; without a number, of any broker
     #[arg(long, value_name = "NODE", num_args = 0..=1, default_missing_value = "-1", allow_negative_numbers = true)]
     broker: Option<i32>,
-    /// Of all brokers; a broker's own win
+    /// Settings of all brokers; settings of a single broker win over them
     #[arg(long)]
     all_brokers: bool,
-    /// Of this consumer group
+    /// Settings of this consumer group
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// Of this subscription to clients' metrics
+    /// Settings of this subscription to clients' metrics
     #[arg(long, value_name = "NAME")]
     client_metrics: Option<String>,
 }
@@ -84,7 +84,7 @@ struct SetArgs {
     delete: Vec<String>,
     #[command(flatten)]
     of: ResourceArgs,
-    /// Only say whether it could be done: a shorter retention deletes records soon after
+    /// Only say whether the change could be made (a shorter retention deletes records soon after it is made)
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

@@ -87,7 +87,7 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         tracing::warn!(
             open_files,
             connections_max,
-            "fewer files may be open than connections: raise ulimit -n"
+            "the limit of open files is below max.connections, so connections may be refused: raise ulimit -n"
         );
     }
     let data = DataDir::open(&config)?;
