@@ -50,7 +50,7 @@ fn an_id_given_away_holds_up_the_others_for_a_session_at_most() {
     let again = bench.ask(join(&first.member_id, None));
     assert_eq!(bench.joined(second).generation, 2);
     bench.joined(again);
-    // Another one never comes back.
+    // A client that was given an id never comes back.
     bench.answer(GroupRequest::Join(join_as("", None, true)));
     bench.answer(leave(&refused.member_id, None));
     let again = bench.ask(join(&first.member_id, None));
@@ -176,7 +176,7 @@ fn what_makes_no_sense_gets_kafkas_error_and_changes_nothing() {
     );
 }
 
-/// One row of a group that has room for two: its members a and b, some of them about to join, and who else comes.
+/// A group that has room for two, with its members a and b.
 fn full_group(bench: &mut Bench) -> (Joined, Joined) {
     let a = bench.stable_member();
     let second = bench.ask(join("", None));
@@ -254,7 +254,7 @@ fn who_joins_too_late_for_a_full_group_is_let_go_and_not_waited_for() {
     assert!(bench.waits(first) && bench.waits(second), "a may still come");
     assert_eq!(join_error(&bench.answer(join("", None))), GroupError::GroupMaxSizeReached, "two wait");
     assert!(bench.waits(first));
-    // Who waits may ask again; who does not has lost its place.
+    // A member that waits may ask again; a member that does not wait has lost its place.
     let once_more = bench.ask(join("", Some("i")));
     assert_eq!(join_error(&bench.reply(once_more)), GroupError::GroupMaxSizeReached);
     assert_eq!(join_error(&bench.answer(join(&a.member_id, None))), GroupError::GroupMaxSizeReached);
@@ -270,7 +270,7 @@ fn a_first_generation_has_no_more_members_than_there_may_be() {
         panic!("an id is given away")
     };
     let second = bench.ask(join("", None));
-    // Its id was given away, and counts no more than a stranger's.
+    // An id that was handed out and not used counts no more than an unknown one.
     assert_eq!(join_error(&bench.answer(join(&given.member_id, None))), GroupError::GroupMaxSizeReached);
     assert_eq!(join_error(&bench.answer(join("", None))), GroupError::GroupMaxSizeReached);
     bench.pass(6000);
@@ -323,7 +323,7 @@ fn a_rebalancing_group_shows_what_was_assigned_last() {
     assert_eq!(bench.describe().state, "CompletingRebalance");
     assert_eq!(bench.describe().protocol, "".into());
     assert_eq!(shown(&mut bench), [("".into(), true), ("all".into(), true)]);
-    // An assignment that was waited for in vain leaves nothing.
+    // After an assignment that never came, nothing is left of it.
     bench.ask(join("", None));
     assert_eq!(bench.describe().state, "PreparingRebalance");
     assert_eq!(shown(&mut bench), [("".into(), true), ("".into(), true), ("".into(), true)]);

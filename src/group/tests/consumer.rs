@@ -76,7 +76,7 @@ fn an_empty_group_takes_the_protocol_of_who_comes() {
     assert_eq!(bench.described(), Err(GroupError::GroupIdNotFound));
 }
 
-/// What a cooperative consumer says of itself.
+/// The metadata of a cooperative consumer.
 fn subscription(owned: &[i32]) -> Bytes {
     let owned =
         consumer_protocol_subscription::TopicPartition { topic: "t".into(), partitions: owned.to_vec() };
@@ -134,7 +134,7 @@ impl Bench {
         .unwrap()
     }
 
-    /// A classic member has everything, then a new-style one joins.
+    /// A classic member has everything, then a member of the new protocol joins.
     fn migrating() -> (Bench, Joined) {
         let mut bench = Bench::new();
         bench.image = image_with(1, 4);
@@ -171,7 +171,7 @@ fn a_live_classic_group_goes_over_to_the_new_protocol_and_back() {
     assert_eq!(bench.heartbeat(&moved), Ok(()));
     assert_eq!(bench.beat_at("new", moved.generation).assignment.unwrap().len(), 2);
     bench.commit(member(moved.generation, &moved.member_id, None), "t", 8).unwrap();
-    // Its last new-style member leaves: the group is classic again, with a member to join anew.
+    // The last member of the new protocol leaves: the group is classic again, and its member must join again.
     let mut bench = bench.restarted();
     assert_eq!(bench.described().unwrap().state, "Stable");
     bench.beat(consumer_leaving("new")).unwrap();
@@ -186,7 +186,7 @@ fn a_live_classic_group_goes_over_to_the_new_protocol_and_back() {
 }
 
 impl Bench {
-    /// A classic member is told to join again, and what it commits until then stands, in the epoch it holds.
+    /// Checks that a classic member is told to join again, and that its commits in its epoch are accepted until then.
     fn goes_on_as_classic(&mut self, member_of: &Joined, committed: i64) {
         assert_eq!(self.described(), Err(GroupError::GroupIdNotFound));
         assert_eq!((self.describe().state, self.committed("t")), ("PreparingRebalance", committed));
@@ -201,7 +201,7 @@ impl Bench {
         }
     }
 
-    /// A classic member and a new one, each where it should be.
+    /// A classic member and a new one, each with its target assignment.
     fn mixed() -> (Bench, Joined) {
         let (mut bench, classic) = Bench::migrating();
         bench.heartbeat(&classic).unwrap_err();
@@ -237,7 +237,7 @@ fn a_group_goes_back_however_its_last_new_member_goes() {
         let restarted = bench.restarted();
         for mut bench in [bench, restarted] {
             bench.goes_on_as_classic(&moved, 7);
-            // Silence ends its session as ever.
+            // Silence ends the member's session as always.
             bench.pass(u64::from(SESSION_MS.unsigned_abs()));
             assert_eq!(bench.heartbeat(&moved), Err(GroupError::UnknownMemberId));
             assert_eq!(bench.describe().state, "Empty");
@@ -295,7 +295,7 @@ fn an_instance_that_goes_back_to_the_classic_protocol_takes_the_group_along() {
             bench.ask(GroupRequest::Join(JoinRequest { protocols, ..join_as("", Some("i"), false) }));
         bench.joined(ticket)
     };
-    // It wants what it had: no rebalance is needed, the server's assignment goes on.
+    // The member subscribes as before: no rebalance is needed, and the server's assignment stays.
     let mut same = bench.restarted();
     let joined = back(&mut same, "t");
     assert_eq!(joined.generation, told.member_epoch);
@@ -308,7 +308,7 @@ fn an_instance_that_goes_back_to_the_classic_protocol_takes_the_group_along() {
         assert_eq!(bench.answer(beat), GroupReply::Heartbeat(Ok(())));
         assert_eq!(bench.sync_assigning(&joined, &[]), Ok(vec![0, 1, 2, 3]));
     }
-    // It wants something else: one of them has to assign.
+    // The member subscribes to something else: one of the members has to assign.
     let joined = back(&mut bench, "nothing");
     assert_eq!(bench.describe().state, "PreparingRebalance");
     let again = bench.ask(join(&joined.member_id, Some("i")));

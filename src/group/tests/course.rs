@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Members come, go and die at random; whoever is left always ends up in a stable group.
+/// Members come, go and die at random; the members that are left always end up in a stable group.
 #[test]
 fn no_course_of_events_leaves_a_group_stuck() {
     for seed in 0..200 {
@@ -25,7 +25,7 @@ fn no_course_of_events_leaves_a_group_stuck() {
     }
 }
 
-/// One group of a thousand, of whom a tenth dies, leaves or joins between heartbeats.
+/// A group of a thousand members, a tenth of which die, leave or join between heartbeats.
 #[test]
 fn the_deaths_of_a_thousand_members_leave_no_group_stuck() {
     let mut bench = Bench::with(|limits| limits.size_max = 2000);
@@ -47,7 +47,7 @@ fn the_deaths_of_a_thousand_members_leave_no_group_stuck() {
     settle(&mut bench, &mut members, 100, "all die");
 }
 
-/// Time passes without further events: whoever is alive is in a stable group with nobody else.
+/// Lets time pass without further events, and checks that the living members are in a stable group with nobody else.
 fn settle(bench: &mut Bench, members: &mut [Option<Client>], seconds: usize, what: &str) {
     for _ in 0..seconds {
         bench.pass(1000);
@@ -98,7 +98,7 @@ fn pick<'a>(rng: &mut Rng, members: &'a mut [Option<Client>]) -> Option<&'a mut 
     members[usize::try_from(rng.below(count)).unwrap()].as_mut()
 }
 
-/// A client as they all behave: joins, syncs, heartbeats, joins again when told to.
+/// A client that behaves like real ones: it joins, syncs, sends heartbeats, and joins again when told to.
 struct Client {
     id: Option<Arc<str>>,
     instance: Option<String>,
@@ -148,7 +148,7 @@ impl Client {
                         self.id = Some(refused.member_id);
                         self.join(bench);
                     }
-                    // Replaced by a namesake: a real client ends here.
+                    // The client was replaced by one with the same instance id: a real client ends here.
                     GroupError::FencedInstanceId => self.gone = true,
                     _ => {
                         self.id = None;

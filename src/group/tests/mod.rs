@@ -1,4 +1,4 @@
-//! Each on a coordinator whose log is a list and whose clock is ours.
+//! Tests of a coordinator whose log is a list and whose clock the test sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const REBALANCE_MS: i32 = 60_000;
 /// Seed of the first coordinator of a bench.
 const SEED: u64 = 7;
 
-/// A coordinator whose log is a list and whose clock is ours.
+/// A coordinator whose log is a list and whose clock the test sets.
 struct Bench {
     coordinator: Coordinator,
     limits: Arc<GroupLimits>,
@@ -82,7 +82,7 @@ impl Bench {
         ticket
     }
 
-    /// The answer, which must be there.
+    /// Sends a request and returns its answer, which must be there at once.
     fn answer(&mut self, request: GroupRequest) -> GroupReply {
         let ticket = self.ask(request);
         self.reply(ticket)
@@ -176,7 +176,7 @@ impl Bench {
         }
     }
 
-    /// The coordinator that the log makes.
+    /// A coordinator that has read the log.
     fn restarted(&self) -> Bench {
         self.restarted_with_seed(8)
     }

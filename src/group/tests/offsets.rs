@@ -90,7 +90,7 @@ fn offsets_of_topics_that_members_may_read_are_not_deleted() {
         let mut request = join_as("", None, false);
         request.protocols = vec![
             ("range".into(), Bytes::from_static(metadata)),
-            // Not the one that is chosen: what it says does not matter.
+            // This protocol is not chosen, so its metadata does not matter.
             ("sticky".into(), Bytes::from_static(b"\0\0\0\0\0\x01\0\x01s\xff\xff\xff\xff")),
         ];
         let ticket = bench.ask(GroupRequest::Join(request));
@@ -104,11 +104,11 @@ fn offsets_of_topics_that_members_may_read_are_not_deleted() {
     check(to_t, "t", subscribed);
     check(to_t, "u", Ok(()));
     check(to_t, "s", Ok(()));
-    // Nobody can tell.
+    // Metadata that cannot be read may subscribe to anything.
     check(b"", "u", subscribed);
     check(b"none of Kafka's", "u", subscribed);
     check(b"\0\0\0\0\0\x09", "u", subscribed);
-    // Cut short after what matters, as some clients write it.
+    // Some clients leave out the later fields.
     check(b"\0\x03\0\0\0\x01\0\x01t\xff\xff\xff\xff", "u", Ok(()));
     // Before the first generation nothing has been chosen.
     let mut bench = Bench::with(|limits| limits.initial_rebalance_delay_ms = 3000);
@@ -170,7 +170,7 @@ fn a_topic_that_goes_takes_its_offsets_along() {
     };
     change(&mut bench);
     assert_eq!(bench.committed("t"), 7);
-    // Deleted and created again before anybody looked.
+    // The topic was deleted and created again before the coordinator looked.
     bench.image = image_with(2, 0);
     change(&mut bench);
     assert_eq!(bench.committed("t"), -1);

@@ -35,7 +35,7 @@ fn assign(assignor: Assignor, members: &Members, counts: &[i32], previous: &Targ
     target
 }
 
-/// Every partition of every subscribed topic once, to subscribers only.
+/// Checks that every partition of every subscribed topic is assigned once, and to a subscriber.
 fn check(members: &Members, counts: &[i32], target: &Target) {
     assert!(members.keys().eq(target.keys()), "every member is in the target");
     let mut seen = Assignment::default();
@@ -57,7 +57,7 @@ fn spread(target: &Target) -> usize {
     loads().max().unwrap_or(0) - loads().min().unwrap_or(0)
 }
 
-/// Partitions that members of both targets have got or lost to one another.
+/// Number of partitions that have moved between members that are in both targets.
 fn moved(before: &Target, after: &Target) -> usize {
     let lost = |(id, had): (&Name, &Assignment)| {
         had.iter()
@@ -67,7 +67,7 @@ fn moved(before: &Target, after: &Target) -> usize {
     before.iter().map(lost).sum()
 }
 
-/// No single move between two members would bring them closer.
+/// Whether no single move between two members would bring their numbers closer.
 fn settled(members: &Members, target: &Target) -> bool {
     target.iter().all(|(_, from)| {
         target.iter().all(|(to_id, to)| {
@@ -156,7 +156,7 @@ proptest! {
             let after = assign(assignor, &members(&then), &more, &before);
             if assignor == Assignor::Uniform {
                 prop_assert!(settled(&members(&first), &before) && settled(&members(&then), &after));
-                // What is settled stays.
+                // A settled assignment does not change.
                 let again = assign(assignor, &members(&then), &more, &after);
                 prop_assert_eq!(&again, &after);
             }
@@ -172,7 +172,7 @@ proptest! {
         prop_assert!(spread(&after) <= 1);
         let total: usize = before.values().map(Assignment::len).sum();
         prop_assert_eq!(moved(&before, &after), total / (count + 1));
-        // And when it leaves, the others keep all they have.
+        // When the member leaves, the others keep all they have.
         let mut others = after.clone();
         others.remove(&name(count));
         let left = assign(Assignor::Uniform, &members(&vec![topics; count]), &counts, &others);

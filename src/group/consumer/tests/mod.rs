@@ -129,7 +129,7 @@ impl World {
     }
 }
 
-/// All that lasts.
+/// The recorded state of a group.
 fn durable(group: &ConsumerGroup) -> impl PartialEq + std::fmt::Debug + use<> {
     let group = group.clone();
     (
@@ -153,7 +153,7 @@ fn joining(member: &str, topics: &[&str]) -> HeartbeatRequest {
     }
 }
 
-/// A heartbeat that says nothing new.
+/// A heartbeat without any news.
 fn beating(member: &str, epoch: i32) -> HeartbeatRequest {
     HeartbeatRequest {
         group: name("g"),

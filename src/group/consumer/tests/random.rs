@@ -12,7 +12,8 @@ use super::*;
 
 const TOPICS: [&str; 4] = ["t0", "t1", "t2", "t3"];
 
-/// A client as real ones are: it gives up before it takes, takes only what it was told, and says all when unsure.
+/// A client that behaves like real ones: it gives up before it takes, takes only what it was told, and sends everything when
+/// unsure.
 #[derive(Clone, Debug)]
 struct Client {
     id: String,
@@ -22,10 +23,10 @@ struct Client {
     pattern: Option<&'static str>,
     told: Assignment,
     owned: Assignment,
-    /// What it last said it had, and was heard.
+    /// The partitions that the client last said it has, in a request that arrived.
     said: Option<Assignment>,
     is_unsure: bool,
-    /// It speaks the classic protocol.
+    /// Set if the client speaks the classic protocol.
     classic: Option<Classic>,
 }
 
@@ -33,7 +34,7 @@ struct Client {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Classic {
     phase: Phase,
-    /// Gives up everything before it joins again.
+    /// The client gives up everything before it joins again.
     is_eager: bool,
 }
 
@@ -69,7 +70,7 @@ impl Client {
         }
     }
 
-    /// Takes the next step of its protocol. `is_lost`: it does not learn the answer.
+    /// Takes the next step of its protocol. `is_lost`: the client does not get the answer.
     fn step_classic(&mut self, world: &mut World, is_lost: bool) {
         let Some(mut classic) = self.classic else { return };
         let result = match classic.phase {
@@ -156,7 +157,7 @@ impl Client {
         (self.said, self.is_unsure) = (None, false);
     }
 
-    /// Does what it was told, or only a part of it yet.
+    /// Does what the client was told, or only a part of it.
     fn reconcile(&mut self, is_slow: bool) {
         let (kept, surplus) = self.owned.split(|topic, partition| self.told.contains(topic, partition));
         if !surplus.is_empty() && is_slow {
@@ -260,7 +261,7 @@ impl Play {
             return;
         };
         if let Some(classic) = &mut client.classic {
-            // Says nothing, and comes back in the one or the other protocol.
+            // The client says nothing, and comes back in either protocol.
             classic.phase = Phase::Joins;
             client.forget();
             client.id = String::new();
@@ -311,7 +312,7 @@ impl Play {
             0..4 => self.join(),
             4..6 => self.change_topic(),
             6 => drop(self.pick().map(|at| self.leave(at))),
-            // Dies without a word.
+            // The client dies without leaving.
             7 => drop(self.pick().map(|at| self.clients.remove(&at))),
             8 => drop(self.pick().map(|at| self.restart(at))),
             9..15 => drop(self.world.pass(2000)),
@@ -320,7 +321,8 @@ impl Play {
         self.check();
     }
 
-    /// No partition is with two members at once. Who is fenced, or has left, does not count: its commits are refused.
+    /// Checks that no partition is with two members at once. Members that were fenced or have left do not count, because their
+    /// commits are refused.
     fn check(&self) {
         let mut holders: BTreeMap<(TopicId, i32), &str> = BTreeMap::new();
         let members: BTreeMap<&str, &Member> =
@@ -338,9 +340,9 @@ impl Play {
         assert_eq!(held.len(), self.world.group.holders.len());
     }
 
-    /// Without further trouble everybody has its part, and all parts are with somebody.
+    /// Checks that every member gets its part when nothing more happens, and that every partition is with some member.
     fn settle(&mut self) {
-        // The dead are given time to be noticed.
+        // Time passes, so that dead members are noticed.
         for _ in 0..12 {
             let all: Vec<usize> = self.clients.keys().copied().collect();
             all.into_iter().for_each(|at| self.beat(at, true));
@@ -353,7 +355,7 @@ impl Play {
             if self.clients.is_empty() || group.state_name() == "Stable" {
                 break;
             }
-            // A classic member takes three requests for what another does in one.
+            // A classic member needs three requests where another one needs one.
             assert!(round < 12, "{} after {round} rounds: {group:#?}", group.state_name());
         }
         let mut all = Assignment::default();
@@ -376,7 +378,7 @@ impl Play {
 fn a_partition_is_never_with_two_members_and_groups_settle() {
     for seed in 0..20 {
         let mut world = World::new(&[("t0", 3), ("t1", 5)]);
-        // Nobody is here who would make a classic group of it when only classic members are left.
+        // There is no coordinator here to make a classic group of it when only classic members are left.
         world.limits.downgrade = false;
         let mut play = Play { world, rng: Rng::seeded(seed), clients: BTreeMap::new(), made: 0 };
         for _ in 0..3 {
@@ -384,7 +386,7 @@ fn a_partition_is_never_with_two_members_and_groups_settle() {
                 play.step();
             }
             play.world.check_replay();
-            // A coordinator that starts again goes on where the last one was.
+            // A coordinator that starts again continues where the last one was.
             play.world.group = play.world.replayed();
             play.world.group.start(play.world.now, &play.world.limits);
             play.settle();

@@ -156,7 +156,7 @@ fn who_does_not_give_up_in_time_is_fenced() {
     world.send(&beating("a", 1)).unwrap();
     world.pass(9_999);
     world.send(&beating("a", 1)).unwrap();
-    // A coordinator that starts now gives it the whole time again.
+    // A coordinator that starts now gives the member the whole time again.
     let mut restarted = world.replayed();
     restarted.start(world.now, &world.limits);
     assert_eq!(restarted.next_deadline(), world.now.plus_ms(10_000));
@@ -183,7 +183,7 @@ fn a_static_member_comes_back_to_what_it_had() {
     );
     assert_eq!(world.send(&beat("a", 1)), Err(GroupError::FencedInstanceId));
     world.check_replay();
-    // Away for too long.
+    // The member is away for too long.
     world.send(&beat("b", STATIC_LEAVE_EPOCH)).unwrap();
     world.pass(44_999);
     world.send(&beating("c", 2)).unwrap();
@@ -223,7 +223,7 @@ fn patterns_follow_the_topics() {
     world.pass(1000);
     let answer = world.send(&beating("a", 1)).unwrap();
     assert_eq!((answer.member_epoch, told(&answer).len()), (2, 3));
-    // A coordinator that starts again comes to the same.
+    // A coordinator that starts again has the same state.
     world.group = world.replayed();
     world.group.start(world.now, &world.limits);
     assert_eq!(world.send(&beating("a", 2)).unwrap().member_epoch, 2);
@@ -278,7 +278,7 @@ fn commits_stand_while_the_partitions_are_the_members() {
     assert_eq!(check(&world, &claim("", -1), &kept), Err(GroupError::UnknownMemberId));
     let old = Claim { knows_epochs: false, ..claim("a", 2) };
     assert_eq!(check(&world, &old, &kept), Err(GroupError::UnsupportedVersion));
-    // It gets back what the other one had meanwhile: its old word on that does not count.
+    // The member gets back what the other one had meanwhile: commits under its old epoch do not count.
     world.send(&beating("b", LEAVE_EPOCH)).unwrap();
     assert_eq!(told(&world.send(&beating("a", 2)).unwrap()), &all);
     assert_eq!(check(&world, &claim("a", 3), &all), Ok(()));
