@@ -115,19 +115,22 @@ pub fn inspect(files: &[PathBuf], watcher: &mut dyn Watcher, mut each: impl FnMu
             (probe, _) if probe.starts_with("probe-") => Report::new(path, "mark"),
             (_, "cleaned" | "deleted" | "new") => {
                 let report = Report::new(path, "leftover");
-                Report { summary: "of work that a crash cut off; the next start removes it".into(), ..report }
+                Report {
+                    summary: "left by work that a crash interrupted; the next start removes it".into(),
+                    ..report
+                }
             }
             (_, "spare") => Report {
-                summary: "an old segment's file, kept to be used again; the next start removes it".into(),
+                summary: "an old segment's file, kept for the next segment; the next start removes it".into(),
                 ..Report::new(path, "spare")
             },
             (_, "damaged" | "orphan") => Report {
-                summary: "kept by a start that did not trust it".into(),
+                summary: "set aside by a start, because its content could not be trusted".into(),
                 ..Report::new(path, "set aside")
             },
             _ => {
                 let mut report = Report::new(path, "unknown");
-                report.problem("unknown", None, "no file of a data directory".into());
+                report.problem("unknown", None, "this is no file of a data directory".into());
                 report
             }
         };
