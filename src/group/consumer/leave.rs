@@ -76,7 +76,7 @@ impl ConsumerGroup {
             self.timers.forget(id);
             self.write_gone(id, journal);
         }
-        assert!(self.timers.len() >= self.members.len(), "every member that stays has a session");
+        assert!(self.timers.count() >= self.members.len(), "every member that stays has a session");
         if !ids.is_empty() {
             self.prune_topics(journal);
             self.write(journal, Change::Group(Some(self.epoch + 1)));

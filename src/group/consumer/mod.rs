@@ -202,7 +202,7 @@ impl ConsumerGroup {
                 );
             }
         }
-        assert!(self.timers.len() >= self.members.len(), "every member has a session");
+        assert!(self.timers.count() >= self.members.len(), "every member has a session");
     }
 
     /// When [`ConsumerGroup::tick`] has something to do.

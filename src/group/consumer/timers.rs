@@ -60,7 +60,7 @@ impl Timers {
 
     /// Number of deadlines.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.by_time.len()
     }
 
