@@ -20,6 +20,9 @@
 
 use crate::base::{BLOCK_BYTES, Offset, PartitionIndex, TopicId, TopicPartition, block_ceil};
 
+/// Largest group. At 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond: long enough to make the
+/// write worth its cost, short enough not to delay the next group's first entry.
+pub const GROUP_BYTES_MAX: usize = 512 * 1024;
 pub const GROUP_HEADER_BYTES: usize = 64;
 pub const ENTRY_HEADER_BYTES: usize = 56;
 const MAGIC: [u8; 8] = *b"RMGROUP1";

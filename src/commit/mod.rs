@@ -29,8 +29,9 @@ mod group;
 mod replay;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use commit_log::{
-    CommitLog, CommitStart, CommitWrite, FILES_MIN, FileSerial, GROUP_BYTES_MAX, Pending, Receipt,
+pub use commit_log::{CommitLog, CommitStart, CommitWrite, FILES_MIN, FileSerial, Pending, Receipt};
+pub use group::{
+    ENTRY_HEADER_BYTES, Entry, EntryHeader, GROUP_BYTES_MAX, GROUP_HEADER_BYTES, Group, GroupError,
+    GroupHeader,
 };
-pub use group::{ENTRY_HEADER_BYTES, Entry, EntryHeader, GROUP_HEADER_BYTES, Group, GroupError, GroupHeader};
 pub use replay::{Found, Ordered, Verdict, order, scan_file};

@@ -1,5 +1,6 @@
 //! The parts of a [`Config`](super::Config): plain values, one struct a subject.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// Limits on clients' connections and requests, over all shards.
@@ -109,4 +110,11 @@ pub struct TopicCreation {
     pub partitions_max: u32,
     /// Most partitions of one topic.
     pub topic_partitions_max: u32,
+}
+
+/// Broker settings changed while the server runs, by name: those of all brokers, and this one's own, which win.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub all: BTreeMap<String, String>,
+    pub own: BTreeMap<String, String>,
 }

@@ -33,10 +33,9 @@ use setting::{Described, Setting};
 use topic::TopicDefaults;
 
 pub use limits::{
-    CleanerLimits, CommitLimits, ConnectionLimits, ConsumerGroups, GroupLimits, GroupTimeLimits,
+    Changes, CleanerLimits, CommitLimits, ConnectionLimits, ConsumerGroups, GroupLimits, GroupTimeLimits,
     OffsetsTopic, ScrubLimits, TopicCreation,
 };
-use resolve::cleaner_limits;
 pub use setting::ConfigError;
 pub use sources::{Flag, Loaded, Sources, load};
 pub use written::BrokerSettings;
@@ -109,13 +108,6 @@ pub struct Config {
     settings: BrokerSettings,
 }
 
-/// Broker settings changed while the server runs, by name: those of all brokers, and this one's own, which win.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    pub all: BTreeMap<String, String>,
-    pub own: BTreeMap<String, String>,
-}
-
 impl Config {
     /// This `Config` with other changes: those it has already are replaced by `changes`.
     ///
@@ -137,19 +129,6 @@ impl Config {
     /// For a setting that is read at start only, a secret, or a value that is not allowed.
     pub fn check_change(name: &str, value: &str) -> Result<(), ConfigError> {
         changeable(name)?.check(value)
-    }
-
-    /// Reads what [`Config::with_changes`] can change: the settings whose row says `dynamic` and that this version acts on.
-    fn read_changeable(&mut self) -> Result<(), ConfigError> {
-        let settings = &self.settings;
-        self.connections.count_max = settings.number("max.connections");
-        self.connections.per_ip_max = settings.number("max.connections.per.ip");
-        self.cleaner = cleaner_limits(settings);
-        self.producer_id_expiration_ms = settings.number("producer.id.expiration.ms");
-        let overrides = "max.connections.per.ip.overrides";
-        self.per_ip_overrides = address::limits(overrides, settings.required(overrides))?;
-        self.topic_defaults = TopicDefaults::from_broker(|name| settings.layers(name));
-        Ok(())
     }
 
     /// Most connections that may be open from an address.

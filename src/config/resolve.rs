@@ -78,6 +78,19 @@ impl Config {
         Ok(config)
     }
 
+    /// Reads what [`Config::with_changes`] can change: the settings whose row says `dynamic` and that this version acts on.
+    pub(super) fn read_changeable(&mut self) -> Result<(), ConfigError> {
+        let settings = &self.settings;
+        self.connections.count_max = settings.number("max.connections");
+        self.connections.per_ip_max = settings.number("max.connections.per.ip");
+        self.cleaner = cleaner_limits(settings);
+        self.producer_id_expiration_ms = settings.number("producer.id.expiration.ms");
+        let overrides = "max.connections.per.ip.overrides";
+        self.per_ip_overrides = address::limits(overrides, settings.required(overrides))?;
+        self.topic_defaults = TopicDefaults::from_broker(|name| settings.layers(name));
+        Ok(())
+    }
+
     fn check_consumer_groups(&self) -> Result<(), ConfigError> {
         let groups = &self.groups.consumer;
         let session = i32::try_from(groups.session_timeout_ms).unwrap_or(i32::MAX);
@@ -96,7 +109,7 @@ impl Config {
     }
 }
 
-pub(super) fn cleaner_limits(settings: &BrokerSettings) -> CleanerLimits {
+fn cleaner_limits(settings: &BrokerSettings) -> CleanerLimits {
     CleanerLimits {
         enabled: settings.flag("log.cleaner.enable"),
         backoff_ms: settings.number("log.cleaner.backoff.ms"),

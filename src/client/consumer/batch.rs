@@ -8,8 +8,6 @@ use crate::base::{Offset, PartitionIndex, TimestampMs};
 use crate::client::error::ClientError;
 use crate::record::{BatchError, BatchHeader, batch_crc, records};
 
-use super::partition_subject;
-
 /// A batch as it came, its checksum verified.
 #[derive(Clone, Debug)]
 pub struct FetchedBatch {
@@ -80,6 +78,10 @@ pub(super) fn whole_batch(bytes: &[u8]) -> Result<Option<(BatchHeader, &[u8])>, 
     } else {
         Err(BatchError::Crc { claimed: header.crc, computed })
     }
+}
+
+pub(super) fn partition_subject(topic: &str, partition: PartitionIndex) -> String {
+    format!("{topic} partition {partition}")
 }
 
 pub(super) fn damaged(

@@ -6,6 +6,7 @@
 
 mod batch;
 mod offsets;
+mod options;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,48 +24,13 @@ use super::cluster::{Cluster, Missing, breaks_connection};
 use super::connection::wait_readable;
 use super::error::{ClientError, check_code};
 pub use batch::{ConsumedRecord, FetchedBatch};
-use batch::{damaged, whole_batch};
-pub use offsets::Position;
+use batch::{damaged, partition_subject, whole_batch};
+pub use options::{ConsumerOptions, OutOfRange, Position};
 
 /// First Fetch version that names topics by id.
 const FETCH_BY_ID_FROM: i16 = 13;
 /// Pause before asking a partition again that answered with a retriable error.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-
-/// What to do when a position lies outside a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutOfRange {
-    Fail,
-    Earliest,
-    Latest,
-}
-
-#[derive(Clone, Debug)]
-pub struct ConsumerOptions {
-    /// Bytes the broker gathers before it answers, within `wait`.
-    pub min_bytes: i32,
-    /// Most bytes of an answer, unless its first batch is larger.
-    pub max_bytes: i32,
-    pub partition_max_bytes: i32,
-    /// How long the broker waits for records.
-    pub wait: Duration,
-    pub out_of_range: OutOfRange,
-    /// How long leaders may be away before that is an error.
-    pub recovery_timeout: Duration,
-}
-
-impl Default for ConsumerOptions {
-    fn default() -> ConsumerOptions {
-        ConsumerOptions {
-            min_bytes: 1,
-            max_bytes: 50 * 1024 * 1024,
-            partition_max_bytes: 1024 * 1024,
-            wait: Duration::from_millis(500),
-            out_of_range: OutOfRange::Fail,
-            recovery_timeout: Duration::from_secs(30),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub struct Consumer {
@@ -360,8 +326,4 @@ impl Consumer {
         }
         Ok(())
     }
-}
-
-fn partition_subject(topic: &str, partition: PartitionIndex) -> String {
-    format!("{topic} partition {partition}")
 }

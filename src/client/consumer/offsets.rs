@@ -10,7 +10,8 @@ use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, List
 use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 
-use super::{Consumer, RETRY_PAUSE, partition_subject};
+use super::batch::partition_subject;
+use super::{Consumer, Position, RETRY_PAUSE};
 
 /// First ListOffsets version that knows the record with the largest timestamp (KIP-734).
 const MAX_TIMESTAMP_FROM: i16 = 7;
@@ -18,21 +19,6 @@ const MAX_TIMESTAMP_FROM: i16 = 7;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
-
-/// Where to begin reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    Earliest,
-    /// After the last record.
-    Latest,
-    Offset(Offset),
-    /// So many records before the end, or the first record if there are fewer.
-    BeforeEnd(u64),
-    /// The first record at or after that time; the end if there is none.
-    Timestamp(TimestampMs),
-    /// The record with the largest timestamp.
-    MaxTimestamp,
-}
 
 impl Consumer {
     /// The offset a position stands for now.

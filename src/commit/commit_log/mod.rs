@@ -11,13 +11,9 @@ use std::collections::VecDeque;
 
 use crate::base::{BLOCK_BYTES, Chunk, ChunkWriter, block_ceil};
 
-use super::group::GroupWriter;
+use super::group::{GROUP_BYTES_MAX, GroupWriter};
 pub use queue::{Pending, Receipt};
 use queue::{Queue, Takes};
-
-/// Largest group. At 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond: long enough to make the
-/// write worth its cost, short enough not to delay the next group's first entry.
-pub const GROUP_BYTES_MAX: usize = 512 * 1024;
 
 /// Fewest files: one is filled, one is being freed, and one is in reserve for the tails that freeing must log again.
 pub const FILES_MIN: usize = 3;

@@ -5,9 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::base::{BLOCK_BYTES, ChunkSlice};
-use crate::commit::group::{ENTRY_HEADER_BYTES, EntryHeader, GROUP_HEADER_BYTES};
-
-use super::GROUP_BYTES_MAX;
+use crate::commit::group::{ENTRY_HEADER_BYTES, EntryHeader, GROUP_BYTES_MAX, GROUP_HEADER_BYTES};
 
 /// Which append of which partition an entry is. The commit log only gives it back when the entry is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,48 +3,17 @@
 //! The row is used to parse the command line and the file, to check a topic's configs, and to answer DescribeConfigs.
 
 mod allowed;
-mod described;
 mod error;
+mod kind;
+mod origin;
+
+use std::borrow::Cow;
 
 use super::parsed::parsed;
 pub use allowed::{Allowed, list};
-pub use described::{Described, Origin, Source, Synonym};
 pub use error::ConfigError;
-
-/// Kafka's types of configuration values.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    Boolean,
-    String,
-    Int,
-    Short,
-    Long,
-    Double,
-    List,
-    Class,
-    Password,
-    /// The type of a name that no table has.
-    Unknown,
-}
-
-impl Kind {
-    /// The type's number in DescribeConfigs.
-    #[must_use]
-    pub fn code(self) -> i8 {
-        match self {
-            Kind::Unknown => 0,
-            Kind::Boolean => 1,
-            Kind::String => 2,
-            Kind::Int => 3,
-            Kind::Short => 4,
-            Kind::Long => 5,
-            Kind::Double => 6,
-            Kind::List => 7,
-            Kind::Class => 8,
-            Kind::Password => 9,
-        }
-    }
-}
+pub use kind::Kind;
+pub use origin::{Origin, Source, Synonym};
 
 /// Whether this version acts on the setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +50,19 @@ pub struct Setting {
     pub support: Support,
     pub visibility: Visibility,
     pub doc: &'static str,
+}
+
+/// One setting as DescribeConfigs shows it.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub name: Cow<'static, str>,
+    /// [`UNKNOWN`] for a name that no table has.
+    pub setting: &'static Setting,
+    /// The value in force; `None` when unset, and always when sensitive.
+    pub value: Option<String>,
+    pub origin: Origin,
+    /// All places that give a value, the one in force first.
+    pub synonyms: Vec<Synonym>,
 }
 
 /// The row for names that no table has. As in Kafka, a broker keeps the value of such a name, because a plugin might read

@@ -14,7 +14,8 @@ use crate::group::request::{
 };
 
 use super::embedded::{Subscription, read_subscription, write_assignment};
-use super::heartbeat::{Arrival, Changed};
+use super::heartbeat::Arrival;
+use super::topics::Changed;
 use super::{
     ClassicMember, ConsumerGroup, ConsumerGroupLimits, Context, Decision, Member, MemberState, Metadata,
     Timer, millis,

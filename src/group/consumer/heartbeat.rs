@@ -3,6 +3,7 @@
 use crate::group::Name;
 
 use super::member::Goal;
+use super::topics::Changed;
 use super::{
     Assignment, Change, ConsumerGroup, Context, Current, Decision, GroupError, Heartbeat, HeartbeatRequest,
     Journal, LEAVE_EPOCH, Member, MemberState, STATIC_LEAVE_EPOCH, Timer, millis,
@@ -15,15 +16,6 @@ pub(super) enum Arrival {
     New,
     /// A static member that had left comes back under a new member id, and replaces this one.
     Replaces(Name),
-}
-
-/// What a request has changed for the group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Changed {
-    /// Whether the group has a member more.
-    pub members: bool,
-    /// Whether a member subscribes to other topics, or asks for another assignor.
-    pub subscription: bool,
 }
 
 impl ConsumerGroup {

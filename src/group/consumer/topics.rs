@@ -7,7 +7,6 @@ use crate::controller::MetadataImage;
 use crate::group::Name;
 
 use super::assign::{MemberSpec, Problem};
-use super::heartbeat::Changed;
 use super::pattern::Pattern;
 use super::{
     Assignor, Change, ConsumerGroup, ConsumerGroupLimits, Context, GroupError, Journal, Metadata, TopicSize,
@@ -16,6 +15,15 @@ use super::{
 
 /// Shortest time between two evaluations of a pattern, however fast topics come and go.
 const MATCH_INTERVAL_MS: u64 = 1000;
+
+/// What a request has changed for the group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Changed {
+    /// Whether the group has a member more.
+    pub members: bool,
+    /// Whether a member subscribes to other topics, or asks for another assignor.
+    pub subscription: bool,
+}
 
 /// What each of the members' patterns matched last. As in Kafka, a pattern may match the server's internal topics: a client
 /// excludes them by its pattern.

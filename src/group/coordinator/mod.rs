@@ -103,11 +103,7 @@ impl Coordinator {
                 return out.reply(ticket, GroupReply::CommitOffsets(committed));
             }
             GroupRequest::FetchOffsets(request) => {
-                let partitions = request.partitions.as_deref();
-                let nothing = Offsets::default();
-                let offsets = self.groups.get(&id).map_or(&nothing, |group| &group.offsets);
-                let allowed = self.check_fetch(&id, request.member.as_ref());
-                let fetched = allowed.map(|()| offsets.fetch(partitions));
+                let fetched = self.fetch(&request);
                 return out.reply(ticket, GroupReply::FetchOffsets(fetched));
             }
             GroupRequest::ConsumerHeartbeat(request) => {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::base::{Now, TopicId};
 use crate::controller::MetadataImage;
-use crate::group::offsets::Committed;
+use crate::group::offsets::{Committed, Offsets};
 use crate::group::record::GroupRecord;
-use crate::group::request::{CommitPartition, CommitRequest, GroupError};
+use crate::group::request::{CommitPartition, CommitRequest, FetchOffsetsRequest, FetchedOffset, GroupError};
 use crate::group::{Name, Outcome};
 
 use super::Coordinator;
@@ -66,6 +66,13 @@ impl Coordinator {
             group.offsets.set(topic, partition, committed);
         }
         Ok(results)
+    }
+
+    pub(super) fn fetch(&self, request: &FetchOffsetsRequest) -> Result<Vec<FetchedOffset>, GroupError> {
+        self.check_fetch(&request.group, request.member.as_ref())?;
+        let nothing = Offsets::default();
+        let offsets = self.groups.get(&request.group).map_or(&nothing, |group| &group.offsets);
+        Ok(offsets.fetch(request.partitions.as_deref()))
     }
 
     pub(super) fn delete_offsets(

@@ -1,8 +1,6 @@
-//! Settings as DescribeConfigs shows them, and where their values come from.
+//! Where the values of settings come from.
 
 use std::borrow::Cow;
-
-use super::Setting;
 
 /// Where a written value comes from, the strongest source last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,19 +41,6 @@ impl Origin {
             Origin::Group => 8,
         }
     }
-}
-
-/// One setting as DescribeConfigs shows it.
-#[derive(Clone, Debug)]
-pub struct Described {
-    pub name: Cow<'static, str>,
-    /// [`UNKNOWN`] for a name that no table has.
-    pub setting: &'static Setting,
-    /// The value in force; `None` when unset, and always when sensitive.
-    pub value: Option<String>,
-    pub origin: Origin,
-    /// All places that give a value, the one in force first.
-    pub synonyms: Vec<Synonym>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
