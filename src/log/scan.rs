@@ -14,7 +14,7 @@ use super::resync::find_batch;
 /// What a scan made of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// These bytes are what was looked for.
+    /// What was looked for is in this part of the bytes.
     Found { from: usize, to: usize },
     /// Go on at this many bytes further, with at least so many bytes.
     More { skip: usize, bytes: usize },

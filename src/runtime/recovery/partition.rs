@@ -320,7 +320,7 @@ impl PartitionRecovery<'_> {
         Ok(())
     }
 
-    /// Of the segments that were being appended to, all but the last are finished now: readers want their indexes from the disk.
+    /// Writes the indexes of segments that were being appended to and are finished now: readers want them from the disk.
     fn index_what_rolled(&self) -> Result<(), RecoveryError> {
         let last = self.log.segments.len().saturating_sub(1);
         for rolled in self.log.segments.get(self.finished..last).unwrap_or_default() {

@@ -31,9 +31,9 @@ pub(super) enum Follows {
 /// Whose checksums are verified.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Checksums {
-    /// Those of all batches.
+    /// Every batch's.
     OfAll,
-    /// Those of batches that claim to go beyond the limit.
+    /// Only those of batches that claim to go beyond the limit.
     BeyondLimit,
 }
 
