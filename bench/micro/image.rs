@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use ringmain::base::rng::Rng;
 use ringmain::base::{Chunk, MonoNanos, Now, ShardId, TimestampMs, TopicId};
-use ringmain::commit::{FILES_MIN, Start};
+use ringmain::commit::{CommitStart, FILES_MIN};
 use ringmain::config::{Config, TopicCreation};
 use ringmain::controller::{Controller, ControllerConfig, ControllerRequest, NewTopic, Published};
 use ringmain::log::LogLimits;
@@ -140,8 +140,8 @@ fn topic(name: String) -> NewTopic {
     }
 }
 
-fn commit_log(config: &Config) -> Start {
-    Start {
+fn commit_log(config: &Config) -> CommitStart {
+    CommitStart {
         identity: [7; 16],
         next_sequence: 1,
         files: (0..u32::try_from(FILES_MIN).expect("few")).collect(),
