@@ -268,7 +268,7 @@ fn what_another_server_leads_is_asked_of_nobody() {
     plan.topics.push(Key::Name(Arc::from("spread")).resolve(&image));
     for (index, order) in (0..5).zip(0..) {
         let asked = FetchPartition { partition: index, ..FetchPartition::default() };
-        plan.add(&image, Named { topic: 0, index, order }, wanted(&asked), None);
+        plan.add(&image, NamedPartition { topic: 0, index, order }, wanted(&asked), None);
     }
     let asked = plan.calls.iter().map(|call| (call.shard.0, call.named[0].index));
     assert_eq!(asked.collect::<Vec<_>>(), [(0, 0), (1, 2)]);
