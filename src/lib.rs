@@ -4,6 +4,8 @@
 //! the architecture as built; each module's head says what it owns, where it lives, what it does not know, its limits
 //! and its file format.
 //!
+//! New here? The [`guide`] has a tour of the code, a glossary, every file format, and what an operator needs.
+//!
 //! # Following one produce request
 //!
 //! 1. [`server`]'s reader receives a frame into a buffer that becomes [`bytes::Bytes`], opens the answer's place (answers
@@ -48,6 +50,7 @@
 //! | [`client`] | a Kafka client | protocol, record, base |
 //! | [`inspect`] | verifies files, changes nothing | base, record, log, commit, controller |
 //! | [`cli`] | subcommands | base, config, protocol, record, runtime, server, admin, client, inspect |
+//! | [`guide`] | pages for strangers, no code | nothing |
 //!
 //! `tests/tidy` reads this table and holds the code to it. A pure module has no I/O, clock or entropy.
 //!
@@ -203,6 +206,7 @@ pub mod commit;
 pub mod config;
 pub mod controller;
 pub mod group;
+pub mod guide;
 pub mod inspect;
 pub mod log;
 pub mod record;
