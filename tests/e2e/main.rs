@@ -12,6 +12,7 @@ mod damage;
 mod deletion;
 mod disk;
 mod groups;
+mod guide;
 mod inspect;
 mod memory;
 mod metrics;

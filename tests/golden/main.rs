@@ -8,6 +8,7 @@
 
 mod batches;
 mod configs;
+mod guide;
 mod messages;
 mod metadata;
 mod readme;
