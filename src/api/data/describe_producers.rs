@@ -113,7 +113,7 @@ mod tests {
         let mut server = Server::new();
         server.create("a", 4);
         server.connection.view = View::Shards;
-        server.connection.node = NodeMeant::Shard(ShardId(0));
+        server.connection.node = NodeMeant::Shard(ShardId(1));
         let topics = vec![TopicRequest { name: "a".into(), partition_indexes: vec![0, 1, 2] }];
         let body = server.call(start, 0, &DescribeProducersRequest { topics });
         let answer: DescribeProducersResponse<'_> = read(&body, 0);

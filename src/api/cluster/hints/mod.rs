@@ -221,6 +221,8 @@ mod tests {
     /// A server whose connection, on shard 1, has named the server's node.
     fn server(client: &str, version: &str) -> Server {
         let mut server = Server::new();
+        // It takes the first home, so that the next one, on shard 0, is partition 0's.
+        server.create("before", 1);
         server.create("a", 4);
         server.connection.software_name = client.into();
         server.connection.software_version = version.into();
