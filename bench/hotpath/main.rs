@@ -73,7 +73,7 @@ fn produced(server: &mut Server, request: &Bytes, together: usize) -> Vec<Frame>
     answers
 }
 
-/// The same answer over and over, from the tail's memory.
+/// Fetches the same batches over and over; every answer comes from the tail's memory.
 fn fetch(server: &mut Server, args: &Args, batch: &Bytes) {
     let fill = frames::produce(batch);
     (0..args.together).for_each(|_| _ = produced(server, &fill, 1));

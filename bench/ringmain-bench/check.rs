@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Mark, Mismatch, Template};
 use crate::ledger::{LaneId, Ledger, Places};
 
-/// Of large batches one in so many is compared byte by byte while a run is measured; the rest are known by their marks.
+/// While a run is measured, one large batch in so many is compared byte by byte; the rest are known by their marks.
 const GLANCE: u64 = 16;
 /// Comparing fewer bytes costs nothing that could be measured.
 const SMALL_BYTES: usize = 16 * 1024;

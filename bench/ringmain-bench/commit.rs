@@ -17,7 +17,7 @@ use crate::error::BenchError;
 use crate::socket::Outgoing;
 use crate::stats::{Window, histogram, nanos, record};
 
-/// Its answer ends with the only partition's error.
+/// In this version an answer ends with the error of its last partition, here the only one.
 pub const COMMIT_VERSION: i16 = 7;
 /// After the size, the API key and the version.
 const CORRELATION_AT: usize = 8;
@@ -36,7 +36,7 @@ pub struct Commits {
     lines: Vec<Line>,
     depth: usize,
     window: Window,
-    /// Of what was asked within the window.
+    /// Nanoseconds from request to answer, of the commits that were asked for within the window.
     pub latency: Histogram<u64>,
     /// Answered within the window.
     pub answered: u64,

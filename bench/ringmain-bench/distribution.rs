@@ -24,7 +24,7 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    /// Of a histogram of nanoseconds, behind which are so many independent samples.
+    /// The distribution of a histogram of nanoseconds; `samples` is how many independent samples are behind it.
     pub fn of(histogram: &Histogram<u64>, samples: u64) -> Distribution {
         let at = |quantile: f64| micros(histogram.value_at_quantile(quantile));
         let is_backed = |quantile: f64| to_f64(samples) * (1.0 - quantile) >= BEYOND - 1e-6;

@@ -10,11 +10,11 @@ use crate::error::BenchError;
 use crate::usage::Process;
 
 pub trait Host {
-    /// Its process, where that is on this machine.
+    /// The broker's process, where that is on this machine.
     fn process(&self) -> Option<Process>;
-    /// Stops and starts it, and says when it was started; none for one that is not ours to stop.
+    /// Stops and starts the broker, and says when it was started; none for one that is not ours to stop.
     fn restart(&mut self) -> Result<Option<Instant>, BenchError>;
-    /// A directory on its disk.
+    /// A directory on the broker's disk.
     fn dir(&self) -> &Path;
 }
 

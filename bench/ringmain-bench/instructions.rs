@@ -20,7 +20,7 @@ use crate::scenario::Pace;
 const PROGRAM: &str = "ringmain-hotpath";
 /// `rep movsb` is one instruction, which callgrind counts once for each byte: it is shown a libc that does without.
 const LIBC: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS");
-/// Of the shorter run: so many that what comes now and then, as a new chunk, comes often enough.
+/// The shorter run makes at most so many requests: enough for what happens now and then, such as a new chunk.
 const REQUESTS_MAX: usize = 2000;
 const BYTES_MAX: usize = 64 << 20;
 const REQUESTS_MIN: usize = 50;

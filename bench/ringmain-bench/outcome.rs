@@ -82,9 +82,10 @@ pub struct Part {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offered: Option<f64>,
     pub latency: Distribution,
-    /// Of an open loop: from sending on, and what came before.
+    /// In an open loop, the time from when a request is sent until it is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Distribution>,
+    /// In an open loop, the time from when a request is due until it is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Distribution>,
     pub beat_seconds: f64,

@@ -36,7 +36,7 @@ pub enum Until {
 
 /// One connection's reading.
 pub struct Reading {
-    /// Of several groups, each of which reads everything.
+    /// The number of the group this reading belongs to; each group reads everything.
     group: usize,
     cursors: Vec<Cursor>,
     by_partition: BTreeMap<i32, usize>,

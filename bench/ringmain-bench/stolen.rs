@@ -57,7 +57,7 @@ fn stat() -> String {
     fs::read_to_string("/proc/stat").unwrap_or_default()
 }
 
-/// Those that are counted, whichever of them this process may use.
+/// The number of processors that /proc/stat lists, whether or not this process may use them all.
 fn processors(stat: &str) -> usize {
     let lines = stat.lines().filter_map(|line| line.strip_prefix("cpu"));
     lines.filter(|rest| rest.starts_with(|next: char| next.is_ascii_digit())).count().max(1)

@@ -60,7 +60,7 @@ impl End {
 }
 
 impl Peer {
-    /// Of a server with these topics and partition counts.
+    /// The peer of a server that has these topics, each with so many partitions.
     pub fn new(topics: &[(&str, i32)]) -> Peer {
         Peer::with(Config::default(), topics)
     }

@@ -1,4 +1,4 @@
-//! Of each key the latest record stays, whatever happens meanwhile.
+//! Compaction keeps the latest record of each key, whatever happens meanwhile.
 
 use std::collections::BTreeMap;
 use std::path::Path;

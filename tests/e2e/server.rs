@@ -51,7 +51,7 @@ impl Server {
         server
     }
 
-    /// The same with its data elsewhere.
+    /// Starts a server that has its data in `data` and waits until it answers.
     pub fn start_in(data: &Path, args: &[&str]) -> Server {
         let (address, directory) = (String::new(), scratch());
         let mut server =

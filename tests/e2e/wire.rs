@@ -88,7 +88,7 @@ impl Wire {
         self.connection.send_unanswered(&request, version).expect("the broker reads");
     }
 
-    /// The same as bytes, for whoever sends them in another way. Its answer is for `correlation`.
+    /// The bytes of a produce request, for whoever sends them in another way. The answer carries `correlation`.
     pub fn produce_bytes(&self, batch: Vec<u8>, correlation: i32) -> Vec<u8> {
         let request = self.produce_request(self.partition, batch, -1);
         let version = self.connection.version_up_to::<ProduceRequest<'_>>(i16::MAX).expect("served");

@@ -12,7 +12,7 @@ use crate::{from_hex, to_hex, vectors};
 #[derive(Clone, Copy, PartialEq)]
 enum Tagged {
     All,
-    /// Those that differ from their default, as Kafka's converters write.
+    /// Only the tagged fields that differ from their default, as Kafka's converters write them.
     Set,
 }
 

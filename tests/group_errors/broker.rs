@@ -171,7 +171,7 @@ impl Broker {
         name_of(answer.error_code)
     }
 
-    /// Of the whole, then of each member.
+    /// Takes these members out of the group. Returns the error of the whole request, then that of each member.
     pub fn leave(&mut self, group: &'static str, members: &[(&str, Option<&'static str>)]) -> String {
         let members = members.iter().map(|(id, instance)| MemberIdentity {
             member_id: Cow::Borrowed(*id),
@@ -186,7 +186,7 @@ impl Broker {
         [name_of(answer.error_code)].into_iter().chain(codes).collect::<Vec<_>>().join(" ")
     }
 
-    /// Of each partition.
+    /// Commits an offset and a text for each partition. Returns the error of each, by topic and partition.
     pub fn commit_to(
         &mut self,
         version: i16,

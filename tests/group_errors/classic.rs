@@ -100,7 +100,7 @@ fn first_joins(broker: &mut Broker, new: &Who) {
     );
 }
 
-/// Of another type than the group's, or without a protocol that its members share.
+/// Requests are refused if their protocol type is not the group's, or if its members do not share their protocol.
 fn another_protocol(broker: &mut Broker, member: &Who, state: impl Fn(&mut Broker) -> String) {
     let new = who("g", -1, "", None);
     broker.refuses(

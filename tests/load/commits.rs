@@ -27,7 +27,7 @@ const GROUP: &str = "load";
 pub struct Commits {
     /// The last offset sent.
     sent: i64,
-    /// Those acknowledged, in order, and the moments.
+    /// The offsets that were acknowledged, in order, each with the moment of its answer.
     acked: Vec<(i64, u64)>,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmain::config::topic::TopicSettings;
 use ringmain::controller::MetadataImage;
 
-/// The same cluster state with segments of other sizes for topics of these names.
+/// The cluster state `image`, except that topics have segments of the size that `bytes` gives for their name, if any.
 pub fn with_segments_of(
     image: &Arc<MetadataImage>,
     bytes: impl Fn(&str) -> Option<u64>,

@@ -9,14 +9,14 @@ use crate::settings::with_segments_of;
 
 /// Names of busy topics begin with this.
 const BUSY: &str = "busy";
-/// Of busy topics: less than a topic may be told, so that many are filled in a life.
+/// The segment size of busy topics: less than a topic's settings may say, so that many segments are filled in a life.
 const BUSY_SEGMENT_BYTES: u64 = 300_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Plain,
     Compacted,
-    /// Its small segments are full soon, and retention takes the old ones: their files are used again.
+    /// Small segments are full soon, and retention takes the old ones: their files are used again.
     Busy,
 }
 

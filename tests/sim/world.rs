@@ -68,7 +68,7 @@ pub struct World {
     next_topic: u64,
     producers: BTreeMap<TopicPartition, Producer>,
     busy: BTreeSet<TopicPartition>,
-    /// Of each shard, for indexes.
+    /// The memory that each shard has for indexes.
     index_bytes: usize,
     model: Model,
     /// The answer to what only the checks ask.

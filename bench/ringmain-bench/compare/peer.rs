@@ -16,9 +16,9 @@ pub enum Kind {
     Ringmain,
     /// Confined to one core, for figures per core.
     RingmainOneCore,
-    /// As it comes: acknowledged from memory.
+    /// Kafka as it comes: what is written is acknowledged from memory.
     Kafka,
-    /// The same broker with flush.messages=1 on its topics: synced before it is acknowledged.
+    /// Kafka with flush.messages=1 on its topics: what is written is synced before it is acknowledged.
     KafkaSynced,
     /// One that runs.
     Running(String),

@@ -37,7 +37,7 @@ pub struct Disk {
     pub synced_fresh: f64,
     pub synced_1: f64,
     pub synced_16: f64,
-    /// The same in runs of 128 KiB.
+    /// O_DSYNC at depth 8, in runs of 128 KiB, into space written before.
     pub synced_small: f64,
     /// What a log without a shared commit log would get: batches of 16 KiB, each made durable in its own partition's file.
     pub synced_each: f64,

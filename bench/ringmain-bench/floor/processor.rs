@@ -17,7 +17,7 @@ pub struct Processor {
     pub crc32c: f64,
     pub copy: f64,
     pub copy_crc32c: f64,
-    /// The same on every core at once.
+    /// The sum over all cores when each does `copy_crc32c` at once with the others.
     pub copy_crc32c_all: f64,
 }
 

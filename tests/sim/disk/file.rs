@@ -6,7 +6,7 @@ use ringmain::base::BLOCK_BYTES;
 use ringmain::base::rng::Rng;
 
 const SECTOR_BYTES: usize = 512;
-/// Of what is allocated beyond a file's end so much is there: the zeros take real memory, and a file system may refuse too.
+/// An allocation adds at most so many bytes to a file: the zeros take real memory, and a file system may refuse too.
 const ALLOCATED_MAX: usize = 256 << 10;
 
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct File {
     pub unsynced: Vec<(usize, Vec<u8>)>,
     /// The file that a rename has put in this one's place, if the rename is not durable yet: the old contents.
     pub replaced: Option<Vec<u8>>,
-    /// Its name is not on stable storage.
+    /// Whether the file was created but its name is not on stable storage yet.
     pub unnamed: bool,
     /// Names it had before, which it may have again: the renames are not on stable storage.
     pub former: Vec<PathBuf>,
@@ -35,7 +35,7 @@ impl File {
         self.unsynced.clear();
     }
 
-    /// Its names and the renames that led to them are durable.
+    /// Makes the file's name durable, and the renames that led to it.
     pub fn sync_name(&mut self) {
         self.unnamed = false;
         self.former.clear();

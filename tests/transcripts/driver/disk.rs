@@ -62,7 +62,7 @@ impl Driver {
         panic!("it does not settle: {:#?}", self.operations());
     }
 
-    /// The same, showing what leaves the shard: operations are left out.
+    /// Does what `settle` does, then drops the disk's operations from the output: what leaves the shard is shown.
     pub(super) fn settle_showing(&mut self) {
         self.settle();
         self.out.retain(|line| !line.starts_with(DISK));

@@ -37,7 +37,7 @@ pub struct Driver {
     rng: Rng,
     disk: Disk,
     shard: Option<Shard>,
-    /// Of the shard's chunks.
+    /// The bytes of the shard's chunks that somebody still holds.
     memory: Rc<Cell<usize>>,
     /// On the disk, in the order in which they were asked for.
     under_way: Vec<(IoId, IoOp)>,
