@@ -149,12 +149,15 @@ fn changed(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
+/// What is wrong, the bytes of the segment, the faults that are named, and the places they lie in.
+type SegmentRow<'a> = (&'a str, Vec<u8>, &'a [&'a str], Range<u64>);
+
 #[test]
 fn what_was_changed_in_a_segment_is_found_and_named() {
     let written = Written::new();
     let good = written.bytes(0);
     let (half, end) = (good.len() / 2, good.len() as u64);
-    let rows: [(&str, Vec<u8>, &[&str], Range<u64>); 5] = [
+    let rows: [SegmentRow<'_>; 5] = [
         ("a bit has fallen over", changed(&good, |it| it[half] ^= 1), &["checksum"], 0..half as u64),
         ("cut in the middle", changed(&good, |it| it.truncate(half)), &["cut-short"], 0..half as u64),
         ("foreign bytes behind", changed(&good, |it| it.extend([7; 100])), &["not-a-batch"], end..end + 1),
@@ -176,6 +179,10 @@ fn what_was_changed_in_a_segment_is_found_and_named() {
     }
 }
 
+/// What has become of the newer segment, its own bytes, how long the file is made, and the fault that is named; an empty
+/// name stands for any fault.
+type ReusedRow<'a> = (&'a str, &'a [u8], &'a dyn Fn(usize) -> usize, Option<&'a str>);
+
 /// A file that was an older segment's, in which the server did not get to its end: from some place on it holds old bytes.
 #[test]
 fn a_file_that_was_used_again_is_in_order_as_far_as_it_was_written() {
@@ -185,7 +192,7 @@ fn a_file_that_was_used_again_is_in_order_as_far_as_it_was_written() {
     let rotten = changed(&new, |it| it[new.len() / 2] ^= 1);
     let whole_blocks = |length: usize| length.next_multiple_of(4096);
     let finished = |length: usize| length.next_multiple_of(4096) + 1;
-    let rows: [(&str, &[u8], &dyn Fn(usize) -> usize, Option<&str>); 5] = [
+    let rows: [ReusedRow<'_>; 5] = [
         ("written to its end", &new, &whole_blocks, None),
         ("torn", torn, &whole_blocks, None),
         ("nothing was written yet", &[], &finished, None),
@@ -207,11 +214,14 @@ fn a_file_that_was_used_again_is_in_order_as_far_as_it_was_written() {
     }
 }
 
+/// What is changed, in which file, how, and the fault that is named.
+type BesideRow<'a> = (&'a str, PathBuf, &'a dyn Fn(&mut Vec<u8>), &'a str);
+
 #[test]
 fn what_was_changed_beside_segments_is_found_and_named() {
     let written = Written::new();
     let (data, first) = (written.server.data_directory(), &written.logs[0]);
-    let rows: [(&str, PathBuf, &dyn Fn(&mut Vec<u8>), &str); 2] = [
+    let rows: [BesideRow<'_>; 2] = [
         (
             "each byte of an index",
             first.with_extension("index"),
