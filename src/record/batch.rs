@@ -3,8 +3,8 @@
 use crate::base::checksum::crc32c;
 use crate::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 
-use super::compression::CompressionError;
-use super::walk::RefusedRecord;
+use super::codec::Codec;
+use super::error::BatchError;
 
 /// Bytes before the records.
 pub const BATCH_HEADER_BYTES: usize = 61;
@@ -14,52 +14,10 @@ pub(super) const CRC_AT: usize = 17;
 /// The checksum covers everything from the attributes on.
 pub(super) const CRC_FROM: usize = 21;
 
-pub(super) const CODEC_MASK: i16 = 0x07;
 pub(super) const TIMESTAMP_TYPE_BIT: i16 = 0x08;
 pub(super) const TRANSACTIONAL_BIT: i16 = 0x10;
 pub(super) const CONTROL_BIT: i16 = 0x20;
 pub(super) const DELETE_HORIZON_BIT: i16 = 0x40;
-
-/// Compression of a batch's records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
-}
-
-impl Codec {
-    pub const ALL: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
-
-    #[must_use]
-    pub fn from_attributes(attributes: i16) -> Option<Codec> {
-        Self::ALL.get(usize::try_from(attributes & CODEC_MASK).ok()?).copied()
-    }
-
-    #[must_use]
-    pub fn attribute(self) -> i16 {
-        self as i16
-    }
-
-    /// Kafka's name, as in `compression.type`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Codec::None => "none",
-            Codec::Gzip => "gzip",
-            Codec::Snappy => "snappy",
-            Codec::Lz4 => "lz4",
-            Codec::Zstd => "zstd",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Codec> {
-        Self::ALL.into_iter().find(|codec| codec.name() == name)
-    }
-}
 
 /// A header whose own fields make sense; says nothing about the checksum or the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,62 +121,4 @@ fn field<const N: usize>(header: &[u8; BATCH_HEADER_BYTES], at: usize) -> [u8; N
         .get(at..at + N)
         .and_then(|bytes| bytes.try_into().ok())
         .expect("every field lies within the header")
-}
-
-/// Why bytes are not a batch, or not one that may be appended.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BatchError {
-    #[error("{bytes} bytes hold no record batch")]
-    Short { bytes: usize },
-    #[error("message format {magic} is not supported; only version 2 is")]
-    Magic { magic: i8 },
-    #[error("a batch cannot have length {length}")]
-    Length { length: i32 },
-    #[error("a batch cannot have last offset delta {delta}")]
-    LastOffsetDelta { delta: i32 },
-    #[error("exactly one batch per partition is expected; {bytes} bytes hold a batch of {batch}")]
-    NotOne { bytes: usize, batch: usize },
-    #[error("{records} records do not agree with last offset delta {delta}")]
-    Count { records: i32, delta: i32 },
-    #[error("the checksum says {claimed:#010x}, the bytes {computed:#010x}")]
-    Crc { claimed: u32, computed: u32 },
-    #[error("compression codec {codec} is unknown or not allowed here")]
-    Codec { codec: i16 },
-    #[error("the batch has {bytes} bytes, {bytes_max} are allowed")]
-    TooLarge { bytes: usize, bytes_max: usize },
-    #[error("timestamp {timestamp} is out of the allowed range around {now}")]
-    Timestamp { timestamp: i64, now: i64 },
-    #[error("clients cannot write control batches")]
-    Control,
-    #[error("transactions are not served by this broker yet")]
-    Transactional,
-    #[error("producer id {producer} with epoch {epoch} and sequence {sequence} makes no sense")]
-    Producer { producer: i64, epoch: i16, sequence: i32 },
-    #[error("record {index} is malformed: {problem}")]
-    Record { index: usize, problem: RecordProblem },
-    /// At most [`REFUSED_RECORDS_NAMED_MAX`](super::REFUSED_RECORDS_NAMED_MAX) of them.
-    #[error("one or more records are refused; the first, record {}: {}", first(.0).0, first(.0).1)]
-    Refused(Vec<RefusedRecord>),
-    #[error(transparent)]
-    Compression(#[from] CompressionError),
-}
-
-fn first(refused: &[RefusedRecord]) -> (usize, String) {
-    refused.first().map_or_else(Default::default, |record| (record.index, record.reason.to_string()))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecordProblem {
-    #[error("it runs past the end")]
-    Short,
-    #[error("a length or delta is no valid number")]
-    Number,
-    #[error("its offset delta is not its place in the batch")]
-    OffsetDelta,
-    #[error("it has {bytes} bytes, {bytes_max} are allowed (max.decompressed.message.bytes)")]
-    TooLong { bytes: usize, bytes_max: usize },
-    #[error("bytes follow the last record")]
-    Trailing,
-    #[error("a header has no key, or the number of headers makes no sense")]
-    Headers,
 }

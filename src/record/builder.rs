@@ -3,10 +3,11 @@
 use crate::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs, varint};
 
 use super::batch::{
-    BATCH_HEADER_BYTES, BatchError, CONTROL_BIT, CRC_AT, CRC_FROM, Codec, TIMESTAMP_TYPE_BIT,
-    TRANSACTIONAL_BIT, batch_crc,
+    BATCH_HEADER_BYTES, CONTROL_BIT, CRC_AT, CRC_FROM, TIMESTAMP_TYPE_BIT, TRANSACTIONAL_BIT, batch_crc,
 };
+use super::codec::Codec;
 use super::compression::compress;
+use super::error::BatchError;
 
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {

@@ -2,21 +2,14 @@
 
 use bytes::Bytes;
 
-use super::batch::Codec;
+use super::codec::Codec;
 use super::deflate::{Compression, Deflater};
+use super::error::CompressionError;
 use super::inflate::inflate_all;
 
 /// Most bytes that a batch may inflate to, for any reader: lookups, compaction, tools. No broker takes a larger one, since
 /// `ringmain.inflated.batch.max.bytes` cannot be set higher.
 pub const INFLATED_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CompressionError {
-    #[error("the {codec} data is damaged: {reason}")]
-    Damaged { codec: &'static str, reason: String },
-    #[error("the data inflates beyond {bytes_max} bytes")]
-    Bomb { bytes_max: usize },
-}
 
 /// Compresses a batch's records.
 pub fn compress(codec: Codec, records: &[u8]) -> Result<Vec<u8>, CompressionError> {

@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::batch::Codec;
-use super::compression::CompressionError;
-use super::inflate::{XERIAL_MAGIC, damaged};
+use super::codec::{Codec, XERIAL_MAGIC};
+use super::error::{CompressionError, damaged};
 
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
 

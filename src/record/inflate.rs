@@ -11,11 +11,9 @@ use std::io::{Cursor, Read};
 
 use bytes::{Buf, Bytes};
 
-use super::batch::Codec;
-use super::compression::CompressionError;
+use super::codec::{Codec, XERIAL_MAGIC};
+use super::error::{CompressionError, damaged};
 
-/// Snappy as Java frames it ("Xerial"): magic, version, compatible version, then length-prefixed raw blocks.
-pub(super) const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const XERIAL_HEADER_BYTES: usize = 16;
 /// Snappy copies at most 64 bytes per two bytes of input.
 const SNAPPY_RATIO_MAX: usize = 64;
@@ -198,10 +196,6 @@ fn check_lz4_frame(stored: &[u8]) -> Result<(), CompressionError> {
 
 fn short(what: &str) -> CompressionError {
     CompressionError::Damaged { codec: Codec::Snappy.name(), reason: format!("its {what} is cut short") }
-}
-
-pub(super) fn damaged(codec: Codec, error: &dyn std::error::Error) -> CompressionError {
-    CompressionError::Damaged { codec: codec.name(), reason: error.to_string() }
 }
 
 /// Inflates all records at once.

@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use crate::base::TimestampMs;
 
-use super::batch::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, CODEC_MASK, CRC_AT, CRC_FROM, Codec, batch_crc,
-};
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader, CRC_AT, CRC_FROM, batch_crc};
+use super::codec::{CODEC_MASK, Codec};
 use super::deflate::{Compression, Deflater};
+use super::error::BatchError;
 use super::inflate::Inflater;
 use super::reader::records_of;
 use super::walk::{RecordRules, RecordWalk};

@@ -18,8 +18,10 @@
 
 mod batch;
 mod builder;
+mod codec;
 mod compression;
 mod deflate;
+mod error;
 mod inflate;
 mod inside;
 mod patch;
@@ -30,13 +32,15 @@ mod rewrite;
 mod validate;
 mod walk;
 
-pub use batch::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, RecordProblem, batch_crc};
+pub use batch::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 pub use builder::{BatchBuilder, Header, RecordToWrite};
-pub use compression::{CompressionError, INFLATED_BYTES_MAX, compress, decompress, decompress_within};
+pub use codec::Codec;
+pub use compression::{INFLATED_BYTES_MAX, compress, decompress, decompress_within};
 pub use deflate::Compression;
+pub use error::{BatchError, CompressionError, RecordProblem, Refusal, RefusedRecord};
 pub use inside::{Found, Inside, ReadBatch, ReadRules, Reading, SLICE_BYTES, validate_records};
 pub use patch::{BatchTimes, stamp_header, stamp_times};
 pub use reader::{Record, first_at_or_after, records, with_max_timestamp};
 pub use rewrite::{Rewritten, rewrite};
 pub use validate::{ProduceLimits, validate_header, validate_header_times};
-pub use walk::{REFUSED_RECORDS_NAMED_MAX, RecordRules, Refusal, RefusedRecord, TimestampRange};
+pub use walk::{REFUSED_RECORDS_NAMED_MAX, RecordRules, TimestampRange};

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use crate::base::{Offset, TimestampMs, varint};
 
-use super::batch::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, RecordProblem};
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader};
+use super::codec::{CODEC_MASK, Codec};
 use super::compression::decompress;
+use super::error::{BatchError, RecordProblem};
 
 /// One record, borrowed from the (inflated) records of its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(super) fn records_of<'a>(bytes: &'a [u8], header: &BatchHeader) -> Result<Co
     let stored = bytes.get(BATCH_HEADER_BYTES..header.total_bytes());
     let stored = stored.ok_or(BatchError::Short { bytes: bytes.len() })?;
     match header.codec() {
-        None => Err(BatchError::Codec { codec: header.attributes & super::batch::CODEC_MASK }),
+        None => Err(BatchError::Codec { codec: header.attributes & CODEC_MASK }),
         Some(Codec::None) => Ok(Cow::Borrowed(stored)),
         Some(codec) => Ok(Cow::Owned(decompress(codec, stored)?)),
     }

@@ -2,10 +2,10 @@
 
 use crate::base::{Offset, TimestampMs, varint};
 
-use super::batch::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, CRC_AT, CRC_FROM, Codec, DELETE_HORIZON_BIT, batch_crc,
-};
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader, CRC_AT, CRC_FROM, DELETE_HORIZON_BIT, batch_crc};
+use super::codec::{CODEC_MASK, Codec};
 use super::compression::compress;
+use super::error::BatchError;
 use super::reader::{Record, records_of, with_bytes};
 
 /// The result of a rewrite.
@@ -54,7 +54,7 @@ pub fn rewrite(
     let total = BATCH_HEADER_BYTES + payload.len();
     let too_large = BatchError::TooLarge { bytes: total, bytes_max: i32::MAX as usize };
     let length = i32::try_from(total - 12).map_err(|_| too_large)?;
-    let mut attributes = header.attributes & !super::batch::CODEC_MASK | codec.attribute();
+    let mut attributes = header.attributes & !CODEC_MASK | codec.attribute();
     if horizon.is_some() {
         attributes |= DELETE_HORIZON_BIT;
     }

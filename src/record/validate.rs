@@ -2,7 +2,9 @@
 
 use crate::base::TimestampMs;
 
-use super::batch::{BatchError, BatchHeader, Codec};
+use super::batch::BatchHeader;
+use super::codec::{CODEC_MASK, Codec};
+use super::error::BatchError;
 use super::walk::TimestampRange;
 
 /// Limits that the topic and the request set.
@@ -26,7 +28,7 @@ pub fn validate_header(bytes: &[u8], limits: &ProduceLimits) -> Result<BatchHead
         return Err(BatchError::Count { records: header.records_count, delta: header.last_offset_delta });
     }
     match header.codec() {
-        None => return Err(BatchError::Codec { codec: header.attributes & super::batch::CODEC_MASK }),
+        None => return Err(BatchError::Codec { codec: header.attributes & CODEC_MASK }),
         Some(Codec::Zstd) if !limits.zstd_allowed => {
             return Err(BatchError::Codec { codec: Codec::Zstd.attribute() });
         }

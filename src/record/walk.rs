@@ -7,7 +7,8 @@
 use crate::base::TimestampMs;
 use crate::base::varint::{self, VARINT32_BYTES_MAX, VARINT64_BYTES_MAX};
 
-use super::batch::{BatchError, BatchHeader, RecordProblem};
+use super::batch::BatchHeader;
+use super::error::{BatchError, RecordProblem, Refusal, RefusedRecord};
 use super::reader::Cursor;
 
 /// Most refused records of one batch that an answer names, so that the answer does not become larger than the request.
@@ -44,22 +45,6 @@ impl TimestampRange {
         let too_new = u64::try_from(age.saturating_neg()).is_ok_and(|ahead| ahead > self.after_ms_max);
         !too_old && !too_new
     }
-}
-
-/// A record that is well formed but that the topic does not allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedRecord {
-    /// The record's place in the batch, from 0.
-    pub index: usize,
-    pub reason: Refusal,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("a compacted topic takes no record without a key")]
-    NoKey,
-    #[error("timestamp {timestamp} is out of the allowed range around {now}")]
-    Timestamp { timestamp: i64, now: i64 },
 }
 
 /// A walk over the records of one batch.

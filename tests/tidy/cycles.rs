@@ -19,7 +19,6 @@ const CYCLES_LEFT: &[(&str, &str)] = &[
     ("src/group/consumer/assign/mod.rs: 3 files", "MemberSpec lives beside the choice of the assignor"),
     ("src/group/consumer/describe.rs: 6 files", "the group's verbs are in files beside it"),
     ("src/inspect/commit.rs: 4 files", "Report lives beside the choice of what to inspect"),
-    ("src/record/batch.rs: 6 files", "Codec and BatchError live beside the batch"),
 ];
 
 /// Imports in src/shard from what lies above.
