@@ -7,7 +7,7 @@ use crate::base::BLOCK_BYTES;
 use crate::commit::{Checkpoint, Group, GroupError, GroupHeader};
 use crate::log::PartitionSnapshot;
 
-use super::{Report, Watcher};
+use super::report::{Report, Watcher};
 
 /// Inspects a commit file. Every block is looked at, because stale groups of the file's former use lie behind the current
 /// ones.

@@ -8,8 +8,8 @@ use crate::base::io::SegmentId;
 use crate::base::{PartitionIndex, TopicId, TopicPartition};
 use crate::log::marks;
 
-use super::segment::{Batches, Next};
-use super::{Report, Watcher, base_of};
+use super::report::{Report, Watcher};
+use super::segment::{Batches, Next, base_of};
 
 const OFFSET_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;

@@ -12,7 +12,7 @@ use crate::controller;
 use crate::log::may_begin;
 use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc, records};
 
-use super::{Report, Watcher, base_of};
+use super::report::{Report, Watcher};
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -318,4 +318,9 @@ impl Batches {
         }
         Ok(Next::Zeros)
     }
+}
+
+/// The base offset that a segment's file is named after.
+pub(super) fn base_of(path: &Path) -> Option<Offset> {
+    path.file_stem()?.to_str()?.parse().ok().map(Offset)
 }

@@ -18,7 +18,6 @@ const CYCLES_LEFT: &[(&str, &str)] = &[
     ("src/controller/configs.rs: 4 files", "ControllerConfig lives beside the decisions"),
     ("src/group/consumer/assign/mod.rs: 3 files", "MemberSpec lives beside the choice of the assignor"),
     ("src/group/consumer/describe.rs: 6 files", "the group's verbs are in files beside it"),
-    ("src/inspect/commit.rs: 4 files", "Report lives beside the choice of what to inspect"),
 ];
 
 /// Imports in src/shard from what lies above.
