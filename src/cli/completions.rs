@@ -1,9 +1,8 @@
 //! `ringmain completions`: what a shell needs to complete this command line, on standard output.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Cli;
 use super::exit::Failure;
 
 #[derive(Args, Debug)]
@@ -11,8 +10,9 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-pub fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+/// Prints the completions of `command`, which is the whole command line.
+pub fn run(args: &CompletionsArgs, mut command: Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "ringmain", &mut script);
+    clap_complete::generate(args.shell, &mut command, "ringmain", &mut script);
     std::io::Write::write_all(&mut std::io::stdout(), &script).map_err(Failure::failed)
 }

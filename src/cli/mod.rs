@@ -20,7 +20,7 @@ mod topic;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::Failure;
 
@@ -65,7 +65,7 @@ impl Command {
             Command::Produce(args) => produce::run(args),
             Command::Consume(args) => consume::run(args),
             Command::Inspect(args) => inspect::run(&args),
-            Command::Completions(args) => completions::run(&args),
+            Command::Completions(args) => completions::run(&args, Cli::command()),
         }
     }
 }
@@ -85,8 +85,6 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
