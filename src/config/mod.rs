@@ -18,7 +18,6 @@ pub mod topic;
 
 mod address;
 mod limits;
-mod parsed;
 mod resolve;
 mod sources;
 mod written;

@@ -6,14 +6,15 @@ mod allowed;
 mod error;
 mod kind;
 mod origin;
+mod parsed;
 
 use std::borrow::Cow;
 
-use super::parsed::parsed;
 pub use allowed::{Allowed, list};
 pub use error::ConfigError;
 pub use kind::Kind;
 pub use origin::{Origin, Source, Synonym};
+use parsed::parsed;
 
 /// Whether this version acts on the setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,8 @@
 //! A setting's value as DescribeConfigs shows it: in the form that Kafka parses it to, however it was written. Tools compare
 //! what they want with what they are shown, and would otherwise see a difference for ever.
 
-use super::setting::{Kind, list};
+use super::allowed::list;
+use super::kind::Kind;
 
 /// The value of a setting of this kind, in the one form that Kafka has for it.
 #[must_use]
