@@ -1,20 +1,10 @@
 //! What has changed from one image to the next: whoever has the one looks only at that.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::base::TopicId;
 
-use super::image::{MetadataImage, Resource};
-
-/// A new image, and by what it differs from the one before.
-#[derive(Clone, Debug)]
-pub struct Published {
-    pub image: Arc<MetadataImage>,
-    /// The version that `changes` begin with. For any other, the image must be looked at as a whole.
-    pub from_version: i64,
-    pub changes: Vec<Change>,
-}
+use super::image::Resource;
 
 /// What one record of the metadata log has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod generated;
 mod image;
 mod names;
 mod own;
+mod published;
 mod question;
 mod record;
 mod request;
@@ -22,7 +23,7 @@ mod testing;
 mod topics;
 
 pub use assignment::check_replicas;
-pub use change::{Change, PartitionRun, Published};
+pub use change::{Change, PartitionRun};
 pub use decide::{Controller, Decision};
 pub use image::{
     ClusterImage, Here, Leader, MetadataImage, PartitionFault, PartitionImage, Place, QuorumImage,
@@ -30,6 +31,7 @@ pub use image::{
 };
 pub use names::{check_topic_name, is_internal_topic, is_topic_name};
 pub use own::ControllerConfig;
+pub use published::Published;
 pub use question::ControllerQuestion;
 pub use record::{MetadataRecordError, describe_record};
 pub use request::{
