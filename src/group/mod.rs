@@ -11,6 +11,7 @@
 mod classic;
 pub mod consumer;
 mod coordinator;
+mod error;
 mod members;
 mod offsets;
 mod protocols;

@@ -8,17 +8,7 @@ use crate::imports::{Imports, Modules};
 use crate::source::{root, sources};
 
 /// Files of src that import each other, as the first of them and their number, with the reason.
-const CYCLES_LEFT: &[(&str, &str)] = &[
-    ("src/admin/mod.rs: 2 files", "Scraped lives beside the server that renders it"),
-    ("src/cli/completions.rs: 2 files", "completions are made from the whole command line"),
-    ("src/client/consumer/batch.rs: 3 files", "the consumer's verbs are in files beside it"),
-    ("src/commit/commit_log/mod.rs: 2 files", "a limit of the queue lives beside the log"),
-    ("src/config/mod.rs: 3 files", "Changes and Advertise live beside Config"),
-    ("src/config/parsed.rs: 3 files", "a setting is read by its kind, and kinds live beside the setting"),
-    ("src/controller/configs.rs: 4 files", "ControllerConfig lives beside the decisions"),
-    ("src/group/consumer/assign/mod.rs: 3 files", "MemberSpec lives beside the choice of the assignor"),
-    ("src/group/consumer/describe.rs: 6 files", "the group's verbs are in files beside it"),
-];
+const CYCLES_LEFT: &[(&str, &str)] = &[];
 
 /// Imports in src/shard from what lies above.
 const BACK_UP_MAX: usize = 5;

@@ -8,6 +8,7 @@
 //! for its session timeout at most. A member that does not join or sync holds them up for the rebalance timeout at most.
 
 mod join;
+mod leave;
 mod member;
 mod phases;
 mod record;
@@ -22,8 +23,7 @@ use crate::base::{MonoNanos, Now, TimestampMs};
 
 use super::consumer::Handover;
 use super::request::{
-    DescribedGroup, DescribedMember, GroupError, GroupReply, LeavingMember, MemberRef, SyncRequest, Synced,
-    Ticket,
+    DescribedGroup, DescribedMember, GroupError, GroupReply, MemberRef, SyncRequest, Synced, Ticket,
 };
 use super::{GroupLimits, Outcome};
 pub use member::Member;
@@ -212,48 +212,6 @@ impl ClassicGroup {
                 }
                 None
             }
-        }
-    }
-
-    /// Removes members. Returns the outcome of each, in order.
-    pub(super) fn leave(
-        &mut self,
-        context: &mut ClassicContext<'_>,
-        leaving: &[LeavingMember],
-    ) -> Vec<Result<(), GroupError>> {
-        let mut any = false;
-        let results = leaving
-            .iter()
-            .map(|member| {
-                let id = self.leaving_id(member)?;
-                if self.pending.remove(&id).is_none() {
-                    self.remove(context, &id);
-                }
-                any = true;
-                Ok(())
-            })
-            .collect();
-        if any {
-            self.members_changed(context);
-        }
-        results
-    }
-
-    fn leaving_id(&self, leaving: &LeavingMember) -> Result<Arc<str>, GroupError> {
-        match &leaving.instance_id {
-            Some(instance) => {
-                let current = self.instances.get(instance).ok_or(GroupError::UnknownMemberId)?;
-                if !leaving.member_id.is_empty() && *current != leaving.member_id {
-                    return Err(GroupError::FencedInstanceId);
-                }
-                Ok(Arc::clone(current))
-            }
-            None if self.members.contains_key(&leaving.member_id)
-                || self.pending.contains_key(&leaving.member_id) =>
-            {
-                Ok(Arc::clone(&leaving.member_id))
-            }
-            None => Err(GroupError::UnknownMemberId),
         }
     }
 

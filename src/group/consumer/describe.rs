@@ -2,25 +2,7 @@
 
 use crate::group::Name;
 
-use super::{Assignment, ConsumerGroup, ConsumerGroupLimits, Metadata};
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DescribedConsumerGroup {
-    pub state: &'static str,
-    pub epoch: i32,
-    pub target_epoch: i32,
-    pub assignor: &'static str,
-    pub members: Vec<DescribedConsumerMember>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DescribedConsumerMember {
-    pub id: Name,
-    pub epoch: i32,
-    pub metadata: Metadata,
-    pub assigned: Assignment,
-    pub target: Assignment,
-}
+use super::{ConsumerGroup, ConsumerGroupLimits, DescribedConsumerGroup, DescribedConsumerMember};
 
 impl ConsumerGroup {
     /// Kafka's name of the group's state. Kafka's "Dead" is a group that does not exist.

@@ -21,10 +21,13 @@ mod classic;
 mod commit;
 mod convert;
 mod describe;
+mod described;
 mod embedded;
 mod fold;
 mod heartbeat;
 mod leave;
+mod limits;
+mod matches;
 mod member;
 mod pattern;
 mod record;
@@ -37,7 +40,6 @@ use std::collections::BTreeMap;
 use crate::base::rng::Rng;
 use crate::base::{MonoNanos, TopicId};
 use crate::config::group::{self, GroupTimes};
-use crate::config::{ConsumerGroups, GroupTimeLimits};
 use crate::controller::{MetadataImage, Resource};
 use crate::group::{GroupError, GroupRecord, Name};
 
@@ -45,52 +47,18 @@ pub use assign::Assignor;
 pub use assignment::Assignment;
 pub use commit::Claim;
 pub(in crate::group) use convert::Handover;
-pub use describe::{DescribedConsumerGroup, DescribedConsumerMember};
+pub use described::{DescribedConsumerGroup, DescribedConsumerMember};
 pub use embedded::decode_subscription;
 #[cfg(test)]
 pub(in crate::group) use embedded::read_assignment;
+pub use limits::ConsumerGroupLimits;
+use matches::Matches;
 pub use member::{
     ClassicMember, Current, JOIN_EPOCH, LEAVE_EPOCH, Member, MemberState, Metadata, STATIC_LEAVE_EPOCH,
 };
 pub use record::{Change, TopicSize, Topics};
 pub use request::{Heartbeat, HeartbeatRequest};
 use timers::{Timer, Timers};
-use topics::Matches;
-
-/// Bounds and delays, from the broker's settings.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConsumerGroupLimits {
-    pub session_timeout_ms: u64,
-    pub heartbeat_interval_ms: i32,
-    /// Which times a single group's configs may set instead.
-    pub told: GroupTimeLimits,
-    pub size_max: usize,
-    /// The assignors that members can ask for. The first one is for members that ask for none. Never empty.
-    pub assignors: Vec<Assignor>,
-    /// Classic groups become consumer groups when a member of the new protocol joins.
-    pub upgrade: bool,
-    /// Consumer groups become classic groups when the last member of the new protocol leaves.
-    pub downgrade: bool,
-    /// Most members of a classic group; a consumer group with more of them does not become classic.
-    pub classic_size_max: usize,
-}
-
-impl ConsumerGroupLimits {
-    #[must_use]
-    pub fn from_config(config: &ConsumerGroups, classic_size_max: usize) -> ConsumerGroupLimits {
-        let named: Vec<Assignor> = config.assignors.iter().filter_map(|name| Assignor::named(name)).collect();
-        ConsumerGroupLimits {
-            session_timeout_ms: config.session_timeout_ms,
-            heartbeat_interval_ms: config.heartbeat_interval_ms,
-            told: config.told.clone(),
-            size_max: config.size_max,
-            assignors: if named.is_empty() { vec![Assignor::Uniform] } else { named },
-            upgrade: config.upgrade,
-            downgrade: config.downgrade,
-            classic_size_max,
-        }
-    }
-}
 
 /// Everything a decision may use besides the group.
 #[derive(Debug)]

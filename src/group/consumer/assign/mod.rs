@@ -4,15 +4,17 @@
 //! Every partition of every subscribed topic goes to exactly one of the topic's subscribers. Names are Kafka's, so that
 //! clients' `group.remote.assignor` means what they expect.
 
+mod problem;
 mod range;
 mod uniform;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::base::TopicId;
 use crate::group::Name;
 
 use super::Assignment;
+use problem::subscribers;
+pub use problem::{MemberSpec, Problem};
 
 /// Ways to assign that members can ask for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -21,25 +23,6 @@ pub enum Assignor {
     Uniform,
     /// Cuts each topic into runs, so that one member has the same partition numbers of all topics.
     Range,
-}
-
-/// What an assignor knows of a member.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct MemberSpec {
-    pub instance_id: Option<Name>,
-    /// The topics it subscribes to. Topics that do not exist are ignored.
-    pub topics: BTreeSet<TopicId>,
-}
-
-/// The input of an assignor.
-#[derive(Clone, Copy, Debug)]
-pub struct Problem<'a> {
-    /// By member id.
-    pub members: &'a BTreeMap<Name, MemberSpec>,
-    /// Partition counts of the topics that exist.
-    pub partitions: &'a BTreeMap<TopicId, i32>,
-    /// The target assignment so far, by member id.
-    pub previous: &'a BTreeMap<Name, Assignment>,
 }
 
 impl Assignor {
@@ -72,19 +55,6 @@ impl Assignor {
         assert_eq!(assigned, subscribed.sum::<usize>(), "every subscribed partition is assigned once");
         target
     }
-}
-
-/// Subscribed topics that exist: partition count, and the subscribers as positions in the order of member ids.
-fn subscribers(problem: Problem<'_>) -> BTreeMap<TopicId, (i32, Vec<usize>)> {
-    let mut topics: BTreeMap<TopicId, (i32, Vec<usize>)> = BTreeMap::new();
-    for (at, spec) in problem.members.values().enumerate() {
-        for topic in &spec.topics {
-            if let Some(count) = problem.partitions.get(topic) {
-                topics.entry(*topic).or_insert_with(|| (*count, Vec::new())).1.push(at);
-            }
-        }
-    }
-    topics
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::group::Name;
 
-use super::{Assignment, MemberSpec, Problem, subscribers};
+use super::Assignment;
+use super::problem::{MemberSpec, Problem, subscribers};
 
 /// Cuts each topic into runs. Members have one order for all topics, static members first and by instance id, so that a
 /// restart changes nothing. Topics of equal size with the same subscribers are therefore cut at the same places.

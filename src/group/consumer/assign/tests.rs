@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use crate::base::TopicId;
+
 use super::*;
 
 fn topic(number: u8) -> TopicId {

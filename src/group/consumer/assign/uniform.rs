@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use crate::base::TopicId;
 use crate::group::Name;
 
-use super::{Assignment, MemberSpec, Problem, subscribers};
+use super::Assignment;
+use super::problem::{MemberSpec, Problem, subscribers};
 
 /// Most pairs of members that are looked at for moves. An unusual mix of subscriptions could need more; it stays as
 /// balanced as it is by then, so that the shard is not held up.
