@@ -19,8 +19,9 @@
 //!    memory that is tail cache and write buffer at once, patching base offset and leader epoch (outside the checksum).
 //!    Small batches are queued for the [`commit`] log; a batch of 64 KiB or more goes straight to its segment, whole
 //!    blocks only, the rest of its last block to the commit log.
-//! 5. When the tasks that were ready have run, the shard's `turn` gathers one commit group of everything that waits, and
-//!    the runtime writes it with one `O_DIRECT | O_DSYNC` write into pre-written blocks.
+//! 5. When the tasks that were ready have run, the shard's `turn` gathers the next commit group from what waits, up to 512 KiB
+//!    of it, unless one is being written. The runtime writes the group with one `O_DIRECT | O_DSYNC` write into pre-written
+//!    blocks. Direct runs are durable writes of their own beside it.
 //! 6. The completion becomes an event that the shard's spine hands to the store: the flushed offset moves, which releases the
 //!    answer and, as news to the other rooms, wakes fetches that wait for data and coordinators that hold answers back.
 //!
@@ -65,9 +66,11 @@
 //! the ones before it and never one behind it: what it has to tell them is news, which the spine hears before the input ends. So
 //! replicas, transactions and share groups are rooms and seats beside these, not threads through all of them.
 //!
-//! Every seat keeps one rule ([`shard`]'s `seat`): decide, append, wait until the log is settled up to there, answer; if the log
-//! refuses the records, begin again from the log. Every answer about a partition asks its watermarks: log start <= last stable
-//! offset <= high watermark <= flushed offset <= log end, checked whenever its log changes.
+//! Every seat keeps one rule ([`shard`]'s `seat`): decide, append, wait until the log is settled up to there, answer. If the log
+//! refuses the records, a coordinator begins again from the log, and the controller ends the process. Every answer about a
+//! partition asks its watermarks: log start <= last stable offset <= high watermark <= flushed offset <= log end, checked
+//! whenever its log changes. Only where a topic acknowledges from memory (`flush.messages` above 1) is the high watermark the
+//! log end, and may lie above the flushed offset.
 //!
 //! Asserts stay in release builds where state changes and they are cheap: a count of bytes under way that does not come back to
 //! zero, a waiter that nothing will wake, an offset that goes back are faults of ours, and end the process before they become

@@ -74,7 +74,7 @@ impl<'a, T> Split<'a, T> {
         self.current.is_some_and(|topic| topic.internal)
     }
 
-    /// What the topic begun last is set to, when it is known.
+    /// The settings of the topic begun last; `None` if nobody knows the topic.
     pub fn settings(&self) -> Option<&'a TopicSettings> {
         self.current.map(|topic| self.image.settings(topic))
     }

@@ -1,7 +1,7 @@
 //! Finding the way again behind damage: where, after bytes that are no batch, the next batch of a segment begins.
 //!
-//! A record may itself hold bytes that look like a batch, so one is believed only if its checksum is right, its offsets
-//! may stand here, and it is followed by another one, by zeros or by nothing.
+//! A record may itself hold bytes that look like a batch. So bytes are taken for a batch only if the checksum is right, the
+//! offsets may stand here, and another batch, zeros or nothing follows.
 
 use std::ops::Range;
 

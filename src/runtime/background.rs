@@ -1,5 +1,6 @@
-//! Work that takes long and that nobody waits for: a thread on the shard's core, at the lowest priority, begun with its first
-//! job. One job after the other.
+//! Work that takes long: a thread on the shard's core, at the lowest priority, begun with its first job. It does one job after
+//! the other. For most of them nobody waits: compaction, scrubbing, deleting. Readers do wait for an index that is made anew,
+//! so that has a thread to itself.
 
 use std::io;
 use std::sync::Arc;

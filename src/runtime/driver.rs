@@ -1,7 +1,10 @@
 //! The effect driver: one per shard, between the pure shard and the world.
 //!
-//! Inputs are given to the shard by call; their effects are performed before the next input is taken, as the shard's law
-//! asks. The shard is never borrowed while effects are performed, so that performing one may lead to the next input.
+//! Inputs are given to the shard by call, and their effects are performed in their order, as the shard's law asks. The
+//! shard is not borrowed while effects are performed, so that performing one may give the shard an input of its own:
+//! what that input causes is performed at this place, before the rest of the list. An operation only begins at its place
+//! in the list: a task performs it, and its end is an input.
+//!
 //! [`Driver::pump`] calls the shard's `turn` once after all tasks that were ready have run: that is where one commit group
 //! gathers what many connections brought.
 
@@ -33,12 +36,16 @@ use super::metrics::HostCounters;
 /// What becomes of answers: the number is the asker's, the shard the answerer's.
 pub type OnReply = Box<dyn Fn(u64, ShardId, ShardReply)>;
 
-/// Period of the keep-alive timers while work is outstanding, when some has come since the last time, and when none has.
-/// An executor of glommio 0.9 can park with runnable tasks (its preempt timer fires before the first of them runs); any
-/// event wakes it again. Two timers half a period apart, because the task of one may be what is left lying. Where both
-/// are, [`super::nudge`] helps, later.
+/// Period of the keep-alive timers while something is in progress.
+///
+/// An executor of glommio 0.9 can fall asleep with tasks to run: its preempt timer fires before the first of them runs. Any
+/// event wakes the executor again, and two timers see to it that one comes. They are half a period apart, because the task
+/// of one timer may itself be among the tasks that are left lying. If the tasks of both are, [`super::nudge`] wakes the
+/// executor, later.
 const KEEP_ALIVE_BUSY: Duration = Duration::from_millis(5);
+/// Period while nothing is in progress, but an input has come since the timer last ran.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_millis(60);
+/// Period while no input has come either.
 const KEEP_ALIVE_QUIET: Duration = Duration::from_millis(240);
 
 /// Deadlines count in milliseconds; a turn for one of them comes at most this much late.
@@ -282,7 +289,7 @@ impl<C: Send + 'static> Driver<C> {
         .await;
     }
 
-    /// A timer that comes so many half periods after the whole ones.
+    /// One of the two keep-alive timers: with `halves` 0 the first, with 1 the second, which comes half a period later.
     async fn keep_alive(self: Rc<Self>, halves: u32) {
         let mut seen = 0;
         loop {

@@ -1,9 +1,10 @@
 //! Wakes executors that sleep with tasks to run, from outside: nothing of their own can be relied on for that.
 //!
-//! An executor of glommio 0.9 parks with runnable tasks if something that nobody waits for (its preempt timer, another
-//! executor's notice) completes on its latency ring between its look at events and the first task these have woken. Timers
-//! of its own (see [`super::awake`]) help while one of them is still to come. Before the main future first runs there is
-//! none; and to a thread that was held up for longer than their period they all come at once, and lie with the rest.
+//! An executor of glommio 0.9 looks for events, which wake tasks, and then runs those tasks. In between, something may
+//! complete on its latency ring that no task waits for: its preempt timer, or another executor's notice. Then the executor
+//! goes to sleep, and the tasks it has woken are left lying. Its own timers (see [`super::awake`]) wake it, if one of them is
+//! still to come. There are two cases in which none is. Before the main future first runs, there are no timers yet. And
+//! when a thread was held up for longer than their period, all of them come at once, and their tasks lie with the rest.
 //!
 //! Whatever interrupts its wait makes an executor look at its tasks again. So a thread beside them sends a signal to each
 //! that has not moved for a while. The signal does nothing, and what it interrupts otherwise goes on by itself. To an

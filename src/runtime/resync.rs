@@ -11,9 +11,11 @@ use crate::record::{BATCH_HEADER_BYTES, BatchHeader, batch_crc};
 
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// The first batch that begins in `part` of the file, is whole there, matches its checksum, and has offsets `within`:
-/// where, and its base offset. What stands behind it must not tell against it; failing that, the first one that reaches
-/// `last`, if that is given: an older segment's bytes may stand behind a log's last batch.
+/// Looks in `part` of the file for a batch that is whole, matches its checksum, and has its offsets `within`. Gives the
+/// batch's position and base offset.
+///
+/// Of such batches it is the first that nothing behind it tells against ([`may_follow`]). If there is none and `last` is
+/// given, it is the first one that reaches `last`: behind a log's last batch an older segment's bytes may stand.
 pub(super) fn next_batch(
     file: &File,
     part: Range<u64>,

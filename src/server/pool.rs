@@ -30,7 +30,7 @@ impl Pool {
         self.bytes_max.saturating_sub(self.used.get())
     }
 
-    /// An equal part of what is left, if so many others are going to take theirs.
+    /// What one taker may take of the bytes that are left, so that `others` more can take as much.
     pub(super) fn share_beside(&self, others: usize) -> usize {
         self.left() / (1 + others)
     }

@@ -295,7 +295,8 @@ impl Reader {
         while !self.connection.is_over() && self.is_full() {
             self.connection.to_read.wait().await;
         }
-        // Who has nothing in progress may go on: others would wait for its turn for ever.
+        // A connection with nothing in progress does not wait. The requests that fill the pool may be waiting for what this
+        // connection sends next, as those of a rebalance wait for every member's. Each would wait for the other.
         if !self.connection.replies.borrow().is_empty() {
             self.wait_for(&self.services.pools.frames).await;
         }

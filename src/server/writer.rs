@@ -1,6 +1,7 @@
 //! Answers out: sends what is ready at the front of a connection's answers, in the order of its requests.
 //!
-//! All that is ready goes out with one call. Knows nothing of what is sent; ends when the connection is over, or when the
+//! What is ready at the front is taken together, up to about [`SEND_BYTES`], and sent with as few calls as the kernel and
+//! [`sendv`] allow: one, nearly always. Knows nothing of what is sent; ends when the connection is over, or when the
 //! peer sends no more and everything is answered.
 
 use std::rc::Rc;

@@ -1,5 +1,10 @@
-//! What a shard wants done in the world. The runtime performs effects in order of issue where it matters (per file) and
-//! answers each [`IoRequest`] exactly once with [`Shard::io_done`](super::Shard::io_done).
+//! What a shard wants done in the world.
+//!
+//! The runtime performs effects in their order; the shard's head has the law. An [`Effect::Io`] only begins at its place:
+//! its operation goes on beside others, and the runtime answers it exactly once with
+//! [`Shard::io_done`](super::Shard::io_done). The runtime knows no order among operations. Two operations of one file that
+//! must not overlap are never under way together: whoever decides them, mostly the partition's log, holds the next one back
+//! until the one before has ended.
 
 use std::sync::Arc;
 
@@ -15,7 +20,7 @@ pub enum Effect {
     /// Perform this and report back with the same id.
     Io(IoRequest),
     /// Put what compaction left of a segment in its place, before anything else happens, and report with
-    /// [`Shard::swapped`](super::Shard::swapped).
+    /// [`Shard::swapped`](super::Shard::swapped). It is the last effect of its input.
     Swap(SegmentId),
     /// What compaction under way may read and write from now on.
     CleanerRate { bytes_per_second: u64 },

@@ -2,11 +2,18 @@
 //!
 //! Owns its partitions, their logs, the commit log, whoever waits on them and, on shard 0, the metadata controller.
 //! Inputs and the time go in ([`Shard::request`], [`Shard::io_done`], [`Shard::image`], [`Shard::turn`]); effects come out.
-//! The law: perform all effects of an input before giving the next. No I/O, no clock, no entropy in here: the same shard
-//! runs in the simulator.
+//! No I/O, no clock, no entropy in here: the same shard runs in the simulator.
 //!
-//! Inputs only queue what wants the disk; [`Shard::turn`], called once after a batch of inputs, gathers the commit group:
-//! that is where batching comes from.
+//! The law: the effects of an input are performed in their order, and the caller gives the next input when all of them are
+//! performed. Performing an effect may itself lead to an input, which is given at the effect's place in the list, and whose
+//! effects are performed before the rest of the list: [`Effect::Publish`] and [`Effect::Swap`] are answered by one, and who
+//! gets an [`Effect::Reply`] may ask the next question. So an effect may be performed after those of a later input, and the
+//! shard does not rely on the order of two inputs' effects. It puts nothing after an [`Effect::Swap`]: nothing is decided
+//! between that and its outcome.
+//!
+//! Direct runs, and what writeback lets pass, are issued within the input. Small batches only queue for the commit log:
+//! [`Shard::turn`], called once after a batch of inputs, gathers the commit group from them. That is where batching comes
+//! from.
 //!
 //! This file is the spine: it routes. Four rooms hold the state, each a type of its own that may use the ones before it in
 //! this table and never one behind it:

@@ -1,7 +1,7 @@
 //! One input being worked on: its time, the effects it causes, and the news that its rooms have for each other.
 //!
-//! Rooms do not call each other upwards. What the store, or the read room, has to say to those that stand above it is
-//! [`News`]: the spine hears all of it before the input ends.
+//! A room never calls one behind it in the shard's table of rooms. What the store or the read room has to say to the rooms
+//! behind it is [`News`]: the spine hears all of it before the input ends.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ pub enum Asker {
     Seat(u32),
 }
 
-/// What a room tells the ones above it.
+/// What a room tells the ones behind it.
 #[derive(Debug)]
 pub enum News {
     /// What is durable, or visible to consumers, of a partition has changed.

@@ -179,6 +179,10 @@ impl PartitionLog {
         }
     }
 
+    /// Begins the next segment if this batch may not go into the active one.
+    ///
+    /// The batch's checksum is known only when its bytes are copied, which comes later. A batch that is refused then may have
+    /// rolled the segment: that does no harm. The segment ends with the batches it has, and the next one waits for its first.
     fn roll_if_due(
         &mut self,
         now: Now,

@@ -168,7 +168,8 @@ impl ReadCache {
         }
     }
 
-    /// Whether so much may be read besides what is alive: anything, if that is nothing.
+    /// Whether `length` more bytes may be read beside those that are alive. Pieces that are only kept for the next reader go
+    /// to make that possible. If nothing is alive, any length may be read.
     fn has_memory(&mut self, length: usize) -> bool {
         while self.memory_bytes() + length > self.alive_max
             && let Some((_, key)) = self.uses.first_key_value()

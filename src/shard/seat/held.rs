@@ -1,5 +1,6 @@
 //! One seat: a state machine whose decisions are records of a partition's log. Decide, append, wait until the records are
-//! durable, answer; if the log refuses the records, begin again from the log.
+//! durable, answer. If the log refuses the records, a coordinator begins again from the log. The controller has no such way
+//! back yet: it ends the process, as a failed write does ([`Store::fail`]). In a cluster it will step down.
 //!
 //! Coordinators and the controller sit on one each. What they have decided and may not say yet is *held*, in the order of
 //! their log, until the log is settled up to where it ended when they decided: so an answer never leaves before the records

@@ -43,7 +43,7 @@ impl Store {
             Inside::Read(Ok(found)) => Some(*found),
             Inside::Read(Err(_)) | Inside::Unread => None,
         };
-        // What a topic stores in zstd is its own affair, whatever the producer knows.
+        // A batch that was compressed anew, as its topic wants it, may be in zstd even if the producer knows no zstd.
         let zstd_allowed = zstd_allowed || found.is_some_and(|found| found.recompressed);
         let mut out = std::mem::take(&mut self.log_effects);
         let (limits, allocate) = (&self.limits, &mut *self.allocate);
@@ -63,7 +63,8 @@ impl Store {
         }
         self.carry_out(slot, out, turn);
         if after.lacks_file && !before.lacks_file {
-            // Somebody waits for the file of the first direct run that lacks one.
+            // The batch is a direct run, and its file is not there yet. Its producer waits for the file, which is therefore
+            // made before those that nobody waits for.
             self.writeback.create_first(slot);
         }
         if after.active_base > before.active_base {

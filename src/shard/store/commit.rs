@@ -55,7 +55,7 @@ impl Store {
         }
     }
 
-    /// A file of the commit log is made, or cannot be: then the log goes on with those there are.
+    /// A file of the commit log is made, or cannot be: then the commit log goes on with those there are.
     pub fn commit_file_ended(&mut self, file: u32, is_made: bool) {
         if is_made {
             self.commit.created(file);

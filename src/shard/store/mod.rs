@@ -1,10 +1,10 @@
 //! The store: the shard's partitions, its commit log, and all that brings bytes to stable storage.
 //!
 //! Owns partitions and their logs, the commit log, operations under way, and produce requests that wait for durability.
-//! Knows no other room: what others must hear of it tells as [`News`](super::turn::News).
+//! Knows no other room: what the others must hear of the store, it tells as [`News`](super::turn::News).
 //!
-//! What other rooms may do with it: look at partitions; [`Store::append`] a batch of their own; [`Store::with_log`], the one
-//! way to change a log that wants something done; [`Store::issue`] an operation of theirs.
+//! What other rooms may do with it: look at partitions; [`Store::append`] a batch of their own; change a log by
+//! [`Store::with_log`], which carries out what the log wants because of it; [`Store::issue`] an operation of theirs.
 //!
 //! | file | what |
 //! |---|---|
@@ -19,6 +19,7 @@
 //! | place | partitions that come and go with the cluster state |
 //! | space, io | operations end; a full disk |
 //! | stop | the orderly stop |
+//! | view | how a store begins; what can be seen of it from outside |
 
 mod append;
 mod checkpoint;

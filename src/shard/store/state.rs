@@ -1,5 +1,6 @@
-//! What the store owns, and the one way in which a log changes: [`Store::with_log`] applies a change and carries out
-//! everything the log wants because of it.
+//! What the store owns, and how a log is changed that may want something done: [`Store::with_log`] applies the change and
+//! carries out everything the log wants because of it. Every change of a log, this one too, goes through
+//! [`Partition::change`](super::partitions::Partition::change).
 
 use std::cell::Cell;
 use std::collections::VecDeque;

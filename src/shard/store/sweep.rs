@@ -12,20 +12,21 @@ use std::collections::VecDeque;
 /// and it took a tenth less in all than with 1 MiB. With 10,000 partitions and 7 KiB the commit log took 1.6 times what was
 /// produced, with 100 KiB 1.05 times.
 const RELEASE_BYTES: u64 = 1024 * 1024;
-/// Files in the smallest circle.
+/// The commit files that the smallest circle takes.
 const CIRCLE_FILES_MIN: u64 = 2;
-/// A circle is gone in about this many steps, each with a sync of its own, if it has as many files.
+/// The hand goes round a circle in about this many steps, each with a sync of its own. A circle of fewer files has a step
+/// for each file.
 const STEPS: u64 = 6;
-/// As many in a circle are worth a checkpoint to be freed.
+/// A checkpoint is worth writing when it frees the files of a circle divided by this.
 const CHECKPOINTS: u64 = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     /// The slot from which the next step goes on.
     hand: u32,
-    /// The file that was current when the last step began.
+    /// The serial of the file that was being filled when the last step began.
     stepped_at: u64,
-    /// The one with which the next begins.
+    /// The next step begins when the file of this serial is being filled.
     due_at: u64,
 }
 
@@ -44,9 +45,9 @@ pub(super) struct Extent {
 pub(super) struct Step {
     pub(super) serial: u64,
     pub(super) slots: VecDeque<u32>,
-    /// Until the next one.
+    /// Files that are filled from this step to the next.
     pub(super) files: u64,
-    /// As many files to be freed are worth a checkpoint.
+    /// A checkpoint is worth writing when it frees this many files.
     pub(super) worth: usize,
 }
 
@@ -58,7 +59,8 @@ impl Sweep {
 
     /// The next step. `needs` lists the slots in ascending order, with the oldest file each needs.
     ///
-    /// Whom the hand finds with little in the log is left for the next round: nothing is older than a circle and a half.
+    /// The hand passes over a partition that needs only files of the last half circle: the next round releases it. So no
+    /// partition ever needs a file that is older than a circle and a half.
     pub(super) fn step(&mut self, needs: &[(u32, Option<u64>)], log: Extent) -> Step {
         let in_need = needs.iter().filter(|(_, oldest)| oldest.is_some()).count() as u64;
         // In use are a circle and a half, a quarter that awaits its checkpoint, the file being filled and one to spare.

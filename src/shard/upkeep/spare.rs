@@ -1,8 +1,8 @@
 //! Spares: when a partition that fills its segments fast loses an old one, the file is kept for its next segment
 //! ([`crate::log`]'s `spare` says why that is safe).
 //!
-//! Such a partition's retention is looked at when it rolls, and a checkpoint made soon: otherwise many segments would go at
-//! once at the next check, and but one of them be of use. A spare is let go, and deleted like any other old segment, when
+//! Retention looks at such a partition whenever it begins a new segment, and a checkpoint follows soon. Otherwise many of its
+//! segments would go at once, at the next check of retention, and only one of them could become a spare. A spare is let go, and deleted like any other old segment, when
 //! its partition has not used it for a while, its topic's settings do not suit it any more, or the disk is low. What a stop
 //! or a crash leaves, the next start removes.
 

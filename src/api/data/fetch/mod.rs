@@ -1,7 +1,8 @@
 //! Fetch (1), versions 4-18.
 //!
-//! Every owning shard waits for the data on its own; the first with enough ends the wait of all. Records leave as
-//! references to the memory they lie in. A partition that cannot be asked ends the wait at once, like an error on a shard.
+//! Every owning shard waits for the data on its own; the first reply, whatever it says, ends the wait of all: a shard
+//! replies when it has enough, or an error. Records leave as references to the memory they lie in. A partition that cannot
+//! be asked ends the wait at once, like an error on a shard.
 //!
 //! - v7: fetch sessions ([`session`]). Without one, partitions are answered in the order of the request; in one, shards
 //!   and their partitions take turns, so that a busy one does not starve those behind it.

@@ -45,7 +45,7 @@ pub(super) struct Call {
     pub shard: ShardId,
     /// The shard reads it while it waits; it is copied if it must change meanwhile.
     pub partitions: Arc<Vec<FetchPartition>>,
-    /// Whom each is, in the same order.
+    /// Which partition of the request each of `partitions` is, in the same order.
     pub named: Vec<NamedPartition>,
     /// Where the next round begins.
     pub first: usize,
