@@ -73,6 +73,14 @@ pub enum Compacted {
     DiskFull,
 }
 
+/// What the shard can do about an operation that a full disk has refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retry {
+    /// The shard has kept the operation, and nothing that it wrote counts: it can be tried again.
+    Possible,
+    Impossible,
+}
+
 /// An operation has ended: what that means to the room that waits for it.
 #[derive(Debug)]
 pub enum Event {
@@ -161,11 +169,10 @@ impl Operation {
         )
     }
 
-    /// What the end of an operation means. `can_be_tried_again`: the operation was kept and wrote nothing that counts when a
-    /// full disk refused it.
-    pub fn ended(self, done: IoDone, can_be_tried_again: bool) -> Event {
+    /// What the end of an operation means.
+    pub fn ended(self, done: IoDone, retry: Retry) -> Event {
         match self {
-            Operation::Log { slot, purpose } => log_ended(slot, purpose, done, can_be_tried_again),
+            Operation::Log { slot, purpose } => log_ended(slot, purpose, done, retry),
             Operation::CommitGroup => must_succeed(done, Event::CommitGroupWritten),
             Operation::SyncAll => must_succeed(done, Event::AllSynced),
             Operation::CommitFile { file } => Event::CommitFile { file, is_made: succeeded(&done) },
@@ -206,9 +213,9 @@ impl Operation {
     }
 }
 
-fn log_ended(slot: u32, purpose: Purpose, done: IoDone, can_be_tried_again: bool) -> Event {
+fn log_ended(slot: u32, purpose: Purpose, done: IoDone, retry: Retry) -> Event {
     match done {
-        IoDone::DiskFull if can_be_tried_again => Event::LogRefused { slot },
+        IoDone::DiskFull if retry == Retry::Possible => Event::LogRefused { slot },
         done if purpose.must_succeed() => must_succeed(done, Event::LogDone { slot, purpose }),
         _ => Event::LogDone { slot, purpose },
     }
@@ -239,8 +246,8 @@ fn index_files(done: IoDone) -> Option<IndexFiles> {
 mod tests {
     use super::*;
 
-    fn ended(operation: Operation, done: IoDone, can_be_tried_again: bool) -> String {
-        let event = format!("{:?}", operation.ended(done, can_be_tried_again));
+    fn ended(operation: Operation, done: IoDone, retry: Retry) -> String {
+        let event = format!("{:?}", operation.ended(done, retry));
         event.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
     }
 
@@ -251,27 +258,32 @@ mod tests {
         let write = log(Purpose::Write { base, position: 0 });
         let marks = log(Purpose::WriteMarks { base });
         let failed = || IoDone::Failed("EIO".to_owned());
-        let table: [(Operation, IoDone, bool, &str); 17] = [
-            (write, IoDone::Done, true, "LogDone"),
-            (write, failed(), true, "Failed"),
-            (write, IoDone::DiskFull, true, "LogRefused"),
-            (log(Purpose::Sync { base }), IoDone::DiskFull, false, "Failed"),
-            (marks, failed(), false, "LogDone"),
-            (marks, IoDone::DiskFull, false, "LogDone"),
-            (Operation::CommitGroup, failed(), false, "Failed"),
-            (Operation::CommitGroup, IoDone::DiskFull, false, "Failed"),
-            (Operation::SyncAll, failed(), false, "Failed"),
-            (Operation::CommitFile { file: 1 }, failed(), false, "CommitFile"),
-            (Operation::Checkpoint { serial: None }, IoDone::DiskFull, false, "CheckpointRefused"),
-            (Operation::Checkpoint { serial: None }, failed(), false, "Failed"),
-            (Operation::Scrub, failed(), false, "Scrubbed"),
-            (Operation::Window { window: 1 }, failed(), false, "WindowRead"),
-            (Operation::DeletePartition { slot: 1 }, failed(), false, "PartitionDeleted"),
-            (Operation::Clean { slot: 1 }, failed(), false, "Compacted"),
-            (Operation::Clean { slot: 1 }, IoDone::DiskFull, false, "Compacted"),
+        let table: [(Operation, IoDone, Retry, &str); 17] = [
+            (write, IoDone::Done, Retry::Possible, "LogDone"),
+            (write, failed(), Retry::Possible, "Failed"),
+            (write, IoDone::DiskFull, Retry::Possible, "LogRefused"),
+            (log(Purpose::Sync { base }), IoDone::DiskFull, Retry::Impossible, "Failed"),
+            (marks, failed(), Retry::Impossible, "LogDone"),
+            (marks, IoDone::DiskFull, Retry::Impossible, "LogDone"),
+            (Operation::CommitGroup, failed(), Retry::Impossible, "Failed"),
+            (Operation::CommitGroup, IoDone::DiskFull, Retry::Impossible, "Failed"),
+            (Operation::SyncAll, failed(), Retry::Impossible, "Failed"),
+            (Operation::CommitFile { file: 1 }, failed(), Retry::Impossible, "CommitFile"),
+            (
+                Operation::Checkpoint { serial: None },
+                IoDone::DiskFull,
+                Retry::Impossible,
+                "CheckpointRefused",
+            ),
+            (Operation::Checkpoint { serial: None }, failed(), Retry::Impossible, "Failed"),
+            (Operation::Scrub, failed(), Retry::Impossible, "Scrubbed"),
+            (Operation::Window { window: 1 }, failed(), Retry::Impossible, "WindowRead"),
+            (Operation::DeletePartition { slot: 1 }, failed(), Retry::Impossible, "PartitionDeleted"),
+            (Operation::Clean { slot: 1 }, failed(), Retry::Impossible, "Compacted"),
+            (Operation::Clean { slot: 1 }, IoDone::DiskFull, Retry::Impossible, "Compacted"),
         ];
-        for (operation, done, can_be_tried_again, event) in table {
-            assert_eq!(ended(operation, done, can_be_tried_again), event, "{operation:?}");
+        for (operation, done, retry, event) in table {
+            assert_eq!(ended(operation, done, retry), event, "{operation:?}");
         }
     }
 }

@@ -31,14 +31,14 @@ impl Store {
         self.reclaim.checkpoint =
             if serial.is_some() { Checkpointing::Freeing } else { Checkpointing::Keeping };
         self.reclaim.direct_bytes = 0;
-        let bytes = self.checkpoint(replay_from, false);
+        let bytes = self.checkpoint(replay_from, CheckpointAt::Running);
         let serial = serial.map(|serial| serial.0);
         self.issue(Operation::Checkpoint { serial }, IoOp::WriteCheckpoint { bytes }, turn);
     }
 
     /// The last checkpoint of an orderly stop: nothing is to be replayed after it.
     pub(super) fn write_clean_checkpoint(&mut self, turn: &mut Turn<'_>) {
-        let bytes = self.checkpoint(self.commit.next_sequence(), true);
+        let bytes = self.checkpoint(self.commit.next_sequence(), CheckpointAt::Stop);
         self.issue(Operation::Checkpoint { serial: None }, IoOp::WriteCheckpoint { bytes }, turn);
     }
 
@@ -60,7 +60,8 @@ impl Store {
         self.end_stop();
     }
 
-    fn checkpoint(&self, replay_from: u64, clean: bool) -> Vec<u8> {
+    fn checkpoint(&self, replay_from: u64, at: CheckpointAt) -> Vec<u8> {
+        let clean = at == CheckpointAt::Stop;
         let serving = self.partitions.slots().into_iter().filter_map(|slot| self.partitions.get(slot));
         let partitions = serving
             .filter(|partition| partition.log().log_end().0 > 0)
@@ -68,4 +69,13 @@ impl Store {
             .collect();
         Checkpoint { identity: self.commit.identity(), replay_from, clean, partitions }.encode()
     }
+}
+
+/// When a checkpoint is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum CheckpointAt {
+    /// While the shard runs: recovery replays what the commit log has from there on.
+    Running,
+    /// At the end of an orderly stop: nothing is left to replay.
+    Stop,
 }

@@ -24,7 +24,15 @@ pub(super) struct Issued {
     pub(super) operation: Operation,
     /// Kept for operations that a full disk may refuse and that must be done all the same.
     pub(super) again: Option<IoOp>,
-    pub(super) was_refused: bool,
+    pub(super) tried: Tried,
+}
+
+/// Whether an operation is performed for the first time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tried {
+    First,
+    /// A full disk has refused the operation before.
+    Again,
 }
 
 impl IoTable {

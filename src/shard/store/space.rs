@@ -5,9 +5,9 @@ use crate::base::io::IoDone;
 use crate::log::Purpose;
 
 use super::super::effect::IoId;
-use super::super::event::{Event, Operation};
+use super::super::event::{Event, Operation, Retry};
 use super::super::turn::{News, Turn};
-use super::io::Issued;
+use super::io::{Issued, Tried};
 use super::state::Store;
 
 /// How long to wait before trying again what a full disk refused.
@@ -16,15 +16,16 @@ const RETRY_MS: u64 = 500;
 impl Store {
     /// An operation has ended: what that means, and to whom.
     pub fn ended(&mut self, id: IoId, done: IoDone, turn: &mut Turn<'_>) -> Event {
-        let Issued { operation, again, was_refused } = self.io.ended(id);
+        let Issued { operation, again, tried } = self.io.ended(id);
         if let Some(slot) = operation.holds() {
             self.partitions.op_done(slot);
         }
         self.writeback.ended(operation);
-        if was_refused && !matches!(done, IoDone::DiskFull | IoDone::Failed(_)) {
+        if tried == Tried::Again && !matches!(done, IoDone::DiskFull | IoDone::Failed(_)) {
             self.tell_space(turn);
         }
-        let event = operation.ended(done, again.is_some());
+        let retry = if again.is_some() { Retry::Possible } else { Retry::Impossible };
+        let event = operation.ended(done, retry);
         if let (Event::LogRefused { slot, .. }, Some(op)) = (&event, again) {
             // The operation counts as under way until it has succeeded.
             self.partitions.op_issued(*slot);
@@ -63,7 +64,7 @@ impl Store {
             if let Operation::Log { slot, .. } = operation {
                 self.partitions.op_done(slot);
             }
-            self.issue_again(operation, op, true, turn);
+            self.issue_as(operation, op, Tried::Again, turn);
         }
     }
 

@@ -18,7 +18,7 @@ use super::super::event::Operation;
 use super::super::metrics::LogCounters;
 use super::super::request::Image;
 use super::super::turn::{News, Turn};
-use super::io::{IoTable, Issued};
+use super::io::{IoTable, Issued, Tried};
 use super::partitions::Partitions;
 use super::reclaim::Reclaim;
 use super::syncs::Syncs;
@@ -181,16 +181,11 @@ impl Store {
 
     /// Has an operation performed; its end comes back as an event.
     pub fn issue(&mut self, operation: Operation, op: IoOp, turn: &mut Turn<'_>) {
-        self.issue_again(operation, op, false, turn);
+        self.issue_as(operation, op, Tried::First, turn);
     }
 
-    pub(super) fn issue_again(
-        &mut self,
-        operation: Operation,
-        op: IoOp,
-        was_refused: bool,
-        turn: &mut Turn<'_>,
-    ) {
+    /// Like [`Store::issue`]; `tried` says whether a full disk has refused the operation before.
+    pub(super) fn issue_as(&mut self, operation: Operation, op: IoOp, tried: Tried, turn: &mut Turn<'_>) {
         if let Some(slot) = operation.holds() {
             self.partitions.op_issued(slot);
         }
@@ -198,7 +193,7 @@ impl Store {
         let is_kept =
             matches!(op, IoOp::CreateSegment { .. } | IoOp::WriteSegment { .. } | IoOp::SealSegment { .. });
         let again = is_kept.then(|| op.clone());
-        let id = self.io.issue(Issued { operation, again, was_refused });
+        let id = self.io.issue(Issued { operation, again, tried });
         turn.effect(Effect::Io(IoRequest { id, op }));
     }
 
