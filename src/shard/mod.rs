@@ -331,6 +331,13 @@ impl Shard {
     /// Tells the rooms what the ones before them have to say, until nothing is left; then the long polls that were woken
     /// are answered.
     fn hear(&mut self, turn: &mut Turn<'_>) {
+        // Most inputs have none: they pay for no more than this look.
+        if turn.has_news() || self.read.has_woken() {
+            self.hear_all(turn);
+        }
+    }
+
+    fn hear_all(&mut self, turn: &mut Turn<'_>) {
         let Shard { store, read, upkeep, seats, .. } = self;
         loop {
             while let Some(news) = turn.next_news() {

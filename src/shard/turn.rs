@@ -73,6 +73,10 @@ impl<'a> Turn<'a> {
         self.news.push_back(news);
     }
 
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     pub fn next_news(&mut self) -> Option<News> {
         self.news.pop_front()
     }

@@ -118,7 +118,9 @@ impl Read {
         while let Some(poll) = self.polls.due(turn.now.mono) {
             self.end_poll(poll, store, turn);
         }
-        self.answer_woken(store, turn);
+        if self.polls.has_woken() {
+            self.answer_woken(store, turn);
+        }
         if self.source.cache.is_short() {
             self.source.begin_reads(store, turn);
         }
@@ -248,6 +250,12 @@ impl Read {
 
     /// Gives readers what they have got until none of them has anything more to take.
     fn settle(&mut self, store: &mut Store, turn: &mut Turn<'_>) {
+        if self.source.is_unsettled() {
+            self.settle_all(store, turn);
+        }
+    }
+
+    fn settle_all(&mut self, store: &mut Store, turn: &mut Turn<'_>) {
         loop {
             while let Some((reader, got)) = self.source.next_got() {
                 if self.lookups.owns(reader) {

@@ -46,6 +46,11 @@ impl Source {
         self.next_reader
     }
 
+    /// Whether readers have something to take, or reads wait for memory.
+    pub(super) fn is_unsettled(&self) -> bool {
+        !self.got.is_empty() || self.cache.is_short()
+    }
+
     /// The next reader that has got something.
     pub(super) fn next_got(&mut self) -> Option<(u64, Got)> {
         self.got.pop_front()
