@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{PartitionIndex, ShardId, TopicPartition};
+use crate::base::{PartitionIndex, Question, ShardId, TopicPartition};
 use crate::config::Config;
 use crate::controller::{MetadataImage, NewTopic, Place};
 use crate::group::{GroupError, GroupQuestion, GroupReply, MemberRef, OFFSETS_TOPIC, partition_of};
@@ -98,8 +98,15 @@ pub(super) fn ask_coordinator<A: 'static>(
     question: GroupQuestion<A>,
     then: impl FnOnce(&mut Context<'_>, A) -> Step + 'static,
 ) -> Step {
-    ask_coordinators(context, vec![question], move |context, mut answers| {
-        then(context, answers.pop().expect("one question, one answer"))
+    let Question { asked: request, answer } = question;
+    let Some((shard, partition)) = coordinator_of(context, request.group()) else {
+        let refused = request.refused(GroupError::NotCoordinator);
+        return then(context, answer.take(refused));
+    };
+    let calls = vec![(shard, ShardRequest::groups(vec![GroupCall { partition, request }]))];
+    ask(context, calls, Wait::All, move |context, mut replies| {
+        let reply = replies.pop().and_then(|mut replies| replies.pop());
+        then(context, answer.take(reply.expect("one question, one answer")))
     })
 }
 
