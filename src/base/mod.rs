@@ -4,21 +4,27 @@
 
 pub mod checksum;
 pub mod chunk;
+pub mod cluster;
 pub mod hash;
 pub mod ids;
 pub mod io;
 pub mod keys;
+pub mod marks;
 pub mod metrics;
 pub mod payload;
 pub mod question;
 pub mod rng;
+pub mod rules;
 pub mod time;
 pub mod varint;
 
 pub use chunk::{Chunk, ChunkSlice, ChunkWriter, Counted};
+pub use cluster::{LaneId, LogEnd, StreamNumber, Voter};
 pub use ids::*;
+pub use marks::mark;
 pub use payload::{Payload, joined};
 pub use question::{AnswerTo, Question};
+pub use rules::{Rule, holds};
 pub use time::{MonoNanos, Now, TimestampMs};
 
 /// Direct I/O works in whole blocks of this many bytes, in memory, in length and in file position.
