@@ -39,6 +39,7 @@
 //! | [`config`] | settings as written and as resolved; Kafka's config tables | base |
 //! | [`protocol`] | wire primitives, headers; messages generated from schema/kafka; pure | base |
 //! | [`record`] | record batch v2: check, patch, build, read; pure | base |
+//! | [`peer`] | frames between servers: typed messages and their bytes; pure | base |
 //! | [`log`] | one partition's log; pure | base, config, record |
 //! | [`commit`] | the shard's commit log; pure | base |
 //! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
@@ -212,6 +213,7 @@ pub mod group;
 pub mod guide;
 pub mod inspect;
 pub mod log;
+pub mod peer;
 pub mod record;
 pub mod runtime;
 pub mod server;
