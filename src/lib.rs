@@ -45,6 +45,7 @@
 //! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
 //! | [`group`] | consumer groups: members, assignors, records; pure | base, config, protocol, controller |
 //! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
+//! | [`quorum`] | who leads the metadata log: election, votes, voters; pure | base |
 //! | [`api`] | one file per API: decode → ask → answer; pure | base, config, protocol, record, controller, group, shard |
 //! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | base, config, record, log, commit, controller, shard |
 //! | [`server`] | listeners, connections, steering, start, stop | base, config, protocol, log, controller, shard, api, runtime, admin |
@@ -214,6 +215,7 @@ pub mod guide;
 pub mod inspect;
 pub mod log;
 pub mod peer;
+pub mod quorum;
 pub mod record;
 pub mod runtime;
 pub mod server;
