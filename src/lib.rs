@@ -42,6 +42,7 @@
 //! | [`peer`] | frames between servers: typed messages and their bytes; pure | base |
 //! | [`log`] | one partition's log; pure | base, config, record |
 //! | [`commit`] | the shard's commit log; pure | base |
+//! | [`replication`] | a partition's replicas: leading, following, lanes' fairness and credit; pure | base |
 //! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
 //! | [`group`] | consumer groups: members, assignors, records; pure | base, config, protocol, controller |
 //! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
@@ -217,6 +218,7 @@ pub mod log;
 pub mod peer;
 pub mod quorum;
 pub mod record;
+pub mod replication;
 pub mod runtime;
 pub mod server;
 pub mod shard;
