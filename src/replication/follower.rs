@@ -32,8 +32,9 @@ pub struct Leader {
 /// A run that the leader sent, without its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Part {
+    /// Where the follower's log ends before it.
     pub base: Offset,
-    /// Behind the last record. Without bytes the same as `base`.
+    /// Where the follower's log ends after it.
     pub end: Offset,
     pub bytes: u32,
     pub gap: Gap,
@@ -46,6 +47,8 @@ pub struct Part {
 pub enum Take {
     /// Its run goes into the log.
     Run,
+    /// It has no run: the log goes on at this offset, and what is between is as the part's gap says.
+    Gap(Offset),
     /// It has no run.
     Nothing,
 }

@@ -19,28 +19,30 @@ pub struct IsrAsk {
     /// Ascends with each ask and each copy of one, within the leader epoch. The controller must take the asks of one leader in
     /// this order, and none that is older than one it has taken: a refusal settles an ask only if no earlier copy can be
     /// granted after it.
-    pub number: u32,
+    pub number: u64,
 }
 
 /// The controller's answer to an [`IsrAsk`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct IsrAnswer {
     /// Which ask or copy was answered.
-    pub number: u32,
+    pub number: u64,
     pub verdict: Verdict,
 }
 
 /// What became of an ask.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
-    /// Decided as asked; the partition epoch is this one then. The image will say it.
-    Granted(PartitionEpoch),
+    /// Decided as asked, with this partition epoch. The image will say it.
+    Decided { partition_epoch: PartitionEpoch },
+    /// The ISR was that already: an image is on its way.
+    SameAlready,
+    /// Both epochs asked with are right, and a server that was asked for may not join.
+    Ineligible,
     /// The leader or partition epoch asked with is not the partition's: an image is on its way, perhaps with what was asked.
-    OtherEpoch,
-    /// Both epochs are right, and a server that was asked for may not join.
-    MayNotJoin,
-    /// Nobody decided: no controller, or the lane was lost. Asked again in time.
-    Nobody,
+    StaleEpoch,
+    /// Another server leads the partition, or it is gone: an image is on its way.
+    NotLeader,
 }
 
 /// An ask that is not settled.
@@ -58,7 +60,7 @@ impl Asked {
     }
 
     /// The same once more, as a copy with a number of its own, if it is time.
-    pub fn again(&mut self, number: u32, now: MonoNanos) -> Option<IsrAsk> {
+    pub fn again(&mut self, number: u64, now: MonoNanos) -> Option<IsrAsk> {
         if now < self.again_at {
             return None;
         }
@@ -75,9 +77,9 @@ impl Asked {
     /// granted, and a refused earlier copy says nothing of the later one.
     pub fn is_settled_by(&self, answer: IsrAnswer) -> bool {
         match answer.verdict {
-            Verdict::MayNotJoin => answer.number == self.ask.number || !holds(Rule::R2b),
-            Verdict::OtherEpoch => !holds(Rule::R2b),
-            Verdict::Granted(_) | Verdict::Nobody => false,
+            Verdict::Ineligible => answer.number == self.ask.number || !holds(Rule::R2b),
+            Verdict::StaleEpoch => !holds(Rule::R2b),
+            Verdict::Decided { .. } | Verdict::SameAlready | Verdict::NotLeader => false,
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Leading {
     /// The change of the ISR that was asked for: one at a time.
     asked: Option<Box<Asked>>,
     /// Numbers given to asks so far.
-    asks: u32,
+    asks: u64,
     /// No follower is asked for before, because the controller has just refused one.
     grow_from: MonoNanos,
     lags_itself: bool,
@@ -249,12 +249,12 @@ impl Leading {
             return self.advance();
         }
         match answer.verdict {
-            Verdict::Granted(partition_epoch) if !holds(Rule::IsrByImage) => {
-                self.take_answer(partition_epoch)
+            Verdict::Decided { partition_epoch } if !holds(Rule::IsrByImage) => {
+                self.take_answer(partition_epoch);
             }
-            Verdict::OtherEpoch => mark("isr change asked with an old epoch: only the image settles it"),
-            Verdict::MayNotJoin => mark("refusal of an earlier copy of an isr change settles nothing"),
-            Verdict::Granted(_) | Verdict::Nobody => {}
+            Verdict::StaleEpoch => mark("isr change asked with an old epoch: only the image settles it"),
+            Verdict::Ineligible => mark("refusal of an earlier copy of an isr change settles nothing"),
+            Verdict::Decided { .. } | Verdict::SameAlready | Verdict::NotLeader => {}
         }
         self.advance()
     }

@@ -38,20 +38,24 @@ pub struct Evidence {
 /// The answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
-    /// There is a newer leader epoch, this one.
-    Fenced(LeaderEpoch),
+    /// There is a newer leader epoch.
+    Fenced { current: LeaderEpoch },
     /// The image here is behind: ask again.
     NotYet,
     /// This server does not lead the partition, or the asker is none of its replicas.
     Refused,
-    /// Nothing of the asker's log is of use: it shall begin at this offset, which is behind a record of this epoch.
-    Begin(EpochEnd),
+    /// Nothing of the asker's log is of use: it shall begin an empty one.
+    Begin {
+        at: Offset,
+        /// The epoch of the last record before; -1 if there never was one.
+        epoch_before: LeaderEpoch,
+    },
     /// The logs part: the asker's may agree up to this end of this epoch, and not beyond.
-    Diverging(EpochEnd),
-    /// The asker's log is the beginning of this one: streaming goes on from here.
-    From(Offset),
+    Diverging { epoch: LeaderEpoch, end: Offset },
+    /// The asker's log is the beginning of this one: streaming goes on from its end.
+    From { next: Offset },
     /// As [`Outcome::Begin`], and a snapshot that stands for all before will be sent.
-    Snapshot(EpochEnd),
+    Snapshot { offset: Offset, epoch: LeaderEpoch },
 }
 
 /// What the leader answers, with what it knows beside.
@@ -77,7 +81,7 @@ pub struct Opened {
 pub fn answer(ask: &Ask, ours: &Evidence) -> Outcome {
     if ask.epoch < ours.epoch {
         mark("stream asked for in an old epoch");
-        return Outcome::Fenced(ours.epoch);
+        return Outcome::Fenced { current: ours.epoch };
     }
     if ask.epoch > ours.epoch || !ours.knows_broker_epoch {
         mark("stream asked for ahead of the image");
@@ -89,18 +93,22 @@ pub fn answer(ask: &Ask, ours: &Evidence) -> Outcome {
     }
     let is_empty = ask.log.end == ask.log_start;
     if is_empty && ask.log.end == ours.log_start {
-        return Outcome::From(ask.log.end);
+        return Outcome::From { next: ask.log.end };
     }
     let Some(agreed) = agreed(ask, ours).filter(|_| ask.log.end >= ours.log_start) else {
         mark("follower must begin at the leader's log start");
-        let start = EpochEnd { epoch: ours.epoch_before_log_start, end: ours.log_start };
-        return if ours.has_snapshot { Outcome::Snapshot(start) } else { Outcome::Begin(start) };
+        let (at, epoch_before) = (ours.log_start, ours.epoch_before_log_start);
+        return if ours.has_snapshot {
+            Outcome::Snapshot { offset: at, epoch: epoch_before }
+        } else {
+            Outcome::Begin { at, epoch_before }
+        };
     };
     if agreed.epoch < ask.log.last_epoch || agreed.end < ask.log.end {
         mark("follower's log diverges");
-        return Outcome::Diverging(agreed);
+        return Outcome::Diverging { epoch: agreed.epoch, end: agreed.end };
     }
-    Outcome::From(ask.log.end)
+    Outcome::From { next: ask.log.end }
 }
 
 /// The largest epoch here that is not above the asker's last one. What was before the log's start is the oldest (D4): a log

@@ -70,13 +70,12 @@ impl Room {
     }
 }
 
-/// Why a run may begin beyond the end of the one before.
+/// Whether offsets may be missing before, between and behind a run's batches.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Gap {
-    /// It may not.
     None,
-    /// Compaction has removed what was between.
+    /// Compaction has removed them.
     Compacted,
-    /// The leader has lost what was between: the follower notes the range as damaged.
+    /// The leader has lost them: the follower notes the range as damaged, and goes on.
     Damaged,
 }

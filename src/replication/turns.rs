@@ -23,7 +23,7 @@ pub enum Turn {
 /// A run that is offered for the frame: whole batches.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Run {
-    /// Behind its last record.
+    /// Where the follower's log ends after it: behind its last record, or behind a gap after that.
     pub end: Offset,
     /// None if the stream has nothing to send after all.
     pub bytes: u32,

@@ -44,15 +44,21 @@ impl Following {
         now: MonoNanos,
     ) -> Result<Phase, Refusal> {
         match answer.outcome {
-            Outcome::Fenced(_) | Outcome::Refused => Ok(Phase::Waiting { until: now.plus_ms(REFUSED_MS) }),
+            Outcome::Fenced { .. } | Outcome::Refused => {
+                Ok(Phase::Waiting { until: now.plus_ms(REFUSED_MS) })
+            }
             Outcome::NotYet => Ok(Phase::Waiting { until: now.plus_ms(NOT_YET_MS) }),
-            Outcome::From(next) if next == self.own.log_end => Ok(Phase::Streaming { next }),
-            Outcome::From(said) => Err(Refusal::WrongEnd { said, own: self.own.log_end }),
-            Outcome::Begin(start) => Ok(self.begin(start)?.map_or(Phase::Diverged, Phase::Truncating)),
-            Outcome::Snapshot(start) => Ok(self.begin(start)?.map_or(Phase::Diverged, Phase::Installing)),
-            Outcome::Diverging(leaders) => {
-                let own = own_end_of(leaders.epoch);
-                Ok(self.cut_at(leaders, own)?.map_or(Phase::Diverged, Phase::Truncating))
+            Outcome::From { next } if next == self.own.log_end => Ok(Phase::Streaming { next }),
+            Outcome::From { next } => Err(Refusal::WrongEnd { said: next, own: self.own.log_end }),
+            Outcome::Begin { at, epoch_before } => {
+                Ok(self.begin(at, epoch_before)?.map_or(Phase::Diverged, Phase::Truncating))
+            }
+            Outcome::Snapshot { offset, epoch } => {
+                Ok(self.begin(offset, epoch)?.map_or(Phase::Diverged, Phase::Installing))
+            }
+            Outcome::Diverging { epoch, end } => {
+                let own = own_end_of(epoch);
+                Ok(self.cut_at(EpochEnd { epoch, end }, own)?.map_or(Phase::Diverged, Phase::Truncating))
             }
         }
     }
@@ -80,8 +86,7 @@ impl Following {
     }
 
     /// The cut before a log that begins anew at the leader's start; none if that would take away what is committed.
-    fn begin(&self, start: EpochEnd) -> Result<Option<Cut>, Refusal> {
-        let EpochEnd { epoch, end: begin } = start;
+    fn begin(&self, begin: Offset, epoch: LeaderEpoch) -> Result<Option<Cut>, Refusal> {
         if begin < Offset(0) {
             return Err(Refusal::NoOffset(begin));
         }

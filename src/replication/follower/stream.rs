@@ -24,18 +24,22 @@ impl Following {
         self.leader_high_watermark = self.leader_high_watermark.max(part.high_watermark);
         self.leader_log_start = self.leader_log_start.max(part.log_start);
         self.raise_high_watermark();
-        Ok(if part.bytes == 0 { Take::Nothing } else { Take::Run })
+        Ok(match part.bytes {
+            0 if part.base == part.end => Take::Nothing,
+            0 => Take::Gap(part.end),
+            _ => Take::Run,
+        })
     }
 
     fn fits(&self, part: &Part) -> Result<(), Refusal> {
         let Part { base, end, bytes, gap, .. } = *part;
         let Phase::Streaming { next } = self.phase else { return Err(Refusal::NotStreaming) };
-        let is_ordered = if bytes == 0 { base == end } else { base < end };
+        let is_news_alone = bytes == 0 && gap == Gap::None;
+        let is_ordered = if is_news_alone { base == end } else { base < end };
         if !is_ordered || end.0 == i64::MAX {
             return Err(Refusal::Disordered { base, end, bytes });
         }
-        let may_begin = base == next || (base > next && gap != Gap::None && bytes > 0);
-        if may_begin { Ok(()) } else { Err(Refusal::WrongBase { base, next }) }
+        if base == next { Ok(()) } else { Err(Refusal::WrongBase { base, next }) }
     }
 
     /// What is to be acknowledged, if it is news for the leader. `named_start` is the log start that a checkpoint holds.
