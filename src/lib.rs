@@ -42,11 +42,11 @@
 //! | [`peer`] | frames between servers: typed messages and their bytes; pure | base |
 //! | [`log`] | one partition's log; pure | base, config, record |
 //! | [`commit`] | the shard's commit log; pure | base |
+//! | [`quorum`] | who leads the metadata log: election, votes, voters; pure | base |
 //! | [`replication`] | a partition's replicas: leading, following, lanes' fairness and credit; pure | base |
 //! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
 //! | [`group`] | consumer groups: members, assignors, records; pure | base, config, protocol, controller |
 //! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
-//! | [`quorum`] | who leads the metadata log: election, votes, voters; pure | base |
 //! | [`api`] | one file per API: decode → ask → answer; pure | base, config, protocol, record, controller, group, shard |
 //! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | base, config, record, log, commit, controller, shard |
 //! | [`server`] | listeners, connections, steering, start, stop | base, config, protocol, log, controller, shard, api, runtime, admin |

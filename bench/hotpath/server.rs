@@ -207,6 +207,7 @@ fn shard_config(config: &Config) -> ShardConfig {
         },
         scrub: ScrubConfig { period_ms: None, bytes_per_second: 1 },
         seed: 7,
+        cluster: None,
     }
 }
 

@@ -28,7 +28,11 @@ pub(super) fn controller_error(error: &ControllerError) -> ErrorCode {
 pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
     match error {
         // The images of two shards differ for a moment: the client should ask for metadata and try again.
-        PartitionError::NotHere => ErrorCode::NotLeaderOrFollower,
+        PartitionError::NotHere | PartitionError::NotLeader => ErrorCode::NotLeaderOrFollower,
+        PartitionError::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
+        PartitionError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,
+        PartitionError::TimedOut => ErrorCode::RequestTimedOut,
+        PartitionError::NotSettled => ErrorCode::OffsetNotAvailable,
         PartitionError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         PartitionError::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
         PartitionError::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,

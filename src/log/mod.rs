@@ -35,10 +35,12 @@ mod read;
 mod recovery;
 mod resync;
 mod retention;
+mod runs;
 mod scan;
 mod segment;
 mod snapshot;
 mod spare;
+mod stubs;
 mod tail;
 
 pub use admit::{AppendRules, record_rules};
@@ -57,7 +59,9 @@ pub use recovery::{
     RecoveredSegment, SegmentEnd, Stands, TopicFolder, Verdict,
 };
 pub use resync::{find_batch, may_begin, may_follow};
+pub use runs::{Run, RunPlan, run_in};
 pub use scan::{Scan, end_of_empty, scan_for, scan_for_offset};
 pub use snapshot::PartitionSnapshot;
 pub use spare::suits;
+pub use stubs::{ReplicateError, RunGap, RunHeader};
 pub use tail::Allocate;

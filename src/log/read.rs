@@ -186,6 +186,15 @@ impl PartitionLog {
         self.active.tail.is_evictable() || sealed.chain(open).any(|tail| tail.start().is_some())
     }
 
+    /// The batches from the one that holds `offset` on, as far as memory has them from there.
+    pub(super) fn batches_in_memory(
+        &self,
+        offset: Offset,
+    ) -> Option<(&Tail, impl Iterator<Item = &TailBatch>)> {
+        let tail = self.segment_of(offset).tail;
+        Some((tail, tail.batches_from(offset)?))
+    }
+
     fn segment_of(&self, offset: Offset) -> Location<'_> {
         if offset >= self.active.id.base {
             return Location::open(&self.active);

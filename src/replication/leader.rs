@@ -321,6 +321,12 @@ impl Leading {
         Moved { high_watermark: true, settled: !was_settled && committed >= self.epoch_start }
     }
 
+    /// Whether there are replicas besides this server.
+    #[must_use]
+    pub fn has_followers(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
     fn follower(&self, server: ServerId) -> Option<&Progress> {
         self.followers.iter().find(|follower| follower.server == server)
     }

@@ -229,6 +229,9 @@ impl<C: Send + 'static> Driver<C> {
                     })
                     .detach();
                 }
+                Effect::Dial { .. } | Effect::Send { .. } | Effect::Hang { .. } | Effect::Tell { .. } => {
+                    unreachable!("a server that knows no others has no lanes")
+                }
                 Effect::CleanerRate { bytes_per_second } => self.files.set_cleaner_rate(bytes_per_second),
                 Effect::Swap(segment) => {
                     let swapped = self.files.swap(segment).map_err(|error| error.to_string());

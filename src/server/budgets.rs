@@ -91,6 +91,7 @@ pub(super) fn shard_config(here: ShardId, config: &Config, seed: u64) -> ShardCo
             bytes_per_second: config.scrub.bytes_per_second / u64::from(config.shards()),
         },
         seed,
+        cluster: None,
     }
 }
 

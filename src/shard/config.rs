@@ -1,6 +1,8 @@
 //! What a shard is given when it begins: settings, what recovery has found, and where memory comes from.
 
-use crate::base::{Chunk, ShardId, TopicPartition};
+use std::sync::Arc;
+
+use crate::base::{Chunk, DirectoryId, IncarnationId, ServerId, ShardId, TopicPartition, VoterId};
 use crate::commit::CommitStart;
 use crate::controller::Controller;
 use crate::group::GroupLimits;
@@ -32,6 +34,57 @@ pub struct ShardConfig {
     pub scrub: ScrubConfig,
     /// From the kernel's entropy, or the simulator's seed.
     pub seed: u64,
+    /// `None`: a server that knows no others.
+    pub cluster: Option<Arc<ClusterConfig>>,
+}
+
+/// Who this server is in its cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// The cluster's id.
+    pub cluster: String,
+    pub server: ServerId,
+    /// Made with the data directory.
+    pub directory: DirectoryId,
+    /// Drawn at each start of the process.
+    pub incarnation: IncarnationId,
+    /// Of the file that keeps this server's vote.
+    pub voter: VoterId,
+    pub rack: Option<String>,
+    /// Where clients find this server: host and port.
+    pub client: (String, u16),
+    /// Where other servers find it: host and port.
+    pub address: (String, u16),
+    /// Servers that are asked for the quorum's leader while no image names one.
+    pub seeds: Vec<Seed>,
+    pub timers: ClusterTimers,
+}
+
+/// A server that may know the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed {
+    pub server: ServerId,
+    pub host: String,
+    pub port: u16,
+}
+
+/// Kafka's settings of these names.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterTimers {
+    /// `controller.quorum.election.timeout.ms`.
+    pub election_ms: u64,
+    /// `controller.quorum.fetch.timeout.ms`.
+    pub fetch_timeout_ms: u64,
+    /// `replica.lag.time.max.ms`.
+    pub lag_ms: u64,
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for ClusterTimers {
+    fn default() -> ClusterTimers {
+        ClusterTimers { election_ms: 1000, fetch_timeout_ms: 2000, lag_ms: 3000, heartbeat_ms: 2000 }
+    }
 }
 
 /// What recovery hands a shard: plain data that may cross threads.

@@ -8,9 +8,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::io::{IoOp, SegmentId};
+use crate::base::{LaneId, Payload, ServerId, ShardId};
 use crate::controller::Published;
 
+use super::note::Note;
 use super::request::{RequestId, ShardReply};
 
 #[derive(Debug)]
@@ -27,10 +31,34 @@ pub enum Effect {
     /// Shard 0 has a new cluster state: hand it to every shard's [`Shard::image`](super::Shard::image), this one
     /// included, and report each shard's completion with [`Shard::image_applied`](super::Shard::image_applied).
     Publish(Arc<Published>),
+    /// Connect to another server's cluster listener, and report with [`Shard::dialled`](super::Shard::dialled).
+    Dial { lane: LaneId, to: ServerId, host: String, port: u16 },
+    /// Send this on a lane, behind what was sent before. What cannot be sent because the connection is gone is dropped; the
+    /// end of the connection is reported with [`Shard::lane_closed`](super::Shard::lane_closed).
+    Send { lane: LaneId, frame: OutFrame },
+    /// Close a lane when everything sent is out. Nothing is reported for it any more.
+    Hang { lane: LaneId },
+    /// Hand this to another shard of this server: its [`Shard::told`](super::Shard::told).
+    Tell { to: ShardId, note: Note },
     /// Something an operator should read in the log; the server goes on.
     Notice(String),
     /// Storage has failed: stop serving, log this line, end the process with the I/O error exit code.
     Fatal { reason: String },
+}
+
+/// A frame on its way to a peer: the payload is sent behind the head, by reference.
+#[derive(Clone, Debug)]
+pub struct OutFrame {
+    pub head: Bytes,
+    pub payload: Vec<Payload>,
+}
+
+/// Why a dial failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DialError {
+    /// Nobody listens there: the process is gone.
+    Refused,
+    NoAnswer,
 }
 
 /// The shard's own number for an operation it waits for.

@@ -15,19 +15,19 @@
 //! [`Shard::turn`], called once after a batch of inputs, gathers the commit group from them. That is where batching comes
 //! from.
 //!
-//! This file is the spine: it routes. Four rooms hold the state, each a type of its own that may use the ones before it in
+//! This file is the spine: it routes. Five rooms hold the state, each a type of its own that may use the ones before it in
 //! this table and never one behind it:
 //!
 //! | room | owns | may use |
 //! |---|---|---|
 //! | [`store`] | partitions, the commit log, operations, produce requests that wait | |
 //! | [`read`] | fetches and lookups that wait, the read cache, indexes | store |
+//! | [`replica`] | lanes to other servers, streams of partitions that are led or followed, cuts | store, read |
 //! | [`upkeep`] | retention, compaction, scrubbing, spares, DeleteRecords | store, read |
-//! | [`seat`] | group coordinators, the controller | store, read |
+//! | [`seat`] | group coordinators, the quorum, the controller, this server's membership | store, read, replica |
 //!
 //! What a room has to tell the ones behind it is [`News`](turn::News): the spine hears it before the input ends. The end of an
-//! operation is an [`Event`](event::Event), which the spine hands to the room it concerns. Replicas will be a fifth room
-//! beside upkeep and seat.
+//! operation is an [`Event`](event::Event), which the spine hands to the room it concerns.
 //!
 //! Limits: what is not durable yet is bounded by the bytes the server admits, for answers that do not wait for it by
 //! `unflushed_bytes_max`; memory for tails by `cache_bytes` beyond that; what is read from segments by `read_cache_bytes`, and
@@ -38,7 +38,9 @@ mod config;
 mod effect;
 mod event;
 mod metrics;
+mod note;
 mod read;
+mod replica;
 mod request;
 mod seat;
 mod store;
@@ -51,19 +53,23 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::base::metrics::{CommittedMetric, EndMetric, Latency};
-use crate::base::{MonoNanos, Now, ShardId};
+use crate::base::{LaneId, MonoNanos, Now, ShardId};
 use crate::controller::Published;
 use crate::log::Purpose;
+use crate::peer::{Frame, Hello};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
 pub use crate::log::record_rules;
 pub use config::{
-    ChunkAllocator, CompactionConfig, RetentionConfig, ScrubConfig, ShardConfig, ShardRecovery, SpareConfig,
+    ChunkAllocator, ClusterConfig, ClusterTimers, CompactionConfig, RetentionConfig, ScrubConfig, Seed,
+    ShardConfig, ShardRecovery, SpareConfig,
 };
-pub use effect::{Effect, IoId, IoRequest};
+pub use effect::{DialError, Effect, IoId, IoRequest, OutFrame};
 use event::Event;
 pub use metrics::{COUNTERS, GAUGES, LogCounters, ShardGauges};
+pub use note::{IsrWanted, Note, ShardStatus};
 use read::Read;
+use replica::Replica;
 pub use request::*;
 use seat::Seats;
 pub use store::PRODUCER_BYTES;
@@ -76,6 +82,7 @@ use upkeep::Upkeep;
 pub struct Shard {
     store: Store,
     read: Read,
+    replica: Replica,
     upkeep: Upkeep,
     seats: Seats,
     /// The time of the last input.
@@ -96,7 +103,9 @@ impl Shard {
         let ShardRecovery { commit, partitions, image, controller } = recovered;
         let mut store = Store::new(config.clone(), commit, partitions, image, allocate, memory);
         let seats = Seats::new(&config, controller, &mut store);
-        let mut shard = Shard { store, read, upkeep, seats, mono: MonoNanos(0), news: VecDeque::new() };
+        let replica = Replica::new(&config);
+        let news = VecDeque::new();
+        let mut shard = Shard { store, read, replica, upkeep, seats, mono: MonoNanos(0), news };
         shard.input(Now::default(), &mut Vec::new(), |shard, turn| {
             shard.store.begin(turn);
             shard.seats.begin(&shard.store, turn);
@@ -150,6 +159,52 @@ impl Shard {
         self.input(now, effects, |shard, turn| shard.seats.image_applied(version, turn));
     }
 
+    /// Another server has dialled, and its Hello names this shard. Answered with Welcome or Refused.
+    pub fn accepted(&mut self, now: Now, lane: LaneId, hello: &Hello, effects: &mut Vec<Effect>) {
+        self.lanes(now, effects, |shard, turn| shard.replica.accepted(lane, hello, &shard.store, turn));
+    }
+
+    /// A dial has ended: the answer to [`Effect::Dial`].
+    pub fn dialled(
+        &mut self,
+        now: Now,
+        lane: LaneId,
+        outcome: Result<(), DialError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.lanes(now, effects, |shard, turn| shard.replica.dialled(lane, outcome, &shard.store, turn));
+    }
+
+    /// A frame has come on a lane.
+    pub fn frame(&mut self, now: Now, lane: LaneId, frame: Frame, effects: &mut Vec<Effect>) {
+        self.lanes(now, effects, |shard, turn| {
+            let Shard { store, read, replica, seats, .. } = shard;
+            if let Some((message, payload)) = replica.frame(lane, frame, read, store, turn) {
+                seats.heard(lane, message, &payload, replica, store, turn);
+            }
+        });
+    }
+
+    /// A lane's connection is gone: the peer has closed it, or it was reset.
+    pub fn lane_closed(&mut self, now: Now, lane: LaneId, effects: &mut Vec<Effect>) {
+        self.lanes(now, effects, |shard, turn| shard.replica.closed(lane, turn));
+    }
+
+    /// Another shard of this server tells something: the end of [`Effect::Tell`].
+    pub fn told(&mut self, now: Now, from: ShardId, note: Note, effects: &mut Vec<Effect>) {
+        self.lanes(now, effects, |shard, turn| {
+            let Shard { store, replica, seats, .. } = shard;
+            match note {
+                Note::IsrWanted(wanted) => seats.isr_wanted(from, wanted, replica, store, turn),
+                Note::IsrAnswered { partition, number, outcome } => {
+                    replica.isr_answered(partition, number, outcome, store, turn);
+                }
+                Note::Lease { until } => store.extend_lease(until),
+                Note::Status(status) => seats.status(from, status),
+            }
+        });
+    }
+
     /// What is free of the disk, and what producing must leave of it.
     pub fn disk_space(&mut self, now: Now, free_bytes: u64, reserve_bytes: u64, effects: &mut Vec<Effect>) {
         self.input(now, effects, |shard, turn| shard.store.disk_space(free_bytes, reserve_bytes, turn));
@@ -183,11 +238,13 @@ impl Shard {
     /// memory and commit files.
     pub fn turn(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.input(now, effects, |shard, turn| {
-            let Shard { store, read, upkeep, seats, .. } = shard;
+            let Shard { store, read, replica, upkeep, seats, .. } = shard;
+            store.expire_produces(turn);
             read.turn(store, turn);
-            seats.turn(read, store, turn);
+            seats.turn(read, replica, store, turn);
             upkeep.turn(read, store, turn);
             store.write_commit_group(turn);
+            replica.turn(read, store, turn);
             store.free_commit_files(turn);
             if store.is_checkpoint_due(upkeep.wants_checkpoint()) {
                 upkeep.cover(store);
@@ -199,6 +256,7 @@ impl Shard {
             store.retry_full_disk(turn);
             store.advance_stop(turn);
             shard.hear(turn);
+            shard.hear_lanes(turn);
             shard.upkeep.turn_compaction(&shard.read, &mut shard.store, turn);
         });
         assert!(
@@ -214,7 +272,8 @@ impl Shard {
         let decides = self.store.is_running();
         let decisions = self.seats.next_deadline().min(self.upkeep.next_deadline());
         let decisions = if decides { decisions } else { MonoNanos::NEVER };
-        decisions.min(self.store.next_deadline(self.mono)).min(self.read.next_deadline(self.mono))
+        let reads = self.read.next_deadline(self.mono).min(self.replica.next_deadline(self.mono));
+        decisions.min(self.store.next_deadline(self.mono)).min(reads)
     }
 
     /// Before the orderly stop: whoever waits in a group is told to find another coordinator.
@@ -282,6 +341,21 @@ impl Shard {
         self.store.ends()
     }
 
+    /// Works on an input from another server or shard: the rooms hear what became of lanes.
+    fn lanes(&mut self, now: Now, effects: &mut Vec<Effect>, act: impl FnOnce(&mut Shard, &mut Turn<'_>)) {
+        self.input(now, effects, |shard, turn| {
+            act(shard, turn);
+            shard.hear_lanes(turn);
+        });
+    }
+
+    fn hear_lanes(&mut self, turn: &mut Turn<'_>) {
+        let Shard { store, replica, seats, .. } = self;
+        for news in replica.take_lane_news(store, turn) {
+            seats.lane(news, replica, store, turn);
+        }
+    }
+
     /// Works on one input, and hears all news it has caused.
     fn input(&mut self, now: Now, effects: &mut Vec<Effect>, act: impl FnOnce(&mut Shard, &mut Turn<'_>)) {
         self.mono = now.mono;
@@ -338,16 +412,31 @@ impl Shard {
     }
 
     fn hear_all(&mut self, turn: &mut Turn<'_>) {
-        let Shard { store, read, upkeep, seats, .. } = self;
+        let Shard { store, read, replica, upkeep, seats, .. } = self;
         loop {
             while let Some(news) = turn.next_news() {
                 match news {
                     News::Moved(slot) => {
                         read.wake(slot);
+                        replica.moved(slot, store, turn);
                         seats.progressed(slot, store, turn);
                     }
+                    News::Role(slot) => {
+                        read.wake(slot);
+                        replica.role_changed(slot, store, turn);
+                        seats.role_changed(slot, store, turn);
+                    }
+                    News::Appended(slot) => replica.appended(slot),
+                    News::Run { stream, results } => replica.run_read(stream, results, store),
+                    News::Acked { server, voter, flushed } => {
+                        seats.acked(server, voter, flushed, store, turn)
+                    }
+                    News::Cut(slot) => replica.cut_done(slot, store, turn),
                     News::Rolled(slot) => upkeep.rolled(slot),
-                    News::Dropped(slot) => read.dropped(slot, store, turn),
+                    News::Dropped(slot) => {
+                        read.dropped(slot, store, turn);
+                        replica.dropped(slot, turn);
+                    }
                     News::Removed(partition) => read.forget_partition(partition),
                     News::Pressed => upkeep.review(),
                     News::Part { seat, results } => {

@@ -212,6 +212,16 @@ pub enum PartitionError {
     OutOfOrderSequence { producer: ProducerId, expected: i32, received: i32 },
     #[error("producer {producer}: epoch {received} is older than {current}")]
     InvalidProducerEpoch { producer: ProducerId, current: ProducerEpoch, received: ProducerEpoch },
+    #[error("this server does not lead the partition")]
+    NotLeader,
+    #[error("too few replicas are in sync for what the topic demands")]
+    NotEnoughReplicas,
+    #[error("the batch is in the leader's log, and too few replicas are in sync to say that it stays")]
+    NotEnoughReplicasAfterAppend,
+    #[error("the replicas in sync have not answered in time")]
+    TimedOut,
+    #[error("the leader does not know yet how far its log is in sync")]
+    NotSettled,
     #[error("the log directory is out of space")]
     DiskFull,
     #[error("the log directory has failed and accepts nothing more")]
@@ -227,8 +237,20 @@ pub struct ProduceRequest {
     pub partitions: Vec<ProducePartition>,
     /// zstd is refused below Produce v7.
     pub zstd_allowed: bool,
-    /// True for acks=0: nobody waits, the answer is sent at append all the same so that errors can close the connection.
-    pub answer_at_append: bool,
+    pub acks: Acks,
+    /// Longest wait for the in-sync replicas; what is not known then is answered with an error.
+    pub timeout_ms: u32,
+}
+
+/// When an append is answered: Kafka's `acks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// 0: nobody waits. The answer is given at append all the same, so that errors can close the connection.
+    None,
+    /// 1: the batch is durable at the leader.
+    Leader,
+    /// -1: the batch is durable at every replica in sync.
+    All,
 }
 
 #[derive(Clone, Debug)]
@@ -268,6 +290,18 @@ pub struct FetchRequest {
     /// Soft: the first batch of the first non-empty partition is returned whole even when larger.
     pub bytes_max: u32,
     pub read_committed: bool,
+    pub by: FetchedBy,
+}
+
+/// Who fetches, and sees how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchedBy {
+    /// A client: of what this server leads, up to the high watermark.
+    Client,
+    /// A state machine that lives on the partition: up to what is visible and durable here.
+    Seat,
+    /// A follower, through its lane: everything.
+    Follower,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{Now, TopicPartition};
+use crate::base::{Now, Offset, ServerId, TopicPartition, VoterId};
 
 use super::effect::Effect;
 use super::request::{FetchResult, RequestId, ShardReply};
@@ -17,6 +17,8 @@ pub enum Asker {
     Connection(RequestId),
     /// The coordinator that sits at this slot, which reads its own log.
     Seat(u32),
+    /// A stream to a follower, by the replica room's own number.
+    Stream(u64),
 }
 
 /// What a room tells the ones behind it.
@@ -24,6 +26,10 @@ pub enum Asker {
 pub enum News {
     /// What is durable, or visible to consumers, of a partition has changed.
     Moved(u32),
+    /// This server leads or follows a partition from now on, or no more; or the replicas have changed.
+    Role(u32),
+    /// Something was appended to a partition that other servers follow.
+    Appended(u32),
     /// A partition has begun a new segment.
     Rolled(u32),
     /// A partition's topic is gone: nobody waits for it any more.
@@ -32,6 +38,12 @@ pub enum News {
     Removed(TopicPartition),
     /// There is less space on the disk, or its settings no longer suit what is kept.
     Pressed,
+    /// Records that a follower lacks were read.
+    Run { stream: u64, results: Vec<FetchResult> },
+    /// A follower of the metadata log has flushed up to here.
+    Acked { server: ServerId, voter: VoterId, flushed: Offset },
+    /// A partition's log was cut, and takes appends again.
+    Cut(u32),
     /// A coordinator that reads its log gets the next part.
     Part { seat: u32, results: Vec<FetchResult> },
 }

@@ -1,5 +1,7 @@
 //! Produce.
 
+use ringmain::shard::Acks;
+
 use super::*;
 
 /// By name and by id: each version takes the one it knows.
@@ -64,7 +66,7 @@ fn produce_answers_in_the_order_of_the_request_in_every_version() {
         assert_eq!((peer.asked.len(), answer.throttle_time_ms), (2, 0));
         for (_, request) in &peer.asked {
             let ShardRequest::Produce(request) = request else { panic!("asked {request:?}") };
-            assert_eq!((request.zstd_allowed, request.answer_at_append), (version >= 7, false));
+            assert_eq!((request.zstd_allowed, request.acks), (version >= 7, Acks::All));
         }
     }
 }
@@ -173,7 +175,7 @@ fn acks_0_is_never_answered() {
         let good = produce("a", id, version, &[0, 1], 0);
         assert_eq!(peer.send(version, &good, |_, request| appended(request, |_| None)), End::Silent);
         assert!(peer.asked.iter().all(|(_, request)| {
-            matches!(request, ShardRequest::Produce(request) if request.answer_at_append)
+            matches!(request, ShardRequest::Produce(request) if request.acks == Acks::None)
         }));
         let failed = |index| (index == 1).then_some(PartitionError::DiskFull);
         peer.send(version, &good, |_, request| appended(request, failed)).reason();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmain::base::{LeaderEpoch, Offset, Payload, TopicPartition};
 use ringmain::record::{BatchHeader, records};
 use ringmain::shard::{
-    FetchPartition, FetchRequest, Known, ListOffsetsPartition, OffsetLookup, ShardRequest,
+    FetchPartition, FetchRequest, FetchedBy, Known, ListOffsetsPartition, OffsetLookup, ShardRequest,
 };
 
 pub fn lookup(partition: TopicPartition, lookup: OffsetLookup) -> ListOffsetsPartition {
@@ -28,6 +28,7 @@ pub fn fetch(partition: TopicPartition, offset: i64) -> ShardRequest {
         bytes_min: 0,
         bytes_max: 200_000,
         read_committed: false,
+        by: FetchedBy::Client,
     })
 }
 

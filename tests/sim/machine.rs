@@ -233,6 +233,9 @@ impl Machine {
             Effect::Io(request) => self.under_way.push(UnderWay { shard, id: request.id, op: request.op }),
             // Time costs nothing here.
             Effect::CleanerRate { .. } => {}
+            Effect::Dial { .. } | Effect::Send { .. } | Effect::Hang { .. } | Effect::Tell { .. } => {
+                unreachable!("a server that knows no others has no lanes")
+            }
             Effect::Swap(segment) => {
                 self.disk.swap(segment);
                 self.input(now, shard, |it, effects| it.swapped(now, segment, Ok(()), effects));

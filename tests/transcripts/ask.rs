@@ -12,8 +12,8 @@ use ringmain::group::{
 };
 use ringmain::record::{BatchBuilder, BatchHeader, Inside};
 use ringmain::shard::{
-    DeleteRecordsPartition, FetchPartition, FetchRequest, FetchResult, Fetched, GroupCall, Known,
-    ListOffsetsPartition, OffsetLookup, ProducePartition, ProduceRequest, ShardReply, ShardRequest,
+    Acks, DeleteRecordsPartition, FetchPartition, FetchRequest, FetchResult, Fetched, FetchedBy, GroupCall,
+    Known, ListOffsetsPartition, OffsetLookup, ProducePartition, ProduceRequest, ShardReply, ShardRequest,
 };
 
 use crate::names::Names;
@@ -90,8 +90,12 @@ impl Questions {
         names: &Names,
         wall: TimestampMs,
     ) -> ShardRequest {
-        let mut request =
-            ProduceRequest { partitions: Vec::new(), zstd_allowed: true, answer_at_append: false };
+        let mut request = ProduceRequest {
+            partitions: Vec::new(),
+            zstd_allowed: true,
+            acks: Acks::All,
+            timeout_ms: 30_000,
+        };
         let mut batches = Vec::new();
         loop {
             let count: usize = words.parse();
@@ -104,7 +108,9 @@ impl Questions {
                 break;
             }
         }
-        request.answer_at_append = words.has("with acks 0");
+        if words.has("with acks 0") {
+            request.acks = Acks::None;
+        }
         let producer = words.has("as producer").then(|| {
             let id = ProducerId(words.parse());
             words.expect("from sequence");
@@ -154,6 +160,7 @@ impl Questions {
             bytes_min,
             bytes_max: count * bytes_max,
             read_committed: false,
+            by: FetchedBy::Client,
         })
     }
 

@@ -93,6 +93,7 @@ impl Server {
             },
             scrub: ScrubConfig { period_ms: self.scrub_period_ms, bytes_per_second: 100 << 20 },
             seed: 1,
+            cluster: None,
         }
     }
 }

@@ -9,6 +9,7 @@
 mod buckets;
 mod cluster;
 mod here;
+mod minimum;
 mod partition;
 mod topics;
 

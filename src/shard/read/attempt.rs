@@ -5,7 +5,7 @@ use crate::base::{Offset, Payload};
 use crate::log::{Agreement, DiskRead, PartitionLog, ReadLimits, ReadPlan};
 
 use super::super::request::{
-    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, Known, PartitionError,
+    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, FetchedBy, Known, PartitionError,
 };
 use super::super::store::Store;
 
@@ -61,7 +61,7 @@ impl Attempt {
                 bytes_max: left.min(part.bytes_max as usize),
                 first_whole: attempt.bytes == 0 && attempt.cold.is_empty(),
             };
-            let outcome = match look(part, &limits, store) {
+            let outcome = match look(part, request.by, &limits, store) {
                 Ok(Look::Nothing) => continue,
                 Ok(Look::Ready(fetched)) => {
                     let bytes = fetched.records_bytes();
@@ -95,11 +95,15 @@ impl Attempt {
 
 fn look(
     part: &FetchPartition,
+    by: FetchedBy,
     limits: &dyn Fn(Offset) -> ReadLimits,
     store: &Store,
 ) -> Result<Look, PartitionError> {
     let slot = store.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
     let partition = store.partitions.get(slot).ok_or(PartitionError::NotHere)?;
+    if by == FetchedBy::Client && !partition.leads() {
+        return Err(PartitionError::NotLeader);
+    }
     partition.check_epoch(part.current_leader_epoch)?;
     let (log, marks) = (partition.log(), partition.watermarks());
     let mut fetched = Fetched {
@@ -119,7 +123,11 @@ fn look(
             Agreement::OutOfRange => return Err(out_of_range(log, part.offset)),
         }
     }
-    let limits = limits(marks.high);
+    let limits = limits(match by {
+        FetchedBy::Client => marks.high,
+        FetchedBy::Seat => marks.settled(),
+        FetchedBy::Follower => marks.log_end,
+    });
     match log.read(part.offset, &limits) {
         ReadPlan::Empty => {
             let now = Known { high_watermark: marks.high, log_start: marks.log_start };

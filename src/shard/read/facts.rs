@@ -12,6 +12,9 @@ pub(super) fn epoch_ends(
 ) -> Vec<Result<EpochEnd, PartitionError>> {
     let end_of = |part: &EpochEndPartition| {
         let partition = store.serving(part.partition)?;
+        if !partition.leads() {
+            return Err(PartitionError::NotLeader);
+        }
         partition.check_epoch(part.current_leader_epoch)?;
         // An epoch the partition never had is no error, but has no end either.
         let (epoch, end) = partition.log().epoch_end(part.epoch).unwrap_or((LeaderEpoch(-1), Offset(-1)));

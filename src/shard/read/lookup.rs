@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::base::hash::IdMap;
 use crate::base::io::SegmentId;
-use crate::base::{ChunkSlice, LeaderEpoch, Offset, TimestampMs, block_floor};
+use crate::base::{ChunkSlice, LeaderEpoch, Offset, Rule, TimestampMs, block_floor, holds};
 use crate::log::{DiskRead, PartitionLog, ReadPlan, Scan, Sought, scan_for};
 use crate::record;
 
@@ -231,6 +231,9 @@ impl Lookups {
 fn list_offset(part: &ListOffsetsPartition, store: &Store) -> Result<Listing, PartitionError> {
     let slot = store.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
     let partition = store.serving(part.partition)?;
+    if !partition.leads() {
+        return Err(PartitionError::NotLeader);
+    }
     partition.check_epoch(part.current_leader_epoch)?;
     let log = partition.log();
     let marks = partition.watermarks();
@@ -240,6 +243,8 @@ fn list_offset(part: &ListOffsetsPartition, store: &Store) -> Result<Listing, Pa
         Ok(Listing::Known(ListedOffset { offset, timestamp: TimestampMs::NONE, leader_epoch }))
     };
     match part.lookup {
+        // Below the epoch's start the answer could be less than what another leader has said before (rule R5).
+        OffsetLookup::Latest if holds(Rule::R5) && !partition.is_settled() => Err(PartitionError::NotSettled),
         OffsetLookup::Latest => known(end),
         OffsetLookup::Earliest | OffsetLookup::EarliestLocal => known(marks.log_start),
         OffsetLookup::LatestTiered | OffsetLookup::EarliestPendingUpload => Ok(Listing::Known(NOT_FOUND)),

@@ -281,5 +281,6 @@ fn answer(asker: Asker, results: Vec<FetchResult>, turn: &mut Turn<'_>) {
     match asker {
         Asker::Connection(id) => turn.reply(id, ShardReply::Fetch(results)),
         Asker::Seat(seat) => turn.tell(News::Part { seat, results }),
+        Asker::Stream(stream) => turn.tell(News::Run { stream, results }),
     }
 }

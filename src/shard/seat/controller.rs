@@ -49,6 +49,7 @@ impl ControllerSeat {
     /// Recovery has folded the whole log: the controller decides at once.
     pub(super) fn new(controller: Controller, shards: u16, seed: u64, store: &mut Store) -> ControllerSeat {
         let slot = store.partitions.find_or_add(TopicPartition::METADATA);
+        store.lead_alone(slot);
         ControllerSeat {
             controller,
             rng: Rng::seeded(seed),

@@ -7,7 +7,7 @@ use crate::group::Coordinator;
 use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
 
 use super::super::read::Read;
-use super::super::request::{FetchPartition, FetchRequest, FetchResult, Known};
+use super::super::request::{FetchPartition, FetchRequest, FetchResult, FetchedBy, Known};
 use super::super::store::Store;
 use super::super::turn::{Asker, Turn};
 
@@ -38,6 +38,7 @@ pub(super) fn ask(
         bytes_min: 0,
         bytes_max: LOAD_BYTES,
         read_committed: false,
+        by: FetchedBy::Seat,
     };
     read.fetch(Asker::Seat(seat), request, store, turn);
 }

@@ -17,14 +17,19 @@ mod coordinators;
 mod held;
 mod load;
 
-use crate::base::MonoNanos;
+use bytes::Bytes;
+
 use crate::base::metrics::CommittedMetric;
+use crate::base::{LaneId, MonoNanos, Offset, ServerId, ShardId, VoterId};
 use crate::controller::{Controller, ControllerRequest};
 use crate::group::Coordinator;
+use crate::peer::Message;
 
 use super::config::ShardConfig;
 use super::metrics::ShardGauges;
+use super::note::{IsrWanted, ShardStatus};
 use super::read::Read;
+use super::replica::{LaneNews, Replica};
 use super::request::{FetchResult, GroupCall, RequestId, ShardReply};
 use super::store::{ImageChanged, Store};
 use super::turn::Turn;
@@ -95,8 +100,61 @@ impl Seats {
         }
     }
 
-    pub fn turn(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
+    pub fn turn(&mut self, read: &mut Read, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
+        _ = replica;
         self.coordinators.turn(read, store, turn);
+    }
+
+    /// Something was said on a lane that is not about streams.
+    pub fn heard(
+        &mut self,
+        lane: LaneId,
+        message: Message,
+        payload: &Bytes,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        _ = (lane, message, payload, replica, store, turn);
+    }
+
+    /// What became of a lane.
+    pub fn lane(&mut self, news: LaneNews, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
+        _ = (news, replica, store, turn);
+    }
+
+    /// Leaders on a shard of this server ask for other in-sync sets.
+    pub fn isr_wanted(
+        &mut self,
+        from: ShardId,
+        wanted: Vec<IsrWanted>,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        _ = (from, wanted, replica, store, turn);
+    }
+
+    /// What a shard of this server has for the next heartbeat.
+    pub fn status(&mut self, from: ShardId, status: ShardStatus) {
+        _ = (from, status);
+    }
+
+    /// A follower of the metadata log has flushed it up to here.
+    pub fn acked(
+        &mut self,
+        server: ServerId,
+        voter: VoterId,
+        flushed: Offset,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        _ = (server, voter, flushed, store, turn);
+    }
+
+    /// This server leads a partition from now on, or no more.
+    pub fn role_changed(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+        _ = (slot, store, turn);
     }
 
     /// What is durable of a partition has changed.

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | state | what the store owns; how a log's change is carried out |
 //! | partitions, watermarks | one partition, its slot, its offsets |
+//! | role | what this server is to a partition |
 //! | append, produce, waits | a batch comes in; its answer leaves when it is durable |
 //! | commit | commit groups |
 //! | release, reclaim, sweep, syncs | commit files are freed |
@@ -32,6 +33,8 @@ mod produce;
 mod producers;
 mod reclaim;
 mod release;
+mod replicate;
+mod role;
 mod space;
 mod state;
 mod stop;
@@ -46,4 +49,5 @@ pub use append::Incoming;
 pub use partitions::Partition;
 pub use place::ImageChanged;
 pub use producers::PRODUCER_BYTES;
+pub use role::{LedBy, Role, ends};
 pub use state::Store;

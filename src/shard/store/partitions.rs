@@ -6,21 +6,28 @@
 use std::collections::VecDeque;
 
 use crate::base::hash::IdMap;
-use crate::base::{Chunk, LeaderEpoch, Offset, TopicPartition};
+use crate::base::{Chunk, LeaderEpoch, Offset, Rule, TopicPartition, holds};
 use crate::config::topic::TopicSettings;
 use crate::log::{PartitionLog, RecoveredLog};
 
 use super::super::request::PartitionError;
+use super::role::{Role, ends};
 use super::watermarks::{VisibleWhen, Watermarks};
 
 /// One partition with the producers that wait on it.
 #[derive(Debug)]
 pub struct Partition {
     log: PartitionLog,
+    pub(super) role: Role,
+    /// The leader epoch of the role; -1 before the first.
+    epoch: LeaderEpoch,
+    agreed: LeaderEpoch,
     marks: Watermarks,
+    /// What the topic has shown while it acknowledged from memory stays shown.
+    shown: Offset,
     /// The topic's settings; the defaults for the metadata log.
     settings: TopicSettings,
-    pub(super) acks: VecDeque<Ack>,
+    acks: Acks,
     /// Whether the partition is in line to have its memory freed.
     pub(super) is_evictable: bool,
     /// Operations under way on the partition's files, or handed out to be issued.
@@ -28,11 +35,29 @@ pub struct Partition {
     life: Life,
 }
 
-/// A produce request that waits until the flushed offset reaches `end`.
+/// Produce requests that wait, in the order of their appends.
+#[derive(Debug, Default)]
+struct Acks {
+    /// For the flushed offset.
+    leader: VecDeque<Ack>,
+    /// For the high watermark.
+    all: VecDeque<Ack>,
+}
+
+/// What a produce request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    Flushed,
+    HighWatermark,
+}
+
+/// A produce request that waits until an offset reaches `end`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ack {
     pub(super) end: Offset,
     pub(super) wait: u64,
+    /// The leader epoch in which the request began to wait: an answer in another one would be a promise nobody keeps.
+    pub(super) epoch: LeaderEpoch,
     /// Which of the request's partitions this is.
     pub(super) index: usize,
 }
@@ -57,10 +82,14 @@ impl Partition {
     fn new(log: PartitionLog) -> Partition {
         let settings = TopicSettings::default();
         Partition {
-            marks: Watermarks::of(&log, visible_when(&settings)),
+            marks: Watermarks::of(&log, log.high_watermark(), visible_when(&settings)),
+            shown: Offset(0),
+            role: Role::Idle,
+            epoch: LeaderEpoch(-1),
+            agreed: log.epochs().latest().unwrap_or(LeaderEpoch(-1)),
             log,
             settings,
-            acks: VecDeque::new(),
+            acks: Acks::default(),
             is_evictable: false,
             ops: 0,
             life: Life::Serving,
@@ -82,16 +111,101 @@ impl Partition {
     /// Changes the log, and its watermarks with it.
     pub fn change<R>(&mut self, change: impl FnOnce(&mut PartitionLog, &TopicSettings) -> R) -> R {
         let result = change(&mut self.log, &self.settings);
-        self.marks.follow(&self.log, visible_when(&self.settings));
+        self.follow_log();
         result
     }
 
-    /// The topic has these settings from now on, and the partition this leader epoch.
-    pub(super) fn place(&mut self, settings: &TopicSettings, epoch: LeaderEpoch) {
-        self.settings.clone_from(settings);
+    /// Changes the role, which sees the log, and the watermarks with it.
+    pub(super) fn change_role<R>(&mut self, change: impl FnOnce(&mut Role, &PartitionLog) -> R) -> R {
+        let result = change(&mut self.role, &self.log);
+        self.follow_log();
+        result
+    }
+
+    /// The log was cut, which takes offsets back: nobody was promised what is gone.
+    pub(super) fn cut<R>(&mut self, change: impl FnOnce(&mut PartitionLog) -> R) -> R {
+        assert!(!self.leads(), "a leader's log is never cut");
+        let result = change(&mut self.log);
+        let high = self.marks.high.min(self.log.log_end()).max(self.log.log_start());
+        self.marks = Watermarks::of(&self.log, high, visible_when(&self.settings));
+        result
+    }
+
+    /// Brings role and watermarks in line with the log.
+    fn follow_log(&mut self) {
+        let high = match &mut self.role {
+            Role::Leading(leading) => {
+                _ = leading.local(ends(&self.log));
+                leading.high_watermark()
+            }
+            Role::Following(follows) => {
+                follows.following.local(ends(&self.log));
+                follows.following.high_watermark()
+            }
+            Role::Presiding { high_watermark } => *high_watermark,
+            Role::Idle => self.marks.high.max(self.log.log_start()),
+        };
+        self.marks.follow(&self.log, high, self.visible());
+    }
+
+    fn visible(&self) -> VisibleWhen {
+        match &self.role {
+            // What a majority has is committed, also before this server's own disk has it.
+            Role::Presiding { .. } => VisibleWhen::Appended,
+            _ if self.shown > self.log.flushed_offset() => VisibleWhen::Appended,
+            Role::Idle | Role::Leading(_) | Role::Following(_) => visible_when(&self.settings),
+        }
+    }
+
+    /// The partition has another role from now on.
+    pub(super) fn set_role(&mut self, role: Role) {
+        self.role = role;
+        self.follow_log();
+    }
+
+    /// Up to here a leader may send what it has.
+    pub(super) fn sendable_end(&self) -> Offset {
+        self.log.log_end()
+    }
+
+    /// The leader epoch of the role.
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// This server leads from now on: batches are stamped with this epoch.
+    pub(super) fn lead(&mut self, epoch: LeaderEpoch) {
         self.log.lead(epoch);
-        // A topic that no longer acknowledges from memory hides what is not durable yet.
-        self.marks = Watermarks::of(&self.log, visible_when(&self.settings));
+        self.epoch = epoch;
+    }
+
+    /// Another server leads from now on.
+    pub(super) fn set_epoch(&mut self, epoch: LeaderEpoch) {
+        self.epoch = epoch;
+    }
+
+    /// The last epoch in which the log agreed with its leader's, or this server led; after a start the last in the log.
+    pub(super) fn agreed(&self) -> LeaderEpoch {
+        self.agreed
+    }
+
+    /// Has no role from now on.
+    pub(super) fn end_role(&mut self) {
+        self.agreed = match &self.role {
+            Role::Leading(_) | Role::Presiding { .. } => self.epoch,
+            Role::Following(follows) => follows.following.agreed(),
+            Role::Idle => self.agreed,
+        };
+        self.set_role(Role::Idle);
+    }
+
+    /// The topic has these settings from now on.
+    pub(super) fn set(&mut self, settings: &TopicSettings) {
+        let was_relaxed = self.acknowledges_from_memory();
+        self.settings.clone_from(settings);
+        if was_relaxed && !self.acknowledges_from_memory() {
+            self.shown = self.marks.high;
+        }
     }
 
     /// True if the topic is acknowledged from memory (`flush.messages` above 1 and `flush.ms` above 0), by its own choice.
@@ -100,15 +214,50 @@ impl Partition {
         visible_when(&self.settings) == VisibleWhen::Appended
     }
 
-    /// Takes the next produce that has waited for no more than `flushed`.
-    pub(super) fn next_ack(&mut self, flushed: Offset) -> Option<Ack> {
-        let is_ready = self.acks.front().is_some_and(|ack| ack.end <= flushed);
-        if is_ready { self.acks.pop_front() } else { None }
+    /// A produce begins to wait.
+    pub(super) fn wait(&mut self, until: Until, ack: Ack) {
+        let queue = match until {
+            Until::Flushed => &mut self.acks.leader,
+            Until::HighWatermark => &mut self.acks.all,
+        };
+        queue.push_back(ack);
+    }
+
+    /// Takes the next produce that has what it waits for.
+    ///
+    /// # Panics
+    ///
+    /// If the leader epoch is not the one in which the produce began to wait: who waits fails when the epoch changes.
+    pub(super) fn next_ack(&mut self) -> Option<Ack> {
+        let Watermarks { flushed, high, .. } = self.marks;
+        let is_ready = |queue: &VecDeque<Ack>, to| queue.front().is_some_and(|ack| ack.end <= to);
+        let ack = if is_ready(&self.acks.leader, flushed) {
+            self.acks.leader.pop_front()
+        } else if is_ready(&self.acks.all, high) {
+            self.acks.all.pop_front()
+        } else {
+            return None;
+        };
+        let is_of_this_epoch = ack.as_ref().is_none_or(|ack| ack.epoch == self.epoch || !holds(Rule::R11));
+        assert!(is_of_this_epoch, "whoever waits for an ack fails when the epoch changes");
+        ack
+    }
+
+    /// Takes every produce that waits.
+    pub(super) fn take_acks(&mut self) -> Vec<Ack> {
+        let Acks { leader, all } = std::mem::take(&mut self.acks);
+        leader.into_iter().chain(all).collect()
+    }
+
+    /// Forgets a produce that has waited long enough.
+    pub(super) fn forget_ack(&mut self, wait: u64) {
+        self.acks.leader.retain(|ack| ack.wait != wait);
+        self.acks.all.retain(|ack| ack.wait != wait);
     }
 
     /// A request's idea of the leader epoch against ours; -1 is not checked.
     pub fn check_epoch(&self, requested: LeaderEpoch) -> Result<(), PartitionError> {
-        let current = self.log.epoch();
+        let current = self.epoch;
         match requested {
             LeaderEpoch(-1) => Ok(()),
             requested if requested < current => Err(PartitionError::FencedLeaderEpoch { requested, current }),
@@ -192,12 +341,12 @@ impl Partitions {
     }
 
     /// Lives on until nothing is being written any more; nobody finds it by its id.
-    pub(super) fn drop_partition(&mut self, id: TopicPartition, slot: u32) -> VecDeque<Ack> {
+    pub(super) fn drop_partition(&mut self, id: TopicPartition, slot: u32) -> Vec<Ack> {
         self.by_id.remove(&id);
-        let Some(partition) = self.get_mut(slot) else { return VecDeque::new() };
+        let Some(partition) = self.get_mut(slot) else { return Vec::new() };
         assert_eq!(partition.life, Life::Serving, "a partition is dropped once");
         partition.life = Life::Dying;
-        let acks = std::mem::take(&mut partition.acks);
+        let acks = partition.take_acks();
         self.dying.push(slot);
         acks
     }

@@ -54,7 +54,7 @@ impl Store {
     pub(super) fn place_partitions(&mut self, turn: &mut Turn<'_>) {
         let image = Arc::clone(&self.image);
         for topic in image.topics.values() {
-            self.place(&image, topic, 0..topic.partitions.len());
+            self.place(&image, topic, 0..topic.partitions.len(), turn);
         }
         self.drop_partitions(turn);
         self.count_partitions();
@@ -66,9 +66,9 @@ impl Store {
         for change in changes {
             match change {
                 Change::TopicAdded(id) | Change::TopicConfigs(id) => {
-                    self.place_topic(&image, *id, 0..usize::MAX)
+                    self.place_topic(&image, *id, 0..usize::MAX, turn);
                 }
-                Change::Partitions(run) => self.place_topic(&image, run.topic, run.partitions.clone()),
+                Change::Partitions(run) => self.place_topic(&image, run.topic, run.partitions.clone(), turn),
                 Change::TopicRemoved(id) => {
                     for id in before.topic_by_id(*id).iter().flat_map(|topic| topic.partition_ids()) {
                         self.drop_partition(id, turn);
@@ -76,7 +76,13 @@ impl Store {
                 }
                 Change::Configs(Resource::AllBrokers | Resource::Broker(_)) => {
                     for topic in image.topics.values() {
-                        self.place(&image, topic, 0..topic.partitions.len());
+                        self.place(&image, topic, 0..topic.partitions.len(), turn);
+                    }
+                }
+                // Who may join an in-sync set, and this server's own registration.
+                Change::Servers if self.config.cluster.is_some() => {
+                    for topic in image.topics.values() {
+                        self.place(&image, topic, 0..topic.partitions.len(), turn);
                     }
                 }
                 Change::Configs(_) | Change::Servers | Change::Counters => {}
@@ -87,21 +93,34 @@ impl Store {
     }
 
     /// Places some partitions of a topic, which may be gone again.
-    fn place_topic(&mut self, image: &MetadataImage, id: TopicId, partitions: Range<usize>) {
+    fn place_topic(
+        &mut self,
+        image: &MetadataImage,
+        id: TopicId,
+        partitions: Range<usize>,
+        turn: &mut Turn<'_>,
+    ) {
         if let Some(topic) = image.topic_by_id(id) {
             let end = partitions.end.min(topic.partitions.len());
-            self.place(image, topic, partitions.start.min(end)..end);
+            self.place(image, topic, partitions.start.min(end)..end, turn);
         }
     }
 
     /// Partitions of a topic that this shard keeps exist from now on, with the epoch and the settings of the image.
-    fn place(&mut self, image: &MetadataImage, topic: &TopicImage, partitions: Range<usize>) {
+    fn place(
+        &mut self,
+        image: &MetadataImage,
+        topic: &TopicImage,
+        partitions: Range<usize>,
+        turn: &mut Turn<'_>,
+    ) {
         let placed = topic.partitions_by_id().skip(partitions.start).take(partitions.len());
         for (id, state) in placed {
             if image.replica_here(state) == Some(self.id()) {
                 let slot = self.partitions.find_or_add(id);
                 let partition = self.partitions.get_mut(slot).expect("just found or added");
-                partition.place(image.settings(topic), state.leader_epoch());
+                partition.set(image.settings(topic));
+                self.assign(slot, topic, state, turn);
             }
         }
     }

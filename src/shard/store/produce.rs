@@ -1,46 +1,61 @@
 //! Produce: append at once, answer when durable.
 //!
-//! One path for every ack level and topic: the topic's `flush.messages` only decides at which watermark the answer is
-//! released, acks=0 only that it is released at append (so that an error can still close the connection). Both wait all the
-//! same while too much is on its way to the disk: nothing queues without a bound.
+//! One path for every ack level and topic. Acks and the topic's `flush.messages` only decide at which watermark the answer is
+//! released: at append (acks=0, so that an error can still close the connection), when the batch is durable here (acks=1), or
+//! at the high watermark (acks=all). All wait while too much is on its way to the disk: nothing queues without a bound.
+//!
+//! Whoever waits for other servers waits for `timeout.ms` at most. A disk that does not answer ends the process.
+
+use crate::base::{MonoNanos, Offset};
 
 use super::super::request::{
-    Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply,
+    Acks, Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply,
 };
 use super::super::turn::Turn;
 use super::append::Incoming;
-use super::partitions::Ack;
+use super::partitions::{Ack, Partition, Until};
 use super::state::{Stop, Store};
+
+/// What the answer for one batch waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Awaits {
+    Nothing,
+    Disk,
+    Servers,
+}
 
 impl Store {
     /// Appends each batch of a request. The answer leaves when all of them are as durable as their topics demand.
     pub fn produce(&mut self, id: RequestId, request: ProduceRequest, turn: &mut Turn<'_>) {
         let wait = self.produce.next();
         let mut results = Vec::with_capacity(request.partitions.len());
-        let mut remaining = 0;
+        let (mut awaited, mut on_servers) = (Vec::new(), false);
         for (index, part) in request.partitions.iter().enumerate() {
-            let (outcome, waits) = match self.produce_to(part, &request, (wait, index), turn) {
-                Ok((appended, waits)) => (Ok(appended), waits),
-                Err(error) => (Err(error), false),
+            let (outcome, awaits) = match self.produce_to(part, &request, (wait, index), turn) {
+                Ok((appended, awaits)) => (Ok(appended), awaits),
+                Err(error) => (Err(error), Awaits::Nothing),
             };
-            remaining += usize::from(waits);
+            if awaits != Awaits::Nothing {
+                awaited.push(index);
+                on_servers |= awaits == Awaits::Servers;
+            }
             results.push(ProduceResult { partition: part.partition, outcome });
         }
-        if remaining == 0 {
-            turn.reply(id, ShardReply::Produce(results));
-        } else {
-            self.produce.insert(wait, id, results, remaining);
+        if awaited.is_empty() {
+            return turn.reply(id, ShardReply::Produce(results));
         }
+        let until = on_servers.then(|| turn.now.mono.plus_ms(u64::from(request.timeout_ms)));
+        self.produce.insert(wait, id, results, awaited, until);
     }
 
-    /// Appends one batch; tells whether its answer must wait.
+    /// Appends one batch; tells what its answer waits for.
     fn produce_to(
         &mut self,
         part: &ProducePartition,
         request: &ProduceRequest,
         (wait, index): (u64, usize),
         turn: &mut Turn<'_>,
-    ) -> Result<(Appended, bool), PartitionError> {
+    ) -> Result<(Appended, Awaits), PartitionError> {
         if self.is_failed() {
             return Err(PartitionError::StorageFailed);
         }
@@ -51,6 +66,7 @@ impl Store {
             return Err(PartitionError::NotHere);
         }
         let slot = self.partitions.find(part.partition).ok_or(PartitionError::NotHere)?;
+        self.judge_produce(slot, request.acks, turn.now.mono)?;
         let ProducePartition { records, inside, .. } = part;
         let batch = Incoming { records, inside, zstd_allowed: request.zstd_allowed };
         let accepted = self.append(slot, batch, turn)?;
@@ -58,11 +74,24 @@ impl Store {
         let partition = self.partitions.get_mut(slot).expect("found above");
         let relaxed = partition.acknowledges_from_memory();
         let marks = *partition.watermarks();
-        let durable = accepted.end <= marks.flushed;
-        let waits = !durable && (is_behind || !(relaxed || request.answer_at_append));
-        if waits {
-            partition.acks.push_back(Ack { end: accepted.end, wait, index });
+        let asked = match request.acks {
+            Acks::None => None,
+            Acks::Leader if relaxed => None,
+            Acks::Leader => Some((Until::Flushed, marks.flushed)),
+            Acks::All => Some((Until::HighWatermark, marks.high)),
+        };
+        let behind = is_behind.then_some((Until::Flushed, marks.flushed));
+        let is_missing = |until: &(Until, Offset)| accepted.end > until.1;
+        let until = asked.filter(is_missing).or(behind.filter(is_missing)).map(|(until, _)| until);
+        if let Some(until) = until {
+            let epoch = partition.epoch();
+            partition.wait(until, Ack { end: accepted.end, wait, epoch, index });
         }
+        let awaits = match until {
+            None => Awaits::Nothing,
+            Some(Until::HighWatermark) if partition.has_followers() => Awaits::Servers,
+            Some(_) => Awaits::Disk,
+        };
         if relaxed {
             self.moved(slot, turn);
         }
@@ -71,15 +100,29 @@ impl Store {
             log_append_time: accepted.log_append_time,
             log_start: marks.log_start,
         };
-        Ok((appended, waits))
+        Ok((appended, awaits))
     }
 
-    /// The flushed offset of a partition has moved: releases the produce requests that waited for it.
+    /// Whether this server may take a batch for the partition, as its role and its replicas are.
+    fn judge_produce(&self, slot: u32, acks: Acks, now: MonoNanos) -> Result<(), PartitionError> {
+        let partition = self.partitions.get(slot).ok_or(PartitionError::NotHere)?;
+        if !partition.leads() {
+            return Err(PartitionError::NotLeader);
+        }
+        if acks == Acks::All && !partition.has_enough_replicas() {
+            return Err(PartitionError::NotEnoughReplicas);
+        }
+        // What waits for all is safe by itself: each ack of this epoch shows that nobody else leads yet.
+        if acks != Acks::All && partition.has_followers() && !self.holds_lease(now) {
+            return Err(PartitionError::NotLeader);
+        }
+        Ok(())
+    }
+
+    /// The flushed offset or the high watermark of a partition has moved: releases the produce requests that waited for it.
     pub(super) fn progressed(&mut self, slot: u32, turn: &mut Turn<'_>) {
         self.moved(slot, turn);
-        let Some(flushed) = self.partitions.get(slot).map(|it| it.watermarks().flushed) else { return };
-        while let Some(ack) = self.partitions.get_mut(slot).and_then(|partition| partition.next_ack(flushed))
-        {
+        while let Some(ack) = self.partitions.get_mut(slot).and_then(Partition::next_ack) {
             self.settle(ack, Ok(()), turn);
         }
     }
@@ -88,6 +131,35 @@ impl Store {
     pub(super) fn settle(&mut self, ack: Ack, outcome: Result<(), PartitionError>, turn: &mut Turn<'_>) {
         if let Some((id, results)) = self.produce.settle(ack, outcome) {
             turn.reply(id, ShardReply::Produce(results));
+        }
+    }
+
+    /// Whoever waits for acks of a partition fails: another epoch begins, or none of it is left here.
+    pub(super) fn fail_acks(&mut self, slot: u32, error: &PartitionError, turn: &mut Turn<'_>) {
+        let acks = self.partitions.get_mut(slot).map(Partition::take_acks).unwrap_or_default();
+        for ack in acks {
+            self.settle(ack, Err(error.clone()), turn);
+        }
+    }
+
+    /// Answers requests that have waited for other servers long enough.
+    pub fn expire_produces(&mut self, turn: &mut Turn<'_>) {
+        while let Some((wait, mut due)) = self.produce.take_due(turn.now.mono) {
+            let awaited: Vec<usize> = due.awaited().to_vec();
+            for index in awaited {
+                let Some(result) = due.results.get_mut(index) else { continue };
+                let slot = self.partitions.find(result.partition);
+                let partition = slot.and_then(|slot| self.partitions.get_mut(slot));
+                let has_enough = partition.as_ref().is_some_and(|it| it.has_enough_replicas());
+                if let Some(partition) = partition {
+                    partition.forget_ack(wait);
+                }
+                result.outcome = Err(match has_enough {
+                    true => PartitionError::TimedOut,
+                    false => PartitionError::NotEnoughReplicasAfterAppend,
+                });
+            }
+            turn.reply(due.id, ShardReply::Produce(due.results));
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Store {
     /// Little is left of the disk: producers are refused, so that all else has room.
     pub(super) disk_low: bool,
     pub(super) stop: Stop,
+    /// Until then nobody else leads what this server leads.
+    pub(super) lease_until: MonoNanos,
     pub counters: LogCounters,
     /// Since when something waits for a commit group.
     pub(super) waiting_since: Option<MonoNanos>,

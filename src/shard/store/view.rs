@@ -52,6 +52,7 @@ impl Store {
             disk_full: false,
             disk_low: false,
             stop: Stop::Running,
+            lease_until: MonoNanos(0),
             counters: LogCounters::default(),
             waiting_since: None,
             commit_wait: Latency::default(),

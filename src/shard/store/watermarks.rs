@@ -5,11 +5,12 @@
 //! ```
 //!
 //! Records below the high watermark are visible to consumers, those below the last stable offset to `read_committed` ones.
-//! A topic that acknowledges from memory (`flush.messages` above 1) shows its records before they are durable: there the
-//! high watermark is the log end, and only there may it lie above the flushed offset.
+//! Where the high watermark is, the partition's role says: a leader's follows the replicas in sync, a follower's its leader's. A
+//! topic that acknowledges from memory (`flush.messages` above 1) shows its records before they are durable, and so may the
+//! leader of the metadata log, once a majority of voters has them: only there may it lie above the flushed offset.
 //!
-//! Everything that answers a client asks these offsets, never the log's own: with replicas the high watermark will follow
-//! them, and with transactions the last stable offset will stay behind it.
+//! Everything that answers a client asks these offsets, never the log's own. With transactions the last stable offset will stay
+//! behind the high watermark.
 
 use crate::base::Offset;
 use crate::log::PartitionLog;
@@ -34,13 +35,9 @@ pub struct Watermarks {
 }
 
 impl Watermarks {
-    /// The watermarks of a log as it is now.
-    pub fn of(log: &PartitionLog, visible: VisibleWhen) -> Watermarks {
+    /// The watermarks of a log as it is now, with the high watermark that its role says.
+    pub fn of(log: &PartitionLog, high: Offset, visible: VisibleWhen) -> Watermarks {
         let (flushed, log_end) = (log.flushed_offset(), log.log_end());
-        let high = match visible {
-            VisibleWhen::Flushed => flushed,
-            VisibleWhen::Appended => log_end,
-        };
         let marks = Watermarks { log_start: log.log_start(), last_stable: high, high, flushed, log_end };
         marks.check(visible);
         marks
@@ -51,10 +48,13 @@ impl Watermarks {
     /// # Panics
     ///
     /// If the order does not hold, or an offset has gone back: an answer given before would be wrong.
-    pub fn follow(&mut self, log: &PartitionLog, visible: VisibleWhen) {
-        let now = Watermarks::of(log, visible);
+    pub fn follow(&mut self, log: &PartitionLog, high: Offset, visible: VisibleWhen) {
+        let now = Watermarks::of(log, high, visible);
         assert!(
-            now.log_start >= self.log_start && now.flushed >= self.flushed && now.log_end >= self.log_end,
+            now.log_start >= self.log_start
+                && now.high >= self.high
+                && now.flushed >= self.flushed
+                && now.log_end >= self.log_end,
             "the offsets of {} went back from {self:?} to {now:?}",
             log.id
         );

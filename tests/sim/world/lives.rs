@@ -84,6 +84,7 @@ impl World {
             },
             scrub: ScrubConfig { period_ms: Some(3000), bytes_per_second: 100 << 20 },
             seed: 0,
+            cluster: None,
         }
     }
 

@@ -5,7 +5,9 @@ use ringmain::base::rng::Rng;
 use ringmain::base::{Offset, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TopicPartition};
 use ringmain::controller::{ControllerRequest, TopicName};
 use ringmain::record::{BatchBuilder, Inside};
-use ringmain::shard::{DeleteRecordsPartition, OffsetLookup, ProducePartition, ProduceRequest, ShardRequest};
+use ringmain::shard::{
+    Acks, DeleteRecordsPartition, OffsetLookup, ProducePartition, ProduceRequest, ShardRequest,
+};
 
 use super::{Asked, WAITING_MAX, World};
 use crate::client::{fetch, lookup};
@@ -44,7 +46,8 @@ impl World {
         let request = ProduceRequest {
             partitions: vec![ProducePartition { partition, records: batch, inside: Inside::Unread }],
             zstd_allowed: true,
-            answer_at_append: false,
+            acks: Acks::All,
+            timeout_ms: 30_000,
         };
         let asked = Asked::Produce { partition, records: numbers, is_idempotent };
         self.ask(owner, Some(asked), ShardRequest::Produce(request));

@@ -37,6 +37,9 @@ impl Driver {
                 self.disk.swap(segment);
                 self.input(|it, now, effects| it.swapped(now, segment, Ok(()), effects));
             }
+            Effect::Dial { .. } | Effect::Send { .. } | Effect::Hang { .. } | Effect::Tell { .. } => {
+                unreachable!("a server that knows no others has no lanes")
+            }
             Effect::CleanerRate { bytes_per_second } => {
                 self.out.push(format!("let the cleaner do {bytes_per_second} bytes a second"));
             }

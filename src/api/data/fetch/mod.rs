@@ -31,7 +31,9 @@ use crate::protocol::messages::fetch_response::{
 };
 use crate::protocol::messages::{self, FetchResponse};
 use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
-use crate::shard::{FetchPartition, FetchRequest, FetchResult, Fetched, Known, ShardQuestion, ShardRequest};
+use crate::shard::{
+    FetchPartition, FetchRequest, FetchResult, Fetched, FetchedBy, Known, ShardQuestion, ShardRequest,
+};
 
 use crate::api::answer::{AnswerForm, decode, respond as respond_now};
 use crate::api::cluster::hints::{self, Refused};
@@ -82,6 +84,7 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
         bytes_min: at_least_0(request.min_bytes),
         bytes_max: merge.bytes_left,
         read_committed: merge.read_committed,
+        by: FetchedBy::Client,
     };
     let calls = match &asked {
         KeptPlan::Once(plan) => calls(plan, shared),

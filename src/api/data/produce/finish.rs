@@ -10,7 +10,7 @@ use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
 };
 use crate::record::BatchError;
-use crate::shard::{self, PartitionError, ProducePartition, ProduceResult, ShardRequest};
+use crate::shard::{self, Acks, PartitionError, ProducePartition, ProduceResult, ShardRequest};
 
 use crate::api::answer::{AnswerForm, error_message};
 use crate::api::cluster::hints::Refused;
@@ -24,7 +24,8 @@ pub(super) const IDS_FROM: i16 = 13;
 /// What is left to do when all batches are read.
 pub(super) struct Rest {
     pub(super) answer: AnswerForm,
-    pub(super) silent: bool,
+    pub(super) acks: Acks,
+    pub(super) timeout_ms: u32,
     pub(super) zstd_allowed: bool,
     /// Partitions that another core leads, and the client is to go there.
     pub(super) refused: Refused,
@@ -32,8 +33,9 @@ pub(super) struct Rest {
 
 impl Rest {
     pub(super) fn ask(self, context: &mut Context<'_>, calls: Calls<ProducePartition>, slots: Slots) -> Step {
-        let Rest { answer, silent, zstd_allowed, refused } = self;
-        let ask = |partitions| shard::ProduceRequest { partitions, zstd_allowed, answer_at_append: silent };
+        let Rest { answer, acks, timeout_ms, zstd_allowed, refused } = self;
+        let silent = acks == Acks::None;
+        let ask = |partitions| shard::ProduceRequest { partitions, zstd_allowed, acks, timeout_ms };
         ask_all(
             context,
             calls,

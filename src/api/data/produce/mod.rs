@@ -2,8 +2,8 @@
 //!
 //! Every partition's batch goes to the owning shard as a slice of the frame it came in. Compressed batches are read before
 //! that (`reading`), here, on the connection's shard. All acks but 0 are answered when the batches are as durable as their
-//! topics demand; `timeoutMs` is ignored, nothing else is waited for. Of a partition that is named more than once the last
-//! batch counts.
+//! topics demand; acks=all waits for the replicas in sync, for `timeoutMs` at most. Of a partition that is named more than once
+//! the last batch counts.
 //!
 //! - v7: zstd may be used. v8: errors name records and come with a message.
 //! - v13: topics go by id.
@@ -26,7 +26,7 @@ use crate::protocol::messages::ProduceRequest;
 use crate::protocol::messages::produce_request::TopicProduceData;
 use crate::protocol::{ApiKey, ErrorCode, Records, RequestHeader};
 use crate::record::Inside;
-use crate::shard::ProducePartition;
+use crate::shard::{Acks, ProducePartition};
 
 use crate::api::answer::{AnswerForm, decode};
 use crate::api::cluster::hints::{OfProduce, Refused};
@@ -47,11 +47,21 @@ pub fn start(context: &mut Context<'_>, header: &RequestHeader<'_>, body: &Bytes
     let (parts, refused) = split(context, &request, header.api_version, body);
     let rest = Rest {
         answer: AnswerForm::of(header)?,
-        silent: request.acks == 0,
+        acks: acks(request.acks),
+        timeout_ms: u32::try_from(request.timeout_ms).unwrap_or(0),
         zstd_allowed: header.api_version >= ZSTD_FROM,
         refused,
     };
     Ok(ProduceReading::begin(context, parts, rest))
+}
+
+/// What was asked; a request with another number is refused before it reaches a shard.
+fn acks(asked: i16) -> Acks {
+    match asked {
+        0 => Acks::None,
+        1 => Acks::Leader,
+        _ => Acks::All,
+    }
 }
 
 fn split(

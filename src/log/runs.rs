@@ -1,0 +1,106 @@
+//! Runs for followers: whole batches of one leader epoch, back to back, as the log has them.
+
+use crate::base::{ChunkSlice, LeaderEpoch, Offset};
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader};
+
+use super::partition::PartitionLog;
+use super::tail::TailBatch;
+
+/// Batches of one epoch.
+#[derive(Clone, Debug)]
+pub struct Run<P = ChunkSlice> {
+    pub pieces: Vec<P>,
+    pub bytes: usize,
+    /// The first batch's; above the offset asked for where compaction has left a gap.
+    pub base: Offset,
+    /// After the last record.
+    pub end: Offset,
+    pub epoch: LeaderEpoch,
+}
+
+/// Where the run that begins with an offset is.
+#[derive(Debug)]
+pub enum RunPlan {
+    /// The log ends here.
+    Nothing,
+    Memory(Run),
+    /// To be read like any old records.
+    Cold,
+    /// These offsets are damaged; the log goes on behind them.
+    Damaged {
+        to: Offset,
+    },
+    OutOfRange,
+}
+
+impl PartitionLog {
+    /// The run from `next` on, at most `bytes_max` of it unless its first batch is larger.
+    #[must_use]
+    pub fn run_from(&self, next: Offset, bytes_max: usize) -> RunPlan {
+        if next < self.log_start || next > self.log_end {
+            return RunPlan::OutOfRange;
+        }
+        if next == self.log_end {
+            return RunPlan::Nothing;
+        }
+        if let Some(damaged) = self.damaged.iter().find(|range| range.contains(&next)) {
+            return RunPlan::Damaged { to: damaged.end };
+        }
+        let Some((tail, batches)) = self.batches_in_memory(next) else { return RunPlan::Cold };
+        match span(batches, bytes_max) {
+            Some((first, last)) => {
+                let pieces = tail.slices(first.position, last.end_position());
+                let bytes = pieces.iter().map(|piece| piece.len()).sum();
+                let (base, end, epoch) = (first.base, last.last.plus(1), first.epoch);
+                RunPlan::Memory(Run { pieces, bytes, base, end, epoch })
+            }
+            None => RunPlan::Cold,
+        }
+    }
+}
+
+/// The first and the last batch of a run.
+fn span<'a>(
+    batches: impl Iterator<Item = &'a TailBatch>,
+    bytes_max: usize,
+) -> Option<(&'a TailBatch, &'a TailBatch)> {
+    let mut span: Option<(&TailBatch, &TailBatch)> = None;
+    for batch in batches {
+        let Some((first, _)) = span else {
+            span = Some((batch, batch));
+            continue;
+        };
+        if batch.epoch != first.epoch || batch.end_position() - first.position > bytes_max as u64 {
+            break;
+        }
+        span = Some((first, batch));
+    }
+    span
+}
+
+/// The run at the front of batches that were read: `None` if no whole batch is there, or one cannot be read.
+#[must_use]
+pub fn run_in(bytes: &[u8], next: Offset) -> Option<Run<()>> {
+    let (mut at, mut run): (usize, Option<Run<()>>) = (0, None);
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= BATCH_HEADER_BYTES) {
+        let Ok(header) = BatchHeader::parse(rest) else { break };
+        if header.total_bytes() > rest.len() || header.last_offset() < next {
+            break;
+        }
+        let epoch = LeaderEpoch(header.leader_epoch.0);
+        let run = run.get_or_insert(Run {
+            pieces: Vec::new(),
+            bytes: 0,
+            base: header.base_offset,
+            end: header.base_offset,
+            epoch,
+        });
+        if run.epoch != epoch {
+            break;
+        }
+        at += header.total_bytes();
+        run.bytes = at;
+        run.end = header.last_offset().plus(1);
+    }
+    run
+}

@@ -1,0 +1,482 @@
+//! The follower's end of lanes: streams of partitions that other servers lead.
+//!
+//! Every partition that is followed has one target, and one stream on the lane to it when that is open. What the leader sends goes
+//! into the log at once; the credit for it goes back when it is durable, or dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::base::{LaneId, LeaderEpoch, MonoNanos, Offset, StreamNumber, TopicPartition, mark};
+use crate::log::RunHeader;
+use crate::peer::limits::STREAMS_MAX;
+use crate::peer::{
+    Ack, Acked, CloseReason, ClosedStream, Gap, Message, OpenOutcome, OpenStream, OpenedStream, Part,
+};
+use crate::replication::{self, AfterCut, Cut, EpochEnd, InLane, Opened, Outcome, Phase, Refusal, Take};
+
+use super::super::store::{Role, Store};
+use super::super::turn::Turn;
+use super::lanes::{Lanes, Target, send};
+use super::me::WINDOW_BYTES;
+use super::target;
+
+#[derive(Debug, Default)]
+pub(super) struct Followings {
+    /// Whom each partition that is followed here is streamed from.
+    targets: BTreeMap<u32, Target>,
+    lanes: BTreeMap<LaneId, FollowerEnd>,
+    /// Partitions whose stream is to be asked for: now, or at a time.
+    asking: BTreeSet<(MonoNanos, u32)>,
+    /// Lanes whose peers do what they must not.
+    faulty: Vec<LaneId>,
+}
+
+/// One lane, from this end.
+#[derive(Debug)]
+struct FollowerEnd {
+    target: Target,
+    intake: InLane,
+    streams: BTreeMap<StreamNumber, u32>,
+    opens: Vec<OpenStream>,
+    closes: Vec<ClosedStream>,
+    /// Partitions that have something to acknowledge.
+    dirty: BTreeSet<u32>,
+}
+
+impl Followings {
+    /// Whether a stream from this target is wanted.
+    pub(super) fn needs(&self, target: Target) -> bool {
+        self.targets.values().any(|it| *it == target)
+    }
+
+    /// A partition's role has changed; tells whom to dial, if it is followed.
+    pub(super) fn role_changed(
+        &mut self,
+        slot: u32,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) -> Option<Target> {
+        let partition = store.partitions.get(slot)?;
+        let Role::Following(follows) = partition.role() else {
+            self.forget(slot, turn.now.mono, CloseReason::NotLeader);
+            self.targets.remove(&slot);
+            return None;
+        };
+        let is_metadata = partition.log().id == TopicPartition::METADATA;
+        let to = target(follows.led_by.server, follows.led_by.shard, is_metadata);
+        let stream = follows.following.stream();
+        let is_streaming = self.targets.get(&slot) == Some(&to)
+            && stream.is_some_and(|stream| {
+                self.lanes.values().any(|lane| lane.streams.get(&stream) == Some(&slot))
+            });
+        if !is_streaming {
+            self.forget(slot, turn.now.mono, CloseReason::Epoch);
+            self.targets.insert(slot, to);
+            self.asking.insert((MonoNanos(0), slot));
+        }
+        if let Phase::Truncating(cut) = follows.following.phase() {
+            store.begin_cut(slot, cut, turn);
+        }
+        Some(to)
+    }
+
+    /// A partition is gone.
+    pub(super) fn dropped(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        self.forget(slot, turn.now.mono, CloseReason::Gone);
+        self.targets.remove(&slot);
+    }
+
+    /// Ends the stream of a partition at this end: what was received of it and is not durable yet is given back as it is.
+    fn forget(&mut self, slot: u32, now: MonoNanos, reason: CloseReason) {
+        self.asking.retain(|(_, it)| *it != slot);
+        for lane in self.lanes.values_mut() {
+            lane.forget(slot, now, reason);
+        }
+    }
+
+    pub(super) fn lane_open(
+        &mut self,
+        lane: LaneId,
+        target: Target,
+        _store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let end = FollowerEnd {
+            target,
+            intake: InLane::new(u64::from(WINDOW_BYTES), turn.now.mono),
+            streams: BTreeMap::new(),
+            opens: Vec::new(),
+            closes: Vec::new(),
+            dirty: BTreeSet::new(),
+        };
+        self.lanes.insert(lane, end);
+        let here = self.targets.iter().filter(|(_, it)| **it == target).map(|(slot, _)| *slot);
+        self.asking.extend(here.map(|slot| (MonoNanos(0), slot)));
+    }
+
+    pub(super) fn lane_lost(&mut self, lane: LaneId, store: &mut Store) {
+        let Some(end) = self.lanes.remove(&lane) else { return };
+        for slot in end.streams.into_values() {
+            _ = store.with_following(slot, |following, _| following.lane_lost());
+        }
+    }
+
+    /// The leader's answers to streams that were asked for.
+    pub(super) fn opened(
+        &mut self,
+        lane: LaneId,
+        streams: &[OpenedStream],
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let now = turn.now.mono;
+        for it in streams {
+            let Some(end) = self.lanes.get_mut(&lane) else { return };
+            end.intake.heard(now);
+            let Some(slot) = end.streams.get(&it.stream).copied() else { continue };
+            let answer = Opened {
+                outcome: outcome(it.outcome),
+                high_watermark: it.high_watermark,
+                log_start: it.log_start,
+            };
+            let before = store.partitions.get(slot).map(|it| it.watermarks().high);
+            let phase = store.with_following(slot, |following, log| {
+                let own_end_of =
+                    |epoch| log.epoch_end_at_most(epoch).map(|(epoch, end)| EpochEnd { epoch, end });
+                following.opened(it.stream, answer, own_end_of, now)
+            });
+            match phase {
+                Some(Ok(Phase::Streaming { .. })) => {
+                    end.dirty.insert(slot);
+                    told_if_moved(slot, before, store, turn);
+                }
+                Some(Ok(Phase::Truncating(cut))) => {
+                    end.forget(slot, now, CloseReason::Epoch);
+                    store.begin_cut(slot, cut, turn);
+                }
+                Some(Ok(Phase::Waiting { until })) => {
+                    end.forget(slot, now, CloseReason::Epoch);
+                    self.asking.insert((until, slot));
+                }
+                Some(Ok(Phase::Diverged)) => {
+                    end.forget(slot, now, CloseReason::Mismatch);
+                    let id = store.partitions.get(slot).map(|it| it.log().id);
+                    turn.notice(format!(
+                        "the leader of {id:?} lacks records that were committed here: this replica keeps all it has and waits"
+                    ));
+                }
+                Some(Ok(Phase::Installing(_))) => {}
+                Some(Err(refusal)) => self.refused(lane, slot, &refusal, store, turn),
+                Some(Ok(Phase::Opening | Phase::Paused)) | None => end.forget(slot, now, CloseReason::Epoch),
+            }
+        }
+    }
+
+    /// Runs, and what the leader tells with them.
+    pub(super) fn append(
+        &mut self,
+        lane: LaneId,
+        parts: &[Part],
+        payload: &Bytes,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(end) = self.lanes.get_mut(&lane) else { return };
+        if let Err(error) = end.intake.received(payload.len() as u64, turn.now.mono) {
+            turn.notice(format!("server {} misuses a lane: {error}", end.target.server));
+            return self.faulty.push(lane);
+        }
+        let mut at = 0;
+        for part in parts {
+            let bytes = usize::try_from(part.bytes).expect("a u32 fits");
+            // The codec has checked that the parts are the payload.
+            let run = payload.slice(at..at + bytes);
+            at += bytes;
+            self.take(lane, part, run, store, turn);
+        }
+    }
+
+    fn take(&mut self, lane: LaneId, part: &Part, run: Bytes, store: &mut Store, turn: &mut Turn<'_>) {
+        let Some(end) = self.lanes.get_mut(&lane) else { return };
+        let Some(slot) = end.streams.get(&part.stream).copied() else {
+            mark("bytes for a stream that is over give their credit back");
+            return end.intake.dropped(part.bytes);
+        };
+        let before = store.partitions.get(slot).map(|it| it.watermarks().high);
+        let said = replication::Part {
+            base: part.base,
+            end: part.end,
+            bytes: part.bytes,
+            gap: gap(part.gap),
+            high_watermark: part.high_watermark,
+            log_start: part.log_start,
+        };
+        let now = turn.now.mono;
+        let taken = store.with_following(slot, |following, _| following.appended(part.stream, &said, now));
+        match taken {
+            Some(Ok(Take::Run | Take::Gap(_))) => {
+                let header =
+                    RunHeader { base: part.base, end: part.end, epoch: part.epoch, gap: log_gap(part.gap) };
+                match store.replicate(slot, &run, header, turn) {
+                    Ok(()) => end.intake.taken(part.stream, part.end, part.bytes),
+                    Err(error) => {
+                        mark("a run was refused by the log");
+                        turn.notice(format!("a run from server {} was refused: {error}", end.target.server));
+                        end.intake.dropped(part.bytes);
+                        _ = store.with_following(slot, |following, _| following.close(now));
+                        end.forget(slot, now, CloseReason::Mismatch);
+                        self.ask_later(slot, store);
+                    }
+                }
+            }
+            // A part without a run has no bytes.
+            Some(Ok(Take::Nothing)) => {}
+            Some(Err(Refusal::OldStream)) | None => end.intake.dropped(part.bytes),
+            Some(Err(refusal)) => {
+                end.intake.dropped(part.bytes);
+                self.refused(lane, slot, &refusal, store, turn);
+            }
+        }
+        let start = store.with_following(slot, |following, _| following.wanted_start()).flatten();
+        if let Some(start) = start {
+            mark("a follower's log start follows its leader's");
+            store.advance_start(slot, start, turn);
+        }
+        told_if_moved(slot, before, store, turn);
+    }
+
+    fn refused(
+        &mut self,
+        lane: LaneId,
+        slot: u32,
+        refusal: &Refusal,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(end) = self.lanes.get_mut(&lane) else { return };
+        if *refusal == Refusal::OldStream {
+            return;
+        }
+        turn.notice(format!("a stream from server {} is closed: {refusal}", end.target.server));
+        end.forget(slot, turn.now.mono, CloseReason::Mismatch);
+        self.ask_later(slot, store);
+    }
+
+    /// The follower says itself when to ask again.
+    fn ask_later(&mut self, slot: u32, store: &Store) {
+        if let Some(Role::Following(follows)) = store.partitions.get(slot).map(|it| it.role())
+            && follows.following.due() < MonoNanos::NEVER
+        {
+            self.asking.insert((follows.following.due(), slot));
+        }
+    }
+
+    /// The leader has ended streams.
+    pub(super) fn closed(
+        &mut self,
+        lane: LaneId,
+        streams: &[ClosedStream],
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        for it in streams {
+            let Some(end) = self.lanes.get_mut(&lane) else { return };
+            let Some(slot) = end.streams.remove(&it.stream) else { continue };
+            end.intake.close(it.stream, turn.now.mono);
+            _ = store.with_following(slot, |following, _| following.close(turn.now.mono));
+            self.ask_later(slot, store);
+        }
+    }
+
+    /// What is durable of a partition has changed.
+    pub(super) fn moved(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+        if !self.targets.contains_key(&slot) {
+            return;
+        }
+        let Some(flushed) = store.partitions.get(slot).map(|it| it.watermarks().flushed) else { return };
+        for end in self.lanes.values_mut() {
+            end.flushed(slot, flushed);
+            if end.streams.values().any(|it| *it == slot) {
+                end.dirty.insert(slot);
+            }
+        }
+    }
+
+    /// A cut is done: the log goes on behind it.
+    pub(super) fn cut_done(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+        let after = store.with_following(slot, |following, log| {
+            let ends = super::super::store::ends(log);
+            following.is_cutting().then(|| following.cut_done(ends))
+        });
+        match after.flatten() {
+            Some(AfterCut::Open) => drop(self.asking.insert((MonoNanos(0), slot))),
+            Some(AfterCut::Lead(_)) => {
+                mark("a cut is finished before the partition is led");
+                store.assign_again(slot, turn);
+            }
+            None => store.assign_again(slot, turn),
+        }
+    }
+
+    /// How much the disk has left has changed.
+    pub(super) fn room_changed(&mut self, store: &mut Store, turn: &mut Turn<'_>) {
+        let room = store.room();
+        let slots: Vec<u32> = self.targets.keys().copied().collect();
+        for slot in slots {
+            let closed = store.with_following(slot, |following, _| following.has_room(room)).flatten();
+            if closed.is_some() {
+                self.forget(slot, turn.now.mono, CloseReason::NoRoom);
+            } else {
+                self.asking.insert((MonoNanos(0), slot));
+            }
+        }
+    }
+
+    /// Asks for streams, acknowledges, gives credit back.
+    pub(super) fn turn(&mut self, lanes: &Lanes, store: &mut Store, turn: &mut Turn<'_>) {
+        let now = turn.now.mono;
+        while let Some((_, slot)) = self.asking.first().copied().filter(|(at, _)| *at <= now) {
+            self.asking.pop_first();
+            self.ask(slot, lanes, store, now);
+        }
+        for (lane, end) in &mut self.lanes {
+            end.speak(*lane, store, turn);
+        }
+    }
+
+    /// Asks for a partition's stream, if its lane is open. When it opens, all of them are asked for.
+    fn ask(&mut self, slot: u32, lanes: &Lanes, store: &mut Store, now: MonoNanos) {
+        let Some(lane) = self.targets.get(&slot).and_then(|target| lanes.open_to(*target)) else { return };
+        let Some(end) = self.lanes.get_mut(&lane) else { return };
+        let Some(partition) = store.partitions.get(slot) else { return };
+        let id = partition.log().id;
+        let last_epoch = partition.log().last_epoch().unwrap_or(LeaderEpoch(-1));
+        let wants = store.with_following(slot, |following, _| following.wants_stream(now));
+        if wants != Some(true) {
+            return;
+        }
+        let Some(stream) = end.intake.open(now) else { return self.faulty.push(lane) };
+        let ask = store.with_following(slot, |following, _| following.open(stream, last_epoch));
+        let Some(ask) = ask else { return };
+        end.streams.insert(stream, slot);
+        end.opens.push(OpenStream {
+            stream,
+            partition: id,
+            leader_epoch: ask.epoch,
+            log_end: ask.log,
+            flushed: ask.flushed,
+            log_start: ask.log_start,
+        });
+    }
+
+    /// Lanes from which nothing was heard for too long.
+    pub(super) fn take_silent(&mut self, now: MonoNanos) -> Vec<LaneId> {
+        let silent = self.lanes.iter().filter(|(_, end)| end.intake.is_silent(now)).map(|(lane, _)| *lane);
+        let mut lanes: Vec<LaneId> = silent.collect();
+        lanes.append(&mut self.faulty);
+        lanes
+    }
+
+    pub(super) fn next_deadline(&self, now: MonoNanos) -> MonoNanos {
+        let asks = self.asking.first().map_or(MonoNanos::NEVER, |(at, _)| *at);
+        let busy =
+            |end: &FollowerEnd| !(end.opens.is_empty() && end.closes.is_empty() && end.dirty.is_empty());
+        let lanes = self.lanes.values().map(|end| if busy(end) { MonoNanos(0) } else { end.intake.due(now) });
+        lanes.min().unwrap_or(MonoNanos::NEVER).min(asks)
+    }
+}
+
+impl FollowerEnd {
+    fn forget(&mut self, slot: u32, now: MonoNanos, reason: CloseReason) {
+        let numbers: Vec<StreamNumber> =
+            self.streams.iter().filter(|(_, it)| **it == slot).map(|(stream, _)| *stream).collect();
+        for stream in numbers {
+            self.streams.remove(&stream);
+            self.intake.close(stream, now);
+            self.opens.retain(|open| open.stream != stream);
+            self.closes.push(ClosedStream { stream, reason });
+        }
+        self.dirty.remove(&slot);
+    }
+
+    fn flushed(&mut self, slot: u32, flushed: Offset) {
+        let streams = self.streams.iter().filter(|(_, it)| **it == slot).map(|(stream, _)| *stream);
+        for stream in streams {
+            self.intake.flushed(stream, flushed);
+        }
+    }
+
+    /// Says what there is to say.
+    fn speak(&mut self, lane: LaneId, store: &mut Store, turn: &mut Turn<'_>) {
+        while !self.closes.is_empty() {
+            let few = self.closes.drain(..self.closes.len().min(STREAMS_MAX)).collect();
+            send(lane, &Message::Close(few), Vec::new(), turn);
+        }
+        while !self.opens.is_empty() {
+            let few = self.opens.drain(..self.opens.len().min(STREAMS_MAX)).collect();
+            send(lane, &Message::Open(few), Vec::new(), turn);
+        }
+        let mut acked = Vec::new();
+        while let Some(slot) = self.dirty.pop_first() {
+            let Some(stream) = self.streams.iter().find(|(_, it)| **it == slot).map(|it| *it.0) else {
+                continue;
+            };
+            let named = store.named_start(slot);
+            let ends = store.with_following(slot, |following, _| following.ack(named)).flatten();
+            if let Some(ends) = ends {
+                acked.push(Acked {
+                    stream,
+                    log_end: ends.log_end,
+                    flushed: ends.flushed,
+                    log_start: ends.log_start,
+                    wants_high_watermark: false,
+                    damaged: false,
+                });
+            }
+            if acked.len() == STREAMS_MAX {
+                break;
+            }
+        }
+        if !acked.is_empty() || self.intake.wants_ack(turn.now.mono) {
+            let credit = u32::try_from(self.intake.ack()).expect("a window is below 4 GiB");
+            send(lane, &Message::Ack(Ack { acked, credit }), Vec::new(), turn);
+        }
+    }
+}
+
+/// If the high watermark has moved, whoever waits for it hears it.
+fn told_if_moved(slot: u32, before: Option<Offset>, store: &mut Store, turn: &mut Turn<'_>) {
+    let now = store.partitions.get(slot).map(|it| it.watermarks().high);
+    if now != before {
+        store.moved(slot, turn);
+    }
+}
+
+fn outcome(said: OpenOutcome) -> Outcome {
+    match said {
+        OpenOutcome::Fenced { current } => Outcome::Fenced { current },
+        OpenOutcome::NotYet => Outcome::NotYet,
+        OpenOutcome::Refused => Outcome::Refused,
+        OpenOutcome::Begin { at, epoch_before } => Outcome::Begin { at, epoch_before },
+        OpenOutcome::Diverging { epoch, end } => Outcome::Diverging { epoch, end },
+        OpenOutcome::From { next } => Outcome::From { next },
+        OpenOutcome::Snapshot { offset, epoch } => Outcome::Snapshot { offset, epoch },
+    }
+}
+
+fn gap(said: Gap) -> replication::Gap {
+    match said {
+        Gap::None => replication::Gap::None,
+        Gap::Compacted => replication::Gap::Compacted,
+        Gap::Damaged => replication::Gap::Damaged,
+    }
+}
+
+fn log_gap(said: Gap) -> crate::log::RunGap {
+    match said {
+        Gap::None => crate::log::RunGap::None,
+        Gap::Compacted => crate::log::RunGap::Compacted,
+        Gap::Damaged => crate::log::RunGap::Damaged,
+    }
+}

@@ -1,0 +1,284 @@
+//! Replicas: lanes to other servers, and the streams of partitions that this shard leads or follows.
+//!
+//! Owns every lane and every stream. What a leader or a follower decides is [`crate::replication`]'s; the roles themselves are in
+//! the store, beside the logs that they speak for. Knows nothing of who decides: what is said on a lane that is not about streams
+//! goes on to the seats.
+//!
+//! A follower dials its leader's shard: one lane for all partitions between the two. It opens a stream for each partition, takes
+//! runs into its logs, and acknowledges what is durable. A leader sends what its followers lack, by reference, in the turn in
+//! which it was appended.
+//!
+//! | file | what |
+//! |---|---|
+//! | lanes, me | connections, handshakes; who this server is |
+//! | following | streams of partitions that others lead |
+//! | leading, sending | streams to followers; what is sent in a turn |
+//! | in_sync | in-sync sets that leaders here ask for |
+//!
+//! Limits: credits bound what is on the lanes, and streams are one for each partition and replica.
+
+mod following;
+mod in_sync;
+mod lanes;
+mod leading;
+mod me;
+mod sending;
+
+use bytes::Bytes;
+
+use crate::base::{LaneId, MonoNanos, Payload, ServerId, ShardId, TopicPartition};
+use crate::peer::{Frame, Hello, IsrOutcome, LaneKind, Message};
+
+use super::config::ShardConfig;
+use super::effect::DialError;
+use super::read::Read;
+use super::request::FetchResult;
+use super::store::Store;
+use super::turn::Turn;
+use following::Followings;
+use in_sync::InSync;
+use lanes::Lanes;
+use leading::Leadings;
+use me::Me;
+
+pub use lanes::{Dialler, LaneNews, Loss, Target};
+pub use me::QuorumSeen;
+
+/// Everything between this shard and other servers.
+#[derive(Debug)]
+pub struct Replica {
+    shard: ShardId,
+    shards: u16,
+    lanes: Lanes,
+    following: Followings,
+    leading: Leadings,
+    in_sync: InSync,
+    quorum: QuorumSeen,
+}
+
+impl Replica {
+    pub fn new(config: &ShardConfig) -> Replica {
+        let timers = config.cluster.as_ref().map(|cluster| cluster.timers).unwrap_or_default();
+        Replica {
+            shard: config.shard,
+            shards: config.shards,
+            lanes: Lanes::new(config.seed),
+            following: Followings::default(),
+            leading: Leadings::default(),
+            in_sync: InSync::new(timers.lag_ms),
+            quorum: QuorumSeen::default(),
+        }
+    }
+
+    /// The quorum as Hello and Welcome tell it.
+    pub fn quorum_is(&mut self, seen: QuorumSeen) {
+        self.quorum = seen;
+    }
+
+    /// A lane to this target is needed from now on.
+    pub fn want(&mut self, target: Target) {
+        self.lanes.want(target);
+    }
+
+    /// Nobody needs the target any more, unless streams do.
+    pub fn unwant(&mut self, target: Target, turn: &mut Turn<'_>) {
+        if !self.following.needs(target) {
+            self.lanes.drop_target(target, turn);
+        }
+    }
+
+    /// The open lane to a target.
+    pub fn open_to(&self, target: Target) -> Option<LaneId> {
+        self.lanes.open_to(target)
+    }
+
+    /// Whom a dialled lane leads to.
+    pub fn target_of(&self, lane: LaneId) -> Option<Target> {
+        self.lanes.target_of(lane)
+    }
+
+    /// Who dialled an accepted lane.
+    pub fn dialler_of(&self, lane: LaneId) -> Option<Dialler> {
+        self.lanes.dialler_of(lane)
+    }
+
+    /// Accepted lanes, with who dialled.
+    pub fn accepted_lanes(&self) -> impl Iterator<Item = (LaneId, Dialler)> + '_ {
+        self.lanes.accepted()
+    }
+
+    /// Says something on a lane that is not about streams.
+    pub fn say(&self, lane: LaneId, message: &Message, turn: &mut Turn<'_>) {
+        lanes::send(lane, message, Vec::new(), turn);
+    }
+
+    pub fn accepted(&mut self, lane: LaneId, hello: &Hello, store: &Store, turn: &mut Turn<'_>) {
+        let Some(config) = store.cluster() else {
+            return turn.effect(super::effect::Effect::Hang { lane });
+        };
+        let me = self.me(config, store);
+        self.lanes.accept(lane, hello, &me, turn);
+    }
+
+    pub fn dialled(
+        &mut self,
+        lane: LaneId,
+        outcome: Result<(), DialError>,
+        store: &Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(config) = store.cluster() else { return };
+        let me = self.me(config, store);
+        self.lanes.dialled(lane, outcome, &me, turn);
+    }
+
+    pub fn closed(&mut self, lane: LaneId, turn: &mut Turn<'_>) {
+        self.lanes.closed(lane, turn.now.mono);
+    }
+
+    /// Takes a frame; gives back what is not about streams.
+    pub fn frame(
+        &mut self,
+        lane: LaneId,
+        frame: Frame,
+        read: &mut Read,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) -> Option<(Message, Bytes)> {
+        _ = read;
+        let Frame { message, payload } = frame;
+        let is_known = self.lanes.dialler_of(lane).is_some() || self.lanes.target_of(lane).is_some();
+        if !is_known {
+            // Given up meanwhile: what was still on its way is nobody's.
+            return None;
+        }
+        match message {
+            Message::Welcome(welcome) => {
+                let config = store.cluster()?.clone();
+                let me = self.me(&config, store);
+                self.lanes.welcomed(lane, &welcome, &me, turn);
+            }
+            Message::Refused(refused) => self.lanes.refused(lane, &refused, turn),
+            // Said once, before the lane was accepted.
+            Message::Hello(_) => self.lanes.hang(lane, turn),
+            Message::Open(streams) => self.leading.open(lane, &streams, &self.lanes, store, turn),
+            Message::Ack(ack) => self.leading.acked(lane, &ack, &self.lanes, store, turn),
+            Message::Opened(streams) => self.following.opened(lane, &streams, store, turn),
+            Message::Append(parts) => self.following.append(lane, &parts, &payload, store, turn),
+            Message::Close(streams) => match lane {
+                LaneId::Accepted(_) => self.leading.close(lane, &streams),
+                LaneId::Dialled(_) => self.following.closed(lane, &streams, store, turn),
+            },
+            message => return Some((message, payload)),
+        }
+        None
+    }
+
+    /// The role of a partition has changed, or its replicas have.
+    pub fn role_changed(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+        self.leading.role_changed(slot, store, turn);
+        if let Some(target) = self.following.role_changed(slot, store, turn) {
+            self.lanes.want(target);
+        }
+    }
+
+    /// A partition is gone.
+    pub fn dropped(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        self.leading.dropped(slot, turn);
+        self.following.dropped(slot, turn);
+    }
+
+    /// What is durable, or visible, of a partition has changed.
+    pub fn moved(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+        self.leading.moved(slot);
+        self.following.moved(slot, store, turn);
+    }
+
+    /// Something was appended to a partition that is followed.
+    pub fn appended(&mut self, slot: u32) {
+        self.leading.moved(slot);
+    }
+
+    /// Records that a follower lacks were read.
+    pub fn run_read(&mut self, stream: u64, results: Vec<FetchResult>, store: &mut Store) {
+        self.leading.run_read(stream, results, store);
+    }
+
+    /// A followed log was cut.
+    pub fn cut_done(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+        self.following.cut_done(slot, store, turn);
+    }
+
+    /// How much the disk has left has changed.
+    pub fn room_changed(&mut self, store: &mut Store, turn: &mut Turn<'_>) {
+        self.following.room_changed(store, turn);
+    }
+
+    /// The controller's word on an in-sync set that was asked for.
+    pub fn isr_answered(
+        &mut self,
+        partition: TopicPartition,
+        number: u64,
+        outcome: IsrOutcome,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        self.in_sync.answered(partition, number, outcome, store, turn);
+    }
+
+    /// Sends what followers lack, acknowledges what is durable, dials whoever is needed.
+    pub fn turn(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
+        let Some(config) = store.cluster().cloned() else { return };
+        self.in_sync.turn(store, turn);
+        self.following.turn(&self.lanes, store, turn);
+        self.leading.turn(&self.lanes, read, store, turn);
+        for lane in self.following.take_silent(turn.now.mono) {
+            self.lanes.hang(lane, turn);
+        }
+        for lane in self.leading.take_faulty() {
+            self.lanes.hang(lane, turn);
+        }
+        let me = self.me(&config, store);
+        self.lanes.turn(&me, turn);
+    }
+
+    /// What became of lanes since the last time. Streams hear it first.
+    pub fn take_lane_news(&mut self, store: &mut Store, turn: &mut Turn<'_>) -> Vec<LaneNews> {
+        let news = self.lanes.take_news();
+        for it in &news {
+            match *it {
+                LaneNews::Open { lane, target, .. } => self.following.lane_open(lane, target, store, turn),
+                LaneNews::Lost { lane, target, .. } => {
+                    self.following.lane_lost(lane, store);
+                    let is_needed = target.kind == LaneKind::Control || self.following.needs(target);
+                    if !is_needed {
+                        self.lanes.drop_target(target, turn);
+                    }
+                }
+                LaneNews::Accepted { lane, from } => self.leading.lane_open(lane, from, turn.now.mono),
+                LaneNews::Left { lane, .. } => self.leading.lane_left(lane),
+            }
+        }
+        news
+    }
+
+    pub fn next_deadline(&self, now: MonoNanos) -> MonoNanos {
+        let streams = self.following.next_deadline(now).min(self.leading.next_deadline(now));
+        streams.min(self.lanes.next_deadline()).min(self.in_sync.next_deadline())
+    }
+
+    fn me<'a>(&self, config: &'a super::config::ClusterConfig, store: &'a Store) -> Me<'a> {
+        Me { config, image: store.image(), shard: self.shard, shards: self.shards, quorum: self.quorum }
+    }
+}
+
+/// The bytes of a payload.
+fn payload_bytes(pieces: &[Payload]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
+}
+
+/// Whom a follower dials for a partition that is led there.
+fn target(server: ServerId, shard: ShardId, is_metadata: bool) -> Target {
+    let kind = if is_metadata { LaneKind::Control } else { LaneKind::Data };
+    Target { server, shard, kind }
+}

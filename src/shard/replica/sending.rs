@@ -1,0 +1,200 @@
+//! What a leader sends in a turn: runs that its followers lack, from memory by reference or as they were read.
+
+use std::sync::Arc;
+
+use crate::base::{LaneId, LeaderEpoch, Offset, Payload, StreamNumber, mark};
+use crate::log::RunPlan;
+use crate::peer::{CloseReason, Gap, Message, Part};
+use crate::replication::{self, Left, Offer, Run};
+
+use super::super::read::Read;
+use super::super::request::{FetchPartition, FetchRequest, FetchedBy, Known};
+use super::super::store::Store;
+use super::super::turn::{Asker, Turn};
+use super::lanes::send;
+use super::leading::{Leadings, run_of};
+
+/// Frames of one lane in one turn, at most: others get the processor in between.
+const FRAMES_MAX: usize = 8;
+/// Read for a stream at a time.
+const COLD_READ_BYTES: u32 = 1024 * 1024;
+
+/// A run on its way into a frame.
+struct Found {
+    part: Part,
+    pieces: Vec<Payload>,
+    left: Left,
+}
+
+/// What a stream has at its turn.
+enum Next {
+    Found(Found),
+    Nothing,
+    /// To be read first.
+    Cold,
+    /// The stream cannot go on.
+    Over(CloseReason),
+}
+
+impl Leadings {
+    /// Sends what the followers on a lane lack, as far as its credit goes.
+    pub(super) fn send(&mut self, lane: LaneId, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
+        for _ in 0..FRAMES_MAX {
+            let Some(end) = self.lanes.get(&lane) else { return };
+            if !end.out.wants_frame(turn.now.mono) {
+                break;
+            }
+            let (parts, payload) = self.fill(lane, store, turn);
+            let Some(end) = self.lanes.get_mut(&lane) else { return };
+            let Some(_) = end.out.end_frame(turn.now.mono) else { break };
+            send(lane, &Message::Append(parts), payload, turn);
+        }
+        self.begin_reads(lane, read, store, turn);
+    }
+
+    fn fill(&mut self, lane: LaneId, store: &Store, turn: &Turn<'_>) -> (Vec<Part>, Vec<Payload>) {
+        let (mut parts, mut payload) = (Vec::new(), Vec::new());
+        loop {
+            let Some(end) = self.lanes.get_mut(&lane) else { break };
+            let Some(next) = end.out.next_turn(turn.now.mono) else { break };
+            match next {
+                replication::Turn::Watermark { stream, next } => {
+                    parts.extend(self.watermark(lane, stream, next, store));
+                }
+                replication::Turn::Run { stream, next, bytes_max } => {
+                    let found = self.next_run(lane, stream, next, bytes_max as usize, store);
+                    let Some(end) = self.lanes.get_mut(&lane) else { break };
+                    match found {
+                        Next::Found(found) => {
+                            let run = Run { end: found.part.end, bytes: found.part.bytes, left: found.left };
+                            if end.out.offer(stream, run) == Offer::NotNow {
+                                break;
+                            }
+                            if let Some(stream) = end.streams.get_mut(&stream) {
+                                stream.window.clear();
+                            }
+                            parts.push(found.part);
+                            payload.extend(found.pieces);
+                        }
+                        Next::Nothing => {
+                            end.out.offer(stream, Run { end: next, bytes: 0, left: Left::Nothing });
+                        }
+                        Next::Cold => {
+                            end.out.offer(stream, Run { end: next, bytes: 0, left: Left::InSegments });
+                        }
+                        Next::Over(reason) => {
+                            let slot = end.streams.get(&stream).map_or(0, |it| it.slot);
+                            end.out.offer(stream, Run { end: next, bytes: 0, left: Left::Nothing });
+                            self.end(lane, stream, slot, reason);
+                        }
+                    }
+                }
+            }
+        }
+        (parts, payload)
+    }
+
+    fn watermark(&self, lane: LaneId, stream: StreamNumber, next: Offset, store: &Store) -> Option<Part> {
+        let it = self.lanes.get(&lane)?.streams.get(&stream)?;
+        let partition = store.partitions.get(it.slot)?;
+        let marks = partition.watermarks();
+        Some(Part {
+            stream,
+            bytes: 0,
+            base: next,
+            end: next,
+            epoch: partition.epoch(),
+            gap: Gap::None,
+            high_watermark: marks.high,
+            log_start: marks.log_start,
+        })
+    }
+
+    /// The run that a stream goes on with.
+    fn next_run(
+        &self,
+        lane: LaneId,
+        number: StreamNumber,
+        next: Offset,
+        bytes_max: usize,
+        store: &Store,
+    ) -> Next {
+        let stream = self.lanes.get(&lane).and_then(|end| end.streams.get(&number));
+        let Some(stream) = stream else { return Next::Nothing };
+        let Some(partition) = store.partitions.get(stream.slot) else { return Next::Nothing };
+        let (log, marks) = (partition.log(), *partition.watermarks());
+        if next < marks.log_start {
+            mark("the leader's log start has passed what a follower lacks");
+            return Next::Over(CloseReason::Epoch);
+        }
+        if next >= marks.log_end || next >= store.sendable_end(stream.slot) {
+            return Next::Nothing;
+        }
+        let (bytes, base, end, epoch, pieces) = if stream.window.is_empty() {
+            match log.run_from(next, bytes_max) {
+                RunPlan::Memory(run) => {
+                    let pieces = run.pieces.into_iter().map(Payload::Chunk).collect();
+                    (run.bytes, run.base, run.end, run.epoch, pieces)
+                }
+                RunPlan::Nothing => return Next::Nothing,
+                RunPlan::Cold => return Next::Cold,
+                RunPlan::OutOfRange => return Next::Over(CloseReason::Epoch),
+                RunPlan::Damaged { .. } => return Next::Over(CloseReason::NotLeader),
+            }
+        } else {
+            match run_of(&stream.window, next) {
+                Some((run, bytes)) => {
+                    let pieces = vec![Payload::Bytes(bytes.slice(..run.bytes))];
+                    (run.bytes, run.base, run.end, run.epoch, pieces)
+                }
+                None => return Next::Over(CloseReason::Mismatch),
+            }
+        };
+        let left = match () {
+            () if end >= marks.log_end => Left::Nothing,
+            () if matches!(log.run_from(end, 1), RunPlan::Cold) => Left::InSegments,
+            () => Left::InTail,
+        };
+        let part = Part {
+            stream: number,
+            bytes: u32::try_from(bytes).expect("a batch is below 2 GiB"),
+            base,
+            end,
+            epoch,
+            gap: if base > next { Gap::Compacted } else { Gap::None },
+            high_watermark: marks.high,
+            log_start: marks.log_start,
+        };
+        Next::Found(Found { part, pieces, left })
+    }
+
+    /// Has records read that lie in segments.
+    fn begin_reads(&mut self, lane: LaneId, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
+        while let Some((number, next)) = self.lanes.get_mut(&lane).and_then(|end| end.out.next_read()) {
+            let stream = self.lanes.get(&lane).and_then(|end| end.streams.get(&number));
+            let partition = stream.and_then(|stream| store.partitions.get(stream.slot));
+            let Some(partition) = partition.map(|it| it.log().id) else { continue };
+            self.next_read += 1;
+            self.reads.insert(self.next_read, (lane, number));
+            mark("records for a follower are read from segments");
+            let part = FetchPartition {
+                partition,
+                offset: next,
+                current_leader_epoch: LeaderEpoch(-1),
+                last_fetched_epoch: LeaderEpoch(-1),
+                bytes_max: COLD_READ_BYTES,
+                known: Known::NOTHING,
+            };
+            let request = FetchRequest {
+                partitions: Arc::new(vec![part]),
+                first: 0,
+                wait_ms_max: 0,
+                bytes_min: 0,
+                bytes_max: COLD_READ_BYTES,
+                read_committed: false,
+                by: FetchedBy::Follower,
+            };
+            read.fetch(Asker::Stream(self.next_read), request, store, turn);
+        }
+    }
+}
