@@ -48,7 +48,7 @@
 //! | [`group`] | consumer groups: members, assignors, records; pure | base, config, protocol, controller |
 //! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
 //! | [`api`] | one file per API: decode → ask → answer; pure | base, config, protocol, record, controller, group, shard |
-//! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | base, config, record, log, commit, controller, shard |
+//! | [`runtime`] | glommio: executors, files, mesh, effect driver, recovery | base, config, record, log, commit, controller, quorum, shard |
 //! | [`server`] | listeners, connections, steering, start, stop | base, config, protocol, log, controller, shard, api, runtime, admin |
 //! | [`admin`] | HTTP for metrics and health, own thread | base |
 //! | [`client`] | a Kafka client | protocol, record, base |

@@ -155,7 +155,7 @@ fn recovered(config: &Config) -> ShardRecovery {
         file_bytes: config.commit.file_bytes,
         files_max: config.commit.files_max.max(FILES_MIN),
     };
-    ShardRecovery { commit, partitions: vec![], image: image(config), controller: None }
+    ShardRecovery { commit, partitions: vec![], image: image(config), controller: None, directory: None }
 }
 
 fn image(config: &Config) -> Arc<MetadataImage> {

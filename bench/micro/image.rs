@@ -78,8 +78,13 @@ impl Cluster {
         }
         let image = controller.image();
         let topic = image.topics.by_name("topic-5").expect("created").id;
-        let recovered =
-            ShardRecovery { commit: commit_log(&config), partitions: vec![], image, controller: None };
+        let recovered = ShardRecovery {
+            commit: commit_log(&config),
+            partitions: vec![],
+            image,
+            controller: None,
+            directory: None,
+        };
         let shard = Shard::new(shard_config(&config), recovered, Box::new(Chunk::heap), Rc::default());
         Cluster { controller, shard, topic, epoch: 0 }
     }

@@ -38,3 +38,5 @@ pub use request::{
     ConfigChange, ConfigOp, ConfigResource, ControllerError, ControllerReply, ControllerRequest,
     CreatedTopic, DeletedTopic, NewPartitions, NewTopic, ResourceConfigs, TopicName,
 };
+#[cfg(test)]
+pub(crate) use testing::voters_record;

@@ -7,10 +7,17 @@ use crate::base::rng::Rng;
 use crate::config::{Config, TopicCreation};
 
 use super::decide::{Controller, Decision};
+use super::image::Voter;
 use super::own::ControllerConfig;
+use super::record::MetadataRecord;
 use super::request::{
     ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewTopic,
 };
+
+/// A record that names the voters.
+pub(crate) fn voters_record(voters: Vec<Voter>) -> Vec<u8> {
+    MetadataRecord::Voters(voters).encode()
+}
 
 pub(super) fn config() -> ControllerConfig {
     let config = Config::default();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{ServerId, uuid_bytes, uuid_text};
+use crate::base::{ServerId, VoterId, uuid_bytes, uuid_text};
 use crate::config::Config;
 
 /// The layout of the data directory this version reads and writes.
@@ -45,6 +45,8 @@ pub struct DataDir {
     /// Absolute.
     pub path: PathBuf,
     pub identity: Identity,
+    /// An id that no voter has ever had, should the directory need a vote.
+    pub voter: VoterId,
     /// Whether there is no data yet.
     pub fresh: bool,
     _lock: File,
@@ -104,7 +106,8 @@ impl DataDir {
                 wanted: config.server_id.0,
             });
         }
-        Ok(DataDir { path, identity, fresh, _lock: lock })
+        let voter = VoterId(random_uuid().map_err(uncreatable)?);
+        Ok(DataDir { path, identity, voter, fresh, _lock: lock })
     }
 }
 

@@ -43,7 +43,7 @@ use crate::base::ShardId;
 use crate::config::{Advertise, Config};
 use crate::controller::ControllerConfig;
 use crate::runtime::nudge::Nudger;
-use crate::runtime::recovery::Recovery;
+use crate::runtime::recovery::{Origin, Recovery};
 use crate::runtime::{Ending, mesh};
 use crate::shard::ShardRecovery;
 
@@ -70,6 +70,8 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
     let recovery = Recovery {
         data_dir: &data.path,
         directory: data.identity.directory,
+        origin: Origin::Founded,
+        voter: data.voter,
         commit: config.commit,
         controller: ControllerConfig::new(data.identity.cluster_id.clone(), &config),
     };

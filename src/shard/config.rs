@@ -8,6 +8,7 @@ use crate::controller::Controller;
 use crate::group::GroupLimits;
 use crate::log::{LogLimits, RecoveredLog};
 
+use super::directory::DirectoryRecovery;
 use super::request::Image;
 
 /// Settings of one shard.
@@ -95,6 +96,8 @@ pub struct ShardRecovery {
     pub image: Image,
     /// Shard 0 only.
     pub controller: Option<Controller>,
+    /// Shard 0 only.
+    pub directory: Option<DirectoryRecovery>,
 }
 
 /// Memory of a given length, a multiple of 4096, initialised.

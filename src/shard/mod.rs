@@ -35,6 +35,7 @@
 //! the requests the server lets a connection have in progress.
 
 mod config;
+mod directory;
 mod effect;
 mod event;
 mod metrics;
@@ -64,6 +65,7 @@ pub use config::{
     ChunkAllocator, ClusterConfig, ClusterTimers, CompactionConfig, RetentionConfig, ScrubConfig, Seed,
     ShardConfig, ShardRecovery, SpareConfig,
 };
+pub use directory::{DamagedPartitions, DirectoryRecovery, LastStop};
 pub use effect::{DialError, Effect, IoId, IoRequest, OutFrame};
 use event::Event;
 pub use metrics::{COUNTERS, GAUGES, LogCounters, ShardGauges};
@@ -100,7 +102,7 @@ impl Shard {
         memory: Rc<Cell<usize>>,
     ) -> Shard {
         let (read, upkeep) = (Read::new(&config), Upkeep::new(&config));
-        let ShardRecovery { commit, partitions, image, controller } = recovered;
+        let ShardRecovery { commit, partitions, image, controller, .. } = recovered;
         let mut store = Store::new(config.clone(), commit, partitions, image, allocate, memory);
         let seats = Seats::new(&config, controller, &mut store);
         let replica = Replica::new(&config);

@@ -3,12 +3,12 @@
 
 use std::fs;
 
-use ringmain::base::{Offset, PartitionIndex, ShardId, TimestampMs, TopicPartition};
+use ringmain::base::{Offset, PartitionIndex, ShardId, TimestampMs, TopicPartition, VoterId};
 use ringmain::config::{CommitLimits, Config};
 use ringmain::controller::{ControllerConfig, MetadataImage};
 use ringmain::record::BatchBuilder;
 use ringmain::runtime::layout::{partition_folder, segment_file};
-use ringmain::runtime::recovery::{Recovered, Recovery};
+use ringmain::runtime::recovery::{Origin, Recovered, Recovery};
 
 use crate::from_hex;
 
@@ -34,6 +34,8 @@ fn opened(shards: u16) -> Recovered {
     let recovery = Recovery {
         data_dir: directory.path(),
         directory: [7; 16],
+        origin: Origin::Founded,
+        voter: VoterId([8; 16]),
         commit: CommitLimits { file_bytes: 2 << 20, files_max: 4 },
         controller: ControllerConfig { shards, ..own },
     };

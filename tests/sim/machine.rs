@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use ringmain::base::io::{IoDone, IoOp};
 use ringmain::base::rng::Rng;
-use ringmain::base::{Chunk, Now, ShardId};
+use ringmain::base::{Chunk, Now, ShardId, VoterId};
 use ringmain::config::CommitLimits;
 use ringmain::controller::{ControllerConfig, MetadataImage, Published};
-use ringmain::runtime::recovery::{Recovered, Recovery};
+use ringmain::runtime::recovery::{Origin, Recovered, Recovery};
 use ringmain::shard::{Effect, IoId, RequestId, Shard, ShardConfig, ShardReply, ShardRequest};
 
 use crate::disk::{Crash, Disk, Fault};
@@ -99,7 +99,10 @@ impl Machine {
 
     /// What the real recovery makes of a directory. A start that ends here has done no harm.
     pub fn recover(directory: &Path, commit: CommitLimits, controller: ControllerConfig) -> Recovered {
-        Recovery { data_dir: directory, directory: DIRECTORY, commit, controller }.run().unwrap()
+        let (origin, voter) = (Origin::Founded, VoterId([8; 16]));
+        let recovery =
+            Recovery { data_dir: directory, directory: DIRECTORY, origin, voter, commit, controller };
+        recovery.run().unwrap()
     }
 
     /// Begins a life with what was recovered from the directory.

@@ -10,6 +10,8 @@ use super::verdict::Verdict;
 pub struct RecoveredLog {
     pub log_start: Offset,
     pub log_end: Offset,
+    /// Records below were committed, as far as is known here; never beyond the log's end.
+    pub high_watermark: Offset,
     pub epochs: EpochCache,
     pub producers: ProducerStates,
     /// The segments, ascending; the last one is the active segment.
@@ -18,6 +20,8 @@ pub struct RecoveredLog {
     pub carry: Vec<u8>,
     /// Records that were durable and are damaged or gone.
     pub damaged: DamagedRanges,
+    /// Records that were durable are damaged or gone, named in `damaged` or not part of the log any more.
+    pub has_lost: bool,
 }
 
 #[derive(Clone, Debug, Default)]

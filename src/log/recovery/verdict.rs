@@ -164,6 +164,18 @@ impl Verdict {
         !matches!(self, Verdict::Extra { .. } | Verdict::NotBegun { .. } | Verdict::Unfounded { .. })
     }
 
+    /// Whether records that were durable, and that nobody has let go, are damaged or gone.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        matches!(
+            self,
+            Verdict::AllMissing { .. }
+                | Verdict::BeginningMissing { .. }
+                | Verdict::Missing { .. }
+                | Verdict::Damaged { .. }
+        )
+    }
+
     /// Where the log ends after offsets that no segment holds.
     #[must_use]
     pub fn resumes_at(&self) -> Option<Offset> {

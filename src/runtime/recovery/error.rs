@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::Offset;
 use crate::commit::CheckpointError;
 use crate::controller::MetadataRecordError;
+use crate::quorum::BallotError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
@@ -13,6 +14,8 @@ pub enum RecoveryError {
     Io { path: PathBuf, source: io::Error },
     #[error("{path}: {source}")]
     Checkpoint { path: PathBuf, source: CheckpointError },
+    #[error("{path}: {source}")]
+    Ballot { path: PathBuf, source: BallotError },
     #[error("the metadata log cannot be read: {0}")]
     Metadata(#[from] MetadataRecordError),
     #[error("the metadata log is damaged: {0}")]

@@ -18,9 +18,9 @@ use crate::log::{
     RecoveredSegment, SegmentEnd, Sequenced, SparseIndex, Verdict, marks,
 };
 use crate::record::BatchHeader;
-use crate::runtime::layout::{self, MARKS, segment_file};
-use crate::runtime::remover::absent_is_fine;
+use crate::runtime::layout::{MARKS, segment_file};
 
+use super::beside::{keep_damaged, length_of, remove_marks, write_index, write_marks};
 use super::error::{RecoveryError, at};
 use super::files::{self, SegmentFiles};
 use super::known_part::{self, KnownPart, Part, Times, note, read_index};
@@ -45,12 +45,16 @@ pub(super) fn recover(
     let (verdict, durable) = (evidence.verdict(), evidence.durable());
     tell(id, Offset(0), &verdict);
     let mut beginning = Beginning::after(&verdict, snapshot);
-    let Some(first) = bases.first().copied() else { return Ok(beginning.without_segments()) };
+    let has_lost = verdict.is_loss();
+    let Some(first) = bases.first().copied() else {
+        return Ok(RecoveredLog { has_lost, ..beginning.without_segments() });
+    };
     let log = RecoveredLog {
         log_start: beginning.log_start.max(first),
         log_end: first,
         epochs: std::mem::take(&mut beginning.epochs),
         producers: std::mem::take(&mut beginning.producers),
+        has_lost,
         ..RecoveredLog::default()
     };
     let mut recovery =
@@ -93,6 +97,7 @@ impl PartitionRecovery<'_> {
     /// Does what a verdict says. What it says of where to look next is the caller's.
     fn carry_out(&mut self, verdict: &Verdict) -> Result<(), RecoveryError> {
         tell(self.id, self.ends, verdict);
+        self.log.has_lost |= verdict.is_loss();
         match verdict {
             Verdict::Extra { segment } | Verdict::Unfounded { segment } => self.set_aside(*segment)?,
             Verdict::NotBegun { segment } => {
@@ -344,33 +349,6 @@ impl PartitionRecovery<'_> {
         }
         Ok(())
     }
-}
-
-fn length_of(path: &Path) -> Result<u64, RecoveryError> {
-    fs::metadata(path).map(|file| file.len()).map_err(at(path))
-}
-
-/// Removes the marks of a segment that is no more, or of which they do not hold.
-fn remove_marks(folder: &Path, base: Offset) -> Result<(), RecoveryError> {
-    let path = segment_file(folder, base, MARKS);
-    absent_is_fine(fs::remove_file(&path)).map_err(at(&path))
-}
-
-fn keep_damaged(folder: &Path, base: Offset) -> Result<(), RecoveryError> {
-    let kept = segment_file(folder, base, "log.damaged");
-    fs::copy(segment_file(folder, base, "log"), &kept).map_err(at(&kept))?;
-    Ok(())
-}
-
-fn write_index(folder: &Path, base: Offset, index: &SparseIndex) -> Result<(), RecoveryError> {
-    let (offsets, times) = index.encode();
-    layout::write_index(folder, base, &offsets, &times).map_err(at(folder))
-}
-
-/// Writes an index's marks. Whatever a crash leaves of these is true: they need no sync.
-fn write_marks(folder: &Path, segment: SegmentId, index: &SparseIndex) -> Result<(), RecoveryError> {
-    let path = segment_file(folder, segment.base, MARKS);
-    fs::write(&path, marks::encode(segment, index.marks(0..index.len()))).map_err(at(&path))
 }
 
 fn sequenced(header: &BatchHeader) -> Option<Sequenced> {

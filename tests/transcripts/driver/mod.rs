@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use ringmain::base::io::IoOp;
 use ringmain::base::rng::Rng;
-use ringmain::base::{Chunk, MonoNanos, Now, ShardId, TimestampMs};
+use ringmain::base::{Chunk, MonoNanos, Now, ShardId, TimestampMs, VoterId};
 use ringmain::controller::{ControllerConfig, ControllerRequest, MetadataImage, Published};
-use ringmain::runtime::recovery::Recovery;
+use ringmain::runtime::recovery::{Origin, Recovery};
 use ringmain::shard::{IoId, RequestId, Shard, ShardReply, ShardRequest};
 
 use crate::ask::{Questions, new_topic};
@@ -217,7 +217,14 @@ impl Driver {
         let controller = ControllerConfig::new("0123456789abcdefghijkl".into(), &settings);
         let controller = ControllerConfig { shards: self.server.shards, ..controller };
         let commit = self.server.commit;
-        let recovery = Recovery { data_dir: directory, directory: [9; 16], commit, controller };
+        let recovery = Recovery {
+            data_dir: directory,
+            directory: [9; 16],
+            origin: Origin::Founded,
+            voter: VoterId([8; 16]),
+            commit,
+            controller,
+        };
         let mut recovered = recovery.run().expect("it recovers").shards.swap_remove(0);
         self.disk = Disk::load(directory);
         assert_eq!(self.disk.damaged(), None, "nothing of a log was damaged");

@@ -1,6 +1,8 @@
 //! The verdicts of [`crate::log`]'s `recovery` carried out: a folder as a disk may leave it, and what is made of it.
 
 mod batches;
+mod cluster;
+mod directory;
 mod indexes;
 mod reused;
 mod segments;

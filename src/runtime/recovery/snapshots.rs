@@ -1,0 +1,88 @@
+//! Snapshots of the metadata log: what all records before an offset have come to, in a file beside the segments.
+//!
+//! The newest whole one counts; two are kept, so that one may rot. A snapshot that lies beyond the log's end was fetched from
+//! another server, and the crash came before the log was told: then the log begins there, with the snapshot's epoch.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::base::io::SegmentId;
+use crate::base::{LogEnd, Rule, TopicPartition, holds, mark};
+use crate::controller::{Controller, ControllerConfig};
+use crate::log::RecoveredLog;
+use crate::runtime::layout::{BESIDE, SNAPSHOT, segment_file, snapshot_end};
+use crate::runtime::remover::absent_is_fine;
+
+use super::error::{RecoveryError, at};
+use super::files::{self, SegmentFiles};
+
+/// A whole snapshot, folded.
+pub(super) struct Snapshot {
+    pub(super) end: LogEnd,
+    pub(super) fold: Controller,
+}
+
+/// The newest snapshot that is whole. What was being written when the last life ended is removed.
+pub(super) fn newest_whole(
+    folder: &Path,
+    config: &ControllerConfig,
+) -> Result<Option<Snapshot>, RecoveryError> {
+    for (end, path) in newest_first(folder)? {
+        match folded(config, end, &files::read(&path)?) {
+            Ok(fold) => return Ok(Some(Snapshot { end, fold })),
+            Err(error) => {
+                mark("a damaged snapshot of the metadata is passed over");
+                tracing::error!(path = %path.display(), %error, "a snapshot of the metadata is damaged; an older one is used");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The fold of a snapshot's bytes.
+fn folded(_: &ControllerConfig, _: LogEnd, _: &[u8]) -> Result<Controller, &'static str> {
+    Err("no controller reads snapshots yet")
+}
+
+fn newest_first(folder: &Path) -> Result<Vec<(LogEnd, PathBuf)>, RecoveryError> {
+    let mut found = Vec::new();
+    if !folder.exists() {
+        return Ok(found);
+    }
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let path = entry.map_err(at(folder))?.path();
+        if path.extension().is_some_and(|it| it == SNAPSHOT) {
+            found.extend(snapshot_end(&path).map(|end| (end, path)));
+        }
+    }
+    found.sort_by_key(|(end, _)| std::cmp::Reverse((end.end, end.last_epoch)));
+    Ok(found)
+}
+
+/// Drops a log that ends before the snapshot: it is empty, and begins and ends there.
+pub(super) fn begin_at(
+    end: LogEnd,
+    log: &RecoveredLog,
+    folder: &Path,
+    files: &mut SegmentFiles,
+) -> Result<RecoveredLog, RecoveryError> {
+    mark("the metadata log begins with a snapshot beyond its end");
+    // From the last to the first: what a crash leaves is a log that ends before the snapshot, too.
+    for segment in log.segments.iter().rev() {
+        let path = segment_file(folder, segment.base, "log");
+        files.cut(SegmentId { partition: TopicPartition::METADATA, base: segment.base }, 0)?;
+        fs::remove_file(&path).map_err(at(&path))?;
+        for extension in BESIDE {
+            let path = path.with_extension(extension);
+            absent_is_fine(fs::remove_file(&path)).map_err(at(&path))?;
+        }
+    }
+    Ok(RecoveredLog { log_start: end.end, log_end: end.end, ..RecoveredLog::default() })
+}
+
+/// The log's last epoch is the snapshot's as long as the log has no record of its own: voters compare by it.
+pub(super) fn seed(log: &mut RecoveredLog, end: LogEnd) {
+    if log.log_end == end.end && holds(Rule::D4) {
+        log.epochs.note(end.last_epoch, end.end);
+    }
+}
