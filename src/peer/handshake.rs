@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::limits::WHY_BYTES_MAX;
 use crate::base::{BrokerEpoch, DirectoryId, IncarnationId, ServerId, ShardId, Voter, VoterId};
 
 /// What this version speaks. Messages that an older protocol lacks are not sent to whoever has chosen it.
@@ -35,7 +36,7 @@ pub struct Hello {
     /// The shard that dials, and how many its server has.
     pub shard: ShardId,
     pub shards: u16,
-    /// Whom it means: a server that is not the one meant refuses, and a shard passes the connection on.
+    /// Whom it means, perhaps [`Hello::ANYBODY`]: another server refuses, another shard passes the connection on.
     pub to_server: ServerId,
     pub to_shard: ShardId,
     pub kind: LaneKind,
@@ -46,6 +47,11 @@ pub struct Hello {
     pub quorum_leader: Option<Voter>,
     /// Shows that the dialler knows the cluster's secret. Empty where there is none.
     pub proof: Bytes,
+}
+
+impl Hello {
+    /// Whoever has the address: the dialler does not know yet who that is.
+    pub const ANYBODY: ServerId = ServerId(-1);
 }
 
 /// Who answers.
@@ -85,6 +91,15 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub reason: Refusal,
-    /// For the log line at the dialler; cut short where it is too long for a frame.
+    /// For the log line at the dialler.
     pub why: String,
+}
+
+impl Refused {
+    /// A refusal whose words are cut to what a frame may hold.
+    #[must_use]
+    pub fn new(reason: Refusal, why: &str) -> Refused {
+        let cut = (0..=why.len().min(WHY_BYTES_MAX)).rev().find(|at| why.is_char_boundary(*at));
+        Refused { reason, why: why[..cut.unwrap_or(0)].to_owned() }
+    }
 }

@@ -16,15 +16,25 @@
 //! copies them. Limits are in [`limits`]; whatever a peer says yields a frame or a [`FrameError`], never a panic, and a frame that
 //! is larger than allowed is refused when its first bytes are there.
 
+mod check;
+mod codec;
 mod control;
+mod error;
+mod frame;
+mod generated;
 mod handshake;
 mod lanes;
 pub mod limits;
 mod message;
 mod quorum;
+#[cfg(test)]
+mod tests;
 
 pub use control::*;
+pub use error::FrameError;
+pub use frame::{Step, decode, encode};
 pub use handshake::*;
 pub use lanes::*;
+pub use limits::FrameLimits;
 pub use message::{Frame, Message};
 pub use quorum::*;
