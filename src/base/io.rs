@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::keys::KeyOffsets;
-use super::{Chunk, ChunkSlice, Offset, TimestampMs, TopicPartition};
+use super::{Chunk, ChunkSlice, LogEnd, Offset, TimestampMs, TopicPartition};
 
 /// One segment of one partition: `topics/<topic id>/<partition>/<base offset as 20 digits>.*` under the data directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,6 +87,13 @@ pub enum IoOp {
     CreateCommitFile { file: u32, bytes: u64 },
     /// Replace `commit/<shard>/checkpoint` atomically: temporary file, sync, rename, directory sync.
     WriteCheckpoint { bytes: Vec<u8> },
+    /// Replace `meta/quorum` in the same way: the directory's vote in the quorum of the metadata log.
+    WriteQuorum { bytes: Vec<u8> },
+    /// Write a snapshot that stands for the records of the metadata log before `end`, beside the log's segments, in the same
+    /// way: it is there whole and durable, or not at all. Done in the background.
+    WriteSnapshot { end: LogEnd, pieces: Vec<Vec<u8>> },
+    /// Remove the snapshots of the metadata log that stand for less than `below`. Done in the background.
+    RemoveSnapshots { below: Offset },
 }
 
 /// What sealing a segment makes durable by itself.

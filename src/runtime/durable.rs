@@ -2,14 +2,24 @@
 //!
 //! A sync that has failed is never tried again: the kernel may have dropped what it could not write, and says so once only.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
 /// Syncs, and takes no failure for a full disk: what a full disk refuses is tried again.
 pub(super) fn sync_once(file: &File) -> io::Result<()> {
     file.sync_all().map_err(failed)
+}
+
+/// Replaces a file whole, or not at all: temporary file, sync, rename, sync of the folder. A full disk says so.
+pub(super) fn replace_whole(path: &Path, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    pieces.iter().try_for_each(|piece| file.write_all(piece.as_ref()))?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Makes the names in a folder and in those above it, up to `root`, durable.

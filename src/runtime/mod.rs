@@ -26,6 +26,7 @@ pub mod recovery;
 mod remover;
 mod resync;
 pub mod sendv;
+mod snapshots;
 
 pub use driver::Driver;
 pub use ending::Ending;

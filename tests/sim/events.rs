@@ -45,5 +45,11 @@ pub fn named(op: &IoOp) -> String {
         }
         IoOp::CreateCommitFile { file, .. } => format!("create commit file {file}"),
         IoOp::WriteCheckpoint { bytes } => format!("write a checkpoint of {} bytes", bytes.len()),
+        IoOp::WriteQuorum { .. } => "write the vote".to_owned(),
+        IoOp::WriteSnapshot { end, pieces } => {
+            let bytes: usize = pieces.iter().map(Vec::len).sum();
+            format!("write a snapshot of the metadata before {}, {bytes} bytes", end.end)
+        }
+        IoOp::RemoveSnapshots { below } => format!("remove snapshots before {below}"),
     }
 }

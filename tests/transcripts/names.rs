@@ -105,6 +105,9 @@ impl Names {
             }
             IoOp::CreateCommitFile { file, .. } => format!("create commit file {file}"),
             IoOp::WriteCheckpoint { bytes } => self.checkpoint(bytes),
+            IoOp::WriteQuorum { .. } => "write the vote".to_owned(),
+            IoOp::WriteSnapshot { end, .. } => format!("write a snapshot of the metadata before {}", end.end),
+            IoOp::RemoveSnapshots { below } => format!("remove snapshots of the metadata before {below}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The commit log's own files: new ones are written once through, the checkpoint is replaced whole.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use glommio::io::OpenOptions;
 
 use crate::base::ChunkWriter;
 use crate::base::io::{IoDone, WriteData};
+use crate::runtime::durable::replace_whole;
 use crate::runtime::layout::{commit_file, commit_folder};
 
 use super::Files;
@@ -62,11 +63,11 @@ impl Files {
 /// new checkpoint allows to be deleted gives more space than it took.
 fn replace_with_reserve(path: &Path, bytes: &[u8]) -> io::Result<IoDone> {
     let reserve = path.with_extension("reserve");
-    let replaced = match replace(path, bytes) {
+    let replaced = match replace_whole(path, &[bytes]) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
             // Without a reserve the disk is just full.
             fs::remove_file(&reserve).map_err(|_| error)?;
-            replace(path, bytes)
+            replace_whole(path, &[bytes])
         }
         other => other,
     };
@@ -75,7 +76,7 @@ fn replace_with_reserve(path: &Path, bytes: &[u8]) -> io::Result<IoDone> {
         // If there is no space for it now, the next checkpoint tries again.
         let _ = keep_space(&reserve, wanted);
     }
-    replaced
+    replaced.map(|()| IoDone::Done)
 }
 
 fn keep_space(reserve: &Path, bytes: u64) -> io::Result<()> {
@@ -89,16 +90,4 @@ fn keep_space(reserve: &Path, bytes: u64) -> io::Result<()> {
             Err(io::Error::from_raw_os_error(error))
         }
     }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<IoDone> {
-    let temporary = path.with_extension("new");
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    if let Some(folder) = path.parent() {
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(IoDone::Done)
 }

@@ -8,6 +8,7 @@
 
 mod blocking;
 mod commit;
+mod metadata;
 mod open;
 mod perform;
 mod segment;

@@ -83,6 +83,9 @@ impl Files {
             }
             IoOp::CreateCommitFile { file, bytes } => self.create_commit_file(file, bytes).await,
             IoOp::WriteCheckpoint { bytes } => self.write_checkpoint(bytes).await,
+            IoOp::WriteQuorum { bytes } => self.write_quorum(bytes).await,
+            IoOp::WriteSnapshot { end, pieces } => self.write_snapshot(end, pieces).await,
+            IoOp::RemoveSnapshots { below } => self.remove_snapshots(below).await,
         }
     }
 

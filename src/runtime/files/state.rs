@@ -8,6 +8,7 @@ use crate::base::ShardId;
 use crate::runtime::cleaner::{Cleaner, cleaner, indexer};
 use crate::runtime::memory::ChunkMemory;
 use crate::runtime::remover::{Remover, remover};
+use crate::runtime::snapshots::{Snapshots, snapshots};
 
 use super::open::OpenFiles;
 
@@ -20,6 +21,7 @@ pub struct Files {
     pub(super) cleaner: RefCell<Cleaner>,
     pub(super) indexer: RefCell<Cleaner>,
     pub(super) remover: RefCell<Remover>,
+    pub(super) snapshots: RefCell<Snapshots>,
 }
 
 impl Files {
@@ -39,6 +41,7 @@ impl Files {
             cleaner: RefCell::new(cleaner(cleaner_bytes_per_second)),
             indexer: RefCell::new(indexer()),
             remover: RefCell::new(remover()),
+            snapshots: RefCell::new(snapshots()),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::Offset;
 use crate::base::io::SegmentId;
-use crate::runtime::durable::{sync_file_system, sync_names};
+use crate::runtime::durable::{replace_whole, sync_file_system, sync_names};
 use crate::runtime::layout::{partition_folder, segment_file};
 
 use super::error::{RecoveryError, at};
@@ -66,11 +66,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, RecoveryError> {
 
 /// Replaces a file whole: temporary file, sync, rename, sync of the folder.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), RecoveryError> {
-    let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary).map_err(at(&temporary))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(&temporary))?;
-    fs::rename(&temporary, path).map_err(at(path))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    replace_whole(path, &[bytes]).map_err(at(path))
 }
 
 /// Really writes `bytes` zeros, so that later writes change no file-system metadata.

@@ -4,14 +4,15 @@
 //! another server, and the crash came before the log was told: then the log begins there, with the snapshot's epoch.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::io::SegmentId;
 use crate::base::{LogEnd, Rule, TopicPartition, holds, mark};
 use crate::controller::{Controller, ControllerConfig};
 use crate::log::RecoveredLog;
-use crate::runtime::layout::{BESIDE, SNAPSHOT, segment_file, snapshot_end};
+use crate::runtime::layout::{BESIDE, segment_file};
 use crate::runtime::remover::absent_is_fine;
+use crate::runtime::snapshots::newest_first;
 
 use super::error::{RecoveryError, at};
 use super::files::{self, SegmentFiles};
@@ -22,12 +23,12 @@ pub(super) struct Snapshot {
     pub(super) fold: Controller,
 }
 
-/// The newest snapshot that is whole. What was being written when the last life ended is removed.
+/// The newest snapshot that is whole.
 pub(super) fn newest_whole(
     folder: &Path,
     config: &ControllerConfig,
 ) -> Result<Option<Snapshot>, RecoveryError> {
-    for (end, path) in newest_first(folder)? {
+    for (end, path) in newest_first(folder).map_err(at(folder))? {
         match folded(config, end, &files::read(&path)?) {
             Ok(fold) => return Ok(Some(Snapshot { end, fold })),
             Err(error) => {
@@ -42,21 +43,6 @@ pub(super) fn newest_whole(
 /// The fold of a snapshot's bytes.
 fn folded(_: &ControllerConfig, _: LogEnd, _: &[u8]) -> Result<Controller, &'static str> {
     Err("no controller reads snapshots yet")
-}
-
-fn newest_first(folder: &Path) -> Result<Vec<(LogEnd, PathBuf)>, RecoveryError> {
-    let mut found = Vec::new();
-    if !folder.exists() {
-        return Ok(found);
-    }
-    for entry in fs::read_dir(folder).map_err(at(folder))? {
-        let path = entry.map_err(at(folder))?.path();
-        if path.extension().is_some_and(|it| it == SNAPSHOT) {
-            found.extend(snapshot_end(&path).map(|end| (end, path)));
-        }
-    }
-    found.sort_by_key(|(end, _)| std::cmp::Reverse((end.end, end.last_epoch)));
-    Ok(found)
 }
 
 /// Drops a log that ends before the snapshot: it is empty, and begins and ends there.

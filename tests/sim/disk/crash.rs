@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use ringmain::base::ShardId;
 use ringmain::base::io::IoOp;
 use ringmain::base::rng::Rng;
-use ringmain::runtime::layout::{commit_folder, partition_folder};
+use ringmain::runtime::layout::{commit_folder, partition_folder, quorum_file, snapshot_end};
 
 use super::file::lose_parts;
-use super::{Disk, bytes_of, commit_path, log_file};
+use super::{Disk, bytes_of, commit_path, log_file, snapshot_path};
 
 /// What the end of a life leaves of writes that were not synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +49,18 @@ impl Disk {
             let path = directory.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
+        }
+    }
+}
+
+/// A file that was being replaced whole.
+fn replace_half(left: &mut BTreeMap<PathBuf, Vec<u8>>, path: PathBuf, bytes: &[u8], rng: &mut Rng) {
+    match rng.below(3) {
+        0 => {}
+        1 => drop(left.insert(path, bytes.to_vec())),
+        _ => {
+            let part = &bytes[..usize::try_from(rng.below(bytes.len().max(1) as u64)).unwrap()];
+            left.insert(path.with_extension("new"), part.to_vec());
         }
     }
 }
@@ -106,15 +118,15 @@ fn half_done(left: &mut BTreeMap<PathBuf, Vec<u8>>, shard: ShardId, op: &IoOp, r
             left.insert(commit_path(shard, *file).with_extension("new"), vec![0; bytes]);
         }
         IoOp::WriteCheckpoint { bytes } => {
-            let path = commit_folder(Path::new(""), shard).join("checkpoint");
-            match rng.below(3) {
-                0 => {}
-                1 => drop(left.insert(path, bytes.clone())),
-                _ => {
-                    let part = &bytes[..usize::try_from(rng.below(bytes.len() as u64)).unwrap()];
-                    left.insert(path.with_extension("new"), part.to_vec());
-                }
-            }
+            replace_half(left, commit_folder(Path::new(""), shard).join("checkpoint"), bytes, rng);
+        }
+        IoOp::WriteQuorum { bytes } => replace_half(left, quorum_file(Path::new("")), bytes, rng),
+        IoOp::WriteSnapshot { end, pieces } => {
+            replace_half(left, snapshot_path(*end), &pieces.concat(), rng);
+        }
+        IoOp::RemoveSnapshots { below } => {
+            let is_older = |path: &Path| snapshot_end(path).is_some_and(|end| end.end < *below);
+            left.retain(|path, _| !is_older(path) || coin(rng));
         }
         IoOp::CleanSegment { segment, .. } if coin(rng) => {
             left.insert(log_file(*segment).with_extension("cleaned"), vec![7; 5000]);

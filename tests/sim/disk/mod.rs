@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 
 use ringmain::base::io::{IoDone, IoOp, SegmentId, WriteData};
 use ringmain::base::rng::Rng;
-use ringmain::base::{ShardId, TopicPartition};
+use ringmain::base::{LogEnd, Offset, ShardId, TopicPartition};
 use ringmain::log::CleanRules;
-use ringmain::runtime::layout::{commit_file, commit_folder, partition_folder, segment_file};
+use ringmain::runtime::layout::{
+    commit_file, commit_folder, partition_folder, quorum_file, segment_file, snapshot_end, snapshot_file,
+};
 
 pub use crash::Crash;
 use file::{File, lose_parts, put};
@@ -52,6 +54,10 @@ fn beside(segment: SegmentId, extension: &str) -> PathBuf {
 
 fn commit_path(shard: ShardId, file: u32) -> PathBuf {
     commit_file(&commit_folder(Path::new(""), shard), file)
+}
+
+fn snapshot_path(end: LogEnd) -> PathBuf {
+    snapshot_file(&partition_folder(Path::new(""), TopicPartition::METADATA), end)
 }
 
 fn bytes_of(data: &WriteData) -> Vec<u8> {
@@ -167,6 +173,13 @@ impl Disk {
                 let path = commit_folder(Path::new(""), shard).join("checkpoint");
                 self.files.insert(path, File::written(bytes));
             }
+            IoOp::WriteQuorum { bytes } => {
+                self.files.insert(quorum_file(Path::new("")), File::written(bytes));
+            }
+            IoOp::WriteSnapshot { end, pieces } => {
+                self.files.insert(snapshot_path(end), File::written(pieces.concat()));
+            }
+            IoOp::RemoveSnapshots { below } => self.remove_snapshots(below),
             IoOp::MapKeys { segments, keys } => return self.map_keys(&segments, keys),
             IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms } => {
                 let rules = CleanRules { keys: &keys, now, delete_retention_ms };
@@ -234,6 +247,12 @@ impl Disk {
         let gone: Vec<PathBuf> =
             self.files.keys().filter(|path| path.starts_with(&folder)).cloned().collect();
         gone.iter().for_each(|path| self.unlink(path));
+    }
+
+    fn remove_snapshots(&mut self, below: Offset) {
+        let is_older = |path: &&PathBuf| snapshot_end(path).is_some_and(|end| end.end < below);
+        let older: Vec<PathBuf> = self.files.keys().filter(is_older).cloned().collect();
+        older.iter().for_each(|path| self.unlink(path));
     }
 
     fn write(&mut self, path: PathBuf, position: u64, bytes: Vec<u8>, durable: bool) {
