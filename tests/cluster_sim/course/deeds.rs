@@ -1,0 +1,210 @@
+//! The nemesis' deeds are done and undone.
+
+use super::Course;
+use crate::event::Event;
+use crate::nemesis::{Deed, Way};
+use crate::net::{At, LinkSpeed, Unblocked};
+use crate::queue::{Instant, Span};
+use crate::server::{DiskTimes, End, State};
+
+impl Course {
+    /// A deed's time has come; in a time without faults only the undoing of deeds.
+    pub(super) fn deed(&mut self, deed: Deed) {
+        if matches!(deed, Deed::Choose) {
+            return self.choose();
+        }
+        self.say(|| format!("{deed:?}"));
+        match deed {
+            Deed::Choose => {}
+            Deed::Kill { servers, down } => self.end_all(&servers, End::Kill, down),
+            Deed::Power { servers, down } => self.end_all(&servers, End::Power, down),
+            Deed::Stop { server } => self.stop(server),
+            Deed::Pause { server, length } => self.pause(server, length),
+            Deed::Isolate { server, way, clients, length } => self.isolate(server, way, clients, length),
+            Deed::Cut { from, to, length } => self.block(vec![(from, to)], None, length),
+            Deed::Slow { from, to, speed, length } => {
+                self.net.set_speed(from, to, speed);
+                self.later(length, Deed::RightSpeed { from, to });
+            }
+            Deed::Swizzle { length } => self.swizzle(length),
+            Deed::Reset { one, other } => {
+                for connection in self.net.between(one, other) {
+                    self.net.reset(self.queue.now(), connection, &mut self.rng);
+                }
+            }
+            Deed::SlowDisk { server, slowness, length } => {
+                self.servers[server].disk_times.slowness = slowness;
+                self.later(length, Deed::RightDisk { server });
+            }
+            Deed::StallDisk { server, length } => {
+                self.servers[server].disk_times.stalled_until = self.queue.now().plus(length);
+            }
+            Deed::FullDisk { server, length } => {
+                self.servers[server].is_full = true;
+                self.later(length, Deed::RightDisk { server });
+            }
+            Deed::LowDisk { server, length } => {
+                self.disk_space(server, 0);
+                self.later(length, Deed::RightDisk { server });
+            }
+            Deed::FailDisk { server } => self.servers[server].fails_next = true,
+            Deed::Clock { server, rate, jump_ms } => {
+                let now = self.queue.now();
+                self.servers[server].clock.set_rate(now, rate);
+                self.servers[server].clock.jump_wall(jump_ms);
+            }
+            Deed::SlowClients { server, length } => {
+                self.clients.links.slow_down(server);
+                self.later(length, Deed::RightClients { server });
+            }
+            Deed::Unblock { links, clients } => self.unblock(&links, clients),
+            Deed::RightDisk { server } => self.right_disk(server),
+            Deed::RightSpeed { from, to } => self.net.set_speed(from, to, LinkSpeed::Usual),
+            Deed::RightClients { server } => self.clients.links.heal(server),
+        }
+    }
+
+    fn choose(&mut self) {
+        if !self.is_chaos {
+            return;
+        }
+        if let Some(deed) = self.nemesis.choose(&mut self.rng) {
+            self.deed(deed);
+        }
+        self.choose_later();
+    }
+
+    pub(super) fn choose_later(&mut self) {
+        if let Some(pause) = self.nemesis.pause(&mut self.rng) {
+            self.later(pause, Deed::Choose);
+        }
+    }
+
+    fn later(&mut self, span: Span, deed: Deed) {
+        self.queue.after(span, Event::Nemesis(deed));
+    }
+
+    fn end_all(&mut self, servers: &[At], end: End, down: Span) {
+        for server in servers {
+            // Not all come back at once.
+            let down = Span(down.0 + self.rng.below(down.0 + 1));
+            self.end(*server, end, down);
+        }
+    }
+
+    /// An orderly stop, which is not waited for longer than an operator would.
+    fn stop(&mut self, server: At) {
+        if self.servers[server].state() != State::Up {
+            return;
+        }
+        self.with(server, |it, stage| it.stop(stage));
+        let life = self.servers[server].life();
+        let until = self.queue.now().plus(Span::ms(5_000));
+        while self.queue.now() < until && self.servers[server].life() == life {
+            if self.servers[server].is_stopped() {
+                self.say(|| format!("server {server} has stopped"));
+                break;
+            }
+            self.step();
+        }
+        if self.servers[server].life() == life {
+            let down = Span::ms(20 + self.rng.below(2_000));
+            self.end(server, End::Kill, down);
+        }
+    }
+
+    fn pause(&mut self, server: At, length: Span) {
+        if self.servers[server].state() == State::Up {
+            self.servers[server].pause();
+            let life = self.servers[server].life();
+            self.queue.after(length, Event::Resume { server, life });
+        }
+    }
+
+    fn isolate(&mut self, server: At, way: Way, clients: bool, length: Span) {
+        let others = (0..self.servers.len()).filter(|other| *other != server);
+        let mut links = Vec::new();
+        for other in others {
+            if way != Way::Out {
+                links.push((other, server));
+            }
+            if way != Way::In {
+                links.push((server, other));
+            }
+        }
+        if clients {
+            self.clients.links.block(server, way != Way::Out, way != Way::In);
+        }
+        self.block(links, clients.then_some(server), length);
+    }
+
+    fn block(&mut self, links: Vec<(At, At)>, clients: Option<At>, length: Span) {
+        for (from, to) in &links {
+            self.net.block(*from, *to);
+        }
+        self.later(length, Deed::Unblock { links, clients });
+    }
+
+    pub(super) fn unblock(&mut self, links: &[(At, At)], clients: Option<At>) {
+        let fate = if self.rng.below(2) == 0 { Unblocked::Resumed } else { Unblocked::Reset };
+        for (from, to) in links {
+            self.net.unblock(self.queue.now(), *from, *to, fate, &mut self.rng);
+        }
+        if let Some(server) = clients {
+            self.clients.links.heal(server);
+        }
+    }
+
+    fn swizzle(&mut self, length: Span) {
+        let count = self.servers.len();
+        for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (from, to))) {
+            if from != to {
+                let begins = Span(self.rng.below(length.0));
+                let lasts = Span(self.rng.below(length.0));
+                self.later(begins, Deed::Slow { from, to, speed: LinkSpeed::Clogged, length: lasts });
+            }
+        }
+    }
+
+    pub(super) fn right_disk(&mut self, server: At) {
+        self.servers[server].disk_times = DiskTimes::default();
+        self.servers[server].is_full = false;
+        self.disk_space(server, 1 << 30);
+    }
+
+    fn disk_space(&mut self, server: At, free: u64) {
+        if self.servers[server].state() == State::Up {
+            self.with(server, |it, stage| it.disk_space(free, stage));
+        }
+    }
+
+    /// Everything is put right.
+    pub(super) fn heal(&mut self) {
+        self.is_chaos = false;
+        self.say(|| "everything is put right".to_owned());
+        let count = self.servers.len();
+        for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (from, to))) {
+            self.unblock(&[(from, to)], None);
+            self.net.set_speed(from, to, LinkSpeed::Usual);
+        }
+        for server in 0..count {
+            self.clients.links.heal(server);
+            self.servers[server].fails_next = false;
+            let now = self.queue.now();
+            self.servers[server].clock.set_rate(now, crate::clock::RIGHT);
+            self.servers[server].clock.correct_wall();
+            let life = self.servers[server].life();
+            match self.servers[server].state() {
+                State::Down => self.queue.after(Span::ms(10), Event::Boot { server, life }),
+                State::Paused => self.queue.after(Span::ms(10), Event::Resume { server, life }),
+                State::Up => {}
+            }
+            self.right_disk(server);
+        }
+    }
+
+    /// Whether nothing of the nemesis is left that only time undoes.
+    pub(super) fn is_healed(&self, now: Instant) -> bool {
+        self.servers.iter().all(|it| it.state() == State::Up && it.disk_times.stalled_until <= now)
+    }
+}

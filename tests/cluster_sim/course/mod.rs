@@ -1,0 +1,336 @@
+//! A course of events: servers, their network and their clients under a nemesis, from one seed, in one thread.
+
+mod deeds;
+mod phases;
+mod reading;
+
+use std::collections::BTreeMap;
+
+use ringmain::base::rng::Rng;
+use ringmain::base::{ServerId, ShardId, TopicPartition};
+use ringmain::controller::Place as Led;
+use ringmain::shard::{ShardReply, ShardRequest};
+
+use crate::checks::{Invariant, require};
+use crate::clients::{self, Answer, Answered, Asked, ClientId, Clients, Request};
+use crate::event::{Event, Stage};
+use crate::nemesis::Nemesis;
+use crate::net::{At, Host, Net};
+use crate::oracle::{Layout, Oracle};
+use crate::queue::{Queue, Span};
+use crate::server::{End, Out, Server, Settings, State};
+use crate::trace::Trace;
+
+/// The asker of what only the checks want to know.
+const NOBODY: ClientId = ClientId(u16::MAX);
+
+/// What a course is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub length: Span,
+    pub layout: Layout,
+    /// Words are kept for whoever reads about a failure.
+    pub is_told: bool,
+}
+
+/// What a course came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// Stands for everything that has happened.
+    pub trace: u64,
+    pub events: u64,
+    pub records: u64,
+    pub lives: u64,
+}
+
+pub struct Course {
+    plan: Plan,
+    rng: Rng,
+    queue: Queue<Event>,
+    pub trace: Trace,
+    servers: Vec<Server>,
+    net: Net,
+    clients: Clients,
+    oracle: Oracle,
+    nemesis: Nemesis,
+    /// The nemesis acts.
+    is_chaos: bool,
+    /// Who waits for each question that a server has.
+    asked: BTreeMap<(At, u64), ClientId>,
+    /// The answer to what only the checks ask.
+    told: Option<Answer>,
+    lives: u64,
+}
+
+impl Course {
+    pub fn new(plan: Plan) -> Course {
+        let mut rng = Rng::seeded(plan.seed);
+        let count = 3 + usize::from(rng.below(4) == 0) * 2;
+        let servers = (0..count).map(|at| server(at, plan.layout, &mut rng)).collect();
+        Course {
+            nemesis: Nemesis::any(count, &mut rng),
+            plan,
+            queue: Queue::default(),
+            trace: Trace::new(plan.is_told),
+            servers,
+            net: Net::new(count),
+            clients: Clients::new(count),
+            oracle: Oracle::new(plan.layout),
+            is_chaos: false,
+            asked: BTreeMap::new(),
+            told: None,
+            lives: 0,
+            rng,
+        }
+    }
+
+    /// The next event happens.
+    fn step(&mut self) {
+        let event = self.queue.next().expect("something always waits");
+        self.happens(event);
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Turn { place, .. }
+            | Event::IoDone { place, .. }
+            | Event::Image { place, .. }
+            | Event::Applied { place, .. } => {
+                let kind = match event {
+                    Event::Turn { .. } => 1,
+                    Event::IoDone { .. } => 2,
+                    _ => 3,
+                };
+                let server = place.server;
+                self.note(&[kind, server as u64, u64::from(place.shard.0)]);
+                let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
+                self.servers[server].happens(event, &mut stage);
+                self.hear(server);
+            }
+            Event::Boot { server, life } => self.boot(server, life),
+            Event::Resume { server, life } => {
+                if self.servers[server].life() == life {
+                    self.say(|| format!("server {server} goes on"));
+                    let held = self.servers[server].resume();
+                    held.into_iter().for_each(|event| self.happens(event));
+                }
+            }
+            Event::Arrives(_) => {}
+            Event::Asked(asked) => self.asked(*asked),
+            Event::Answered(answered) => self.answered(*answered),
+            Event::Client { client, at } => {
+                let Course { clients, oracle, queue, rng, .. } = self;
+                clients.wake(client, at, oracle, &mut Stage { queue, rng });
+            }
+            Event::Nemesis(deed) => self.deed(deed),
+            Event::Look => {
+                self.look();
+                self.queue.after(Span::seconds(1), Event::Look);
+            }
+        }
+    }
+
+    fn note(&mut self, what: &[u64]) {
+        self.trace.note(self.queue.now(), what);
+    }
+
+    fn say(&mut self, what: impl FnOnce() -> String) {
+        self.trace.say(self.queue.now(), what);
+    }
+
+    fn with<R>(&mut self, server: At, act: impl FnOnce(&mut Server, &mut Stage<'_>) -> R) -> R {
+        let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
+        let result = act(&mut self.servers[server], &mut stage);
+        self.hear(server);
+        result
+    }
+
+    // Servers
+
+    /// What a server has said.
+    fn hear(&mut self, server: At) {
+        let mut has_failed = false;
+        for out in self.servers[server].take_out() {
+            match out {
+                Out::Reply { number, reply, .. } => {
+                    require(Invariant::NothingAfterFailure, !has_failed, || {
+                        format!("server {server} has failed, and answers {reply:?}")
+                    });
+                    self.replied(server, number, Answer::Reply(reply));
+                }
+                Out::Published { published, .. } => {
+                    let cluster = if self.plan.layout == Layout::Apart { server } else { 0 };
+                    let image = &published.image;
+                    self.trace.note(self.queue.now(), &[4, server as u64, image.version.unsigned_abs()]);
+                    self.oracle.images.published(cluster, self.servers[server].id, &image.cluster);
+                }
+                Out::Fatal { reason, .. } => {
+                    has_failed = true;
+                    self.say(|| format!("server {server} has failed: {reason}"));
+                }
+            }
+        }
+        if has_failed {
+            self.end(server, End::Kill, Span::ms(500));
+        }
+    }
+
+    /// A server's process ends, and another begins after a while.
+    fn end(&mut self, server: At, end: End, down: Span) {
+        if self.servers[server].state() == State::Down {
+            return;
+        }
+        let under_way = self.servers[server].end(end, &mut self.rng);
+        self.note(&[5, server as u64, under_way as u64]);
+        self.say(|| format!("{end:?} of server {server} with {under_way} operations under way"));
+        let waiting: Vec<(u64, ClientId)> = self
+            .asked
+            .range((server, 0)..=(server, u64::MAX))
+            .map(|((_, number), client)| (*number, *client))
+            .collect();
+        self.asked.retain(|(at, _), _| *at != server);
+        match end {
+            End::Kill => {
+                self.net.close_all(self.queue.now(), server, &mut self.rng);
+                self.net.set_host(server, Host::Idle);
+                for (number, client) in waiting {
+                    self.send_answer(server, Answered { client, number, answer: Answer::Unreachable });
+                }
+            }
+            End::Power => self.net.vanish(server),
+        }
+        let life = self.servers[server].life();
+        self.queue.after(down, Event::Boot { server, life });
+    }
+
+    fn boot(&mut self, server: At, life: u32) {
+        if self.servers[server].life() != life || self.servers[server].state() != State::Down {
+            return;
+        }
+        self.lives += 1;
+        self.net.appear(self.queue.now(), server, &mut self.rng);
+        self.with(server, |it, stage| it.boot(stage));
+        self.net.set_host(server, Host::Listening);
+        let damaged = self.servers[server].disk().damaged();
+        require(Invariant::NoFalseDamage, damaged.is_none(), || format!("server {server}: {damaged:?}"));
+        self.say(|| format!("server {server} begins life {life}"));
+    }
+
+    // Clients
+
+    /// A question reaches a server.
+    fn asked(&mut self, asked: Asked) {
+        let Asked { client, number, server, .. } = asked;
+        self.note(&[6, server as u64, number]);
+        match self.servers[server].state() {
+            State::Down if self.net.passes(server, server) => {
+                self.send_answer(server, Answered { client, number, answer: Answer::Unreachable });
+            }
+            State::Down => {}
+            State::Paused => self.servers[server].hold(Event::Asked(Box::new(asked))),
+            State::Up => self.serve(asked),
+        }
+    }
+
+    fn serve(&mut self, asked: Asked) {
+        let Asked { client, number, server, request } = asked;
+        self.asked.insert((server, number), client);
+        let (shard, request) = match request {
+            Request::Metadata => {
+                let led = self.metadata(server);
+                return self.replied(server, number, Answer::Metadata(led));
+            }
+            Request::Controller(request) => (ShardId(0), request),
+            Request::Of(partition, request) => match self.owner(server, partition) {
+                Some(shard) => (shard, request),
+                None => return self.replied(server, number, Answer::NotLeader),
+            },
+        };
+        self.with(server, |it, stage| it.ask(shard, number, request, stage));
+    }
+
+    /// Who leads what, as a server's clients are told.
+    fn metadata(&self, server: At) -> Vec<clients::Led> {
+        let Some(image) = self.servers[server].image(ShardId(0)) else { return Vec::new() };
+        let of_topics = image.topics.values().flat_map(|topic| topic.partitions_by_id());
+        of_topics
+            .map(|(partition, state)| clients::Led {
+                partition,
+                leader: state.leader(),
+                epoch: state.leader_epoch(),
+            })
+            .collect()
+    }
+
+    /// The shard of a server that leads a partition, as the shard of some connection knows it.
+    fn owner(&mut self, server: At, partition: TopicPartition) -> Option<ShardId> {
+        let shards = self.servers[server].shard_ids().count() as u64;
+        let shard = ShardId(u16::try_from(self.rng.below(shards)).unwrap());
+        let image = self.servers[server].image(shard)?;
+        let state = image.topic_by_id(partition.topic)?.partition(partition.partition)?;
+        match image.place(state) {
+            Led::Here(shard) => Some(shard),
+            Led::Elsewhere(_) | Led::Nobody => None,
+        }
+    }
+
+    fn replied(&mut self, server: At, number: u64, answer: Answer) {
+        let Some(client) = self.asked.remove(&(server, number)) else { return };
+        self.note(&[7, server as u64, number]);
+        if client == NOBODY {
+            self.told = Some(answer);
+            return;
+        }
+        self.send_answer(server, Answered { client, number, answer });
+    }
+
+    fn send_answer(&mut self, server: At, answered: Answered) {
+        if answered.client == NOBODY {
+            self.told = Some(answered.answer);
+            return;
+        }
+        let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
+        self.clients.links.answer(server, answered, &mut stage);
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        self.note(&[8, u64::from(answered.client.0), answered.number]);
+        let Course { clients, oracle, queue, rng, trace, .. } = self;
+        trace.say(queue.now(), || match &answered.answer {
+            Answer::Metadata(led) => format!("{:?} is told of {} partitions", answered.client, led.len()),
+            answer => format!("{:?} {} is told {answer:?}", answered.client, answered.number),
+        });
+        clients.answered(answered, oracle, &mut Stage { queue, rng });
+    }
+
+    /// What only the checks ask: at once, and of whoever is said.
+    fn ask(&mut self, server: At, shard: ShardId, request: ShardRequest) -> Option<ShardReply> {
+        let number = u64::MAX - self.queue.queued();
+        self.told = None;
+        self.asked.insert((server, number), NOBODY);
+        self.with(server, |it, stage| it.ask(shard, number, request, stage));
+        for _ in 0..PATIENCE {
+            match self.told.take() {
+                Some(Answer::Reply(reply)) => return Some(reply),
+                Some(_) => return None,
+                None => self.step(),
+            }
+        }
+        panic!("server {server} never answers");
+    }
+}
+
+/// Whoever waits for more events than this waits for ever.
+const PATIENCE: usize = 1_000_000;
+
+fn server(at: At, layout: Layout, rng: &mut Rng) -> Server {
+    let id = ServerId(i32::try_from(at).unwrap() + 1);
+    let shards = 1 + u16::try_from(rng.below(2)).unwrap();
+    let cluster = match layout {
+        Layout::Apart => format!("0123456789abcdefghij{:02}", at % 100),
+        Layout::Together => "0123456789abcdefghijkl".to_owned(),
+    };
+    let settings = Settings::any(id, shards, &cluster, rng);
+    Server::new(at, settings, rng)
+}

@@ -1,0 +1,106 @@
+//! Whole clusters in one thread: the pure shards of several servers on simulated disks, clocks and networks, their clients,
+//! a nemesis, and an independent account of what must be true.
+//!
+//! One seed is one course of events. RINGMAIN_CLUSTER_SEED=N repeats that of a failure, which tells its last events then;
+//! RINGMAIN_CLUSTER_TRACE=1 prints all of them. RINGMAIN_CLUSTER_SEEDS=N runs so many, RINGMAIN_CLUSTER_MINUTES=N makes each so
+//! long in virtual time. RINGMAIN_MUTATE=R3 (or all) switches a rule off and demands that a violation is found.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod checks;
+mod clients;
+mod clock;
+mod course;
+#[allow(dead_code, reason = "the simulator of one server uses all of it")]
+#[path = "../sim/disk/mod.rs"]
+mod disk;
+mod event;
+mod nemesis;
+mod net;
+mod oracle;
+mod queue;
+mod seam;
+mod server;
+#[path = "../sim/settings.rs"]
+mod settings;
+mod trace;
+
+use std::panic;
+use std::time::Instant;
+
+use course::{Course, Outcome, Plan};
+use queue::Span;
+
+/// In every run of the tests.
+const SEEDS: u64 = 20;
+const MINUTES: u64 = 10;
+
+/// Files come and go: without this, each costs the kernel's zeroing of every page.
+fn keep_memory() {
+    // SAFETY: two settings of the allocator; it heeds them or not.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
+    }
+}
+
+fn plan(seed: u64, minutes: u64) -> Plan {
+    let length = Span::seconds(60 * minutes);
+    Plan { seed, length, layout: seam::LAYOUT, is_told: false }
+}
+
+/// Runs a course; one that fails is run again, and tells its last events.
+fn run(plan: Plan) -> Outcome {
+    match panic::catch_unwind(|| Course::new(plan).run()) {
+        Ok(outcome) => outcome,
+        Err(cause) => {
+            let mut course = Course::new(Plan { is_told: true, ..plan });
+            let again = panic::catch_unwind(panic::AssertUnwindSafe(|| course.course()));
+            eprintln!("{}", course.trace.last_words());
+            eprintln!("RINGMAIN_CLUSTER_SEED={} repeats this failure", plan.seed);
+            assert!(again.is_err(), "the same seed fails only sometimes");
+            panic::resume_unwind(cause);
+        }
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_whatever_happens_to_the_servers() {
+    keep_memory();
+    let first = from_environment("RINGMAIN_CLUSTER_SEED");
+    let count = from_environment("RINGMAIN_CLUSTER_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
+    let minutes = from_environment("RINGMAIN_CLUSTER_MINUTES").unwrap_or(MINUTES);
+    let (start, began) = (first.unwrap_or(1), Instant::now());
+    let mut all = Outcome { trace: 0, events: 0, records: 0, lives: 0 };
+    for seed in start..start + count {
+        let Outcome { trace, events, records, lives } = run(plan(seed, minutes));
+        all.trace = all.trace.rotate_left(7) ^ trace;
+        all.events += events;
+        all.records += records;
+        all.lives += lives;
+    }
+    let took = began.elapsed().as_secs_f64();
+    println!(
+        "{count} seeds of {minutes} minutes in {took:.1} s: {:.0} x real time, {:.0} events a second, {} records, {} lives; \
+         hash of the courses: {:016x}",
+        (count * minutes * 60) as f64 / took,
+        all.events as f64 / took,
+        all.records,
+        all.lives,
+        all.trace,
+    );
+    for (invariant, times) in checks::looked_at() {
+        println!("{times:>10} x {invariant}");
+    }
+}
+
+#[test]
+fn one_seed_is_one_course() {
+    for seed in [7, 8] {
+        assert_eq!(run(plan(seed, 2)), run(plan(seed, 2)));
+    }
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
