@@ -12,7 +12,7 @@ use ringmain::api::{
 use ringmain::base::hash::IdMap;
 use ringmain::base::rng::Rng;
 use ringmain::base::{MonoNanos, Now, ShardId, TimestampMs};
-use ringmain::commit::{CommitStart, FILES_MIN};
+use ringmain::commit::{CommitStart, FILES_MIN, GROUP_BYTES_MAX};
 use ringmain::config::Config;
 use ringmain::controller::{Controller, ControllerConfig, ControllerRequest, MetadataImage, NewTopic, View};
 use ringmain::log::LogLimits;
@@ -154,6 +154,7 @@ fn recovered(config: &Config) -> ShardRecovery {
         files,
         file_bytes: config.commit.file_bytes,
         files_max: config.commit.files_max.max(FILES_MIN),
+        group_bytes_max: GROUP_BYTES_MAX,
     };
     ShardRecovery { commit, partitions: vec![], image: image(config), controller: None, directory: None }
 }

@@ -5,7 +5,9 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
 use ringmain::base::{Chunk, ChunkWriter, Offset};
-use ringmain::commit::{CommitLog, CommitStart, CommitWrite, EntryHeader, Pending, Receipt};
+use ringmain::commit::{
+    CommitLog, CommitStart, CommitWrite, EntryHeader, GROUP_BYTES_MAX, Logged, Pending, Receipt, Says,
+};
 
 use crate::batches::{PARTITION, batch};
 use crate::verify;
@@ -44,16 +46,23 @@ fn waiting(batch: &Bytes, entries: usize) -> CommitLog {
         files: vec![0, 1, 2, 3],
         file_bytes: 64 << 20,
         files_max: 8,
+        group_bytes_max: GROUP_BYTES_MAX,
     };
     let mut log = CommitLog::new(start);
     for number in 0..entries as u64 {
         let mut writer = ChunkWriter::new(Chunk::heap(batch.len().next_multiple_of(4096)));
         writer.append(batch);
         let position = number * batch.len() as u64;
-        let header =
-            EntryHeader { partition: PARTITION, segment_base: Offset(0), position, flushed: Offset(0) };
+        let header = EntryHeader {
+            partition: PARTITION,
+            segment_base: Offset(0),
+            position,
+            flushed: Offset(0),
+            high_watermark: Offset(0),
+        };
         let data = [Some(writer.slice(0..batch.len())), None];
-        log.push(Pending { header, data, receipt: Receipt { slot: 0, append: Some(number) } });
+        let receipt = Receipt { slot: 0, logged: Logged::Append(number) };
+        log.push(Pending { says: Says::Append(header), data, receipt });
     }
     log
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use ringmain::base::rng::Rng;
 use ringmain::base::{Chunk, MonoNanos, Now, ShardId, TimestampMs, TopicId};
-use ringmain::commit::{CommitStart, FILES_MIN};
+use ringmain::commit::{CommitStart, FILES_MIN, GROUP_BYTES_MAX};
 use ringmain::config::{Config, TopicCreation};
 use ringmain::controller::{Controller, ControllerConfig, ControllerRequest, NewTopic, Published};
 use ringmain::log::LogLimits;
@@ -152,6 +152,7 @@ fn commit_log(config: &Config) -> CommitStart {
         files: (0..u32::try_from(FILES_MIN).expect("few")).collect(),
         file_bytes: config.commit.file_bytes,
         files_max: config.commit.files_max.max(FILES_MIN),
+        group_bytes_max: GROUP_BYTES_MAX,
     }
 }
 

@@ -21,6 +21,14 @@ pub(super) fn controller_error(error: &ControllerError) -> ErrorCode {
         ControllerError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
         ControllerError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
         ControllerError::StorageFailed => ErrorCode::KafkaStorageError,
+        ControllerError::NotController => ErrorCode::NotController,
+        ControllerError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+        ControllerError::ElectionNotNeeded => ErrorCode::ElectionNotNeeded,
+        ControllerError::PreferredLeaderNotAvailable => ErrorCode::PreferredLeaderNotAvailable,
+        ControllerError::EligibleLeadersNotAvailable => ErrorCode::EligibleLeadersNotAvailable,
+        ControllerError::NoReassignmentInProgress => ErrorCode::NoReassignmentInProgress,
+        ControllerError::UnknownServer => ErrorCode::BrokerIdNotRegistered,
+        ControllerError::StaleBrokerEpoch => ErrorCode::StaleBrokerEpoch,
     }
 }
 

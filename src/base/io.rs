@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::keys::KeyOffsets;
-use super::{Chunk, ChunkSlice, LogEnd, Offset, TimestampMs, TopicPartition};
+use super::{Chunk, ChunkSlice, LeaderEpoch, LogEnd, Offset, TimestampMs, TopicPartition};
 
 /// One segment of one partition: `topics/<topic id>/<partition>/<base offset as 20 digits>.*` under the data directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -63,20 +63,26 @@ pub enum IoOp {
     /// Compaction: read the segments in order (each with its length) and enter the keys of their records into the map, until
     /// it is full. Done in the background. Answer: [`IoDone::Keys`].
     MapKeys { segments: Vec<(SegmentId, u64)>, keys: KeyOffsets },
-    /// Compaction: write the records that stay of a segment of `length` bytes to a file beside it (`.cleaned`), synced. Done
-    /// in the background. Answer: [`IoDone::Cleaned`].
+    /// Compaction: write the records that stay of a segment of `length` bytes to a file beside it (`.cleaned`), synced. The
+    /// batches at `epoch_starts` stay, empty if need be. Done in the background. Answer: [`IoDone::Cleaned`].
     CleanSegment {
         segment: SegmentId,
         length: u64,
         keys: Arc<KeyOffsets>,
         now: TimestampMs,
         delete_retention_ms: u64,
+        epoch_starts: Vec<Offset>,
     },
     /// Scrubbing: read a finished segment of `length` bytes from the batch at `position` on, `bytes` of it or a little more,
     /// and verify each batch; all lie within `offsets`. Done in the background. Answer: [`IoDone::Verified`].
     VerifySegment { segment: SegmentId, position: u64, length: u64, bytes: u64, offsets: Range<Offset> },
     /// Compaction: make durable that a segment was replaced by its `.cleaned` file, then write its new index.
     SyncCleaned { segment: SegmentId, index: Vec<u8>, time_index: Vec<u8> },
+    /// Cut a log: no batch stays that has an offset of `below` or above. Close the files that are concerned, cut, remove
+    /// (the last segment first) and make all of it durable, the directory too; then write the new index of the segment that
+    /// was cut. To do so again changes nothing. All segments are finished, and nobody reads or writes those concerned. Done in
+    /// the background. Answer: [`IoDone::Truncated`].
+    TruncateLog { partition: TopicPartition, below: Offset, files: CutFiles },
     /// Close everything of the partition and remove its directory (and the topic's when empty).
     DeletePartition { partition: TopicPartition },
     /// Write the commit log's next group: one O_DIRECT + O_DSYNC write of the whole chunk at `position` of commit file
@@ -128,6 +134,31 @@ impl WriteData {
     }
 }
 
+/// What a cut does to the files of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CutFiles {
+    /// Every segment goes, with whatever else is in the directory: spares, and old segments that wait for their deletion.
+    RemoveAll,
+    /// The segments with these base offsets go, with their index files and marks.
+    Remove {
+        bases: Vec<Offset>,
+        /// The segment before them, and its length: cut behind the last of its whole batches that lie below the cut. If
+        /// none does, its files go as well. Damaged parts are passed over.
+        cut: Option<(Offset, u64)>,
+    },
+}
+
+/// What a cut has left of the segment that was cut. Nothing, if there was none to be cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CutSegment {
+    /// Length of the file; 0 if it is gone.
+    pub length: u64,
+    /// The last batch that stays: the offset behind it, and its epoch.
+    pub last: Option<(Offset, LeaderEpoch)>,
+    pub index: Vec<u8>,
+    pub time_index: Vec<u8>,
+}
+
 /// The file of the records that stay of a segment after compaction.
 #[derive(Clone, Debug)]
 pub struct Cleaned {
@@ -155,6 +186,8 @@ pub enum IoDone {
     },
     /// The records that stay of a segment were written; `None` if all of them stay.
     Cleaned(Option<Cleaned>),
+    /// The log is cut, durably.
+    Truncated(CutSegment),
     /// The disk is full. Whatever was written does not count.
     DiskFull,
     /// Any other failure, as a sentence for the log. After a failed write or sync nothing is acknowledged any more.

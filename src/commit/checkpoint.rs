@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The file is replaced atomically (temporary file, sync, rename, directory sync) each time a commit file is freed, and at
-//! an orderly stop. `crate::log` encodes the bytes of each partition. Version 2 may have more of them than version 1, which
-//! is still read.
+//! an orderly stop. `crate::log` encodes the bytes of each partition. Each version may have more of them than the ones before,
+//! which are still read.
 
 /// Everything recovery needs from before the first group it replays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum CheckpointError {
 }
 
 const MAGIC: [u8; 8] = *b"RMCHECK1";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl Checkpoint {
     #[must_use]
@@ -108,7 +108,8 @@ mod tests {
         };
         let bytes = checkpoint.encode();
         assert_eq!(Checkpoint::decode(&bytes), Ok(checkpoint.clone()));
-        for (version, outcome) in [(1, Ok(checkpoint)), (3, Err(CheckpointError::Version(3)))] {
+        let older = [1, 2].map(|version| (version, Ok(checkpoint.clone())));
+        for (version, outcome) in older.into_iter().chain([(4, Err(CheckpointError::Version(4)))]) {
             let (mut body, _) =
                 bytes.split_last_chunk::<4>().map(|(body, crc)| (body.to_vec(), crc)).expect("longer");
             body[8] = version;

@@ -5,28 +5,26 @@
 //! header  = magic "RMGROUP1" (8)  log identity (16)  sequence u64  durable end u64
 //!           length u32 (header and entries, without padding)  entries u32  previous group's crc u32
 //!           crc u32 (CRC-32 of `length` bytes with this field zero)  reserved (8)
-//! entry   = kind u8 (1 = append)  reserved (3)  length u32  topic id (16)  partition i32  reserved (4)
-//!           segment base offset i64  position in the segment u64  flushed offset i64  bytes (length)
+//! entry   = see [`super::entry`]
 //! ```
 //!
 //! `durable end` says what was known to be on stable storage when the group was issued: every group with a smaller
 //! sequence. A group whose checksum does not match is *torn* (the crash hit its write) if no valid later group says that it
-//! was durable, and *corrupt* otherwise. `flushed offset` says the same of one partition: its records below that offset were
-//! durable when the entry was made.
+//! was durable, and *corrupt* otherwise.
 //!
 //! Assumptions on the medium: a write of whole blocks may be torn at any 512-byte boundary and in any order; blocks not
 //! being written keep their content. A file is recycled without being erased. Groups that were left from its former use are
 //! recognised by their sequence, and groups of a former log in the same directory by the log identity.
 
-use crate::base::{BLOCK_BYTES, Offset, PartitionIndex, TopicId, TopicPartition, block_ceil};
+use crate::base::{BLOCK_BYTES, block_ceil};
 
-/// Largest group. At 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond: long enough to make the
+use super::entry::{ENTRY_HEADER_BYTES, Entry, Says, array, u32_at, u64_at};
+
+/// Largest group of a server. At 2 GB/s half a mebibyte keeps the disk busy for a quarter of a millisecond: long enough to make the
 /// write worth its cost, short enough not to delay the next group's first entry.
 pub const GROUP_BYTES_MAX: usize = 512 * 1024;
 pub const GROUP_HEADER_BYTES: usize = 64;
-pub const ENTRY_HEADER_BYTES: usize = 56;
 const MAGIC: [u8; 8] = *b"RMGROUP1";
-const KIND_APPEND: u8 = 1;
 const CRC_AT: usize = 52;
 
 const _: () = assert!(GROUP_HEADER_BYTES < BLOCK_BYTES, "a header never straddles blocks");
@@ -95,58 +93,22 @@ impl<'a> Group<'a> {
     /// The entries in order. If the entries of a group with a right checksum do not fill it exactly, a defect of this program
     /// wrote them: that is reported as [`GroupError::Entries`].
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry<'a>, GroupError>> + use<'a> {
-        let mut rest = self.entries;
+        let (mut rest, mut at) = (self.entries, GROUP_HEADER_BYTES);
         let mut left = self.header.entries;
         std::iter::from_fn(move || {
             if left == 0 {
                 return (!std::mem::take(&mut rest).is_empty()).then_some(Err(GroupError::Entries));
             }
             left -= 1;
-            let Some(entry) = Entry::parse(rest) else {
+            let Some((entry, behind)) = Entry::parse(rest, at) else {
                 left = 0;
                 rest = &[];
                 return Some(Err(GroupError::Entries));
             };
-            rest = rest.get(ENTRY_HEADER_BYTES + entry.bytes.len()..).unwrap_or(&[]);
+            at = entry.at + entry.bytes.len();
+            rest = behind;
             Some(Ok(entry))
         })
-    }
-}
-
-/// Where the bytes of an entry belong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryHeader {
-    pub partition: TopicPartition,
-    pub segment_base: Offset,
-    pub position: u64,
-    /// The partition's records below this were durable when the entry was made.
-    pub flushed: Offset,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    pub header: EntryHeader,
-    pub bytes: &'a [u8],
-}
-
-impl<'a> Entry<'a> {
-    fn parse(bytes: &'a [u8]) -> Option<Entry<'a>> {
-        let head = bytes.get(..ENTRY_HEADER_BYTES)?;
-        if *head.first()? != KIND_APPEND {
-            return None;
-        }
-        let length = u32_at(head, 4)? as usize;
-        let header = EntryHeader {
-            partition: TopicPartition {
-                topic: TopicId(array(head, 8)?),
-                partition: PartitionIndex(u32_at(head, 24)?.cast_signed()),
-            },
-            segment_base: Offset(u64_at(head, 32)?.cast_signed()),
-            position: u64_at(head, 40)?,
-            flushed: Offset(u64_at(head, 48)?.cast_signed()),
-        };
-        let payload = bytes.get(ENTRY_HEADER_BYTES..ENTRY_HEADER_BYTES.checked_add(length)?)?;
-        Some(Entry { header, bytes: payload })
     }
 }
 
@@ -181,7 +143,7 @@ impl<'a> GroupWriter<'a> {
     }
 
     /// Appends one entry whose bytes come in pieces.
-    pub(super) fn entry<'p>(&mut self, header: &EntryHeader, pieces: impl Iterator<Item = &'p [u8]>) {
+    pub(super) fn entry<'p>(&mut self, says: &Says, pieces: impl Iterator<Item = &'p [u8]>) {
         let start = self.filled;
         let mut at = start + ENTRY_HEADER_BYTES;
         for piece in pieces {
@@ -190,15 +152,8 @@ impl<'a> GroupWriter<'a> {
         }
         let length =
             u32::try_from(at - start - ENTRY_HEADER_BYTES).expect("an entry is bounded by its group");
-        let head = &mut self.buffer[start..start + ENTRY_HEADER_BYTES];
-        head.fill(0);
-        head[0] = KIND_APPEND;
-        head[4..8].copy_from_slice(&length.to_le_bytes());
-        head[8..24].copy_from_slice(&header.partition.topic.0);
-        head[24..28].copy_from_slice(&header.partition.partition.0.to_le_bytes());
-        head[32..40].copy_from_slice(&header.segment_base.0.to_le_bytes());
-        head[40..48].copy_from_slice(&header.position.to_le_bytes());
-        head[48..56].copy_from_slice(&header.flushed.0.to_le_bytes());
+        let head = self.buffer[start..].first_chunk_mut().expect("the buffer holds every entry");
+        says.write(head, length);
         self.filled = at;
         self.entries += 1;
     }
@@ -238,29 +193,20 @@ fn crc_of(body: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at + N)?.try_into().ok()
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_le_bytes)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    array(bytes, at).map(u64::from_le_bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{Offset, TopicPartition};
+    use crate::commit::EntryHeader;
 
-    fn header(position: u64) -> EntryHeader {
-        EntryHeader {
-            partition: TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(3) },
+    fn says(position: u64) -> Says {
+        Says::Append(EntryHeader {
+            partition: TopicPartition::METADATA,
             segment_base: Offset(100),
             position,
             flushed: Offset(120),
-        }
+            high_watermark: Offset(110),
+        })
     }
 
     fn group(payloads: &[&[u8]]) -> Vec<u8> {
@@ -268,7 +214,7 @@ mod tests {
         let mut writer = GroupWriter::new(&mut buffer);
         for (index, payload) in payloads.iter().enumerate() {
             let (a, b) = payload.split_at(payload.len() / 2);
-            writer.entry(&header(index as u64), [a, b].into_iter());
+            writer.entry(&says(index as u64), [a, b].into_iter());
         }
         writer.finish([1; 16], 42, 41, 7);
         buffer
@@ -284,7 +230,8 @@ mod tests {
         );
         let entries: Vec<_> = parsed.entries().collect::<Result<_, _>>().expect("valid entries");
         assert_eq!(entries.len(), 3);
-        assert_eq!(entries[2], Entry { header: header(2), bytes: b"third entry" });
+        assert_eq!((entries[2].says, entries[2].bytes), (says(2), &b"third entry"[..]));
+        assert!(entries.iter().all(|entry| bytes[entry.at..].starts_with(entry.bytes)));
         assert_eq!(parsed.header.blocks_bytes(), 4096);
     }
 

@@ -21,17 +21,18 @@
 //! - The *reserve* are ready files that only relogged tails may begin, so that reclaiming can always finish.
 //! - A file's *serial* counts the files begun before it: a larger serial is newer.
 //!
-//! Limits: a group is at most [`GROUP_BYTES_MAX`]; at most one group is being written; at most `files_max` files exist.
+//! Limits: a group is at most [`CommitStart::group_bytes_max`] long; at most one group is being written; at most `files_max` files exist.
 
 mod checkpoint;
 mod commit_log;
+mod entry;
 mod group;
+mod plan;
 mod replay;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use commit_log::{CommitLog, CommitStart, CommitWrite, FILES_MIN, FileSerial, Pending, Receipt};
-pub use group::{
-    ENTRY_HEADER_BYTES, Entry, EntryHeader, GROUP_BYTES_MAX, GROUP_HEADER_BYTES, Group, GroupError,
-    GroupHeader,
-};
+pub use commit_log::{CommitLog, CommitStart, CommitWrite, FILES_MIN, FileSerial, Logged, Pending, Receipt};
+pub use entry::{CutHeader, ENTRY_HEADER_BYTES, Entry, EntryHeader, Says};
+pub use group::{GROUP_BYTES_MAX, GROUP_HEADER_BYTES, Group, GroupError, GroupHeader};
+pub use plan::{Fence, Plan, Replay};
 pub use replay::{Found, Ordered, Verdict, order, scan_file};

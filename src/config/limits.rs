@@ -103,13 +103,32 @@ pub struct GroupTimeLimits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TopicCreation {
     pub partitions: i32,
-    pub replication_factor: i16,
+    /// `None`: as many as there are servers, up to three.
+    pub replication_factor: Option<i16>,
     pub auto_create: bool,
     pub delete_enabled: bool,
     /// Most partitions of all topics together.
     pub partitions_max: u32,
     /// Most partitions of one topic.
     pub topic_partitions_max: u32,
+}
+
+/// How the servers of a cluster wait for each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClusterLimits {
+    /// `broker.session.timeout.ms`
+    pub session_ms: u64,
+    /// `broker.heartbeat.interval.ms`
+    pub heartbeat_ms: u64,
+    /// How long a server whose connection was closed may be silent before it is taken for gone.
+    pub closed_ms: u64,
+    /// `replica.lag.time.max.ms`
+    pub replica_lag_ms: u64,
+    /// Whether leaderships return to the preferred replicas by themselves, and how often that is checked.
+    pub rebalance: bool,
+    pub imbalance_check_ms: u64,
+    /// How many servers vote at most.
+    pub voters: usize,
 }
 
 /// Broker settings changed while the server runs, by name: those of all brokers, and this one's own, which win.

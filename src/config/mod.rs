@@ -32,7 +32,7 @@ use setting::{Described, Setting};
 use topic::TopicDefaults;
 
 pub use limits::{
-    Changes, CleanerLimits, CommitLimits, ConnectionLimits, ConsumerGroups, GroupLimits, GroupTimeLimits,
+    Changes, CleanerLimits, ClusterLimits, CommitLimits, ConnectionLimits, ConsumerGroups, GroupLimits, GroupTimeLimits,
     OffsetsTopic, ScrubLimits, TopicCreation,
 };
 pub use setting::ConfigError;
@@ -96,6 +96,7 @@ pub struct Config {
     pub disk_reserve_bytes: Option<u64>,
     pub scrub: ScrubLimits,
     pub topics: TopicCreation,
+    pub cluster: ClusterLimits,
     pub groups: GroupLimits,
     pub offsets_topic: OffsetsTopic,
     pub topic_defaults: TopicDefaults,

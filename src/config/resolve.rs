@@ -9,7 +9,7 @@ use super::machine::Machine;
 use super::setting::ConfigError;
 use super::topic::TopicDefaults;
 use super::{
-    Advertise, BrokerSettings, CleanerLimits, CommitLimits, Config, ConnectionLimits, ConsumerGroups,
+    Advertise, BrokerSettings, CleanerLimits, ClusterLimits, CommitLimits, Config, ConnectionLimits, ConsumerGroups,
     GroupLimits, GroupTimeLimits, OffsetsTopic, ScrubLimits, TopicCreation, address,
 };
 
@@ -63,6 +63,7 @@ impl Config {
                 bytes_per_second: settings.number("ringmain.scrub.bytes.per.second"),
             },
             topics: topic_creation(&settings),
+            cluster: cluster_limits(&settings),
             groups: group_limits(&settings, shard_cpus.len()),
             offsets_topic: OffsetsTopic {
                 partitions: settings.number("offsets.topic.num.partitions"),
@@ -215,10 +216,28 @@ fn consumer_groups(settings: &BrokerSettings) -> ConsumerGroups {
     }
 }
 
+fn cluster_limits(settings: &BrokerSettings) -> ClusterLimits {
+    ClusterLimits {
+        session_ms: settings.number("broker.session.timeout.ms"),
+        heartbeat_ms: settings.number("broker.heartbeat.interval.ms"),
+        closed_ms: settings.number("ringmain.fence.closed.ms"),
+        replica_lag_ms: settings.number("replica.lag.time.max.ms"),
+        rebalance: settings.flag("auto.leader.rebalance.enable"),
+        imbalance_check_ms: settings.number::<u64>("leader.imbalance.check.interval.seconds").saturating_mul(1000),
+        voters: match settings.required("ringmain.quorum.voters") {
+            "5" => 5,
+            "1" => 1,
+            _ => 3,
+        },
+    }
+}
+
 fn topic_creation(settings: &BrokerSettings) -> TopicCreation {
     TopicCreation {
         partitions: settings.number("num.partitions"),
-        replication_factor: settings.number("default.replication.factor"),
+        // The table's default is that of a lone server: only a factor that somebody has set counts in every cluster.
+        replication_factor: (!settings.layers("default.replication.factor").is_empty())
+            .then(|| settings.number("default.replication.factor")),
         auto_create: settings.flag("auto.create.topics.enable"),
         delete_enabled: settings.flag("delete.topic.enable"),
         partitions_max: settings.number("ringmain.partitions.max"),

@@ -1,4 +1,5 @@
-//! The records that one decision hands out: one batch of the metadata log, with a limit.
+//! The records that decisions hand out, in batches of the metadata log, each with a limit: one for a request, which is
+//! refused where one has no room, and any number for what has to happen.
 
 use super::record::MetadataRecord;
 use super::request::ControllerError;
@@ -30,5 +31,43 @@ impl Batch {
         self.bytes = bytes;
         self.records.extend(encoded);
         Ok(())
+    }
+}
+
+/// Records in batches. Each is to be appended as one, in this order.
+#[derive(Debug, Default)]
+pub struct Batches {
+    batches: Vec<Vec<Vec<u8>>>,
+    /// Bytes of the last one.
+    bytes: usize,
+}
+
+impl Batches {
+    pub(super) fn add(&mut self, record: &MetadataRecord) {
+        let encoded = record.encode();
+        let bytes = encoded.len() + RECORD_OVERHEAD;
+        assert!(bytes <= DECISION_BYTES_MAX, "a record is far smaller than a batch");
+        match self.batches.last_mut() {
+            Some(last) if self.bytes + bytes <= DECISION_BYTES_MAX => {
+                last.push(encoded);
+                self.bytes += bytes;
+            }
+            _ => {
+                self.batches.push(vec![encoded]);
+                self.bytes = bytes;
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Takes all batches: what is decided from now on comes after them.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<Vec<Vec<u8>>> {
+        self.bytes = 0;
+        std::mem::take(&mut self.batches)
     }
 }

@@ -13,6 +13,8 @@ pub enum Change {
     TopicAdded(TopicId),
     TopicRemoved(TopicId),
     Partitions(PartitionRun),
+    /// Partitions of one topic that are not all beside each other.
+    SomePartitions(Vec<PartitionRun>),
     TopicConfigs(TopicId),
     Configs(Resource),
     /// Servers, the quorum or features.
@@ -25,7 +27,13 @@ impl Change {
     /// Partitions came or went, or their states changed.
     #[must_use]
     pub fn is_of_partitions(&self) -> bool {
-        matches!(self, Change::TopicAdded(_) | Change::TopicRemoved(_) | Change::Partitions(_))
+        matches!(
+            self,
+            Change::TopicAdded(_)
+                | Change::TopicRemoved(_)
+                | Change::Partitions(_)
+                | Change::SomePartitions(_)
+        )
     }
 
     /// Topics may have other settings, or none any more.

@@ -2,33 +2,32 @@
 //!
 //! The controller keeps two folds of one log: `durable`, what the log's durable part says and everybody serves, and
 //! `decided`, which runs ahead of it by the records handed out for appending. Decisions are made against `decided`, so that
-//! requests can follow each other without waiting for the disk. A failed append ends the process: nothing decided is
-//! ever taken back.
+//! requests can follow each other without waiting for the disk. As long as this controller leads, nothing decided is ever taken
+//! back: a failed append ends the process. A controller that is deposed forgets what was not durable (`lead`).
 //!
 //! Owns the two folds, the records on their way from one to the other, and the producer ids. Does not know what makes a
-//! request a sound one (`topics`, `configs`), how records fold (`state`), nor where they are kept.
+//! request a sound one (`topics`, `configs`), who keeps new partitions (`place`), how records fold (`state`), nor where they are
+//! kept.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::rng::Rng;
-use crate::base::{LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
+use crate::base::{Rule, holds};
 
 use super::batch::Batch;
 use super::change::Change;
 use super::configs;
+use super::due::Due;
 use super::image::MetadataImage;
 use super::own::ControllerConfig;
-use super::record::{MetadataRecord, MetadataRecordError, PartitionsRecord, TopicRecord};
-use super::request::{
-    ControllerError, ControllerReply, ControllerRequest, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
-    ResourceConfigs, TopicName,
-};
+use super::own_block::ProducerIds;
+use super::record::{MetadataRecord, MetadataRecordError};
+use super::request::{ControllerError, ControllerReply, ControllerRequest, ResourceConfigs};
+use super::servers::{Patience, Servers};
+use super::snapshot::{SnapshotReader, SnapshotWriter};
+use super::standing::Standing;
 use super::state::Fold;
-use super::topics::{self, AcceptedTopic, Judge};
-
-/// Producer ids reserved by one record: a restart skips at most this many.
-const PRODUCER_ID_BLOCK: i64 = 1000;
 
 /// What is to happen for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,31 +40,42 @@ pub struct Decision {
 
 #[derive(Clone, Debug)]
 pub struct Controller {
-    config: ControllerConfig,
-    durable: Fold,
-    decided: Fold,
+    pub(super) config: ControllerConfig,
+    pub(super) durable: Fold,
+    pub(super) decided: Fold,
     /// Records by which `decided` is ahead of `durable`.
-    pending: VecDeque<MetadataRecord>,
-    /// The next id to hand out, within the reserved block or at its end.
-    next_producer_id: ProducerId,
+    pub(super) pending: VecDeque<MetadataRecord>,
+    pub(super) producers: ProducerIds,
+    pub(super) standing: Standing,
+    pub(super) servers: Servers,
+    pub(super) due: Due,
+    /// Partitions that earlier controllers have left unsettled are still to be looked for.
+    pub(super) has_to_look: bool,
 }
 
 impl Controller {
-    /// A controller of an empty log; [`Controller::replay`] brings it up to date.
+    /// A controller of an empty log; [`Controller::replay`] brings it up to date. Until [`Controller::depose`] or
+    /// [`Controller::elected`] says otherwise, its server is the whole cluster, and it decides.
     #[must_use]
     pub fn new(config: ControllerConfig) -> Controller {
         let fold = Fold::new(&config);
+        let limits = &config.settings.cluster;
+        let patience = Patience { session_ms: limits.session_ms, closed_ms: limits.closed_ms };
         Controller {
+            servers: Servers::new(config.server, patience),
             config,
             durable: fold.clone(),
             decided: fold,
             pending: VecDeque::new(),
-            next_producer_id: ProducerId(0),
+            producers: ProducerIds::default(),
+            standing: Standing::Alone,
+            due: Due::default(),
+            has_to_look: false,
         }
     }
 
-    /// Folds the durable record at `offset`: each of the log at start-up, then each decided one as it is durable. Says what the
-    /// record has changed.
+    /// Folds the durable record at `offset`: each of the log at start-up, then each decided one as it is durable, and what other
+    /// controllers have decided. Says what the record has changed.
     ///
     /// # Errors
     /// When the record cannot be read or does not fit the state: the log is not one of this controller's.
@@ -73,14 +83,19 @@ impl Controller {
         let record = MetadataRecord::decode(record_value)?;
         let change = self.durable.apply(&record, offset)?;
         match self.pending.pop_front() {
+            Some(decided) if record == decided => {}
             Some(decided) => {
-                assert!(record == decided, "records become durable in the order of their decisions")
+                assert!(!holds(Rule::Q5), "records become durable in the order of their decisions");
+                self.pending.push_front(decided);
             }
-            None => {
+            None if self.standing.decides() => {
                 self.decided.apply(&record, offset)?;
-                // What an earlier process handed out of its last block is unknown: the next id is past it.
-                self.next_producer_id = self.decided.state.producer_ids_end;
+                self.producers.forget(self.decided.state.producer_ids_end);
             }
+            None => {}
+        }
+        if let MetadataRecord::Leader { epoch, server } = record {
+            self.leads_from(epoch, server);
         }
         Ok(change)
     }
@@ -97,146 +112,73 @@ impl Controller {
         self.durable.state.cluster.version
     }
 
-    /// The durable state as records of the metadata log: folded instead of the log's records below the image's version, they
-    /// make the same state.
+    /// Writes the durable state out: read instead of the log's records below the image's version, it makes the same state.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<Vec<u8>> {
-        self.durable.state.records().iter().map(MetadataRecord::encode).collect()
+    pub fn snapshot(&self) -> SnapshotWriter {
+        SnapshotWriter::new(self.durable.state.clone())
     }
 
-    /// Decides a request against everything decided so far. `rng` gives topic ids.
+    /// Takes a snapshot for the log up to `version`, and follows from there.
+    ///
+    /// # Errors
+    /// When the snapshot is not whole; the controller is then as it was.
+    pub fn install(&mut self, snapshot: SnapshotReader, version: i64) -> Result<(), MetadataRecordError> {
+        let fold = snapshot.finish(version)?;
+        assert!(self.pending.is_empty(), "whoever decides needs no snapshot of another server");
+        (self.durable, self.decided) = (fold.clone(), fold);
+        self.producers.forget(self.decided.state.producer_ids_end);
+        Ok(())
+    }
+
+    /// A reader of snapshots for this controller's server.
+    #[must_use]
+    pub fn snapshot_reader(&self) -> SnapshotReader {
+        SnapshotReader::new(&self.config)
+    }
+
+    /// Decides a request against everything decided so far. `rng` gives topic ids. A controller that does not decide refuses.
     pub fn decide(&mut self, request: &ControllerRequest, rng: &mut Rng) -> Decision {
+        if !self.standing.decides() {
+            return Decision { records: Vec::new(), reply: request.refused(&ControllerError::NotController) };
+        }
         let mut batch = Batch::default();
-        let reply = match request {
+        let reply = self.reply(request, rng, &mut batch);
+        Decision { records: batch.records, reply }
+    }
+
+    fn reply(&mut self, request: &ControllerRequest, rng: &mut Rng, batch: &mut Batch) -> ControllerReply {
+        match request {
             ControllerRequest::CreateTopics { topics, validate_only: true } => {
                 ControllerReply::CreateTopics(self.judge_topics(topics))
             }
             ControllerRequest::CreateTopics { topics, validate_only: false } => {
-                ControllerReply::CreateTopics(self.create_topics(topics, rng, &mut batch))
+                ControllerReply::CreateTopics(self.create_topics(topics, rng, batch))
             }
             ControllerRequest::DeleteTopics { topics } => {
-                ControllerReply::DeleteTopics(self.delete_topics(topics, &mut batch))
+                ControllerReply::DeleteTopics(self.delete_topics(topics, batch))
             }
             ControllerRequest::CreatePartitions { topics, validate_only } => {
-                ControllerReply::CreatePartitions(self.create_partitions(topics, *validate_only, &mut batch))
+                ControllerReply::CreatePartitions(self.create_partitions(topics, *validate_only, batch))
             }
             ControllerRequest::AlterConfigs { resources, validate_only } => {
-                ControllerReply::AlterConfigs(self.alter_configs(resources, *validate_only, &mut batch))
+                ControllerReply::AlterConfigs(self.alter_configs(resources, *validate_only, batch))
             }
             ControllerRequest::InitProducerId { current } => {
-                ControllerReply::InitProducerId(self.init_producer_id(*current, &mut batch))
+                ControllerReply::InitProducerId(self.init_producer_id(*current, batch))
             }
-        };
-        Decision { records: batch.records, reply }
-    }
-
-    /// Validation only: as a creation would go, without an id.
-    fn judge_topics(&self, topics: &[NewTopic]) -> Vec<Result<CreatedTopic, ControllerError>> {
-        let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
-        let allowed = self.check_creations(topics, &repeated);
-        let mut judge = Judge::new(&self.config, &self.decided);
-        topics
-            .iter()
-            .map(|topic| {
-                if repeated.contains(topic.name.as_str()) {
-                    return Err(topics::duplicate());
-                }
-                allowed.clone()?;
-                judge.creation(topic).map(|accepted| created(TopicId::ZERO, accepted))
-            })
-            .collect()
-    }
-
-    fn create_topics(
-        &mut self,
-        topics: &[NewTopic],
-        rng: &mut Rng,
-        batch: &mut Batch,
-    ) -> Vec<Result<CreatedTopic, ControllerError>> {
-        let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
-        let allowed = self.check_creations(topics, &repeated);
-        topics
-            .iter()
-            .map(|topic| {
-                if repeated.contains(topic.name.as_str()) {
-                    return Err(topics::duplicate());
-                }
-                allowed.clone()?;
-                let accepted = Judge::new(&self.config, &self.decided).creation(topic)?;
-                let id = self.fresh_topic_id(rng);
-                self.commit(&self.creation_records(id, topic, &accepted), batch)?;
-                Ok(created(id, accepted))
-            })
-            .collect()
-    }
-
-    fn check_creations(&self, topics: &[NewTopic], repeated: &BTreeSet<&str>) -> Result<(), ControllerError> {
-        let counted = topics.iter().filter(|topic| !repeated.contains(topic.name.as_str()));
-        topics::check_request(counted.map(|topic| topics::asked(topic, &self.config)), "partitions")
-    }
-
-    fn creation_records(
-        &self,
-        id: TopicId,
-        topic: &NewTopic,
-        accepted: &AcceptedTopic,
-    ) -> [MetadataRecord; 2] {
-        let born = MetadataRecord::Topic(TopicRecord {
-            id,
-            name: topic.name.clone(),
-            ordinal: self.decided.state.counters.next_ordinal,
-            internal: topic.internal,
-            overrides: accepted.overrides.clone(),
-        });
-        [born, self.run(id, PartitionIndex(0), accepted.partitions)]
-    }
-
-    fn delete_topics(
-        &mut self,
-        topics: &[TopicName],
-        batch: &mut Batch,
-    ) -> Vec<Result<DeletedTopic, ControllerError>> {
-        if !self.config.topics.delete_enabled {
-            return topics.iter().map(|_| Err(ControllerError::DeletionDisabled)).collect();
+            ControllerRequest::ProducerIds { server, broker_epoch } => {
+                ControllerReply::ProducerIds(self.give_producer_ids(*server, *broker_epoch, batch))
+            }
+            ControllerRequest::ElectLeaders { election, partitions } => {
+                ControllerReply::ElectLeaders(Ok(self.elect_leaders(*election, partitions.as_deref(), batch)))
+            }
+            ControllerRequest::Reassign { partitions, factor } => {
+                ControllerReply::Reassign(self.reassign(partitions, *factor, batch))
+            }
+            ControllerRequest::RemoveServer { server } => {
+                ControllerReply::RemoveServer(self.remove_server(*server, batch))
+            }
         }
-        topics::deletions(&self.decided.state, topics)
-            .into_iter()
-            .map(|found| {
-                let (id, name) = found?;
-                self.commit(&[MetadataRecord::RemoveTopic { topic: id }], batch)?;
-                Ok(DeletedTopic { id, name })
-            })
-            .collect()
-    }
-
-    fn create_partitions(
-        &mut self,
-        topics: &[NewPartitions],
-        validate_only: bool,
-        batch: &mut Batch,
-    ) -> Vec<Result<(), ControllerError>> {
-        let repeated = topics::repeated(topics.iter().map(|topic| topic.name.as_str()));
-        let counted = topics.iter().filter(|topic| !repeated.contains(topic.name.as_str()));
-        let added = counted.map(|topic| topics::added(topic, &self.decided.state));
-        let allowed = topics::check_request(added, "additional partitions");
-        let mut judge = Judge::new(&self.config, &self.decided);
-        let judged: Vec<_> = topics
-            .iter()
-            .map(|topic| match repeated.contains(topic.name.as_str()) {
-                true => Err(topics::duplicate()),
-                false => allowed.clone().and_then(|()| judge.growth(topic)),
-            })
-            .collect();
-        judged
-            .into_iter()
-            .map(|growth| {
-                let growth = growth?;
-                if validate_only {
-                    return Ok(());
-                }
-                self.commit(&[self.run(growth.topic, growth.first, growth.count)], batch)
-            })
-            .collect()
     }
 
     fn alter_configs(
@@ -254,78 +196,37 @@ impl Controller {
             .collect()
     }
 
-    /// Ids a client holds already keep their number and get the next epoch, as long as there is one; an id this cluster
-    /// never handed out belongs to another cluster's life and is replaced.
-    fn init_producer_id(
-        &mut self,
-        current: Option<(ProducerId, ProducerEpoch)>,
-        batch: &mut Batch,
-    ) -> Result<(ProducerId, ProducerEpoch), ControllerError> {
-        if let Some((id, epoch)) = current {
-            if id.0 < 0 || epoch.0 < 0 {
-                return Err(ControllerError::InvalidProducerEpoch { received: epoch });
-            }
-            if id < self.next_producer_id && epoch.0 < i16::MAX - 1 {
-                return Ok((id, ProducerEpoch(epoch.0 + 1)));
-            }
-        }
-        let id = self.next_producer_id;
-        if id >= self.durable.state.producer_ids_end {
-            // Also when an earlier request's block covers the id but is not durable yet: restating the block makes this
-            // reply wait for it, for records become durable in order.
-            let end = match self.decided.state.producer_ids_end {
-                reserved if id < reserved => reserved,
-                reserved => ProducerId(reserved.0 + PRODUCER_ID_BLOCK),
-            };
-            self.commit(&[MetadataRecord::ProducerIds { end }], batch)?;
-        }
-        self.next_producer_id = ProducerId(id.0 + 1);
-        assert!(
-            self.next_producer_id <= self.decided.state.producer_ids_end,
-            "ids come out of reserved blocks"
-        );
-        Ok((id, ProducerEpoch(0)))
-    }
-
-    /// New partitions of a topic, all led by this server.
-    fn run(&self, topic: TopicId, first: PartitionIndex, count: i32) -> MetadataRecord {
-        let (leader, leader_epoch) = (self.config.server, LeaderEpoch(0));
-        let home = Some(self.decided.state.next_home(leader));
-        MetadataRecord::Partitions(PartitionsRecord { topic, first, count, leader, leader_epoch, home })
-    }
-
-    /// Random, and never one that is taken; version 4 ids are never zero nor reserved.
-    fn fresh_topic_id(&self, rng: &mut Rng) -> TopicId {
-        loop {
-            let id = TopicId(rng.uuid());
-            if self.decided.state.cluster.topic_by_id(id).is_none() {
-                return id;
-            }
-        }
-    }
-
     /// Decides records that belong together, or none of them when the batch has no room.
-    fn commit(&mut self, records: &[MetadataRecord], batch: &mut Batch) -> Result<(), ControllerError> {
+    pub(super) fn commit(
+        &mut self,
+        records: &[MetadataRecord],
+        batch: &mut Batch,
+    ) -> Result<(), ControllerError> {
         batch.add(records)?;
         for record in records {
-            // Nobody else writes to the log: the record will be where the log of what is decided ends.
-            let offset = self.decided.state.cluster.version;
-            self.decided.apply(record, offset).expect("what was validated folds");
-            self.pending.push_back(record.clone());
+            self.count_on(record);
         }
         Ok(())
     }
-}
 
-fn created(id: TopicId, accepted: AcceptedTopic) -> CreatedTopic {
-    CreatedTopic { id, partitions: accepted.partitions, replication_factor: 1, overrides: accepted.overrides }
+    /// What is decided from now on is decided against this record, too.
+    pub(super) fn count_on(&mut self, record: &MetadataRecord) {
+        // Nobody else writes to the log: the record will be where the log of what is decided ends.
+        let offset = self.decided.state.cluster.version;
+        self.decided.apply(record, offset).expect("what was validated folds");
+        self.pending.push_back(record.clone());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
+    use crate::base::{ProducerEpoch, ProducerId, TopicId};
+
     use super::super::batch::DECISION_BYTES_MAX;
+    use super::super::producers::PRODUCER_ID_BLOCK;
+    use super::super::request::{NewPartitions, TopicName};
     use super::super::testing::{
         assigned, config, controller, create, creations, deletions, growths, sync, topic,
     };
@@ -511,7 +412,7 @@ mod tests {
             }
             prop_assert_eq!(format!("{:?}", &live.durable), format!("{:?}", &folded.durable));
             prop_assert_eq!(format!("{:?}", &live.decided), format!("{:?}", &live.durable));
-            prop_assert!(live.next_producer_id <= folded.next_producer_id);
+            prop_assert!(live.producers.next <= folded.producers.next);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{PartitionIndex, ProducerEpoch, ProducerId, TopicId};
+use crate::base::{BrokerEpoch, PartitionIndex, ProducerEpoch, ProducerId, ServerId, TopicId};
 
 use super::image::Resource;
 
@@ -28,6 +28,53 @@ pub enum ControllerRequest {
     InitProducerId {
         current: Option<(ProducerId, ProducerEpoch)>,
     },
+    /// A block of producer ids, for a server to hand out.
+    ProducerIds {
+        server: ServerId,
+        broker_epoch: BrokerEpoch,
+    },
+    /// `None` elects wherever it is needed.
+    ElectLeaders {
+        election: Election,
+        partitions: Option<Vec<(String, PartitionIndex)>>,
+    },
+    Reassign {
+        partitions: Vec<Reassignment>,
+        factor: FactorChange,
+    },
+    /// A server leaves the cluster for good.
+    RemoveServer {
+        server: ServerId,
+    },
+}
+
+impl ControllerRequest {
+    /// One refusal, for everything that is asked.
+    #[must_use]
+    pub fn refused(&self, error: &ControllerError) -> ControllerReply {
+        fn each<T, A>(asked: &[T], error: &ControllerError) -> Vec<Result<A, ControllerError>> {
+            asked.iter().map(|_| Err(error.clone())).collect()
+        }
+        match self {
+            ControllerRequest::CreateTopics { topics, .. } => {
+                ControllerReply::CreateTopics(each(topics, error))
+            }
+            ControllerRequest::DeleteTopics { topics } => ControllerReply::DeleteTopics(each(topics, error)),
+            ControllerRequest::CreatePartitions { topics, .. } => {
+                ControllerReply::CreatePartitions(each(topics, error))
+            }
+            ControllerRequest::AlterConfigs { resources, .. } => {
+                ControllerReply::AlterConfigs(each(resources, error))
+            }
+            ControllerRequest::InitProducerId { .. } => ControllerReply::InitProducerId(Err(error.clone())),
+            ControllerRequest::ProducerIds { .. } => ControllerReply::ProducerIds(Err(error.clone())),
+            ControllerRequest::ElectLeaders { .. } => ControllerReply::ElectLeaders(Err(error.clone())),
+            ControllerRequest::Reassign { partitions, .. } => {
+                ControllerReply::Reassign(each(partitions, error))
+            }
+            ControllerRequest::RemoveServer { .. } => ControllerReply::RemoveServer(Err(error.clone())),
+        }
+    }
 }
 
 /// Results in the order of the request.
@@ -38,6 +85,49 @@ pub enum ControllerReply {
     CreatePartitions(Vec<Result<(), ControllerError>>),
     AlterConfigs(Vec<Result<(), ControllerError>>),
     InitProducerId(Result<(ProducerId, ProducerEpoch), ControllerError>),
+    ProducerIds(Result<ProducerBlock, ControllerError>),
+    /// Each partition that was named, or that an election was tried for.
+    ElectLeaders(Result<Vec<ElectedPartition>, ControllerError>),
+    Reassign(Vec<Result<(), ControllerError>>),
+    RemoveServer(Result<(), ControllerError>),
+}
+
+/// Producer ids from `first` on, below `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerBlock {
+    pub first: ProducerId,
+    pub end: ProducerId,
+}
+
+/// What an election is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Election {
+    /// The first replica of the assignment leads.
+    Preferred,
+    /// Somebody leads, though records may be lost.
+    Unclean,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectedPartition {
+    pub topic: String,
+    pub partition: PartitionIndex,
+    pub result: Result<(), ControllerError>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reassignment {
+    pub topic: String,
+    pub partition: PartitionIndex,
+    /// Node ids, of which only the server counts; `None` cancels what is under way.
+    pub replicas: Option<Vec<i32>>,
+}
+
+/// Whether a reassignment may change how often a partition is kept (KIP-860).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactorChange {
+    Allowed,
+    Refused,
 }
 
 /// What is to become of one resource's configs.
@@ -141,4 +231,20 @@ pub enum ControllerError {
     InvalidProducerEpoch { received: ProducerEpoch },
     #[error("the metadata log has failed and accepts nothing more")]
     StorageFailed,
+    #[error("This server is not the controller.")]
+    NotController,
+    #[error("This server does not host this topic-partition.")]
+    UnknownPartition,
+    #[error("Leader election not needed for topic partition.")]
+    ElectionNotNeeded,
+    #[error("The preferred leader was not available.")]
+    PreferredLeaderNotAvailable,
+    #[error("Eligible topic partition leaders are not available.")]
+    EligibleLeadersNotAvailable,
+    #[error("No partition reassignment is in progress.")]
+    NoReassignmentInProgress,
+    #[error("The given broker ID was not registered.")]
+    UnknownServer,
+    #[error("The broker epoch has changed.")]
+    StaleBrokerEpoch,
 }

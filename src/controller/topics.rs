@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{PartitionIndex, TopicId};
+use crate::base::{PartitionIndex, ServerId, TopicId};
 use crate::config::topic::{TopicDefaults, TopicSettings};
 
 use super::assignment::{check_added, check_assignments};
 use super::names;
 use super::own::ControllerConfig;
+use super::place::Places;
 use super::request::{ControllerError, NewPartitions, NewTopic, TopicName};
 use super::state::{Fold, State};
 
@@ -25,7 +26,27 @@ const REQUEST_PARTITIONS_MAX: i64 = 10_000;
 #[derive(Clone, Debug)]
 pub(super) struct AcceptedTopic {
     pub partitions: i32,
+    pub layout: Layout,
     pub overrides: BTreeMap<String, String>,
+}
+
+/// Who keeps new partitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Layout {
+    /// So many servers each, of the controller's choice.
+    Chosen(usize),
+    /// Servers named by the client, of each partition.
+    Named(Vec<Vec<ServerId>>),
+}
+
+impl Layout {
+    /// How often the partitions are kept.
+    pub fn factor(&self) -> usize {
+        match self {
+            Layout::Chosen(factor) => *factor,
+            Layout::Named(assigned) => assigned.first().map_or(0, Vec::len),
+        }
+    }
 }
 
 /// # Errors
@@ -62,10 +83,10 @@ impl<'a> Judge<'a> {
     pub fn creation(&mut self, topic: &NewTopic) -> Result<AcceptedTopic, ControllerError> {
         self.check_name(&topic.name)?;
         let overrides = self.check_configs(&topic.configs)?;
-        let partitions = self.check_placement(topic)?;
+        let (partitions, layout) = self.check_placement(topic)?;
         self.check_room(0, partitions)?;
         self.accepted.insert(names::collision_key(&topic.name), topic.name.clone());
-        Ok(AcceptedTopic { partitions, overrides })
+        Ok(AcceptedTopic { partitions, layout, overrides })
     }
 
     /// How many partitions growth adds to which topic, and from where.
@@ -87,11 +108,20 @@ impl<'a> Judge<'a> {
             )));
         }
         let added = wanted.count - existing;
-        if let Some(assignments) = &wanted.assignments {
-            check_added(added, assignments, self.config.server)?;
-        }
+        let factor = topic.partitions.first().map_or(1, |first| first.replicas().len());
+        let layout = match &wanted.assignments {
+            Some(assignments) => {
+                let assigned = check_added(added, assignments, factor, |server| self.is_known(server))?;
+                self.check_leaders(&assigned)?;
+                Layout::Named(assigned)
+            }
+            None => {
+                self.places().check(factor)?;
+                Layout::Chosen(factor)
+            }
+        };
         self.check_room(existing, added)?;
-        Ok(Growth { topic: topic.id, first: PartitionIndex(existing), count: added })
+        Ok(Growth { topic: topic.id, first: PartitionIndex(existing), count: added, layout })
     }
 
     fn check_name(&self, name: &str) -> Result<(), ControllerError> {
@@ -130,32 +160,56 @@ impl<'a> Judge<'a> {
         Ok(overrides)
     }
 
-    /// The number of partitions, from the numbers given or from a manual assignment.
-    fn check_placement(&self, topic: &NewTopic) -> Result<i32, ControllerError> {
+    /// The number of partitions and who keeps them, from the numbers given or from a manual assignment.
+    fn check_placement(&self, topic: &NewTopic) -> Result<(i32, Layout), ControllerError> {
         if !topic.assignments.is_empty() {
-            return check_assignments(topic, self.config.server);
+            let assigned = check_assignments(topic, |server| self.is_known(server))?;
+            self.check_leaders(&assigned)?;
+            let count = i32::try_from(assigned.len()).unwrap_or(i32::MAX);
+            return Ok((count, Layout::Named(assigned)));
         }
-        let asked = topic.replication_factor;
-        match if asked == -1 { self.config.topics.replication_factor } else { asked } {
-            1 => {}
+        let places = self.places();
+        let by_default =
+            || self.config.topics.replication_factor.map_or(places.factor(), |set| count_of(set));
+        let factor = match topic.replication_factor {
+            -1 => by_default(),
             factor if factor < 1 => {
                 return Err(ControllerError::InvalidReplicationFactor(
                     "Replication factor must be larger than 0, or -1 to use the default value.".into(),
                 ));
             }
-            factor => {
-                return Err(ControllerError::InvalidReplicationFactor(format!(
-                    "Unable to replicate the partition {factor} time(s): The target replication factor of \
-                     {factor} cannot be reached because only 1 broker(s) are registered."
-                )));
-            }
-        }
+            factor => count_of(factor),
+        };
+        places.check(factor)?;
         match topic.partitions {
-            -1 => Ok(self.config.topics.partitions),
+            -1 => Ok((self.config.topics.partitions, Layout::Chosen(factor))),
             count if count < 1 => Err(ControllerError::InvalidPartitions(
                 "Number of partitions must be larger than 0, or -1 to use the default value.".into(),
             )),
-            count => Ok(count),
+            count => Ok((count, Layout::Chosen(factor))),
+        }
+    }
+
+    fn places(&self) -> Places {
+        Places::new(&self.state.cluster, self.config.server)
+    }
+
+    /// Before any server has registered, this one is all there is.
+    fn is_known(&self, server: ServerId) -> bool {
+        let servers = &self.state.cluster.servers;
+        servers.contains_key(&server) || servers.is_empty() && server == self.config.server
+    }
+
+    /// Each partition that is named has a replica that can lead it.
+    fn check_leaders(&self, assigned: &[Vec<ServerId>]) -> Result<(), ControllerError> {
+        let places = self.places();
+        let led = |replicas: &Vec<ServerId>| replicas.iter().any(|server| places.is_unfenced(*server));
+        match assigned.iter().position(|replicas| !led(replicas)) {
+            Some(partition) => Err(ControllerError::InvalidReplicaAssignment(format!(
+                "All brokers specified in the manual partition assignment for partition {partition} are fenced or in \
+                 controlled shutdown."
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -208,12 +262,17 @@ pub(super) fn check_request(counts: impl Iterator<Item = i64>, what: &str) -> Re
     Err(ControllerError::PolicyViolation(format!("Excessively large number of {what} per request.")))
 }
 
+fn count_of(factor: i16) -> usize {
+    usize::try_from(factor).unwrap_or(0)
+}
+
 /// Partitions to add to a topic.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Growth {
     pub topic: TopicId,
     pub first: PartitionIndex,
     pub count: i32,
+    pub layout: Layout,
 }
 
 /// The topics a deletion names, in its order. One named twice, in whatever way, is refused each time: nothing of it is

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::base::BLOCK_BYTES;
-use crate::commit::{Checkpoint, Group, GroupError, GroupHeader};
+use crate::commit::{Checkpoint, Entry, Group, GroupError, GroupHeader, Says};
 use crate::log::PartitionSnapshot;
 
 use super::report::{Report, Watcher};
@@ -36,17 +36,7 @@ pub(super) fn inspect_file(path: &Path, watcher: &mut dyn Watcher) -> Report {
                         Ok(entry) => {
                             entries += 1;
                             if watcher.wants_details() {
-                                let header = &entry.header;
-                                let line = format!(
-                                    "{:>14}{} segment {} at {}, {} bytes, flushed to {}",
-                                    "",
-                                    header.partition,
-                                    header.segment_base,
-                                    header.position,
-                                    entry.bytes.len(),
-                                    header.flushed
-                                );
-                                watcher.detail(path, &line);
+                                watcher.detail(path, &said(&entry));
                             }
                         }
                         Err(error) => report.problem("not-a-group", at, error.to_string()),
@@ -74,6 +64,24 @@ pub(super) fn inspect_file(path: &Path, watcher: &mut dyn Watcher) -> Report {
     report
 }
 
+/// What an entry says, as a line of details.
+fn said(entry: &Entry<'_>) -> String {
+    let line = match &entry.says {
+        Says::Append(header) => format!(
+            "segment {} at {}, {} bytes, flushed to {}, high watermark {}",
+            header.segment_base,
+            header.position,
+            entry.bytes.len(),
+            header.flushed,
+            header.high_watermark
+        ),
+        Says::Cut(cut) if cut.below.0 == 0 => format!("nothing stays, begins anew at {}", cut.begin_at),
+        Says::Cut(cut) => format!("to be cut at {}", cut.below),
+        Says::CutDone(cut) => format!("cut, ends at {}", cut.begin_at),
+    };
+    format!("{:>14}{} {line}", "", entry.says.partition())
+}
+
 fn detail(header: &GroupHeader, position: usize) -> String {
     format!(
         "{position:>12}  group {}, {} entries, {} bytes, all before {} durable",
@@ -99,8 +107,14 @@ pub(super) fn inspect_checkpoint(path: &Path, watcher: &mut dyn Watcher) -> Repo
         match PartitionSnapshot::decode(bytes) {
             Some(known) if watcher.wants_details() => {
                 let line = format!(
-                    "{} offsets {} to {}, goes on in segment {} at {}",
-                    known.id, known.log_start, known.log_end, known.segment_base, known.position
+                    "{} offsets {} to {}, high watermark {}, goes on in segment {} at {}, fence {}",
+                    known.id,
+                    known.log_start,
+                    known.log_end,
+                    known.high_watermark,
+                    known.segment_base,
+                    known.position,
+                    known.fence
                 );
                 watcher.detail(path, &line);
             }

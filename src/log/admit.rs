@@ -10,7 +10,6 @@ use crate::record::{
 };
 
 use super::limits::LogLimits;
-use super::producers::Sequenced;
 
 /// Under which rules a batch is appended.
 #[derive(Clone, Copy, Debug)]
@@ -85,15 +84,6 @@ pub(super) fn damage_first(batch: &[u8], problem: BatchError) -> BatchError {
         },
         _ => problem,
     }
-}
-
-pub(super) fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
-    (header.producer_id.0 >= 0).then_some(Sequenced {
-        producer: header.producer_id,
-        epoch: header.producer_epoch,
-        first_sequence: header.base_sequence,
-        records: header.records_count,
-    })
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! never compacted ([`note_keys`]), then writes every finished segment up to there anew without what is superseded
 //! ([`clean_batch`]); a segment is replaced as a whole or not at all.
 //!
-//! Which segments: finished ones that a checkpoint counts as synced, so that recovery writes nothing into them any more,
+//! Which segments: finished ones below the high watermark that a checkpoint counts as synced, so that recovery writes nothing into them any more,
 //! and whose records are older than `min.compaction.lag.ms`. When: once `min.cleanable.dirty.ratio` of them was never
 //! compacted, or something waits longer than `max.compaction.lag.ms`.
 //!
 //! What stays of a segment always ends with its last batch, empty if need be: a reader of any offset finds a batch that
-//! ends at or beyond it. Tombstones stay for `delete.retention.ms` from their first round on (KIP-534); records without a
+//! ends at or beyond it. The first batch of an epoch stays as well, at its offset: replicas learn from batches where epochs
+//! begin, and compare their logs by that. Tombstones stay for `delete.retention.ms` from their first round on (KIP-534); records without a
 //! key go, as in Kafka; control batches stay.
 //!
 //! Not done: segments are not merged, so a compacted log keeps as many files as it ever had segments.
@@ -17,7 +18,7 @@ use std::cell::Cell;
 
 use crate::base::io::SegmentId;
 use crate::base::keys::KeyOffsets;
-use crate::base::{Offset, TimestampMs};
+use crate::base::{Offset, Rule, TimestampMs, holds};
 use crate::config::topic::TopicSettings;
 use crate::record::{self, BatchError, BatchHeader, Rewritten, batch_crc};
 
@@ -63,7 +64,7 @@ impl PartitionLog {
             let end = self.end_of_sealed(at);
             let newest = sealed.max_timestamp.map_or(TimestampMs(0), |(newest, _)| newest);
             let age = u64::try_from(wall.0.saturating_sub(newest.0)).unwrap_or(0);
-            let is_finished = end <= covered && end <= self.flushed_offset();
+            let is_finished = end <= covered && end <= self.finished_end();
             if !is_finished || settings.min_compaction_lag_ms > 0 && age < settings.min_compaction_lag_ms {
                 break;
             }
@@ -93,10 +94,21 @@ impl PartitionLog {
         Some(sealed.index.insert(index).memory_bytes())
     }
 
-    /// The finished segments that begin after an offset, in order.
+    /// The finished segments that begin after an offset, in order, as far as no cut may take any of it away.
     pub fn finished_after(&self, after: Option<Offset>) -> impl Iterator<Item = ToCompact> + '_ {
         let from = self.sealed.partition_point(|sealed| after.is_some_and(|after| sealed.id.base <= after));
-        self.sealed.range(from..).map(|sealed| ToCompact { segment: sealed.id, size: sealed.size })
+        let stays = |at: &usize| self.end_of_sealed(*at) <= self.finished_end();
+        let finished = (from..self.sealed.len()).take_while(stays);
+        finished.map(|at| ToCompact { segment: self.sealed[at].id, size: self.sealed[at].size })
+    }
+
+    /// The beginnings of epochs among the offsets of a segment, but for the first epoch that the log knows: where that one
+    /// began, no other ends.
+    #[must_use]
+    pub fn later_epoch_starts(&self, segment: SegmentId) -> Vec<Offset> {
+        let within = segment.base..self.end_of(segment.base);
+        let starts = self.epochs.starts().iter().skip(1).map(|(_, start)| *start);
+        starts.filter(|start| within.contains(start)).collect()
     }
 
     /// The finished segment as it is now.
@@ -133,20 +145,24 @@ pub struct CleanRules<'a> {
     pub keys: &'a KeyOffsets,
     pub now: TimestampMs,
     pub delete_retention_ms: u64,
+    /// See [`PartitionLog::later_epoch_starts`].
+    pub epoch_starts: &'a [Offset],
 }
 
-/// What stays of a batch; `None` if nothing does. The last batch of a segment stays in any case.
+/// What stays of a batch; `None` if nothing does. The last batch of a segment and the first one of an epoch stay in any case.
 pub fn clean_batch<'a>(
     rules: &CleanRules<'_>,
     batch: &'a [u8],
     is_last: bool,
 ) -> Result<Option<Cow<'a, [u8]>>, BatchError> {
     let header = checked(batch)?;
+    let is_first_of_epoch = holds(Rule::D12) && rules.epoch_starts.contains(&header.base_offset);
+    let must_stay = is_last || is_first_of_epoch;
     if header.is_control() || header.base_offset >= rules.keys.to() {
         return Ok(Some(Cow::Borrowed(batch)));
     }
     if header.records_count == 0 {
-        return Ok(is_last.then_some(Cow::Borrowed(batch)));
+        return Ok(must_stay.then_some(Cow::Borrowed(batch)));
     }
     let horizon = header.delete_horizon();
     let is_past = horizon.is_some_and(|horizon| rules.now >= horizon);
@@ -168,7 +184,7 @@ pub fn clean_batch<'a>(
     };
     Ok(match rewritten {
         Rewritten::Same => Some(Cow::Borrowed(batch)),
-        Rewritten::Changed { batch, records } => (records > 0 || is_last).then_some(Cow::Owned(batch)),
+        Rewritten::Changed { batch, records } => (records > 0 || must_stay).then_some(Cow::Owned(batch)),
     })
 }
 
@@ -216,7 +232,7 @@ mod tests {
     }
 
     fn clean(log: &[Vec<u8>], keys: &KeyOffsets, now: TimestampMs) -> Vec<Vec<u8>> {
-        let rules = CleanRules { keys, now, delete_retention_ms: 5000 };
+        let rules = CleanRules { keys, now, delete_retention_ms: 5000, epoch_starts: &[] };
         let last = log.len() - 1;
         let each = log.iter().enumerate().filter_map(|(at, batch)| {
             clean_batch(&rules, batch, at == last).expect("sound").map(Cow::into_owned)
@@ -283,7 +299,7 @@ mod tests {
         let mut keys = KeyOffsets::new(Offset(0), 8, [1, 2]);
         *log[0].last_mut().expect("bytes") ^= 1;
         assert!(matches!(note_keys(&mut keys, &log[0]), Err(BatchError::Crc { .. })));
-        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0 };
+        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0, epoch_starts: &[] };
         assert!(matches!(clean_batch(&rules, &log[0], true), Err(BatchError::Crc { .. })));
     }
 }

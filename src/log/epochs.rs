@@ -1,6 +1,8 @@
 //! Which leader wrote which part of the log: epoch → first offset, learned from batches alone, never from metadata.
 
-use crate::base::{LeaderEpoch, Offset};
+use crate::base::{LeaderEpoch, Offset, Rule, holds};
+
+use super::cut::Cut;
 
 /// Epochs and their first offsets, ascending in both. There is at most one entry for each leader that the log still has
 /// records of.
@@ -65,6 +67,31 @@ impl EpochCache {
     pub fn at(&self, offset: Offset) -> Option<LeaderEpoch> {
         let after = self.starts.partition_point(|(_, start)| *start <= offset);
         self.starts.get(after.checked_sub(1)?).map(|(epoch, _)| *epoch)
+    }
+
+    /// The largest epoch not above `epoch`, and where it ends, as one replica asks another: `None` if this log has no records
+    /// of any such epoch. The leader's own epoch ends where the log does, also without a record.
+    #[must_use]
+    pub fn end_within(&self, epoch: LeaderEpoch, log: LogNow) -> Option<(LeaderEpoch, Offset)> {
+        if epoch >= log.epoch {
+            return Some((log.epoch, log.end));
+        }
+        let after = self.starts.partition_point(|(candidate, _)| *candidate <= epoch);
+        let (found, _) = self.starts.get(after.checked_sub(1)?)?;
+        let end = self.starts.get(after).map_or(log.end, |(_, start)| (*start).max(log.start));
+        Some((*found, end))
+    }
+
+    /// Forgets what a cut takes away. Where nothing stays, the epoch before the new beginning is that of a record which is
+    /// part of the log no more, as after retention: it keeps the log's last epoch from being none.
+    pub fn cut(&mut self, cut: &Cut) {
+        if !cut.keeps_nothing() {
+            return self.truncate(cut.begin_at);
+        }
+        self.starts.clear();
+        if holds(Rule::D4) && cut.begin_at > Offset(0) {
+            self.note(cut.epoch, cut.begin_at.plus(-1));
+        }
     }
 
     /// Forgets epochs that begin at or beyond `end`.

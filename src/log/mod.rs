@@ -22,8 +22,10 @@
 
 mod admit;
 mod compact;
+mod cut;
 mod damage;
 mod epochs;
+mod filler;
 mod index;
 mod limits;
 pub mod marks;
@@ -40,19 +42,19 @@ mod scan;
 mod segment;
 mod snapshot;
 mod spare;
-mod stubs;
 mod tail;
 
 pub use admit::{AppendRules, record_rules};
 pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
+pub use cut::{Cut, CutAsked};
 pub use damage::DamagedRanges;
 pub use epochs::{Agreement, EpochCache};
 pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
 pub use limits::LogLimits;
-pub use op::{LogEffects, LogOp, Purpose, ToCommitLog};
-pub use partition::{Accepted, AppendError, PartitionLog};
+pub use op::{CutEntry, LogEffects, LogOp, Purpose, ToCommitLog};
+pub use partition::{Accepted, AppendError, Gap, PartitionLog, ReplicateError, ReplicateRules, RunHeader};
 pub use past::PastSegment;
-pub use producers::{Admission, ProducedBatch, ProducerState, ProducerStates, Sequenced};
+pub use producers::{Admission, Prefix, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 pub use read::{DiskRead, ReadLimits, ReadPlan, Sought};
 pub use recovery::{
     Beginning, CheckpointedPart, Folder, IndexEvidence, Interruption, LogEnd, Place, Reach, RecoveredLog,
@@ -63,5 +65,4 @@ pub use runs::{Run, RunPlan, run_in};
 pub use scan::{Scan, end_of_empty, scan_for, scan_for_offset};
 pub use snapshot::PartitionSnapshot;
 pub use spare::suits;
-pub use stubs::{ReplicateError, RunGap, RunHeader};
 pub use tail::Allocate;

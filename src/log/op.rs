@@ -3,6 +3,8 @@
 use crate::base::io::{IoOp, SegmentId};
 use crate::base::{ChunkSlice, Offset};
 
+use super::cut::Cut;
+
 /// The log's own name for an operation it waits for; comes back with its completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -39,6 +41,8 @@ pub enum Purpose {
     },
     /// Files that are no longer part of the log.
     Delete,
+    /// The files of a cut. The answer is told to [`PartitionLog::truncated`](super::PartitionLog::truncated).
+    Truncate,
 }
 
 impl Purpose {
@@ -61,6 +65,18 @@ pub struct LogOp {
 pub struct LogEffects {
     pub ops: Vec<LogOp>,
     pub to_commit_log: Vec<ToCommitLog>,
+    /// At most one at a time; nothing of the partition is in the commit log's queue then. Durable:
+    /// [`PartitionLog::cut_entry_durable`](super::PartitionLog::cut_entry_durable).
+    pub cuts: Vec<CutEntry>,
+}
+
+/// What the commit log must say of a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutEntry {
+    /// The log is to be cut.
+    Begin(Cut),
+    /// The log is cut: `begin_at` is where it ends.
+    End(Cut),
 }
 
 /// Bytes that the commit log must make durable.
@@ -69,6 +85,7 @@ pub struct ToCommitLog {
     pub segment: SegmentId,
     pub position: u64,
     pub flushed: Offset,
+    pub high_watermark: Offset,
     pub data: [Option<ChunkSlice>; 2],
     /// The append they belong to; `None` for a tail that a release puts into the commit log again.
     pub append: Option<u64>,

@@ -55,7 +55,7 @@ impl PartitionLog {
             let is_old = settings.retention_ms.zip(extent.max_timestamp).is_some_and(|(max, newest)| {
                 u64::try_from(wall.0.saturating_sub(newest.0)).is_ok_and(|age| age > max)
             });
-            if !is_excess && !is_old || extent.end > self.flushed_offset() {
+            if !is_excess && !is_old || extent.end > self.finished_end() {
                 break;
             }
             excess = excess.map(|excess| excess.saturating_sub(extent.size));
@@ -90,8 +90,13 @@ impl PartitionLog {
     /// Takes the finished segments below `start` out of the log, oldest first. A checkpoint must hold that start already,
     /// and begin there or above.
     pub fn take_below(&mut self, start: Offset) -> Vec<PastSegment> {
-        assert!(start <= self.log_start, "only what is not part of the log any more is taken out");
         let mut taken = Vec::new();
+        if self.is_cutting() {
+            // The next check finds what is left.
+            return taken;
+        }
+        // A cut that kept nothing may have let the log begin lower since the checkpoint was asked for.
+        let start = start.min(self.log_start);
         while self.has_below(start)
             && let Some(segment) = self.sealed.pop_front()
         {
@@ -99,6 +104,7 @@ impl PartitionLog {
             taken.push(PastSegment { segment: segment.id, bytes: segment.size });
         }
         self.epochs.forget_below(start);
+        self.past_files += taken.len();
         taken
     }
 

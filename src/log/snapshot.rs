@@ -4,20 +4,28 @@
 //! topic id (16)  partition i32  log start i64  log end i64  segment base i64  position u64  offset i64
 //! epochs u32  (epoch i32  start i64)*
 //! producers u32  (id i64  epoch i16  timestamp i64  batches u8  (first i32  last i32  base i64  last offset i64)*)*
-//! mark: index entry, time entry, as in the files; or nothing
+//! then nothing, or a mark (20), or
+//! marks u8  (mark (20))*  high watermark i64  fence u64  producers known from i64
+//! above u32  (id i64  epoch i16  timestamp i64  first i32  last i32  base i64)*
+//! mark = index entry, time entry, as in the files
 //! ```
 //! All integers little-endian. `position` is that of a batch in the active segment, `offset` its base offset: every byte
 //! below is synced. The mark, if there is one, is the index's last entry before it: an index is written to its file more rarely
-//! than a checkpoint is made, and a start that lacks its end would have to walk over all batches there. Checkpoints of version
-//! 1 have none. Epochs and producers are as of `log end`; what turns out not to have survived is cut off again.
+//! than a checkpoint is made, and a start that lacks its end would have to walk over all batches there. Entries of the
+//! partition in commit groups with a smaller sequence than `fence` are not written into segments.
+//!
+//! Checkpoints of version 1 end before the mark, those of version 2 with it; the length tells. Epochs and producers are as of
+//! `log end`; what turns out not to have survived is cut off again. For that, producers are told in two parts: as of the
+//! high watermark, and the batches above it.
 
 use crate::base::{
     LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs, TopicId, TopicPartition,
 };
 
+use super::cut::Cut;
 use super::epochs::EpochCache;
 use super::index::{INDEX_MARK_BYTES, IndexMark};
-use super::producers::{BATCHES_MAX, ProducedBatch, ProducerState, ProducerStates};
+use super::producers::{BATCHES_MAX, Prefix, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionSnapshot {
@@ -34,9 +42,31 @@ pub struct PartitionSnapshot {
     pub mark: Option<IndexMark>,
     pub epochs: EpochCache,
     pub producers: ProducerStates,
+    /// 0 if the checkpoint does not tell.
+    pub high_watermark: Offset,
+    /// Entries of the commit log count from the group with this sequence on.
+    pub fence: u64,
 }
 
 impl PartitionSnapshot {
+    /// Takes a cut into account that was made later, or is to be made: what was said of records at or above it does not hold
+    /// any more, and a scan begins behind it. All segments were finished before it. Tells whether the states of producers are
+    /// still those of the log.
+    pub fn cut(&mut self, cut: &Cut) -> Prefix {
+        let end = cut.begin_at;
+        self.epochs.cut(cut);
+        let prefix = self.producers.cut(cut);
+        if cut.keeps_nothing() {
+            (self.log_start, self.log_end, self.high_watermark) = (end, end, end);
+        }
+        self.log_end = self.log_end.min(end);
+        self.high_watermark = self.high_watermark.min(end);
+        if cut.keeps_nothing() || self.offset > end || self.segment_base >= end {
+            (self.segment_base, self.position, self.offset, self.mark) = (end, 0, end, None);
+        }
+        prefix
+    }
+
     /// Whether a commit entry that ends here, in this segment, is left out by replay: its bytes lie before the place the
     /// checkpoint begins with, so they are synced as they are. Segments before may have been compacted or deleted since:
     /// nothing may be written into them.
@@ -45,10 +75,11 @@ impl PartitionSnapshot {
         (segment_base, end_position) <= (self.segment_base, self.position)
     }
 
-    /// Whether this one is of a later time: a partition that changed shards may be in two checkpoints.
+    /// Whether this one is of a later time: a partition that changed shards may be in two checkpoints. After a cut the later
+    /// one may lie less far on.
     #[must_use]
     pub fn is_further_than(&self, other: &PartitionSnapshot) -> bool {
-        (self.segment_base, self.position) > (other.segment_base, other.position)
+        (self.fence, self.segment_base, self.position) > (other.fence, other.segment_base, other.position)
     }
 
     #[must_use]
@@ -66,12 +97,37 @@ impl PartitionSnapshot {
             out.extend_from_slice(&epoch.0.to_le_bytes());
             out.extend_from_slice(&start.0.to_le_bytes());
         }
-        out.extend_from_slice(&count(self.producers.len()));
-        for (id, state) in self.producers.iter() {
-            encode_producer(&mut out, id, state);
-        }
-        out.extend(self.mark.iter().flat_map(IndexMark::encode));
+        self.encode_producers(&mut out);
         out
+    }
+
+    /// Producers in both parts, and between them the rest.
+    fn encode_producers(&self, out: &mut Vec<u8>) {
+        let (mut settled, mut above) = (Vec::new(), Vec::new());
+        for (id, state) in self.producers.iter() {
+            let (state, later) = state.parted(self.high_watermark);
+            settled.extend(state.map(|state| (id, state)));
+            above.extend(later.map(|batch| (id, *batch)));
+        }
+        above.sort_by_key(|(_, batch)| batch.base_offset);
+        out.extend_from_slice(&count(settled.len()));
+        for (id, state) in &settled {
+            encode_producer(out, *id, state);
+        }
+        out.push(u8::from(self.mark.is_some()));
+        out.extend(self.mark.iter().flat_map(IndexMark::encode));
+        out.extend_from_slice(&self.high_watermark.0.to_le_bytes());
+        out.extend_from_slice(&self.fence.to_le_bytes());
+        out.extend_from_slice(&self.producers.known_from().0.to_le_bytes());
+        out.extend_from_slice(&count(above.len()));
+        for (id, ProducedBatch { first_sequence, last_sequence, base_offset, epoch, timestamp }) in above {
+            out.extend_from_slice(&id.0.to_le_bytes());
+            out.extend_from_slice(&epoch.0.to_le_bytes());
+            out.extend_from_slice(&timestamp.0.to_le_bytes());
+            out.extend_from_slice(&first_sequence.to_le_bytes());
+            out.extend_from_slice(&last_sequence.to_le_bytes());
+            out.extend_from_slice(&base_offset.0.to_le_bytes());
+        }
     }
 
     /// Reads a snapshot back. `None` if the bytes are none: recovery then scans the whole log.
@@ -91,40 +147,69 @@ impl PartitionSnapshot {
         for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
             starts.push((LeaderEpoch(i32_of(&mut rest)?), Offset(i64_of(&mut rest)?)));
         }
-        let mut producers = ProducerStates::default();
-        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
-            let (id, state) = decode_producer(&mut rest)?;
-            producers.restore(id, state);
-        }
-        let epochs = EpochCache::from_starts(starts);
-        let mark = match rest {
-            [] => None,
-            _ => Some(IndexMark::decode(&take::<INDEX_MARK_BYTES>(&mut rest)?)?),
-        };
-        rest.is_empty().then_some(PartitionSnapshot {
+        let mut snapshot = PartitionSnapshot {
             id,
             log_start,
             log_end,
             segment_base,
             position,
             offset,
-            mark,
-            epochs,
-            producers,
-        })
+            mark: None,
+            epochs: EpochCache::from_starts(starts),
+            producers: ProducerStates::default(),
+            high_watermark: Offset(0),
+            fence: 0,
+        };
+        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
+            let (id, state) = decode_producer(&mut rest)?;
+            snapshot.producers.restore(id, state);
+        }
+        match rest.len() {
+            0 => snapshot.producers.know_from(log_end),
+            INDEX_MARK_BYTES => {
+                snapshot.mark = Some(decode_mark(&mut rest)?);
+                snapshot.producers.know_from(log_end);
+            }
+            _ => snapshot.decode_rest(&mut rest)?,
+        }
+        rest.is_empty().then_some(snapshot)
+    }
+
+    fn decode_rest(&mut self, rest: &mut &[u8]) -> Option<()> {
+        self.mark = match take::<1>(rest)? {
+            [0] => None,
+            [1] => Some(decode_mark(rest)?),
+            _ => return None,
+        };
+        self.high_watermark = Offset(i64_of(rest)?);
+        self.fence = u64::from_le_bytes(take(rest)?);
+        self.producers.settle(self.high_watermark);
+        self.producers.know_from(Offset(i64_of(rest)?));
+        for _ in 0..u32::from_le_bytes(take(rest)?) {
+            let producer = ProducerId(i64_of(rest)?);
+            let epoch = ProducerEpoch(i16::from_le_bytes(take(rest)?));
+            let timestamp = TimestampMs(i64_of(rest)?);
+            let (first_sequence, last_sequence) = (i32_of(rest)?, i32_of(rest)?);
+            let base_offset = Offset(i64_of(rest)?);
+            let batch = ProducedBatch { first_sequence, last_sequence, base_offset, epoch, timestamp };
+            let sequenced = Sequenced::again(producer, &batch);
+            self.producers.note(&sequenced, base_offset, timestamp);
+        }
+        Some(())
     }
 }
 
 fn encode_producer(out: &mut Vec<u8>, id: ProducerId, state: &ProducerState) {
+    let batches: Vec<&ProducedBatch> = state.recent().collect();
     out.extend_from_slice(&id.0.to_le_bytes());
     out.extend_from_slice(&state.epoch.0.to_le_bytes());
     out.extend_from_slice(&state.timestamp.0.to_le_bytes());
-    out.push(u8::try_from(state.batches.len()).expect("at most five"));
-    for batch in &state.batches {
+    out.push(u8::try_from(batches.len()).expect("at most five"));
+    for batch in batches.iter().rev() {
         out.extend_from_slice(&batch.first_sequence.to_le_bytes());
         out.extend_from_slice(&batch.last_sequence.to_le_bytes());
         out.extend_from_slice(&batch.base_offset.0.to_le_bytes());
-        out.extend_from_slice(&batch.last_offset.0.to_le_bytes());
+        out.extend_from_slice(&batch.last_offset().0.to_le_bytes());
     }
 }
 
@@ -132,17 +217,22 @@ fn decode_producer(rest: &mut &[u8]) -> Option<(ProducerId, ProducerState)> {
     let id = ProducerId(i64_of(rest)?);
     let epoch = ProducerEpoch(i16::from_le_bytes(take(rest)?));
     let timestamp = TimestampMs(i64_of(rest)?);
-    let [batches] = take::<1>(rest)?;
-    let mut state = ProducerState { epoch, timestamp, batches: Vec::with_capacity(BATCHES_MAX) };
-    for _ in 0..batches {
-        state.batches.push(ProducedBatch {
-            first_sequence: i32_of(rest)?,
-            last_sequence: i32_of(rest)?,
-            base_offset: Offset(i64_of(rest)?),
-            last_offset: Offset(i64_of(rest)?),
-        });
+    let [count] = take::<1>(rest)?;
+    let mut batches = Vec::with_capacity(BATCHES_MAX);
+    for _ in 0..count {
+        let (first_sequence, last_sequence) = (i32_of(rest)?, i32_of(rest)?);
+        let base_offset = Offset(i64_of(rest)?);
+        let batch = ProducedBatch { first_sequence, last_sequence, base_offset, epoch, timestamp };
+        // An older version counted what compaction had left of a batch.
+        if batch.last_offset() == Offset(i64_of(rest)?) {
+            batches.push(batch);
+        }
     }
-    Some((id, state))
+    Some((id, ProducerState::of(epoch, timestamp, batches)))
+}
+
+fn decode_mark(rest: &mut &[u8]) -> Option<IndexMark> {
+    IndexMark::decode(&take::<INDEX_MARK_BYTES>(rest)?)
 }
 
 fn count(value: usize) -> [u8; 4] {
@@ -164,61 +254,4 @@ fn i64_of(rest: &mut &[u8]) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_checkpoint_covers_what_lies_before_its_place() {
-        let at = |segment_base, position| PartitionSnapshot {
-            id: TopicPartition::METADATA,
-            log_start: Offset(0),
-            log_end: Offset(90),
-            segment_base: Offset(segment_base),
-            position,
-            offset: Offset(70),
-            mark: None,
-            epochs: EpochCache::default(),
-            producers: ProducerStates::default(),
-        };
-        for (segment, end, is_covered) in
-            [(60, 4000, true), (60, 4001, false), (50, 9000, true), (70, 1, false)]
-        {
-            assert_eq!(at(60, 4000).covers(Offset(segment), end), is_covered, "{segment} to {end}");
-        }
-        assert!(at(60, 4001).is_further_than(&at(60, 4000)) && at(61, 0).is_further_than(&at(60, 4000)));
-        assert!(!at(60, 4000).is_further_than(&at(60, 4000)));
-    }
-
-    #[test]
-    fn a_snapshot_survives_and_no_prefix_is_taken_for_one() {
-        let mut producers = ProducerStates::default();
-        let batch = ProducedBatch {
-            first_sequence: 0,
-            last_sequence: 4,
-            base_offset: Offset(5),
-            last_offset: Offset(9),
-        };
-        let state =
-            ProducerState { epoch: ProducerEpoch(2), batches: vec![batch], timestamp: TimestampMs(77) };
-        producers.restore(ProducerId(42), state);
-        let snapshot = PartitionSnapshot {
-            id: TopicPartition { topic: TopicId([8; 16]), partition: PartitionIndex(3) },
-            log_start: Offset(1),
-            log_end: Offset(10),
-            segment_base: Offset(0),
-            position: 4000,
-            offset: Offset(5),
-            mark: IndexMark::decode(&[7; INDEX_MARK_BYTES]),
-            epochs: EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0))]),
-            producers,
-        };
-        let bytes = snapshot.encode();
-        assert_eq!(PartitionSnapshot::decode(&bytes).as_ref(), Some(&snapshot));
-        let unmarked = bytes.len() - INDEX_MARK_BYTES;
-        let without = PartitionSnapshot { mark: None, ..snapshot };
-        assert_eq!(PartitionSnapshot::decode(&bytes[..unmarked]), Some(without), "as version 1 had it");
-        for cut in (0..bytes.len()).filter(|cut| *cut != unmarked) {
-            assert_eq!(PartitionSnapshot::decode(&bytes[..cut]), None, "cut at {cut}");
-        }
-    }
-}
+mod tests;

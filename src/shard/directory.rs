@@ -1,6 +1,7 @@
 //! What recovery has found out about the data directory as a whole: what the quorum and the controller are told of it.
 
-use crate::base::{LogEnd, TopicPartition};
+use crate::base::{LogEnd, Offset, TopicPartition};
+use crate::controller::Voter;
 use crate::quorum::Ballot;
 
 /// The directory as its last life has left it; plain data that may cross threads.
@@ -9,6 +10,7 @@ pub struct DirectoryRecovery {
     /// The directory's vote. `None` if it is gone though the directory has a metadata log on which others vote: such a
     /// server neither votes nor stands.
     pub ballot: Option<Ballot>,
+    pub voters: KnownVoters,
     /// The end of the snapshot that the metadata's fold begins with.
     pub snapshot: Option<LogEnd>,
     /// Where the metadata log ended, before anything was fetched or appended.
@@ -20,6 +22,17 @@ pub struct DirectoryRecovery {
     /// Partitions that are here, in this shard's keeping, and that the metadata as far as it is known here does not give to this
     /// server: neither served nor deleted before the quorum was heard.
     pub unknown: Vec<TopicPartition>,
+}
+
+/// Who votes on the metadata log, as far as the log here says.
+#[derive(Clone, Debug, Default)]
+pub struct KnownVoters {
+    /// As of what is known to be committed.
+    pub committed: Vec<Voter>,
+    /// Records behind that, with their offsets: the last one counts, and may yet be cut off.
+    pub later: Vec<(Offset, Vec<Voter>)>,
+    /// This server decides alone, whether its log says so or says nothing.
+    pub founded: bool,
 }
 
 /// How the last life ended.

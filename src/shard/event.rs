@@ -6,7 +6,7 @@
 
 use crate::base::ChunkSlice;
 use crate::base::Offset;
-use crate::base::io::{Cleaned, Damage, IoDone, SegmentId};
+use crate::base::io::{Cleaned, CutSegment, Damage, IoDone, SegmentId};
 use crate::base::keys::KeyOffsets;
 use crate::log::{PastSegment, Purpose};
 
@@ -27,6 +27,8 @@ pub enum Operation {
     Index { reader: u64, slot: u32, segment: SegmentId },
     /// A segment's index is made anew, for any number of readers.
     Mend { slot: u32, segment: SegmentId },
+    /// This server's vote is written down.
+    Ballot,
     /// A part of a segment is verified.
     Scrub,
     /// A part of a segment is read, for any number of readers.
@@ -93,7 +95,13 @@ pub enum Event {
     LogRefused {
         slot: u32,
     },
+    /// The files of a log are cut.
+    LogCut {
+        slot: u32,
+        found: CutSegment,
+    },
     CommitGroupWritten,
+    BallotWritten,
     AllSynced,
     /// `false`: the commit log goes on with the files it has.
     CommitFile {
@@ -191,6 +199,7 @@ impl Operation {
                 let bytes = if let IoDone::Read(bytes) = done { Some(bytes) } else { None };
                 Event::WindowRead { window, bytes }
             }
+            Operation::Ballot => must_succeed(done, Event::BallotWritten),
             Operation::Scrub => Event::Scrubbed(match done {
                 IoDone::Verified { to, next, damage } => Scrubbed::To { to, next, damage },
                 IoDone::Failed(reason) => Scrubbed::Unreadable(reason),
@@ -215,6 +224,7 @@ impl Operation {
 
 fn log_ended(slot: u32, purpose: Purpose, done: IoDone, retry: Retry) -> Event {
     match done {
+        IoDone::Truncated(found) => Event::LogCut { slot, found },
         IoDone::DiskFull if retry == Retry::Possible => Event::LogRefused { slot },
         done if purpose.must_succeed() => must_succeed(done, Event::LogDone { slot, purpose }),
         _ => Event::LogDone { slot, purpose },

@@ -54,10 +54,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::base::metrics::{CommittedMetric, EndMetric, Latency};
-use crate::base::{LaneId, MonoNanos, Now, ShardId};
+use crate::base::{LaneId, MonoNanos, Now, Offset, ShardId};
 use crate::controller::Published;
 use crate::log::Purpose;
-use crate::peer::{Frame, Hello};
+use crate::peer::{Frame, Hello, LaneKind, Message, OpenOutcome};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
 pub use crate::log::record_rules;
@@ -65,7 +65,7 @@ pub use config::{
     ChunkAllocator, ClusterConfig, ClusterTimers, CompactionConfig, RetentionConfig, ScrubConfig, Seed,
     ShardConfig, ShardRecovery, SpareConfig,
 };
-pub use directory::{DamagedPartitions, DirectoryRecovery, LastStop};
+pub use directory::{DamagedPartitions, DirectoryRecovery, KnownVoters, LastStop};
 pub use effect::{DialError, Effect, IoId, IoRequest, OutFrame};
 use event::Event;
 pub use metrics::{COUNTERS, GAUGES, LogCounters, ShardGauges};
@@ -102,9 +102,9 @@ impl Shard {
         memory: Rc<Cell<usize>>,
     ) -> Shard {
         let (read, upkeep) = (Read::new(&config), Upkeep::new(&config));
-        let ShardRecovery { commit, partitions, image, controller, .. } = recovered;
+        let ShardRecovery { commit, partitions, image, controller, directory } = recovered;
         let mut store = Store::new(config.clone(), commit, partitions, image, allocate, memory);
-        let seats = Seats::new(&config, controller, &mut store);
+        let seats = Seats::new(&config, controller, directory, &mut store);
         let replica = Replica::new(&config);
         let news = VecDeque::new();
         let mut shard = Shard { store, read, replica, upkeep, seats, mono: MonoNanos(0), news };
@@ -123,7 +123,7 @@ impl Shard {
     /// A question from a connection, here or elsewhere. Answered by [`Effect::Reply`] with the same id, once.
     pub fn request(&mut self, now: Now, id: RequestId, request: ShardRequest, effects: &mut Vec<Effect>) {
         self.input(now, effects, |shard, turn| {
-            let Shard { store, read, upkeep, seats, .. } = shard;
+            let Shard { store, read, replica, upkeep, seats, .. } = shard;
             match request {
                 ShardRequest::Produce(request) => store.produce(id, request, turn),
                 ShardRequest::Fetch(request) => read.fetch(Asker::Connection(id), request, store, turn),
@@ -140,7 +140,8 @@ impl Shard {
                 }
                 ShardRequest::Groups(calls) => seats.ask_groups(id, calls, store, turn),
                 ShardRequest::ListGroups => seats.list_groups(id, turn),
-                ShardRequest::Controller(request) => seats.ask_controller(id, &request, store, turn),
+                ShardRequest::Controller(request) => seats.ask_controller(id, request, store, turn),
+                ShardRequest::Join(join) => seats.join(id, &join, replica, store, turn),
             }
         });
     }
@@ -180,9 +181,15 @@ impl Shard {
     /// A frame has come on a lane.
     pub fn frame(&mut self, now: Now, lane: LaneId, frame: Frame, effects: &mut Vec<Effect>) {
         self.lanes(now, effects, |shard, turn| {
-            let Shard { store, read, replica, seats, .. } = shard;
-            if let Some((message, payload)) = replica.frame(lane, frame, read, store, turn) {
-                seats.heard(lane, message, &payload, replica, store, turn);
+            let Shard { store, replica, seats, .. } = shard;
+            let told = high_watermark_told(&frame.message);
+            if let (Some(high), Some(target)) = (told, replica.target_of(lane))
+                && target.kind == LaneKind::Control
+            {
+                seats.leader_heard(target.server, high, replica, store, turn);
+            }
+            if let Some(message) = replica.frame(lane, frame, store, turn) {
+                seats.heard(lane, message, replica, store, turn);
             }
         });
     }
@@ -272,7 +279,7 @@ impl Shard {
     pub fn next_deadline(&self) -> MonoNanos {
         // Neither coordinators nor upkeep decide anything once the shard stops or has failed.
         let decides = self.store.is_running();
-        let decisions = self.seats.next_deadline().min(self.upkeep.next_deadline());
+        let decisions = self.seats.next_deadline(&self.store).min(self.upkeep.next_deadline());
         let decisions = if decides { decisions } else { MonoNanos::NEVER };
         let reads = self.read.next_deadline(self.mono).min(self.replica.next_deadline(self.mono));
         decisions.min(self.store.next_deadline(self.mono)).min(reads)
@@ -369,7 +376,7 @@ impl Shard {
 
     /// Hands an event to the room it concerns.
     fn happened(&mut self, event: Event, turn: &mut Turn<'_>) {
-        let Shard { store, read, upkeep, .. } = self;
+        let Shard { store, read, replica, upkeep, seats, .. } = self;
         match event {
             Event::LogDone { slot, purpose } => {
                 if purpose == Purpose::Delete {
@@ -377,8 +384,10 @@ impl Shard {
                 }
                 store.log_done(slot, purpose, turn);
             }
+            Event::LogCut { slot, found } => store.truncated(slot, &found, turn),
             Event::LogRefused { .. } => store.log_refused(turn),
             Event::CommitGroupWritten => store.commit_group_written(turn),
+            Event::BallotWritten => seats.ballot_written(replica, store, turn),
             Event::AllSynced => store.all_synced(turn),
             Event::CommitFile { file, is_made } => store.commit_file_ended(file, is_made),
             Event::CheckpointWritten { serial } => {
@@ -421,7 +430,8 @@ impl Shard {
                     News::Moved(slot) => {
                         read.wake(slot);
                         replica.moved(slot, store, turn);
-                        seats.progressed(slot, store, turn);
+                        seats.progressed(slot, replica, store, turn);
+                        seats.load(read, store, turn);
                     }
                     News::Role(slot) => {
                         read.wake(slot);
@@ -430,10 +440,17 @@ impl Shard {
                     }
                     News::Appended(slot) => replica.appended(slot),
                     News::Run { stream, results } => replica.run_read(stream, results, store),
-                    News::Acked { server, voter, flushed } => {
-                        seats.acked(server, voter, flushed, store, turn)
+                    News::Acked { voter, flushed } => seats.acked(voter, flushed, replica, store, turn),
+                    News::Cut(slot) => {
+                        // Segments with the same names may come again, with other bytes.
+                        if let Some(id) = store.partitions.get(slot).map(|it| it.log().id) {
+                            read.forget_partition(id);
+                        }
+                        replica.cut_done(slot, store, turn);
+                        seats.cut(slot, replica, store, turn);
                     }
-                    News::Cut(slot) => replica.cut_done(slot, store, turn),
+                    News::Replicated(batches) => seats.replicated(&batches, replica, store, turn),
+                    News::Room => replica.room_changed(store, turn),
                     News::Rolled(slot) => upkeep.rolled(slot),
                     News::Dropped(slot) => {
                         read.dropped(slot, store, turn);
@@ -452,5 +469,17 @@ impl Shard {
             }
             read.answer_woken(store, turn);
         }
+    }
+}
+
+/// Whether a frame comes from a leader that streams, and how far it says the log is committed.
+fn high_watermark_told(message: &Message) -> Option<Option<Offset>> {
+    match message {
+        Message::Append(parts) => Some(parts.iter().map(|part| part.high_watermark).max()),
+        Message::Opened(streams) => {
+            let from = |it: &&crate::peer::OpenedStream| matches!(it.outcome, OpenOutcome::From { .. });
+            Some(streams.iter().filter(from).map(|it| it.high_watermark).max())
+        }
+        _ => None,
     }
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{
-    LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, Question, ShardId, TimestampMs, TopicPartition,
+    LeaderEpoch, Offset, Payload, ProducerEpoch, ProducerId, Question, ServerId, ShardId, TimestampMs,
+    TopicPartition,
 };
-use crate::controller::{ControllerReply, ControllerRequest};
+use crate::controller::{ControllerReply, ControllerRequest, Join, RegisterError};
 use crate::group::{GroupError, GroupReply, GroupRequest, ListedGroup};
 use crate::pick;
 use crate::record::{BatchError, Inside};
@@ -39,6 +40,8 @@ pub enum ShardRequest {
     ListGroups,
     /// Shard 0 only.
     Controller(ControllerRequest),
+    /// Shard 0 only: a data directory that belongs to no cluster yet asks for a server id.
+    Join(Join),
 }
 
 /// A question to a shard, answered with `A`.
@@ -113,6 +116,7 @@ pub enum ShardReply<P = Payload> {
     Groups(Vec<GroupReply>),
     ListGroups(Result<Vec<ListedGroup>, GroupError>),
     Controller(ControllerReply),
+    Join(Result<ServerId, RegisterError>),
 }
 
 impl ShardReply<Payload> {
@@ -142,6 +146,7 @@ impl ShardReply<Payload> {
             ShardReply::Groups(replies) => ShardReply::Groups(replies),
             ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
+            ShardReply::Join(given) => ShardReply::Join(given),
         };
         (reply, copied)
     }
@@ -166,6 +171,7 @@ impl ShardReply<Bytes> {
             ShardReply::Groups(replies) => ShardReply::Groups(replies),
             ShardReply::ListGroups(listed) => ShardReply::ListGroups(listed),
             ShardReply::Controller(reply) => ShardReply::Controller(reply),
+            ShardReply::Join(given) => ShardReply::Join(given),
         }
     }
 }

@@ -5,7 +5,9 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{Now, Offset, ServerId, TopicPartition, VoterId};
+use bytes::Bytes;
+
+use crate::base::{Now, Offset, TopicPartition, Voter};
 
 use super::effect::Effect;
 use super::request::{FetchResult, RequestId, ShardReply};
@@ -15,10 +17,18 @@ use super::request::{FetchResult, RequestId, ShardReply};
 pub enum Asker {
     /// A connection, here or on another shard.
     Connection(RequestId),
-    /// The coordinator that sits at this slot, which reads its own log.
-    Seat(u32),
+    /// The state machine that sits on a partition, and reads its own log.
+    Seat(Reading),
     /// A stream to a follower, by the replica room's own number.
     Stream(u64),
+}
+
+/// A part of a log that a seat has asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reading {
+    pub slot: u32,
+    /// Told apart from what an earlier seat of the partition has asked for.
+    pub number: u64,
 }
 
 /// What a room tells the ones behind it.
@@ -41,11 +51,15 @@ pub enum News {
     /// Records that a follower lacks were read.
     Run { stream: u64, results: Vec<FetchResult> },
     /// A follower of the metadata log has flushed up to here.
-    Acked { server: ServerId, voter: VoterId, flushed: Offset },
+    Acked { voter: Voter, flushed: Offset },
+    /// The leader has sent batches of the metadata log, which are appended.
+    Replicated(Bytes),
+    /// How much the disk has left has changed.
+    Room,
     /// A partition's log was cut, and takes appends again.
     Cut(u32),
     /// A coordinator that reads its log gets the next part.
-    Part { seat: u32, results: Vec<FetchResult> },
+    Part { seat: Reading, results: Vec<FetchResult> },
 }
 
 /// An input and what it causes.

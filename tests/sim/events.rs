@@ -39,6 +39,7 @@ pub fn named(op: &IoOp) -> String {
         IoOp::CleanSegment { segment, length, .. } => format!("clean {} of {length} bytes", of(segment)),
         IoOp::VerifySegment { segment, .. } => format!("verify {}", of(segment)),
         IoOp::SyncCleaned { segment, .. } => format!("sync cleaned {}", of(segment)),
+        IoOp::TruncateLog { partition, below, .. } => format!("cut {partition} at {below}"),
         IoOp::DeletePartition { partition } => format!("delete partition {partition}"),
         IoOp::WriteCommit { file, position, data } => {
             format!("write commit file {file} at {position}, {} bytes", data.len())

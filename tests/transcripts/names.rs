@@ -99,6 +99,9 @@ impl Names {
             IoOp::SyncCleaned { segment, .. } => {
                 format!("make the new file of segment {} durable", self.segment(*segment))
             }
+            IoOp::TruncateLog { partition, below, .. } => {
+                format!("cut the log of {} at {below}", self.of(*partition))
+            }
             IoOp::DeletePartition { partition } => format!("delete partition {}", self.of(*partition)),
             IoOp::WriteCommit { file, position, data } => {
                 format!("write {} bytes at {position} of commit file {file}", data.len())

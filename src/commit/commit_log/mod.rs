@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 
 use crate::base::{BLOCK_BYTES, Chunk, ChunkWriter, block_ceil};
 
-use super::group::{GROUP_BYTES_MAX, GroupWriter};
-pub use queue::{Pending, Receipt};
+use super::group::GroupWriter;
+pub use queue::{Logged, Pending, Receipt};
 use queue::{Queue, Takes};
 
 /// Fewest files: one is filled, one is being freed, and one is in reserve for the tails that freeing must log again.
@@ -42,12 +42,16 @@ pub struct CommitStart {
     pub files: Vec<u32>,
     pub file_bytes: u64,
     pub files_max: usize,
+    /// The largest group, a server's being [`GROUP_BYTES_MAX`](super::GROUP_BYTES_MAX). Every append that goes into the log
+    /// fits it.
+    pub group_bytes_max: usize,
 }
 
 #[derive(Debug)]
 pub struct CommitLog {
     identity: [u8; 16],
     file_bytes: u64,
+    group_bytes_max: u64,
     files_max: usize,
     next_sequence: u64,
     /// Groups with a smaller sequence are durable. With one write in flight this is the sequence of that write.
@@ -93,11 +97,14 @@ struct FullFile {
 impl CommitLog {
     #[must_use]
     pub fn new(start: CommitStart) -> CommitLog {
-        assert!(start.file_bytes >= 4 * GROUP_BYTES_MAX as u64, "a file holds several groups");
+        let group_bytes_max = start.group_bytes_max as u64;
+        assert!(start.group_bytes_max >= 2 * BLOCK_BYTES, "a group holds any tail");
+        assert!(start.file_bytes >= 4 * group_bytes_max, "a file holds several groups");
         assert!(start.files_max >= FILES_MIN, "fewer files cannot make progress");
         CommitLog {
             identity: start.identity,
             file_bytes: start.file_bytes,
+            group_bytes_max,
             files_max: start.files_max,
             next_sequence: start.next_sequence,
             durable_end: start.next_sequence,
@@ -110,7 +117,7 @@ impl CommitLog {
             creating: false,
             create_refused: false,
             next_serial: 0,
-            queue: Queue::default(),
+            queue: Queue::new(start.group_bytes_max),
             reserve: 1,
             in_flight: None,
         }
@@ -121,16 +128,19 @@ impl CommitLog {
         self.queue.push(entry);
     }
 
-    /// Queues a tail (less than a block) that must move out of an old file before that file can be freed.
+    /// Queues a tail (less than a block) that must move out of an old file before that file can be freed, or a step of a cut,
+    /// for which an old file is kept as well. They may use the reserve. None is behind an append of its own partition: that
+    /// one waits until all its appends are durable.
     pub fn relog(&mut self, entry: Pending) {
         self.queue.relog(entry);
     }
 
     /// Says how many partitions may need their tails re-logged at once; decides how many files are held in reserve.
     pub fn reserve_for(&mut self, partitions: usize) {
-        // At worst each tail has a group of its own. At a file's end less than the largest group stays unused.
+        // At worst each tail has a group of its own, or both entries of a cut, during which there is no tail. At a file's end
+        // less than the largest group stays unused.
         let tails = partitions as u64 * 2 * BLOCK_BYTES as u64;
-        let usable = self.file_bytes - GROUP_BYTES_MAX as u64;
+        let usable = self.file_bytes - self.group_bytes_max;
         self.reserve = usize::try_from(tails.div_ceil(usable)).unwrap_or(usize::MAX).max(1);
         self.files_max = self.files_max.max(self.reserve + FILES_MIN - 1);
         self.note_whole_reserve();
@@ -181,7 +191,7 @@ impl CommitLog {
         let mut group = GroupWriter::new(writer.spare());
         let mut receipts = Vec::with_capacity(selection.relogged + selection.entries);
         for entry in self.queue.take(selection) {
-            group.entry(&entry.header, entry.data.iter().flatten().map(|piece| &**piece));
+            group.entry(&entry.says, entry.data.iter().flatten().map(|piece| &**piece));
             receipts.push(entry.receipt);
         }
         self.previous_crc = group.finish(self.identity, sequence, self.durable_end, self.previous_crc);
@@ -206,6 +216,12 @@ impl CommitLog {
         self.durable_end = self.next_sequence;
         assert!(self.durable_end >= 1, "sequences begin at 1 or above");
         receipts
+    }
+
+    /// The sequence of the newest group that is durable.
+    #[must_use]
+    pub fn durable_sequence(&self) -> u64 {
+        self.durable_end.saturating_sub(1)
     }
 
     /// Drops all that waits for a group, because it was made durable in another way. Returns its receipts.
@@ -323,7 +339,7 @@ impl CommitLog {
     /// reserve has just grown with the number of partitions.
     fn has_room_besides_the_reserve(&self) -> bool {
         let fits = |current: &CurrentFile| {
-            !current.is_reserve && self.file_bytes - current.position >= GROUP_BYTES_MAX as u64
+            !current.is_reserve && self.file_bytes - current.position >= self.group_bytes_max
         };
         self.ready.len() > self.reserve || self.current.as_ref().is_some_and(fits)
     }

@@ -1,25 +1,37 @@
 //! Entries that wait for a commit group, and which of them the next group takes.
 //!
-//! Tails that are logged again go first: an old file can only be freed when they have moved out of it.
+//! Tails that are logged again go first: an old file can only be freed when they have moved out of it. So do the entries of a
+//! cut, which keeps an old file in use until it is done.
 
 use std::collections::VecDeque;
 
 use crate::base::{BLOCK_BYTES, ChunkSlice};
-use crate::commit::group::{ENTRY_HEADER_BYTES, EntryHeader, GROUP_BYTES_MAX, GROUP_HEADER_BYTES};
+use crate::commit::entry::{ENTRY_HEADER_BYTES, Says};
+use crate::commit::group::GROUP_HEADER_BYTES;
 
-/// Which append of which partition an entry is. The commit log only gives it back when the entry is durable.
+/// Which entry of which partition it is. The commit log only gives it back when the entry is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Receipt {
     /// The shard's slot of the partition.
     pub slot: u32,
-    /// The partition's own number for the append; `None` for a tail that is logged again.
-    pub append: Option<u64>,
+    pub logged: Logged,
+}
+
+/// What of a partition an entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Logged {
+    /// An append, by the partition's own number for it.
+    Append(u64),
+    /// A tail that is logged again.
+    Tail,
+    /// A step of a cut.
+    Cut,
 }
 
 /// An entry waiting for its group.
 #[derive(Debug)]
 pub struct Pending {
-    pub header: EntryHeader,
+    pub says: Says,
     pub data: [Option<ChunkSlice>; 2],
     pub receipt: Receipt,
 }
@@ -35,12 +47,14 @@ impl Pending {
 }
 
 /// What waits for a group, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     entries: VecDeque<Pending>,
-    /// Tails logged again so that an old file can be freed. Only they may use the reserve.
+    /// Tails logged again so that an old file can be freed, and the entries of cuts. Only they may use the reserve.
     relogged: VecDeque<Pending>,
     bytes: usize,
+    /// The largest group.
+    group_bytes_max: usize,
 }
 
 /// Which entries a group may take.
@@ -67,9 +81,13 @@ impl Selection {
 }
 
 impl Queue {
+    pub fn new(group_bytes_max: usize) -> Queue {
+        Queue { entries: VecDeque::new(), relogged: VecDeque::new(), bytes: 0, group_bytes_max }
+    }
+
     pub fn push(&mut self, entry: Pending) {
         assert!(
-            entry.group_bytes() <= GROUP_BYTES_MAX - GROUP_HEADER_BYTES,
+            entry.group_bytes() <= self.group_bytes_max - GROUP_HEADER_BYTES,
             "larger runs go to their segment"
         );
         self.bytes += entry.group_bytes();
@@ -99,7 +117,7 @@ impl Queue {
         let mut take = |queue: &VecDeque<Pending>| {
             let mut count = 0;
             for entry in queue {
-                if bytes > GROUP_HEADER_BYTES && bytes + entry.group_bytes() > GROUP_BYTES_MAX {
+                if bytes > GROUP_HEADER_BYTES && bytes + entry.group_bytes() > self.group_bytes_max {
                     break;
                 }
                 bytes += entry.group_bytes();

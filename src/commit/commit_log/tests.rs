@@ -1,6 +1,6 @@
 use super::*;
-use crate::base::{Offset, TopicPartition};
-use crate::commit::{EntryHeader, Group};
+use crate::base::{LeaderEpoch, Offset, TopicPartition};
+use crate::commit::{CutHeader, EntryHeader, GROUP_BYTES_MAX, Group, Says};
 
 const FILE_BYTES: u64 = 4 * GROUP_BYTES_MAX as u64;
 
@@ -11,6 +11,7 @@ fn log(files: &[u32]) -> CommitLog {
         files: files.to_vec(),
         file_bytes: FILE_BYTES,
         files_max: 4,
+        group_bytes_max: GROUP_BYTES_MAX,
     })
 }
 
@@ -18,19 +19,24 @@ fn entry(bytes: usize, number: u64) -> Pending {
     let mut writer = ChunkWriter::new(Chunk::heap(bytes.max(1)));
     writer.advance(bytes);
     Pending {
-        header: EntryHeader {
+        says: Says::Append(EntryHeader {
             partition: TopicPartition::METADATA,
             segment_base: Offset(0),
             position: 0,
             flushed: Offset(0),
-        },
+            high_watermark: Offset(0),
+        }),
         data: [Some(writer.slice(0..bytes)), None],
-        receipt: Receipt { slot: 0, append: Some(number) },
+        receipt: Receipt { slot: 0, logged: Logged::Append(number) },
     }
 }
 
 fn numbers(receipts: &[Receipt]) -> Vec<u64> {
-    receipts.iter().filter_map(|receipt| receipt.append).collect()
+    let of = |receipt: &Receipt| match receipt.logged {
+        Logged::Append(number) => Some(number),
+        Logged::Tail | Logged::Cut => None,
+    };
+    receipts.iter().filter_map(of).collect()
 }
 
 #[test]
@@ -168,4 +174,37 @@ fn files_are_created_ahead_of_the_load_up_to_the_limit() {
         log.written();
     }
     assert_eq!(log.short_of_files(), Some(FileSerial(0)), "only the reserve is left");
+}
+
+#[test]
+fn a_step_of_a_cut_waits_for_no_file_and_a_smaller_group_is_one() {
+    let start = CommitStart {
+        identity: [9; 16],
+        next_sequence: 1,
+        files: vec![0, 1, 2],
+        file_bytes: 128 << 10,
+        files_max: 3,
+        group_bytes_max: 32 << 10,
+    };
+    let mut log = CommitLog::new(start);
+    let mut allocate = Chunk::heap;
+    for number in 0..20 {
+        log.push(entry(20_000, number));
+    }
+    let mut serials = Vec::new();
+    while let Some(write) = log.gather(&mut allocate) {
+        assert!(write.data.len() <= 32 << 10 && log.written().len() == 1);
+        serials.push(write.serial.0);
+    }
+    assert_eq!(serials, [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1], "only the reserve is left");
+    let (partition, begin_at) = (TopicPartition::METADATA, Offset(5));
+    let done = CutHeader { partition, below: begin_at, begin_at, epoch: LeaderEpoch(-1) };
+    let receipt = Receipt { slot: 7, logged: Logged::Cut };
+    log.relog(Pending { says: Says::CutDone(done), data: [None, None], receipt });
+    let write = log.gather(&mut allocate).expect("what keeps a file in use need not wait for one");
+    assert_eq!((write.serial, log.written()), (FileSerial(1), vec![receipt]));
+    let bytes = write.data.all();
+    let group = Group::parse(&bytes).expect("valid");
+    let says: Vec<Says> = group.entries().map(|entry| entry.expect("valid").says).collect();
+    assert_eq!(says, [Says::CutDone(done)]);
 }

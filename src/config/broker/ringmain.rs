@@ -103,4 +103,19 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::int("ringmain.groups.max", "100000", 1, "Most groups the server coordinates, over all shards.").acts(),
     Setting::int("ringmain.partitions.max", "100000", 1, "Most partitions of all topics together.").acts(),
     Setting::int("ringmain.topic.partitions.max", "10000", 1, "Most partitions of one topic.").acts(),
+    Setting::long(
+        "ringmain.fence.closed.ms",
+        "1000",
+        1,
+        "How long a server whose connection to the controller was closed may be silent before it is taken for gone.",
+    ),
+    Setting::string("ringmain.quorum.voters", "auto", "How many servers vote at most; auto is 3.")
+        .one_of(&["auto", "1", "3", "5"]),
+    Setting::string(
+        "ringmain.drain",
+        "none",
+        "What is taken off a server: leaderships for maintenance, or replicas before it is removed.",
+    )
+    .one_of(&["none", "leaderships", "replicas"])
+    .dynamic(),
 ];

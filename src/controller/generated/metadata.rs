@@ -101,10 +101,10 @@ impl ::flatbuffers::SimpleToVerifyInSlice for ResourceKind {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_BODY: u8 = 13;
+pub const ENUM_MAX_BODY: u8 = 17;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_BODY: [Body; 14] = [
+pub const ENUM_VALUES_BODY: [Body; 18] = [
   Body::NONE,
   Body::TopicRecord,
   Body::RemoveTopicRecord,
@@ -119,6 +119,10 @@ pub const ENUM_VALUES_BODY: [Body; 14] = [
   Body::RemoveServerRecord,
   Body::PartitionStatesRecord,
   Body::CountersRecord,
+  Body::ServerStateRecord,
+  Body::ServerIdRecord,
+  Body::PartitionChangesRecord,
+  Body::SnapshotEndRecord,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -140,9 +144,13 @@ impl Body {
   pub const RemoveServerRecord: Self = Self(11);
   pub const PartitionStatesRecord: Self = Self(12);
   pub const CountersRecord: Self = Self(13);
+  pub const ServerStateRecord: Self = Self(14);
+  pub const ServerIdRecord: Self = Self(15);
+  pub const PartitionChangesRecord: Self = Self(16);
+  pub const SnapshotEndRecord: Self = Self(17);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 13;
+  pub const ENUM_MAX: u8 = 17;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::TopicRecord,
@@ -158,6 +166,10 @@ impl Body {
     Self::RemoveServerRecord,
     Self::PartitionStatesRecord,
     Self::CountersRecord,
+    Self::ServerStateRecord,
+    Self::ServerIdRecord,
+    Self::PartitionChangesRecord,
+    Self::SnapshotEndRecord,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -176,6 +188,10 @@ impl Body {
       Self::RemoveServerRecord => Some("RemoveServerRecord"),
       Self::PartitionStatesRecord => Some("PartitionStatesRecord"),
       Self::CountersRecord => Some("CountersRecord"),
+      Self::ServerStateRecord => Some("ServerStateRecord"),
+      Self::ServerIdRecord => Some("ServerIdRecord"),
+      Self::PartitionChangesRecord => Some("PartitionChangesRecord"),
+      Self::SnapshotEndRecord => Some("SnapshotEndRecord"),
       _ => None,
     }
   }
@@ -1195,6 +1211,8 @@ impl<'a> ::flatbuffers::Follow<'a> for ProducerIdsRecord<'a> {
 
 impl<'a> ProducerIdsRecord<'a> {
   pub const VT_END: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SERVER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_BROKER_EPOCH: ::flatbuffers::VOffsetT = 8;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1206,7 +1224,9 @@ impl<'a> ProducerIdsRecord<'a> {
     args: &'args ProducerIdsRecordArgs
   ) -> ::flatbuffers::WIPOffset<ProducerIdsRecord<'bldr>> {
     let mut builder = ProducerIdsRecordBuilder::new(_fbb);
+    builder.add_broker_epoch(args.broker_epoch);
     builder.add_end(args.end);
+    builder.add_server(args.server);
     builder.finish()
   }
 
@@ -1218,6 +1238,20 @@ impl<'a> ProducerIdsRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<i64>(ProducerIdsRecord::VT_END, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn server(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(ProducerIdsRecord::VT_SERVER, Some(-1)).unwrap()}
+  }
+  #[inline]
+  pub fn broker_epoch(&self) -> i64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i64>(ProducerIdsRecord::VT_BROKER_EPOCH, Some(-1)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for ProducerIdsRecord<'_> {
@@ -1227,18 +1261,24 @@ impl ::flatbuffers::Verifiable for ProducerIdsRecord<'_> {
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
      .visit_field::<i64>("end", Self::VT_END, false)?
+     .visit_field::<i32>("server", Self::VT_SERVER, false)?
+     .visit_field::<i64>("broker_epoch", Self::VT_BROKER_EPOCH, false)?
      .finish();
     Ok(())
   }
 }
 pub struct ProducerIdsRecordArgs {
     pub end: i64,
+    pub server: i32,
+    pub broker_epoch: i64,
 }
 impl<'a> Default for ProducerIdsRecordArgs {
   #[inline]
   fn default() -> Self {
     ProducerIdsRecordArgs {
       end: 0,
+      server: -1,
+      broker_epoch: -1,
     }
   }
 }
@@ -1251,6 +1291,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ProducerIdsRecordBuilder<'a, 
   #[inline]
   pub fn add_end(&mut self, end: i64) {
     self.fbb_.push_slot::<i64>(ProducerIdsRecord::VT_END, end, 0);
+  }
+  #[inline]
+  pub fn add_server(&mut self, server: i32) {
+    self.fbb_.push_slot::<i32>(ProducerIdsRecord::VT_SERVER, server, -1);
+  }
+  #[inline]
+  pub fn add_broker_epoch(&mut self, broker_epoch: i64) {
+    self.fbb_.push_slot::<i64>(ProducerIdsRecord::VT_BROKER_EPOCH, broker_epoch, -1);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ProducerIdsRecordBuilder<'a, 'b, A> {
@@ -1271,6 +1319,8 @@ impl ::core::fmt::Debug for ProducerIdsRecord<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
     let mut ds = f.debug_struct("ProducerIdsRecord");
       ds.field("end", &self.end());
+      ds.field("server", &self.server());
+      ds.field("broker_epoch", &self.broker_epoch());
       ds.finish()
   }
 }
@@ -1924,6 +1974,12 @@ impl<'a> ServerRecord<'a> {
   pub const VT_CLUSTER_PORT: ::flatbuffers::VOffsetT = 22;
   pub const VT_FENCED: ::flatbuffers::VOffsetT = 24;
   pub const VT_STOPPING: ::flatbuffers::VOffsetT = 26;
+  pub const VT_SHARD_PORTS: ::flatbuffers::VOffsetT = 28;
+  pub const VT_PROTOCOL_MIN: ::flatbuffers::VOffsetT = 30;
+  pub const VT_PROTOCOL_MAX: ::flatbuffers::VOffsetT = 32;
+  pub const VT_VOTER: ::flatbuffers::VOffsetT = 34;
+  pub const VT_UNFENCED_EPOCH: ::flatbuffers::VOffsetT = 36;
+  pub const VT_SEQUENCE: ::flatbuffers::VOffsetT = 38;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1935,16 +1991,22 @@ impl<'a> ServerRecord<'a> {
     args: &'args ServerRecordArgs<'args>
   ) -> ::flatbuffers::WIPOffset<ServerRecord<'bldr>> {
     let mut builder = ServerRecordBuilder::new(_fbb);
+    builder.add_sequence(args.sequence);
+    builder.add_unfenced_epoch(args.unfenced_epoch);
     builder.add_broker_epoch(args.broker_epoch);
+    if let Some(x) = args.voter { builder.add_voter(x); }
     if let Some(x) = args.cluster_host { builder.add_cluster_host(x); }
     if let Some(x) = args.host { builder.add_host(x); }
     if let Some(x) = args.rack { builder.add_rack(x); }
     if let Some(x) = args.incarnation { builder.add_incarnation(x); }
     if let Some(x) = args.directory { builder.add_directory(x); }
     builder.add_id(args.id);
+    builder.add_protocol_max(args.protocol_max);
+    builder.add_protocol_min(args.protocol_min);
     builder.add_cluster_port(args.cluster_port);
     builder.add_port(args.port);
     builder.add_shards(args.shards);
+    builder.add_shard_ports(args.shard_ports);
     builder.add_stopping(args.stopping);
     builder.add_fenced(args.fenced);
     builder.finish()
@@ -2035,6 +2097,48 @@ impl<'a> ServerRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<bool>(ServerRecord::VT_STOPPING, Some(false)).unwrap()}
   }
+  #[inline]
+  pub fn shard_ports(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ServerRecord::VT_SHARD_PORTS, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn protocol_min(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(ServerRecord::VT_PROTOCOL_MIN, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn protocol_max(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(ServerRecord::VT_PROTOCOL_MAX, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn voter(&self) -> Option<&'a TopicUuid> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<TopicUuid>(ServerRecord::VT_VOTER, None)}
+  }
+  #[inline]
+  pub fn unfenced_epoch(&self) -> i64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i64>(ServerRecord::VT_UNFENCED_EPOCH, Some(-1)).unwrap()}
+  }
+  #[inline]
+  pub fn sequence(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ServerRecord::VT_SEQUENCE, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for ServerRecord<'_> {
@@ -2055,6 +2159,12 @@ impl ::flatbuffers::Verifiable for ServerRecord<'_> {
      .visit_field::<u16>("cluster_port", Self::VT_CLUSTER_PORT, false)?
      .visit_field::<bool>("fenced", Self::VT_FENCED, false)?
      .visit_field::<bool>("stopping", Self::VT_STOPPING, false)?
+     .visit_field::<bool>("shard_ports", Self::VT_SHARD_PORTS, false)?
+     .visit_field::<u16>("protocol_min", Self::VT_PROTOCOL_MIN, false)?
+     .visit_field::<u16>("protocol_max", Self::VT_PROTOCOL_MAX, false)?
+     .visit_field::<TopicUuid>("voter", Self::VT_VOTER, false)?
+     .visit_field::<i64>("unfenced_epoch", Self::VT_UNFENCED_EPOCH, false)?
+     .visit_field::<u64>("sequence", Self::VT_SEQUENCE, false)?
      .finish();
     Ok(())
   }
@@ -2072,6 +2182,12 @@ pub struct ServerRecordArgs<'a> {
     pub cluster_port: u16,
     pub fenced: bool,
     pub stopping: bool,
+    pub shard_ports: bool,
+    pub protocol_min: u16,
+    pub protocol_max: u16,
+    pub voter: Option<&'a TopicUuid>,
+    pub unfenced_epoch: i64,
+    pub sequence: u64,
 }
 impl<'a> Default for ServerRecordArgs<'a> {
   #[inline]
@@ -2089,6 +2205,12 @@ impl<'a> Default for ServerRecordArgs<'a> {
       cluster_port: 0,
       fenced: false,
       stopping: false,
+      shard_ports: false,
+      protocol_min: 0,
+      protocol_max: 0,
+      voter: None,
+      unfenced_epoch: -1,
+      sequence: 0,
     }
   }
 }
@@ -2147,6 +2269,30 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ServerRecordBuilder<'a, 'b, A
     self.fbb_.push_slot::<bool>(ServerRecord::VT_STOPPING, stopping, false);
   }
   #[inline]
+  pub fn add_shard_ports(&mut self, shard_ports: bool) {
+    self.fbb_.push_slot::<bool>(ServerRecord::VT_SHARD_PORTS, shard_ports, false);
+  }
+  #[inline]
+  pub fn add_protocol_min(&mut self, protocol_min: u16) {
+    self.fbb_.push_slot::<u16>(ServerRecord::VT_PROTOCOL_MIN, protocol_min, 0);
+  }
+  #[inline]
+  pub fn add_protocol_max(&mut self, protocol_max: u16) {
+    self.fbb_.push_slot::<u16>(ServerRecord::VT_PROTOCOL_MAX, protocol_max, 0);
+  }
+  #[inline]
+  pub fn add_voter(&mut self, voter: &TopicUuid) {
+    self.fbb_.push_slot_always::<&TopicUuid>(ServerRecord::VT_VOTER, voter);
+  }
+  #[inline]
+  pub fn add_unfenced_epoch(&mut self, unfenced_epoch: i64) {
+    self.fbb_.push_slot::<i64>(ServerRecord::VT_UNFENCED_EPOCH, unfenced_epoch, -1);
+  }
+  #[inline]
+  pub fn add_sequence(&mut self, sequence: u64) {
+    self.fbb_.push_slot::<u64>(ServerRecord::VT_SEQUENCE, sequence, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ServerRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     ServerRecordBuilder {
@@ -2180,6 +2326,12 @@ impl ::core::fmt::Debug for ServerRecord<'_> {
       ds.field("cluster_port", &self.cluster_port());
       ds.field("fenced", &self.fenced());
       ds.field("stopping", &self.stopping());
+      ds.field("shard_ports", &self.shard_ports());
+      ds.field("protocol_min", &self.protocol_min());
+      ds.field("protocol_max", &self.protocol_max());
+      ds.field("voter", &self.voter());
+      ds.field("unfenced_epoch", &self.unfenced_epoch());
+      ds.field("sequence", &self.sequence());
       ds.finish()
   }
 }
@@ -2808,6 +2960,530 @@ impl ::core::fmt::Debug for CountersRecord<'_> {
       ds.finish()
   }
 }
+pub enum ServerStateRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ServerStateRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ServerStateRecord<'a> {
+  type Inner = ServerStateRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ServerStateRecord<'a> {
+  pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_BROKER_EPOCH: ::flatbuffers::VOffsetT = 6;
+  pub const VT_FENCED: ::flatbuffers::VOffsetT = 8;
+  pub const VT_STOPPING: ::flatbuffers::VOffsetT = 10;
+  pub const VT_SEQUENCE: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ServerStateRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ServerStateRecordArgs
+  ) -> ::flatbuffers::WIPOffset<ServerStateRecord<'bldr>> {
+    let mut builder = ServerStateRecordBuilder::new(_fbb);
+    builder.add_sequence(args.sequence);
+    builder.add_broker_epoch(args.broker_epoch);
+    builder.add_id(args.id);
+    builder.add_stopping(args.stopping);
+    builder.add_fenced(args.fenced);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn id(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(ServerStateRecord::VT_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn broker_epoch(&self) -> i64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i64>(ServerStateRecord::VT_BROKER_EPOCH, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn fenced(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ServerStateRecord::VT_FENCED, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn stopping(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ServerStateRecord::VT_STOPPING, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn sequence(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ServerStateRecord::VT_SEQUENCE, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ServerStateRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<i32>("id", Self::VT_ID, false)?
+     .visit_field::<i64>("broker_epoch", Self::VT_BROKER_EPOCH, false)?
+     .visit_field::<bool>("fenced", Self::VT_FENCED, false)?
+     .visit_field::<bool>("stopping", Self::VT_STOPPING, false)?
+     .visit_field::<u64>("sequence", Self::VT_SEQUENCE, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ServerStateRecordArgs {
+    pub id: i32,
+    pub broker_epoch: i64,
+    pub fenced: bool,
+    pub stopping: bool,
+    pub sequence: u64,
+}
+impl<'a> Default for ServerStateRecordArgs {
+  #[inline]
+  fn default() -> Self {
+    ServerStateRecordArgs {
+      id: 0,
+      broker_epoch: 0,
+      fenced: false,
+      stopping: false,
+      sequence: 0,
+    }
+  }
+}
+
+pub struct ServerStateRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ServerStateRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_id(&mut self, id: i32) {
+    self.fbb_.push_slot::<i32>(ServerStateRecord::VT_ID, id, 0);
+  }
+  #[inline]
+  pub fn add_broker_epoch(&mut self, broker_epoch: i64) {
+    self.fbb_.push_slot::<i64>(ServerStateRecord::VT_BROKER_EPOCH, broker_epoch, 0);
+  }
+  #[inline]
+  pub fn add_fenced(&mut self, fenced: bool) {
+    self.fbb_.push_slot::<bool>(ServerStateRecord::VT_FENCED, fenced, false);
+  }
+  #[inline]
+  pub fn add_stopping(&mut self, stopping: bool) {
+    self.fbb_.push_slot::<bool>(ServerStateRecord::VT_STOPPING, stopping, false);
+  }
+  #[inline]
+  pub fn add_sequence(&mut self, sequence: u64) {
+    self.fbb_.push_slot::<u64>(ServerStateRecord::VT_SEQUENCE, sequence, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ServerStateRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ServerStateRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ServerStateRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ServerStateRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ServerStateRecord");
+      ds.field("id", &self.id());
+      ds.field("broker_epoch", &self.broker_epoch());
+      ds.field("fenced", &self.fenced());
+      ds.field("stopping", &self.stopping());
+      ds.field("sequence", &self.sequence());
+      ds.finish()
+  }
+}
+pub enum ServerIdRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ServerIdRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ServerIdRecord<'a> {
+  type Inner = ServerIdRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ServerIdRecord<'a> {
+  pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_DIRECTORY: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ServerIdRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ServerIdRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ServerIdRecord<'bldr>> {
+    let mut builder = ServerIdRecordBuilder::new(_fbb);
+    if let Some(x) = args.directory { builder.add_directory(x); }
+    builder.add_id(args.id);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn id(&self) -> i32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i32>(ServerIdRecord::VT_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn directory(&self) -> &'a TopicUuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<TopicUuid>(ServerIdRecord::VT_DIRECTORY, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ServerIdRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<i32>("id", Self::VT_ID, false)?
+     .visit_field::<TopicUuid>("directory", Self::VT_DIRECTORY, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ServerIdRecordArgs<'a> {
+    pub id: i32,
+    pub directory: Option<&'a TopicUuid>,
+}
+impl<'a> Default for ServerIdRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ServerIdRecordArgs {
+      id: 0,
+      directory: None, // required field
+    }
+  }
+}
+
+pub struct ServerIdRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ServerIdRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_id(&mut self, id: i32) {
+    self.fbb_.push_slot::<i32>(ServerIdRecord::VT_ID, id, 0);
+  }
+  #[inline]
+  pub fn add_directory(&mut self, directory: &TopicUuid) {
+    self.fbb_.push_slot_always::<&TopicUuid>(ServerIdRecord::VT_DIRECTORY, directory);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ServerIdRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ServerIdRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ServerIdRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ServerIdRecord::VT_DIRECTORY,"directory");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ServerIdRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ServerIdRecord");
+      ds.field("id", &self.id());
+      ds.field("directory", &self.directory());
+      ds.finish()
+  }
+}
+pub enum PartitionChangesRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PartitionChangesRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PartitionChangesRecord<'a> {
+  type Inner = PartitionChangesRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PartitionChangesRecord<'a> {
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 6;
+  pub const VT_STATES: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PartitionChangesRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PartitionChangesRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PartitionChangesRecord<'bldr>> {
+    let mut builder = PartitionChangesRecordBuilder::new(_fbb);
+    if let Some(x) = args.states { builder.add_states(x); }
+    if let Some(x) = args.partitions { builder.add_partitions(x); }
+    if let Some(x) = args.topic { builder.add_topic(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn topic(&self) -> &'a TopicUuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<TopicUuid>(PartitionChangesRecord::VT_TOPIC, None).unwrap()}
+  }
+  #[inline]
+  pub fn partitions(&self) -> ::flatbuffers::Vector<'a, i32> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(PartitionChangesRecord::VT_PARTITIONS, None).unwrap()}
+  }
+  #[inline]
+  pub fn states(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionState<'a>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionState>>>>(PartitionChangesRecord::VT_STATES, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PartitionChangesRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<TopicUuid>("topic", Self::VT_TOPIC, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("partitions", Self::VT_PARTITIONS, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<PartitionState>>>>("states", Self::VT_STATES, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PartitionChangesRecordArgs<'a> {
+    pub topic: Option<&'a TopicUuid>,
+    pub partitions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
+    pub states: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionState<'a>>>>>,
+}
+impl<'a> Default for PartitionChangesRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PartitionChangesRecordArgs {
+      topic: None, // required field
+      partitions: None, // required field
+      states: None, // required field
+    }
+  }
+}
+
+pub struct PartitionChangesRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PartitionChangesRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic(&mut self, topic: &TopicUuid) {
+    self.fbb_.push_slot_always::<&TopicUuid>(PartitionChangesRecord::VT_TOPIC, topic);
+  }
+  #[inline]
+  pub fn add_partitions(&mut self, partitions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionChangesRecord::VT_PARTITIONS, partitions);
+  }
+  #[inline]
+  pub fn add_states(&mut self, states: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<PartitionState<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionChangesRecord::VT_STATES, states);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PartitionChangesRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PartitionChangesRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PartitionChangesRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PartitionChangesRecord::VT_TOPIC,"topic");
+    self.fbb_.required(o, PartitionChangesRecord::VT_PARTITIONS,"partitions");
+    self.fbb_.required(o, PartitionChangesRecord::VT_STATES,"states");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PartitionChangesRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PartitionChangesRecord");
+      ds.field("topic", &self.topic());
+      ds.field("partitions", &self.partitions());
+      ds.field("states", &self.states());
+      ds.finish()
+  }
+}
+pub enum SnapshotEndRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct SnapshotEndRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for SnapshotEndRecord<'a> {
+  type Inner = SnapshotEndRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> SnapshotEndRecord<'a> {
+  pub const VT_RECORDS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CRC: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    SnapshotEndRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SnapshotEndRecordArgs
+  ) -> ::flatbuffers::WIPOffset<SnapshotEndRecord<'bldr>> {
+    let mut builder = SnapshotEndRecordBuilder::new(_fbb);
+    builder.add_records(args.records);
+    builder.add_crc(args.crc);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn records(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SnapshotEndRecord::VT_RECORDS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn crc(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(SnapshotEndRecord::VT_CRC, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for SnapshotEndRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("records", Self::VT_RECORDS, false)?
+     .visit_field::<u32>("crc", Self::VT_CRC, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SnapshotEndRecordArgs {
+    pub records: u64,
+    pub crc: u32,
+}
+impl<'a> Default for SnapshotEndRecordArgs {
+  #[inline]
+  fn default() -> Self {
+    SnapshotEndRecordArgs {
+      records: 0,
+      crc: 0,
+    }
+  }
+}
+
+pub struct SnapshotEndRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SnapshotEndRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_records(&mut self, records: u64) {
+    self.fbb_.push_slot::<u64>(SnapshotEndRecord::VT_RECORDS, records, 0);
+  }
+  #[inline]
+  pub fn add_crc(&mut self, crc: u32) {
+    self.fbb_.push_slot::<u32>(SnapshotEndRecord::VT_CRC, crc, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SnapshotEndRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SnapshotEndRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<SnapshotEndRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for SnapshotEndRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("SnapshotEndRecord");
+      ds.field("records", &self.records());
+      ds.field("crc", &self.crc());
+      ds.finish()
+  }
+}
 pub enum MetadataRecordOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -3048,6 +3724,62 @@ impl<'a> MetadataRecord<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_server_state_record(&self) -> Option<ServerStateRecord<'a>> {
+    if self.body_type() == Body::ServerStateRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ServerStateRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_server_id_record(&self) -> Option<ServerIdRecord<'a>> {
+    if self.body_type() == Body::ServerIdRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ServerIdRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_partition_changes_record(&self) -> Option<PartitionChangesRecord<'a>> {
+    if self.body_type() == Body::PartitionChangesRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { PartitionChangesRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_snapshot_end_record(&self) -> Option<SnapshotEndRecord<'a>> {
+    if self.body_type() == Body::SnapshotEndRecord {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { SnapshotEndRecord::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for MetadataRecord<'_> {
@@ -3072,6 +3804,10 @@ impl ::flatbuffers::Verifiable for MetadataRecord<'_> {
           Body::RemoveServerRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<RemoveServerRecord>>("Body::RemoveServerRecord", pos),
           Body::PartitionStatesRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PartitionStatesRecord>>("Body::PartitionStatesRecord", pos),
           Body::CountersRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CountersRecord>>("Body::CountersRecord", pos),
+          Body::ServerStateRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ServerStateRecord>>("Body::ServerStateRecord", pos),
+          Body::ServerIdRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ServerIdRecord>>("Body::ServerIdRecord", pos),
+          Body::PartitionChangesRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PartitionChangesRecord>>("Body::PartitionChangesRecord", pos),
+          Body::SnapshotEndRecord => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SnapshotEndRecord>>("Body::SnapshotEndRecord", pos),
           _ => Ok(()),
         }
      })?
@@ -3220,6 +3956,34 @@ impl ::core::fmt::Debug for MetadataRecord<'_> {
         },
         Body::CountersRecord => {
           if let Some(x) = self.body_as_counters_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::ServerStateRecord => {
+          if let Some(x) = self.body_as_server_state_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::ServerIdRecord => {
+          if let Some(x) = self.body_as_server_id_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::PartitionChangesRecord => {
+          if let Some(x) = self.body_as_partition_changes_record() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Body::SnapshotEndRecord => {
+          if let Some(x) = self.body_as_snapshot_end_record() {
             ds.field("body", &x)
           } else {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

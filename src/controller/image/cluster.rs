@@ -45,6 +45,16 @@ pub struct ServerImage {
     pub fenced: bool,
     /// Wants to stop: leads nothing any more.
     pub stopping: bool,
+    /// Each shard has a port of its own for clients.
+    pub shard_ports: bool,
+    /// Least and newest version of the protocol between servers that it speaks.
+    pub protocol: (u16, u16),
+    /// The vote that this server would have.
+    pub voter: VoterId,
+    /// The last broker epoch of this directory that was unfenced.
+    pub unfenced_epoch: Option<BrokerEpoch>,
+    /// The newest durable sequence of its commit logs that a controller has heard of and noted.
+    pub sequence: u64,
 }
 
 /// Who keeps the metadata log.
@@ -109,6 +119,29 @@ impl ClusterImage {
         match configs.is_empty() {
             true => drop(all.remove(resource)),
             false => drop(all.insert(resource.clone(), Arc::new(configs))),
+        }
+    }
+}
+
+#[cfg(test)]
+impl ServerImage {
+    /// Some server, by its host name.
+    pub fn example(host: &str) -> ServerImage {
+        ServerImage {
+            broker_epoch: BrokerEpoch::OWN_OFFSET,
+            directory: DirectoryId([1; 16]),
+            incarnation: IncarnationId([2; 16]),
+            shards: 3,
+            rack: None,
+            client: (host.into(), 9092),
+            cluster: (host.into(), 9192),
+            fenced: false,
+            stopping: false,
+            shard_ports: false,
+            protocol: (0, 0),
+            voter: VoterId([3; 16]),
+            unfenced_epoch: None,
+            sequence: 0,
         }
     }
 }

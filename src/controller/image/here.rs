@@ -59,7 +59,7 @@ impl Here {
     }
 
     /// What the configs of an existing topic mean here.
-    pub(super) fn settings(&self, topic: TopicId) -> &TopicSettings {
+    pub(in crate::controller) fn settings(&self, topic: TopicId) -> &TopicSettings {
         let own = self.own.get(topic).or(self.inherited.as_ref());
         own.expect("a topic without configs is refused while settings contradict each other")
     }
@@ -89,7 +89,11 @@ impl Here {
             Change::Configs(Resource::Broker(server)) if *server == self.server => {
                 self.inherit_all(cluster, settings)
             }
-            Change::Configs(_) | Change::Partitions(_) | Change::Servers | Change::Counters => Ok(()),
+            Change::Configs(_)
+            | Change::Partitions(_)
+            | Change::SomePartitions(_)
+            | Change::Servers
+            | Change::Counters => Ok(()),
         }
     }
 

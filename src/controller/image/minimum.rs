@@ -5,6 +5,8 @@
 //! change it when a cluster grows; and while an assignment changes, the smaller one of both sets counts, so that a partition
 //! goes on while it is copied.
 
+use crate::base::PartitionIndex;
+
 use super::cluster::{ClusterImage, Resource};
 use super::partition::PartitionImage;
 use super::topics::TopicImage;
@@ -33,6 +35,12 @@ impl ClusterImage {
         let of_all = || self.configs(&Resource::AllBrokers)?.get(MIN_ISR);
         let said = topic.overrides.get(MIN_ISR).or_else(of_all);
         MinIsr(said.and_then(|value| value.trim().parse().ok()))
+    }
+
+    /// How many replicas of a partition must be in sync for its leader to go on.
+    #[must_use]
+    pub fn min_isr(&self, topic: &TopicImage, partition: PartitionIndex) -> Option<usize> {
+        Some(self.min_isr_of(topic).of(topic.partition(partition)?.replication()))
     }
 }
 

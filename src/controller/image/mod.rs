@@ -22,6 +22,8 @@ use crate::config::topic::TopicSettings;
 
 pub use cluster::{ClusterImage, QuorumImage, Resource, ServerImage, Voter};
 pub use here::Here;
+pub(super) use minimum::MIN_ISR;
+pub use minimum::MinIsr;
 pub(super) use partition::PartitionState;
 pub use partition::{PartitionFault, PartitionImage, REPLICAS_MAX};
 pub use topics::{TopicImage, Topics};
@@ -159,7 +161,7 @@ impl MetadataImage {
 
 #[cfg(test)]
 mod tests {
-    use crate::base::{BrokerEpoch, DirectoryId, IncarnationId, PartitionEpoch};
+    use crate::base::{BrokerEpoch, PartitionEpoch};
 
     use super::*;
 
@@ -167,17 +169,7 @@ mod tests {
         let mut image = MetadataImage::default();
         Arc::make_mut(&mut image.here).server = ServerId(1);
         Arc::make_mut(&mut image.here).shards = 2;
-        let other = ServerImage {
-            broker_epoch: BrokerEpoch(5),
-            directory: DirectoryId([2; 16]),
-            incarnation: IncarnationId([3; 16]),
-            shards: 4,
-            rack: None,
-            client: ("two".into(), 9092),
-            cluster: ("two".into(), 9192),
-            fenced: false,
-            stopping: false,
-        };
+        let other = ServerImage { broker_epoch: BrokerEpoch(5), shards: 4, ..ServerImage::example("two") };
         Arc::make_mut(&mut image.cluster).servers.insert(ServerId(2), Arc::new(other));
         image
     }

@@ -168,6 +168,17 @@ impl PartitionImage {
         PartitionImage { partition_epoch, unclean_epoch, ..PartitionImage::single(leader, epoch, self.home) }
     }
 
+    /// Whether some replica is eligible besides the ISR, or once was.
+    pub(in crate::controller) fn has_eligible(&self) -> bool {
+        self.elr.0 != 0 || self.last_known.0 != 0
+    }
+
+    /// This partition after its minimum has changed: nobody besides the ISR is eligible.
+    pub(in crate::controller) fn without_eligible(&self) -> PartitionImage {
+        let partition_epoch = PartitionEpoch(self.partition_epoch.0.saturating_add(1));
+        PartitionImage { partition_epoch, elr: Mask(0), last_known: Mask(0), ..self.clone() }
+    }
+
     /// Servers that keep the partition, in the order of the assignment.
     #[must_use]
     pub fn replicas(&self) -> &[ServerId] {

@@ -1,7 +1,7 @@
 //! The topics of an image: found by name and by id, in the order of their names.
 
 use std::collections::BTreeMap;
-use std::ops::Index;
+use std::ops::{Bound, Index};
 use std::sync::Arc;
 
 use crate::base::{PartitionIndex, TopicId, TopicPartition};
@@ -64,6 +64,17 @@ impl Topics {
     /// Names in order.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
         self.ids.keys()
+    }
+
+    /// The first name.
+    pub(in crate::controller) fn first(&self) -> Option<&Arc<str>> {
+        self.ids.keys().next()
+    }
+
+    /// The name that follows another one.
+    pub(in crate::controller) fn after(&self, name: &str) -> Option<&Arc<str>> {
+        let behind = (Bound::Excluded(name), Bound::Unbounded);
+        self.ids.range::<str, _>(behind).next().map(|(name, _)| name)
     }
 
     /// Topics in the order of their names.

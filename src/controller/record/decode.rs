@@ -5,8 +5,8 @@ use flatbuffers::{Vector, VerifierOptions};
 use super::super::generated as wire;
 use super::super::image::{PartitionState, Resource, ServerImage, Voter};
 use super::{
-    Counters, FORMAT_VERSION, MetadataRecord, MetadataRecordError, PartitionStatesRecord, PartitionsRecord,
-    TopicRecord,
+    Counters, FORMAT_VERSION, MetadataRecord, MetadataRecordError, PartitionChangesRecord,
+    PartitionStatesRecord, PartitionsRecord, ProducerIdsRecord, ServerStateRecord, TopicRecord,
 };
 use crate::base::{
     BrokerEpoch, DirectoryId, Home, IncarnationId, LeaderEpoch, PartitionEpoch, PartitionIndex, ProducerId,
@@ -40,9 +40,9 @@ fn decode_body(root: &wire::MetadataRecord<'_>) -> Result<Option<MetadataRecord>
             name: it.name().to_owned(),
             value: it.value().map(str::to_owned),
         }),
-        wire::Body::ProducerIdsRecord => root
-            .body_as_producer_ids_record()
-            .map(|it| MetadataRecord::ProducerIds { end: ProducerId(it.end()) }),
+        wire::Body::ProducerIdsRecord => {
+            root.body_as_producer_ids_record().map(|it| MetadataRecord::ProducerIds(producer_ids(&it)))
+        }
         wire::Body::ResourceConfigRecord => {
             root.body_as_resource_config_record().map(|it| resource_config(&it)).transpose()?
         }
@@ -67,6 +67,27 @@ fn decode_body(root: &wire::MetadataRecord<'_>) -> Result<Option<MetadataRecord>
         wire::Body::CountersRecord => {
             root.body_as_counters_record().map(|it| MetadataRecord::Counters(counters(&it)))
         }
+        _ => decode_newer(root)?,
+    })
+}
+
+/// Kinds that came with clusters of several servers.
+fn decode_newer(root: &wire::MetadataRecord<'_>) -> Result<Option<MetadataRecord>, MetadataRecordError> {
+    Ok(match root.body_type() {
+        wire::Body::ServerStateRecord => {
+            root.body_as_server_state_record().map(|it| MetadataRecord::ServerState(server_state(&it)))
+        }
+        wire::Body::ServerIdRecord => root.body_as_server_id_record().map(|it| MetadataRecord::ServerId {
+            id: ServerId(it.id()),
+            directory: DirectoryId(uuid(it.directory())),
+        }),
+        wire::Body::PartitionChangesRecord => root
+            .body_as_partition_changes_record()
+            .map(|it| changes(&it).map(MetadataRecord::PartitionChanges))
+            .transpose()?,
+        wire::Body::SnapshotEndRecord => root
+            .body_as_snapshot_end_record()
+            .map(|it| MetadataRecord::SnapshotEnd { records: it.records(), crc: it.crc() }),
         _ => None,
     })
 }
@@ -101,6 +122,11 @@ fn run(body: &wire::PartitionsRecord<'_>) -> PartitionsRecord {
         leader_epoch: LeaderEpoch(body.leader_epoch()),
         home: body.home().map(Home),
     }
+}
+
+fn producer_ids(body: &wire::ProducerIdsRecord<'_>) -> ProducerIdsRecord {
+    let server = (body.server() >= 0).then(|| (ServerId(body.server()), BrokerEpoch(body.broker_epoch())));
+    ProducerIdsRecord { end: ProducerId(body.end()), server }
 }
 
 fn resource_config(body: &wire::ResourceConfigRecord<'_>) -> Result<MetadataRecord, MetadataRecordError> {
@@ -145,6 +171,21 @@ fn server(body: &wire::ServerRecord<'_>) -> ServerImage {
         cluster: (body.cluster_host().to_owned(), body.cluster_port()),
         fenced: body.fenced(),
         stopping: body.stopping(),
+        shard_ports: body.shard_ports(),
+        protocol: (body.protocol_min(), body.protocol_max()),
+        voter: body.voter().map(|id| VoterId(uuid(id))).unwrap_or_default(),
+        unfenced_epoch: Some(BrokerEpoch(body.unfenced_epoch())).filter(|epoch| epoch.0 >= 0),
+        sequence: body.sequence(),
+    }
+}
+
+fn server_state(body: &wire::ServerStateRecord<'_>) -> ServerStateRecord {
+    ServerStateRecord {
+        id: ServerId(body.id()),
+        broker_epoch: BrokerEpoch(body.broker_epoch()),
+        fenced: body.fenced(),
+        stopping: body.stopping(),
+        sequence: body.sequence(),
     }
 }
 
@@ -154,6 +195,17 @@ fn states(body: &wire::PartitionStatesRecord<'_>) -> PartitionStatesRecord {
         first: PartitionIndex(body.first()),
         partitions: body.partitions().iter().map(|it| state(&it)).collect(),
     }
+}
+
+fn changes(body: &wire::PartitionChangesRecord<'_>) -> Result<PartitionChangesRecord, MetadataRecordError> {
+    let topic = TopicId(uuid(body.topic()));
+    let (partitions, states) = (body.partitions(), body.states());
+    let rises = partitions.iter().zip(partitions.iter().skip(1)).all(|(one, next)| one < next);
+    if partitions.len() != states.len() || !rises {
+        return Err(MetadataRecordError::Unordered(topic));
+    }
+    let changes = partitions.iter().map(PartitionIndex).zip(states.iter().map(|it| state(&it))).collect();
+    Ok(PartitionChangesRecord { topic, changes })
 }
 
 fn state(body: &wire::PartitionState<'_>) -> PartitionState {

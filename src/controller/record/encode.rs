@@ -4,8 +4,11 @@ use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, Vector, WIPOffset};
 
 use super::super::generated as wire;
 use super::super::image::{PartitionState, Resource, ServerImage, Voter};
-use super::{Counters, FORMAT_VERSION, MetadataRecord, PartitionStatesRecord, PartitionsRecord, TopicRecord};
-use crate::base::{LeaderEpoch, ServerId, TopicId};
+use super::{
+    Counters, FORMAT_VERSION, MetadataRecord, PartitionChangesRecord, PartitionStatesRecord,
+    PartitionsRecord, ProducerIdsRecord, ServerStateRecord, TopicRecord,
+};
+use crate::base::{BrokerEpoch, LeaderEpoch, ServerId, TopicId, VoterId};
 
 type Builder<'b> = FlatBufferBuilder<'b>;
 type Body = (wire::Body, WIPOffset<UnionWIPOffset>);
@@ -34,11 +37,7 @@ impl MetadataRecord {
             MetadataRecord::Config { topic, name, value } => {
                 encode_config(builder, *topic, name, value.as_deref())
             }
-            MetadataRecord::ProducerIds { end } => {
-                let args = wire::ProducerIdsRecordArgs { end: end.0 };
-                let body = wire::ProducerIdsRecord::create(builder, &args);
-                (wire::Body::ProducerIdsRecord, body.as_union_value())
-            }
+            MetadataRecord::ProducerIds(block) => encode_producer_ids(builder, block),
             MetadataRecord::ResourceConfig { resource, name, value } => {
                 encode_resource_config(builder, resource, name, value.as_deref())
             }
@@ -62,8 +61,26 @@ impl MetadataRecord {
             }
             MetadataRecord::PartitionStates(run) => encode_states(builder, run),
             MetadataRecord::Counters(counters) => encode_counters(builder, counters),
+            MetadataRecord::ServerState(state) => encode_server_state(builder, state),
+            MetadataRecord::ServerId { id, directory } => {
+                let args = wire::ServerIdRecordArgs { id: id.0, directory: Some(&uuid(directory.0)) };
+                let body = wire::ServerIdRecord::create(builder, &args);
+                (wire::Body::ServerIdRecord, body.as_union_value())
+            }
+            MetadataRecord::PartitionChanges(run) => encode_changes(builder, run),
+            MetadataRecord::SnapshotEnd { records, crc } => {
+                let args = wire::SnapshotEndRecordArgs { records: *records, crc: *crc };
+                let body = wire::SnapshotEndRecord::create(builder, &args);
+                (wire::Body::SnapshotEndRecord, body.as_union_value())
+            }
         }
     }
+}
+
+fn encode_producer_ids(builder: &mut Builder<'_>, block: &ProducerIdsRecord) -> Body {
+    let (server, epoch) = block.server.unwrap_or((ServerId(-1), BrokerEpoch(-1)));
+    let args = wire::ProducerIdsRecordArgs { end: block.end.0, server: server.0, broker_epoch: epoch.0 };
+    (wire::Body::ProducerIdsRecord, wire::ProducerIdsRecord::create(builder, &args).as_union_value())
 }
 
 fn encode_topic(builder: &mut Builder<'_>, topic: &TopicRecord) -> Body {
@@ -154,6 +171,7 @@ fn encode_server(builder: &mut Builder<'_>, id: ServerId, server: &ServerImage) 
     let rack = server.rack.as_ref().map(|rack| builder.create_string(rack));
     let host = builder.create_string(&server.client.0);
     let cluster_host = builder.create_string(&server.cluster.0);
+    let voter = (server.voter != VoterId::default()).then(|| uuid(server.voter.0));
     let args = wire::ServerRecordArgs {
         id: id.0,
         broker_epoch: server.broker_epoch.0,
@@ -167,8 +185,41 @@ fn encode_server(builder: &mut Builder<'_>, id: ServerId, server: &ServerImage) 
         cluster_port: server.cluster.1,
         fenced: server.fenced,
         stopping: server.stopping,
+        shard_ports: server.shard_ports,
+        protocol_min: server.protocol.0,
+        protocol_max: server.protocol.1,
+        voter: voter.as_ref(),
+        unfenced_epoch: server.unfenced_epoch.map_or(-1, |epoch| epoch.0),
+        sequence: server.sequence,
     };
     (wire::Body::ServerRecord, wire::ServerRecord::create(builder, &args).as_union_value())
+}
+
+fn encode_server_state(builder: &mut Builder<'_>, state: &ServerStateRecord) -> Body {
+    let args = wire::ServerStateRecordArgs {
+        id: state.id.0,
+        broker_epoch: state.broker_epoch.0,
+        fenced: state.fenced,
+        stopping: state.stopping,
+        sequence: state.sequence,
+    };
+    (wire::Body::ServerStateRecord, wire::ServerStateRecord::create(builder, &args).as_union_value())
+}
+
+fn encode_changes(builder: &mut Builder<'_>, run: &PartitionChangesRecord) -> Body {
+    let states: Vec<_> = run.changes.iter().map(|(_, state)| encode_state(builder, state)).collect();
+    let states = builder.create_vector(&states);
+    let partitions: Vec<i32> = run.changes.iter().map(|(index, _)| index.0).collect();
+    let partitions = builder.create_vector(&partitions);
+    let args = wire::PartitionChangesRecordArgs {
+        topic: Some(&uuid(run.topic.0)),
+        partitions: Some(partitions),
+        states: Some(states),
+    };
+    (
+        wire::Body::PartitionChangesRecord,
+        wire::PartitionChangesRecord::create(builder, &args).as_union_value(),
+    )
 }
 
 fn encode_states(builder: &mut Builder<'_>, run: &PartitionStatesRecord) -> Body {

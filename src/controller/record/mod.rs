@@ -8,7 +8,9 @@ mod encode;
 
 use std::collections::BTreeMap;
 
-use crate::base::{Home, LeaderEpoch, PartitionIndex, ProducerId, ServerId, TopicId};
+use crate::base::{
+    BrokerEpoch, DirectoryId, Home, LeaderEpoch, PartitionIndex, ProducerId, ServerId, TopicId,
+};
 
 use super::image::{PartitionFault, PartitionState, Resource, ServerImage, Voter};
 
@@ -29,10 +31,7 @@ pub(super) enum MetadataRecord {
         name: String,
         value: Option<String>,
     },
-    /// All ids below `end` may have been handed out.
-    ProducerIds {
-        end: ProducerId,
-    },
+    ProducerIds(ProducerIdsRecord),
     /// `None` removes the override.
     ResourceConfig {
         resource: Resource,
@@ -58,9 +57,22 @@ pub(super) enum MetadataRecord {
     RemoveServer {
         id: ServerId,
     },
+    ServerState(ServerStateRecord),
+    /// A server id is given to a directory that has not registered with it yet.
+    ServerId {
+        id: ServerId,
+        directory: DirectoryId,
+    },
     PartitionStates(PartitionStatesRecord),
+    PartitionChanges(PartitionChangesRecord),
     /// Counters as they are, whatever records moved them: no counter ever falls.
     Counters(Counters),
+    SnapshotEnd {
+        /// Records before this one.
+        records: u64,
+        /// CRC-32 of their bytes, each behind its length.
+        crc: u32,
+    },
 }
 
 /// A topic without partitions yet.
@@ -71,6 +83,33 @@ pub(super) struct TopicRecord {
     pub ordinal: u64,
     pub internal: bool,
     pub overrides: BTreeMap<String, String>,
+}
+
+/// All ids below `end` may have been handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProducerIdsRecord {
+    pub end: ProducerId,
+    /// The server that got the block, and which life of it; `None` where the controller keeps the block itself.
+    pub server: Option<(ServerId, BrokerEpoch)>,
+}
+
+/// What has become of a server that is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ServerStateRecord {
+    pub id: ServerId,
+    pub broker_epoch: BrokerEpoch,
+    pub fenced: bool,
+    pub stopping: bool,
+    /// The newest durable sequence of the server's commit logs that is known.
+    pub sequence: u64,
+}
+
+/// Partitions of a topic that are there already, as they are from here on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PartitionChangesRecord {
+    pub topic: TopicId,
+    /// In the order of their indices.
+    pub changes: Vec<(PartitionIndex, PartitionState)>,
 }
 
 /// Consecutive partitions as they are.
@@ -126,12 +165,29 @@ pub enum MetadataRecordError {
     Partition { topic: TopicId, index: usize, fault: PartitionFault },
     #[error("metadata record gives {what} an earlier epoch than before")]
     EpochFell { what: String },
+    #[error("metadata record changes server {0}, which is not registered with this epoch")]
+    UnknownServer(ServerId),
     #[error("metadata record gives server {0} no shards")]
     NoShards(ServerId),
     #[error("metadata record gives {resource} configs that do not hold: {reason}")]
     Configs { resource: String, reason: String },
+    #[error(
+        "metadata record changes partitions of topic {0} in no order, or not as many as it has states for"
+    )]
+    Unordered(TopicId),
+    #[error("the snapshot ends before its last record, or its records are not those that were written")]
+    SnapshotDamaged,
     #[error("metadata record names a resource that cannot be: kind {kind}, '{name}'")]
     Resource { kind: u8, name: String },
+}
+
+/// The voters that a record of the metadata log names, if it is such a record.
+#[must_use]
+pub fn voters_in(bytes: &[u8]) -> Option<Vec<Voter>> {
+    match MetadataRecord::decode(bytes) {
+        Ok(MetadataRecord::Voters(voters)) => Some(voters),
+        _ => None,
+    }
 }
 
 /// A record of the metadata log in words.
@@ -147,7 +203,7 @@ mod tests {
     use flatbuffers::FlatBufferBuilder;
     use proptest::prelude::*;
 
-    use crate::base::{BrokerEpoch, DirectoryId, IncarnationId, PartitionEpoch, VoterId};
+    use crate::base::{IncarnationId, PartitionEpoch, VoterId};
 
     use super::super::generated as wire;
     use super::*;
@@ -188,7 +244,11 @@ mod tests {
             }),
             MetadataRecord::Config { topic, name: "segment.ms".into(), value: Some("1".into()) },
             MetadataRecord::Config { topic, name: "segment.ms".into(), value: None },
-            MetadataRecord::ProducerIds { end: ProducerId(i64::MAX) },
+            MetadataRecord::ProducerIds(ProducerIdsRecord { end: ProducerId(i64::MAX), server: None }),
+            MetadataRecord::ProducerIds(ProducerIdsRecord {
+                end: ProducerId(1),
+                server: Some((ServerId(2), BrokerEpoch(0))),
+            }),
             resource(Resource::AllBrokers, Some("5")),
             resource(Resource::Broker(ServerId(7)), None),
             resource(Resource::ClientMetrics("all".into()), Some("")),
@@ -208,6 +268,19 @@ mod tests {
                 next_server: ServerId(4),
                 next_homes: BTreeMap::from([(ServerId(1), Home(5)), (ServerId(-1), Home(u32::MAX))]),
             }),
+            MetadataRecord::ServerState(ServerStateRecord {
+                id: ServerId(2),
+                broker_epoch: BrokerEpoch(77),
+                fenced: true,
+                stopping: true,
+                sequence: u64::MAX,
+            }),
+            MetadataRecord::ServerId { id: ServerId(5), directory: DirectoryId([3; 16]) },
+            MetadataRecord::PartitionChanges(PartitionChangesRecord {
+                topic,
+                changes: vec![(PartitionIndex(0), state(Some(2))), (PartitionIndex(7), state(None))],
+            }),
+            MetadataRecord::SnapshotEnd { records: 9, crc: u32::MAX },
         ]
     }
 
@@ -226,6 +299,11 @@ mod tests {
             cluster: ("cluster.example".into(), 9192),
             fenced: true,
             stopping: true,
+            shard_ports: true,
+            protocol: (1, 3),
+            voter: VoterId([4; 16]),
+            unfenced_epoch: Some(BrokerEpoch(55)),
+            sequence: 1 << 40,
         }
     }
 
@@ -267,7 +345,8 @@ mod tests {
 
     fn check_root(version: u16, body_type: wire::Body, want: &MetadataRecordError) {
         let mut builder = FlatBufferBuilder::new();
-        let body = wire::ProducerIdsRecord::create(&mut builder, &wire::ProducerIdsRecordArgs { end: 1 });
+        let args = wire::ProducerIdsRecordArgs { end: 1, ..wire::ProducerIdsRecordArgs::default() };
+        let body = wire::ProducerIdsRecord::create(&mut builder, &args);
         let args = wire::MetadataRecordArgs { version, body_type, body: Some(body.as_union_value()) };
         let root = wire::MetadataRecord::create(&mut builder, &args);
         wire::finish_metadata_record_buffer(&mut builder, root);
@@ -283,7 +362,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damaged_records_never_panic(which in 0usize..18, at in 0usize..400, byte: u8) {
+        fn damaged_records_never_panic(which in 0usize..23, at in 0usize..400, byte: u8) {
             let mut bytes = samples()[which].encode();
             let at = at % bytes.len();
             bytes[at] = byte;

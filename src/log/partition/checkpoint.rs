@@ -20,6 +20,8 @@ impl PartitionLog {
             mark,
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
+            high_watermark: self.finished_end(),
+            fence: self.fence,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A release writes the whole blocks that only the commit log holds, syncs the segment, and puts the rest of the last block
 //! into the commit log anew: an acknowledged byte is never overwritten.
 
+use crate::base::mark;
 use crate::log::limits::LogLimits;
 use crate::log::op::{LogEffects, ToCommitLog};
 use crate::log::tail::Allocate;
@@ -26,6 +27,10 @@ impl PartitionLog {
     /// put into the commit log again. A release ends by itself; then [`PartitionLog::needs_commit_file`] is newer.
     pub fn release(&mut self, limits: &LogLimits, allocate: Allocate<'_>, out: &mut LogEffects) {
         if self.coverage.release != Release::None || self.coverage.oldest.is_none() {
+            return;
+        }
+        if self.cut_needs_commit_file() {
+            mark("a release waits for a cut");
             return;
         }
         let sync = self.active.size > 0;
@@ -54,6 +59,7 @@ impl PartitionLog {
             segment: self.active.id,
             position,
             flushed: self.flushed,
+            high_watermark: self.finished_end(),
             data: [Some(rest), None],
             append: None,
         });

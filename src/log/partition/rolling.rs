@@ -33,15 +33,21 @@ impl PartitionLog {
             Purpose::Allocate { base, .. } | Purpose::WriteMarks { base } => {
                 self.with_open(base, out, |segment, _| segment.beside_done());
             }
-            Purpose::Delete => {}
+            Purpose::Delete => {
+                let left = self.past_files.checked_sub(1);
+                self.past_files = left.expect("a file that is deleted has left the log");
+            }
+            Purpose::Truncate => panic!("what a cut has left is told, not only that it is done"),
         }
         self.drain(out);
         self.end_release();
+        self.go_on_cutting(out);
         moved
     }
 
     /// Rolls what is active, so that everything can be sealed: orderly stop. The caller syncs everything when all is sealed.
     pub fn finish(&mut self, out: &mut LogEffects) {
+        self.give_up_cut();
         self.seal_sync = SealSync::Later;
         if self.active.size > 0 {
             self.roll(out);
@@ -52,7 +58,7 @@ impl PartitionLog {
     /// Every segment is sealed: a sync makes whatever was appended durable.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.draining.is_empty() && self.active.size == 0
+        self.draining.is_empty() && self.active.size == 0 && !self.is_cutting()
     }
 
     pub(in crate::log) fn roll(&mut self, out: &mut LogEffects) {

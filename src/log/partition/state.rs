@@ -13,6 +13,7 @@ use crate::log::segment::{OpenSegment, SealSync, SealedSegment};
 use crate::log::tail::{Allocate, Tail};
 
 use super::coverage::Coverage;
+use super::cut::Cutting;
 use super::unflushed::Unflushed;
 
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct PartitionLog {
     pub(in crate::log) log_end: Offset,
     /// Records below are on stable storage.
     pub(super) flushed: Offset,
+    /// Records below are on as many replicas as the topic demands. May lie above the flushed offset of this one.
+    pub(super) high_watermark: Offset,
     pub(super) epoch: LeaderEpoch,
     pub(in crate::log) epochs: EpochCache,
     pub(in crate::log) producers: ProducerStates,
@@ -37,6 +40,12 @@ pub struct PartitionLog {
     /// Segment bytes that the commit log must hold until a sync: see [`PartitionLog::release`].
     pub(super) coverage: Coverage,
     pub(super) seal_sync: SealSync,
+    pub(super) cutting: Option<Cutting>,
+    /// Entries of the commit log count from the group with this sequence on: those before are from before a cut.
+    pub(super) fence: u64,
+    /// Files that have left the log and still exist, but for the spare.
+    pub(in crate::log) past_files: usize,
+    pub(super) producers_lost: Option<Offset>,
 }
 
 impl PartitionLog {
@@ -66,11 +75,13 @@ impl PartitionLog {
             tail: Tail::default(),
             index: None,
         });
-        let log = PartitionLog {
+        let mut log = PartitionLog {
             id,
             log_start: found.log_start,
             log_end: found.log_end,
             flushed: found.log_end,
+            // Whatever was known of it, records beyond the end are not there.
+            high_watermark: found.high_watermark.min(found.log_end).max(found.log_start),
             epoch: found.epochs.latest().unwrap_or(LeaderEpoch(0)),
             epochs: found.epochs,
             producers: found.producers,
@@ -83,7 +94,12 @@ impl PartitionLog {
             unflushed: Unflushed::default(),
             coverage: Coverage::default(),
             seal_sync: SealSync::default(),
+            cutting: None,
+            fence: found.fence,
+            past_files: 0,
+            producers_lost: found.producers_lost,
         };
+        log.producers.settle(log.finished_end());
         log.check_offsets();
         log
     }
@@ -93,9 +109,10 @@ impl PartitionLog {
         self.log_start
     }
 
-    /// Records below `to` are not part of the log any more; the start never moves back, nor beyond what is durable.
+    /// Records below `to` are not part of the log any more; the start never moves back, nor beyond what is durable and below
+    /// the high watermark.
     pub fn advance_start(&mut self, to: Offset) -> Offset {
-        self.log_start = self.log_start.max(to.min(self.flushed));
+        self.log_start = self.log_start.max(to.min(self.finished_end()));
         self.check_offsets();
         self.damaged.remove(&(Offset(0)..self.log_start));
         self.log_start
@@ -116,6 +133,24 @@ impl PartitionLog {
     #[must_use]
     pub fn flushed_offset(&self) -> Offset {
         self.flushed
+    }
+
+    #[must_use]
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// The high watermark is here, or further. Kept no higher than the log's end.
+    pub fn advance_high_watermark(&mut self, to: Offset) {
+        self.high_watermark = self.high_watermark.max(to.min(self.log_end));
+        self.producers.settle(self.finished_end());
+    }
+
+    /// Records below stay as they are, whatever becomes of this server or others: what has to be so for retention, compaction
+    /// and scrubbing.
+    #[must_use]
+    pub fn finished_end(&self) -> Offset {
+        self.high_watermark.min(self.flushed)
     }
 
     /// A direct run waits for the active segment's file, which is being made.
@@ -149,6 +184,18 @@ impl PartitionLog {
     #[must_use]
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         self.epochs.end_of(epoch, self.now())
+    }
+
+    /// Where an epoch ends as one replica tells another: see [`EpochCache::end_within`].
+    #[must_use]
+    pub fn end_within(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.end_within(epoch, self.now())
+    }
+
+    /// The epoch of the last record, or of the one before the log's beginning; -1 if there was none.
+    #[must_use]
+    pub fn last_epoch(&self) -> LeaderEpoch {
+        self.epochs.latest().unwrap_or(LeaderEpoch(-1))
     }
 
     /// See [`EpochCache::agreement`].

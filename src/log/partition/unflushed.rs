@@ -28,6 +28,10 @@ impl Unflushed {
         self.next
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.appends.is_empty()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -22,6 +22,10 @@ pub struct RecoveredLog {
     pub damaged: DamagedRanges,
     /// Records that were durable are damaged or gone, named in `damaged` or not part of the log any more.
     pub has_lost: bool,
+    /// Entries of the commit log count from the group with this sequence on.
+    pub fence: u64,
+    /// The states of producers are lost up to here: see [`PartitionLog::producers_lost`](crate::log::PartitionLog::producers_lost).
+    pub producers_lost: Option<Offset>,
 }
 
 #[derive(Clone, Debug, Default)]

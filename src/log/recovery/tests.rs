@@ -24,6 +24,8 @@ fn checkpoint(log_start: i64, segment: i64, position: u64, offset: i64) -> Parti
             (LeaderEpoch(3), Offset(offset - 1)),
         ]),
         producers: ProducerStates::default(),
+        high_watermark: Offset(0),
+        fence: 0,
     }
 }
 

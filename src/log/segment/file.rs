@@ -72,6 +72,12 @@ impl OpenSegment {
         out.push(LogOp { purpose: Purpose::Create { base: self.id.base, names }, op });
     }
 
+    /// The file is there, or is being made.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        self.file != FileState::Missing
+    }
+
     /// A direct run waits for the file, which is being made.
     #[must_use]
     pub fn direct_run_lacks_file(&self) -> bool {

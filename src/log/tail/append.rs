@@ -4,7 +4,7 @@ use crate::base::{BLOCK_BYTES, ChunkSlice, ChunkWriter, block_floor};
 
 use super::grid::{CHUNK_BYTES_FIRST, ChunkGrid, index};
 use super::held::{Allocate, Tail, TailBatch, TailChunk, TailWriter, ToWrite};
-use super::stamped::Stamped;
+use super::run::{BadCrc, Run};
 
 /// What an append put where.
 #[derive(Debug)]
@@ -20,34 +20,31 @@ pub struct Placed {
 }
 
 impl Tail {
-    /// Appends one batch at file position `end` through the current chunk and, if it does not fit, a fresh one. `None`
-    /// if its checksum does not match: then nothing has changed.
+    /// Appends a run at file position `end` through the current chunk and, if it does not fit, a fresh one. If a checksum does
+    /// not match, nothing has changed.
     pub fn append(
         &mut self,
         end: u64,
-        batch: &Stamped<'_>,
+        run: &Run<'_>,
         grid: ChunkGrid,
         allocate: Allocate<'_>,
-    ) -> Option<Placed> {
-        assert!(self.end().is_none_or(|held| held == end), "a batch is appended where the last one ends");
+    ) -> Result<Placed, BadCrc> {
+        assert!(self.end().is_none_or(|held| held == end), "a run is appended where the last one ends");
         let room = self.writer.as_ref().map_or(0, |writer| writer.memory.room());
-        let beyond = batch.len().saturating_sub(room);
-        let start = end + (batch.len() - beyond) as u64;
+        let beyond = run.len().saturating_sub(room);
+        let start = end + (run.len() - beyond) as u64;
         let mut fresh =
             (beyond > 0).then(|| ChunkWriter::new(allocate(self.next_chunk_bytes(start, beyond, grid))));
-        let crc = {
+        {
             let first = self.writer.as_mut().map_or(&mut [][..], |writer| writer.memory.spare());
             let second = fresh.as_mut().map_or(&mut [][..], |memory| memory.spare());
-            batch.scatter(first, second)
-        };
-        if crc != batch.crc {
-            return None;
+            run.scatter(first, second)?;
         }
         let mut commit_bytes = [None, None];
         let mut writes = Vec::new();
         if let Some(writer) = &mut self.writer {
             let at = writer.memory.filled();
-            let len = batch.len().min(room);
+            let len = run.len().min(room);
             writer.memory.advance(len);
             commit_bytes[0] = Some(writer.memory.slice(at..at + len));
         }
@@ -59,33 +56,35 @@ impl Tail {
             self.writer = Some(TailWriter { start, memory, written: 0 });
             writes.extend(self.freeze_if_full());
         }
-        Some(Placed { commit_bytes, commit_bytes_at: end, writes, direct: None })
+        Ok(Placed { commit_bytes, commit_bytes_at: end, writes, direct: None })
     }
 
-    /// Appends one large batch at file position `end` so that its whole blocks form a chunk of their own, which goes
+    /// Appends a large run at file position `end` so that its whole blocks form a chunk of their own, which goes
     /// straight to the segment; the bytes before it in its first block are copied along, those after its last whole
-    /// block begin the next chunk. `None` if the checksum does not match.
-    pub fn append_direct(&mut self, end: u64, batch: &Stamped<'_>, allocate: Allocate<'_>) -> Option<Placed> {
-        assert!(self.end().is_none_or(|held| held == end), "a batch is appended where the last one ends");
+    /// block begin the next chunk. If a checksum does not match, nothing has changed.
+    pub fn append_direct(
+        &mut self,
+        end: u64,
+        run: &Run<'_>,
+        allocate: Allocate<'_>,
+    ) -> Result<Placed, BadCrc> {
+        assert!(self.end().is_none_or(|held| held == end), "a run is appended where the last one ends");
         let start = block_floor(end);
         let carry = index(end - start);
-        let whole = index(block_floor((carry + batch.len()) as u64));
-        let rest = carry + batch.len() - whole;
+        let whole = index(block_floor((carry + run.len()) as u64));
+        let rest = carry + run.len() - whole;
         assert!(whole > carry, "a direct run has whole blocks");
-        let mut run = ChunkWriter::new(allocate(whole));
+        let mut blocks = ChunkWriter::new(allocate(whole));
         if carry > 0 {
             for piece in self.slices(start, end) {
-                run.append(&piece);
+                blocks.append(&piece);
             }
         }
         let mut next = (rest > 0).then(|| ChunkWriter::new(allocate(CHUNK_BYTES_FIRST)));
-        let crc = batch.scatter(run.spare(), next.as_mut().map_or(&mut [][..], |memory| memory.spare()));
-        if crc != batch.crc {
-            return None;
-        }
+        run.scatter(blocks.spare(), next.as_mut().map_or(&mut [][..], |memory| memory.spare()))?;
         let writes = self.cut_writer(start);
-        run.advance(whole - carry);
-        let chunk = run.freeze();
+        blocks.advance(whole - carry);
+        let chunk = blocks.freeze();
         self.chunks.push_back(TailChunk { start, len: whole as u64, chunk: chunk.clone() });
         let mut commit_bytes = [None, None];
         if let Some(mut memory) = next {
@@ -94,10 +93,10 @@ impl Tail {
             self.writer = Some(TailWriter { start: start + whole as u64, memory, written: 0 });
         }
         let direct = Some(ToWrite { position: start, chunk, part: None });
-        Some(Placed { commit_bytes, commit_bytes_at: start + whole as u64, writes, direct })
+        Ok(Placed { commit_bytes, commit_bytes_at: start + whole as u64, writes, direct })
     }
 
-    /// Enters the batch that was just appended.
+    /// Enters a batch that was just appended; those of a run one after the other.
     pub fn enter(&mut self, batch: TailBatch) {
         let adjoins = |last: &TailBatch| last.last < batch.base && last.end_position() == batch.position;
         assert!(self.batches.back().is_none_or(adjoins), "batches ascend, and lie back to back");

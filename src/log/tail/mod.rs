@@ -10,7 +10,7 @@
 mod append;
 mod grid;
 mod held;
-mod stamped;
+mod run;
 #[cfg(test)]
 mod tests;
 mod write_out;
@@ -18,4 +18,4 @@ mod write_out;
 pub use append::Placed;
 pub use grid::ChunkGrid;
 pub use held::{Allocate, Tail, TailBatch, ToWrite};
-pub use stamped::Stamped;
+pub use run::{BadCrc, Run, Stamped, batches};

@@ -1,5 +1,5 @@
 use super::grid::{CHUNK_BYTES_FIRST, index};
-use super::stamped::CRC_FROM;
+use super::run::CRC_FROM;
 use super::*;
 use crate::base::BLOCK_BYTES;
 use crate::base::checksum::Crc32c;
@@ -47,6 +47,7 @@ fn what_is_written_early_is_written_once_and_stays_readable() {
             crc.update(&header[CRC_FROM..]);
             crc.update(&payload);
             let batch = Stamped { header, original: header, payload: &payload, crc: crc.finish() };
+            let batch = Run::Stamped(batch);
             let placed = tail.append(all.len() as u64, &batch, grid, &mut Chunk::heap).expect("sound");
             all.extend_from_slice(&header);
             all.extend_from_slice(&payload);

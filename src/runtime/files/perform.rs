@@ -66,9 +66,10 @@ impl Files {
                 let file = |(segment, length): (SegmentId, u64)| (self.log_file(segment), length);
                 self.clean(Job::Map { files: segments.into_iter().map(file).collect(), keys }).await
             }
-            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms } => {
+            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms, epoch_starts } => {
                 let (base, path) = (segment.base, self.log_file(segment));
-                self.clean(Job::Clean { base, path, length, keys, now, delete_retention_ms }).await
+                self.clean(Job::Clean { base, path, length, keys, now, delete_retention_ms, epoch_starts })
+                    .await
             }
             IoOp::VerifySegment { segment, position, length, bytes, offsets } => {
                 let path = self.log_file(segment);
@@ -76,6 +77,7 @@ impl Files {
             }
             IoOp::DeleteSegment { segment } => self.delete_segment(segment).await,
             IoOp::DeleteSpare { segment } => self.delete_spare(segment).await,
+            IoOp::TruncateLog { .. } => Err(io::Error::other("logs are not cut yet")),
             IoOp::DeletePartition { partition } => self.delete_partition(partition).await,
             IoOp::WriteCommit { file, position, data } => {
                 let file = self.open.commit_file(file).await?;

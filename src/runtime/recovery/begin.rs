@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::base::{ShardId, TopicPartition};
-use crate::commit::{Checkpoint, CommitStart, FILES_MIN};
+use crate::commit::{Checkpoint, CommitStart, FILES_MIN, GROUP_BYTES_MAX};
 use crate::log::RecoveredLog;
 use crate::runtime::layout::{commit_file, commit_folder};
 
@@ -51,5 +51,6 @@ pub(super) fn commit_log(
         files: kept,
         file_bytes,
         files_max: recovery.commit.files_max.max(FILES_MIN),
+        group_bytes_max: GROUP_BYTES_MAX,
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Offset, TopicPartition};
-use crate::commit::EntryHeader;
+use crate::commit::{EntryHeader, Says};
 use crate::log::PartitionSnapshot;
 use crate::shard::DamagedPartitions;
 
@@ -47,7 +47,10 @@ impl Evidence {
             let mut noted = Noted::default();
             let Noted { entries, claims } = &mut noted;
             entries.note(&folder.path, &folder.replay, |entry| {
-                let EntryHeader { partition, segment_base, position, flushed } = entry.header;
+                let Says::Append(EntryHeader { partition, segment_base, position, flushed, .. }) = entry.says
+                else {
+                    return false;
+                };
                 let claim = claims.entry(partition).or_insert(flushed);
                 *claim = (*claim).max(flushed);
                 let end = position + entry.bytes.len() as u64;

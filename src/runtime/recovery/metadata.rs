@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{LogEnd, Offset, TopicId, TopicPartition};
-use crate::controller::{Controller, MetadataImage};
+use crate::controller::{Controller, MetadataImage, Voter, voters_in};
 use crate::log::RecoveredLog;
 use crate::quorum::Ballot;
 use crate::record::{BatchHeader, records};
@@ -48,6 +48,8 @@ pub(super) struct Metadata {
     /// The fold of everything, committed or not: says where partitions have their home, which never changes.
     pub(super) tentative: Arc<MetadataImage>,
     pub(super) voters: Voters,
+    /// Records of voters in the part of the log that may not be committed, with their offsets.
+    pub(super) later_voters: Vec<(Offset, Vec<Voter>)>,
     /// The snapshot that the folds begin with.
     pub(super) snapshot: Option<LogEnd>,
     /// Records that were durable are gone: the log was dropped.
@@ -96,9 +98,10 @@ pub(super) fn recover(
             if !folds.tentative.quorum.voters.is_empty() {
                 ballot::forget_to_be_fetched(recovery.data_dir)?;
             }
-            let Folds { committed, tentative, all, snapshot } = folds;
+            let Folds { committed, tentative, all, snapshot, later_voters } = folds;
             let committed = committed.filter(|_| voters == Voters::Others).unwrap_or(all);
-            Ok(Metadata { log, committed, tentative, voters, snapshot, was_dropped: false, ballot })
+            let was_dropped = false;
+            Ok(Metadata { log, committed, tentative, voters, later_voters, snapshot, was_dropped, ballot })
         }
     }
 }
@@ -121,6 +124,7 @@ struct Folds {
     all: Controller,
     tentative: Arc<MetadataImage>,
     snapshot: Option<LogEnd>,
+    later_voters: Vec<(Offset, Vec<Voter>)>,
 }
 
 impl Folds {
@@ -136,10 +140,13 @@ impl Folds {
         let fresh = || Controller::new(recovery.controller.clone());
         let mut all = snapshot.map_or_else(fresh, |snapshot| snapshot.fold);
         let committed_end = log.high_watermark.clamp(begins, readable.max(begins));
-        fold(recovery.data_dir, log, begins..committed_end, &mut all)?;
+        fold(recovery.data_dir, log, begins..committed_end, &mut all, |_, _| {})?;
         let committed = (committed_end < readable).then(|| all.clone());
-        fold(recovery.data_dir, log, committed_end..readable, &mut all)?;
-        Ok(Folds { committed, tentative: all.image(), all, snapshot: end })
+        let mut later_voters = Vec::new();
+        fold(recovery.data_dir, log, committed_end..readable, &mut all, |offset, record| {
+            later_voters.extend(voters_in(record).map(|voters| (offset, voters)));
+        })?;
+        Ok(Folds { committed, tentative: all.image(), all, snapshot: end, later_voters })
     }
 }
 
@@ -149,6 +156,7 @@ fn fold(
     log: &RecoveredLog,
     offsets: Range<Offset>,
     controller: &mut Controller,
+    mut seen: impl FnMut(Offset, &[u8]),
 ) -> Result<(), RecoveryError> {
     if offsets.is_empty() {
         return Ok(());
@@ -164,7 +172,9 @@ fn fold(
             records(rest, |header, record| {
                 let offset = record.offset(header);
                 if offsets.contains(&offset) {
-                    outcome = controller.replay(record.value.unwrap_or(&[]), offset.0).map(drop);
+                    let value = record.value.unwrap_or(&[]);
+                    seen(offset, value);
+                    outcome = controller.replay(value, offset.0).map(drop);
                 }
                 outcome.is_ok()
             })?;
@@ -217,6 +227,7 @@ fn dropped(recovery: &Recovery<'_>, files: &mut SegmentFiles) -> Result<Metadata
         tentative: committed.image(),
         committed,
         voters: Voters::Others,
+        later_voters: Vec::new(),
         snapshot: None,
         was_dropped: true,
         ballot: Some(ballot),

@@ -41,7 +41,7 @@ use crate::base::{Rule, ShardId, TopicPartition, VoterId, holds};
 use crate::config::CommitLimits;
 use crate::controller::{ControllerConfig, MetadataImage};
 use crate::log::RecoveredLog;
-use crate::shard::{DirectoryRecovery, LastStop, ShardRecovery};
+use crate::shard::{DirectoryRecovery, KnownVoters, LastStop, ShardRecovery};
 
 use super::layout::partition_folder;
 
@@ -193,6 +193,11 @@ fn directory(
     let is_clean = folders.iter().all(|folder| folder.is_clean);
     DirectoryRecovery {
         ballot: metadata.ballot,
+        voters: KnownVoters {
+            committed: metadata.committed.image().quorum.voters.clone(),
+            later: metadata.later_voters.clone(),
+            founded: metadata.voters == Voters::ThisServer,
+        },
         snapshot: metadata.snapshot,
         metadata_end: metadata.end(),
         newest_sequence: folders.iter().map(|folder| folder.newest_sequence).max().unwrap_or(0),

@@ -373,5 +373,7 @@ pub(super) fn snapshot(id: TopicPartition, log: &RecoveredLog) -> PartitionSnaps
         mark: active.and_then(|segment| segment.index.mark_before(segment.size)),
         epochs: log.epochs.clone(),
         producers: log.producers.clone(),
+        high_watermark: log.high_watermark.min(log.log_end),
+        fence: log.fence,
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::base::TopicPartition;
 use crate::base::io::SegmentId;
-use crate::commit::{ENTRY_HEADER_BYTES, Entry, EntryHeader, Found, GROUP_HEADER_BYTES, Group};
+use crate::commit::{Entry, EntryHeader, Found, Group, Says};
 
 use super::error::{RecoveryError, at};
 use super::files::{self, SegmentFiles};
@@ -31,10 +31,11 @@ struct Place {
 }
 
 impl Place {
-    fn of(entry: &Entry<'_>, file: u32, from: u64) -> Place {
-        let EntryHeader { partition, segment_base, position, .. } = entry.header;
+    /// Where an append's bytes are, in a group that begins at `group`.
+    fn of(header: &EntryHeader, entry: &Entry<'_>, file: u32, group: u64) -> Place {
+        let EntryHeader { partition, segment_base, position, .. } = *header;
         let segment = SegmentId { partition, base: segment_base };
-        Place { segment, position, file, from, length: entry.bytes.len() }
+        Place { segment, position, file, from: group + entry.at as u64, length: entry.bytes.len() }
     }
 }
 
@@ -58,12 +59,11 @@ impl Entries {
             for found in groups {
                 let at = usize::try_from(found.position).unwrap_or(usize::MAX);
                 let Ok(group) = Group::parse(bytes.get(at..).unwrap_or(&[])) else { continue };
-                let mut next = found.position + GROUP_HEADER_BYTES as u64;
                 for entry in group.entries().map_while(Result::ok) {
-                    let from = next + ENTRY_HEADER_BYTES as u64;
-                    next = from + entry.bytes.len() as u64;
-                    if wanted(&entry) {
-                        self.places.push(Place::of(&entry, file, from));
+                    if let Says::Append(header) = &entry.says
+                        && wanted(&entry)
+                    {
+                        self.places.push(Place::of(header, &entry, file, found.position));
                     }
                 }
             }
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::base::{Chunk, ChunkWriter, Offset, PartitionIndex, ShardId, TopicId, TopicPartition};
-    use crate::commit::{CommitLog, CommitStart, Pending, Receipt, scan_file};
+    use crate::commit::{CommitLog, CommitStart, GROUP_BYTES_MAX, Logged, Pending, Receipt, scan_file};
     use crate::runtime::layout::{commit_folder, partition_folder, segment_file};
 
     const FILE_BYTES: u64 = 4 << 20;
@@ -183,6 +183,7 @@ mod tests {
             files: vec![0, 1, 2],
             file_bytes: FILE_BYTES,
             files_max: 3,
+            group_bytes_max: GROUP_BYTES_MAX,
         };
         let mut log = CommitLog::new(start);
         let mut file = Vec::new();
@@ -194,9 +195,11 @@ mod tests {
                 segment_base: segment.base,
                 position: *position,
                 flushed: Offset(0),
+                high_watermark: Offset(0),
             };
             let data = [Some(writer.slice(0..*length)), None];
-            log.push(Pending { header, data, receipt: Receipt { slot: 0, append: Some(0) } });
+            let receipt = Receipt { slot: 0, logged: Logged::Append(0) };
+            log.push(Pending { says: Says::Append(header), data, receipt });
             let group = log.gather(&mut Chunk::heap).expect("idle");
             assert_eq!((group.file, group.position), (0, file.len() as u64));
             file.extend_from_slice(&group.data.all());

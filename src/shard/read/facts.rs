@@ -33,7 +33,7 @@ pub(super) fn facts(
         let producers = log.producers().iter().map(|(id, state)| ProducerFacts {
             id,
             epoch: state.epoch,
-            last_sequence: state.batches.last().map_or(-1, |batch| batch.last_sequence),
+            last_sequence: state.recent().next().map_or(-1, |batch| batch.last_sequence),
             last_timestamp: state.timestamp,
         });
         Ok(PartitionFacts { size_bytes: log.size_bytes(), producers: producers.collect() })

@@ -7,16 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::base::{LaneId, LeaderEpoch, MonoNanos, Offset, StreamNumber, TopicPartition, mark};
-use crate::log::RunHeader;
+use crate::base::{LaneId, MonoNanos, Offset, StreamNumber, TopicPartition, mark};
+use crate::log::{self, RunHeader};
 use crate::peer::limits::STREAMS_MAX;
 use crate::peer::{
-    Ack, Acked, CloseReason, ClosedStream, Gap, Message, OpenOutcome, OpenStream, OpenedStream, Part,
+    Ack, Acked, CloseReason, ClosedStream, Gap, LaneKind, Message, OpenOutcome, OpenStream, OpenedStream,
+    Part,
 };
-use crate::replication::{self, AfterCut, Cut, EpochEnd, InLane, Opened, Outcome, Phase, Refusal, Take};
+use crate::record::BatchHeader;
+use crate::replication::{self, AfterCut, EpochEnd, InLane, Opened, Outcome, Phase, Refusal, Take};
 
 use super::super::store::{Role, Store};
-use super::super::turn::Turn;
+use super::super::turn::{News, Turn};
 use super::lanes::{Lanes, Target, send};
 use super::me::WINDOW_BYTES;
 use super::target;
@@ -142,8 +144,7 @@ impl Followings {
             };
             let before = store.partitions.get(slot).map(|it| it.watermarks().high);
             let phase = store.with_following(slot, |following, log| {
-                let own_end_of =
-                    |epoch| log.epoch_end_at_most(epoch).map(|(epoch, end)| EpochEnd { epoch, end });
+                let own_end_of = |epoch| log.end_within(epoch).map(|(epoch, end)| EpochEnd { epoch, end });
                 following.opened(it.stream, answer, own_end_of, now)
             });
             match phase {
@@ -216,10 +217,14 @@ impl Followings {
         let taken = store.with_following(slot, |following, _| following.appended(part.stream, &said, now));
         match taken {
             Some(Ok(Take::Run | Take::Gap(_))) => {
-                let header =
-                    RunHeader { base: part.base, end: part.end, epoch: part.epoch, gap: log_gap(part.gap) };
+                let header = run_header(part, &run);
                 match store.replicate(slot, &run, header, turn) {
-                    Ok(()) => end.intake.taken(part.stream, part.end, part.bytes),
+                    Ok(()) => {
+                        end.intake.taken(part.stream, part.end, part.bytes);
+                        if end.target.kind == LaneKind::Control {
+                            turn.tell(News::Replicated(run));
+                        }
+                    }
                     Err(error) => {
                         mark("a run was refused by the log");
                         turn.notice(format!("a run from server {} was refused: {error}", end.target.server));
@@ -351,7 +356,7 @@ impl Followings {
         let Some(end) = self.lanes.get_mut(&lane) else { return };
         let Some(partition) = store.partitions.get(slot) else { return };
         let id = partition.log().id;
-        let last_epoch = partition.log().last_epoch().unwrap_or(LeaderEpoch(-1));
+        let last_epoch = partition.log().last_epoch();
         let wants = store.with_following(slot, |following, _| following.wants_stream(now));
         if wants != Some(true) {
             return;
@@ -473,10 +478,13 @@ fn gap(said: Gap) -> replication::Gap {
     }
 }
 
-fn log_gap(said: Gap) -> crate::log::RunGap {
-    match said {
-        Gap::None => crate::log::RunGap::None,
-        Gap::Compacted => crate::log::RunGap::Compacted,
-        Gap::Damaged => crate::log::RunGap::Damaged,
-    }
+/// A run as its log takes it: the part says where the log ends, and the first batch where the run begins.
+fn run_header(part: &Part, run: &[u8]) -> RunHeader {
+    let first = BatchHeader::parse(run).map_or(part.base, |header| header.base_offset);
+    let gap = match part.gap {
+        Gap::None => log::Gap::None,
+        Gap::Compacted => log::Gap::Compacted,
+        Gap::Damaged => log::Gap::Damaged,
+    };
+    RunHeader { base: first, end: part.end, epoch: part.epoch, gap }
 }

@@ -8,12 +8,14 @@ use crate::peer::IsrOutcome;
 use crate::replication::{IsrAnswer, Verdict};
 
 use super::super::effect::Effect;
-use super::super::note::{IsrWanted, Note};
+use super::super::note::{IsrWanted, Note, ShardStatus};
 use super::super::store::Store;
 use super::super::turn::Turn;
 
 /// How often leaders look at their followers.
 const LOOK_MS: u64 = 100;
+/// How often shard 0 is told how far the commit log is.
+const STATUS_MS: u64 = 1000;
 /// A shard whose turns are further apart than this was not running: its own clock is no evidence against anybody.
 const GAP_MS: u64 = 500;
 
@@ -24,11 +26,13 @@ pub(super) struct InSync {
     /// When the shard had its last turn.
     turned_at: MonoNanos,
     leads: bool,
+    /// What shard 0 was told last for its heartbeats, and when.
+    told: Option<(MonoNanos, ShardStatus)>,
 }
 
 impl InSync {
     pub(super) fn new(lag_ms: u64) -> InSync {
-        InSync { lag_ms, looked_at: MonoNanos(0), turned_at: MonoNanos(0), leads: false }
+        InSync { lag_ms, looked_at: MonoNanos(0), turned_at: MonoNanos(0), leads: false, told: None }
     }
 
     /// Looks at the followers of every partition that is led here. To be called after the inputs of a turn.
@@ -47,12 +51,13 @@ impl InSync {
         }
         self.looked_at = now;
         let own_lag_ms = store.own_lag_ms(now);
-        let (mut wanted, mut leads) = (Vec::new(), false);
+        let (mut wanted, mut leads, mut slow_sync) = (Vec::new(), false, false);
         for slot in store.partitions.slots() {
             let Some(partition) = store.partitions.get(slot).filter(|it| it.has_followers()) else {
                 continue;
             };
             leads = true;
+            slow_sync |= partition.lags_itself();
             let id = partition.log().id;
             let asked = store
                 .with_leading_quietly(slot, |leading| leading.wanted_isr(now, self.lag_ms, own_lag_ms))
@@ -66,8 +71,21 @@ impl InSync {
             }));
         }
         self.leads = leads;
+        self.tell_status(ShardStatus { commit_sequence: store.newest_durable_sequence(), slow_sync }, turn);
         if !wanted.is_empty() {
             turn.effect(Effect::Tell { to: ShardId(0), note: Note::IsrWanted(wanted) });
+        }
+    }
+
+    /// Shard 0 is told what its heartbeats need: at once what matters, the rest now and then.
+    fn tell_status(&mut self, status: ShardStatus, turn: &mut Turn<'_>) {
+        let now = turn.now.mono;
+        let is_due = self.told.is_none_or(|(at, told)| {
+            told.slow_sync != status.slow_sync || (told != status && now >= at.plus_ms(STATUS_MS))
+        });
+        if is_due {
+            self.told = Some((now, status));
+            turn.effect(Effect::Tell { to: ShardId(0), note: Note::Status(status) });
         }
     }
 
@@ -95,6 +113,6 @@ impl InSync {
     }
 
     pub(super) fn next_deadline(&self) -> MonoNanos {
-        if self.leads { self.looked_at.plus_ms(LOOK_MS) } else { MonoNanos::NEVER }
+        if self.leads { self.looked_at.plus_ms(LOOK_MS) } else { self.looked_at.plus_ms(STATUS_MS) }
     }
 }

@@ -9,12 +9,12 @@
 use std::collections::BTreeMap;
 
 use crate::base::rng::Rng;
-use crate::base::{IncarnationId, LaneId, MonoNanos, Payload, ServerId, ShardId, Voter, VoterId, mark};
+use crate::base::{IncarnationId, LaneId, MonoNanos, Payload, ServerId, ShardId, VoterId, mark};
 use crate::peer::{self, Hello, LaneKind, Message, Refusal, Refused, Welcome};
 
 use super::super::effect::{DialError, Effect, OutFrame};
 use super::super::turn::Turn;
-use super::me::Me;
+use super::me::{Me, QuorumSeen};
 
 /// The first wait before a target is dialled again, and the longest.
 const BACKOFF_MS: (u64, u64) = (50, 2000);
@@ -43,12 +43,12 @@ pub struct Dialler {
 /// What has become of a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LaneNews {
-    /// A target answered with Welcome: streams may be opened. The voter is the one that keeps the target's vote.
-    Open { lane: LaneId, target: Target, voter: Voter },
+    /// A target answered with Welcome: streams may be opened.
+    Open { lane: LaneId, target: Target, incarnation: IncarnationId, quorum: QuorumSeen },
     /// A lane to a target is gone, or was never made.
     Lost { lane: LaneId, target: Target, how: Loss },
     /// A peer has dialled.
-    Accepted { lane: LaneId, from: Dialler },
+    Accepted { lane: LaneId, from: Dialler, quorum: QuorumSeen },
     /// An accepted lane is gone.
     Left { lane: LaneId, from: Dialler },
 }
@@ -226,8 +226,8 @@ impl Lanes {
         if let Some(wanted) = self.targets.get_mut(&target) {
             wanted.backoff_ms = 0;
         }
-        let voter = Voter { server: welcome.server, id: welcome.voter };
-        self.news.push(LaneNews::Open { lane, target, voter });
+        let quorum = QuorumSeen { epoch: welcome.quorum_epoch, leader: welcome.quorum_leader };
+        self.news.push(LaneNews::Open { lane, target, incarnation: welcome.incarnation, quorum });
     }
 
     /// Whoever was dialled refuses.
@@ -263,7 +263,8 @@ impl Lanes {
         }
         self.accepted.insert(number, from);
         send(lane, &Message::Welcome(me.welcome()), Vec::new(), turn);
-        self.news.push(LaneNews::Accepted { lane, from });
+        let quorum = QuorumSeen { epoch: hello.quorum_epoch, leader: hello.quorum_leader };
+        self.news.push(LaneNews::Accepted { lane, from, quorum });
     }
 
     /// The connection is gone.
@@ -314,7 +315,7 @@ impl Lanes {
 /// Says something on a lane.
 pub(super) fn send(lane: LaneId, message: &Message, payload: Vec<Payload>, turn: &mut Turn<'_>) {
     let bytes: usize = payload.iter().map(|piece| piece.len()).sum();
-    let head = bytes::Bytes::from(vec![0; bytes & 1]);
+    let head = peer::encode(message, bytes);
     turn.effect(Effect::Send { lane, frame: OutFrame { head, payload } });
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{BrokerEpoch, LaneId, LeaderEpoch, MonoNanos, Offset, StreamNumber, TopicPartition, mark};
+use crate::base::{
+    BrokerEpoch, LaneId, LeaderEpoch, MonoNanos, Offset, StreamNumber, TopicPartition, Voter, mark,
+};
 use crate::controller::PartitionImage;
 use crate::log::{Run, RunPlan, run_in};
 use crate::peer::limits::STREAMS_MAX;
@@ -128,8 +130,8 @@ impl Leadings {
         let ends = Ends { log_start: asked.log_start, flushed: asked.flushed, log_end: asked.log_end.end };
         let sender = sender(&end.from, stream);
         if store.partitions.get(slot).is_some_and(|it| matches!(it.role(), Role::Presiding { .. })) {
-            let Dialler { server, voter, .. } = end.from;
-            turn.tell(News::Acked { server, voter, flushed: ends.flushed });
+            let voter = Voter { server: end.from.server, id: end.from.voter };
+            turn.tell(News::Acked { voter, flushed: ends.flushed });
         }
         let now = turn.now.mono;
         let moved = store.with_leading(slot, |leading| leading.opened(sender, ends, now));
@@ -185,7 +187,8 @@ impl Leadings {
             if acked.log_end > partition.log().log_end() {
                 return;
             }
-            return turn.tell(News::Acked { server, voter, flushed: acked.flushed });
+            let voter = Voter { server, id: voter };
+            return turn.tell(News::Acked { voter, flushed: acked.flushed });
         }
         let now = turn.now.mono;
         match store.with_leading(slot, |leading| leading.acked(sender, ends, now)) {
@@ -357,10 +360,8 @@ fn answer(asked: &OpenStream, from: &Dialler, store: &Store) -> (Outcome, Option
         is_replica,
         knows_broker_epoch: is_metadata || broker_epoch(from, store).0 >= 0,
         log_start: log.log_start(),
-        epoch_before_log_start: log.epoch_before_start(),
-        end_of_epoch: log
-            .epoch_end_at_most(asked.log_end.last_epoch)
-            .map(|(epoch, end)| EpochEnd { epoch, end }),
+        epoch_before_log_start: log.epochs().at(log.log_start().plus(-1)).unwrap_or(LeaderEpoch(-1)),
+        end_of_epoch: log.end_within(asked.log_end.last_epoch).map(|(epoch, end)| EpochEnd { epoch, end }),
         has_snapshot: is_metadata && log.log_start() > Offset(0),
     };
     let ask = Ask {

@@ -24,8 +24,6 @@ mod leading;
 mod me;
 mod sending;
 
-use bytes::Bytes;
-
 use crate::base::{LaneId, MonoNanos, Payload, ServerId, ShardId, TopicPartition};
 use crate::peer::{Frame, Hello, IsrOutcome, LaneKind, Message};
 
@@ -53,6 +51,8 @@ pub struct Replica {
     following: Followings,
     leading: Leadings,
     in_sync: InSync,
+    /// Whether there are other servers at all.
+    is_clustered: bool,
     quorum: QuorumSeen,
 }
 
@@ -66,6 +66,7 @@ impl Replica {
             following: Followings::default(),
             leading: Leadings::default(),
             in_sync: InSync::new(timers.lag_ms),
+            is_clustered: config.cluster.is_some(),
             quorum: QuorumSeen::default(),
         }
     }
@@ -87,9 +88,19 @@ impl Replica {
         }
     }
 
-    /// The open lane to a target.
-    pub fn open_to(&self, target: Target) -> Option<LaneId> {
-        self.lanes.open_to(target)
+    /// A lane on which something can be said to shard 0 of a server.
+    pub fn control_to(&self, server: ServerId) -> Option<LaneId> {
+        let target = Target { server, shard: ShardId(0), kind: LaneKind::Control };
+        let accepted = || {
+            let mut lanes = self.lanes.accepted();
+            lanes.find(|(_, from)| from.server == server && from.kind == LaneKind::Control).map(|it| it.0)
+        };
+        self.lanes.open_to(target).or_else(accepted)
+    }
+
+    /// Servers whose shard 0 is dialled, or is to be.
+    pub fn control_targets(&self) -> Vec<Target> {
+        self.lanes.targets().filter(|target| target.kind == LaneKind::Control).collect()
     }
 
     /// Whom a dialled lane leads to.
@@ -141,11 +152,9 @@ impl Replica {
         &mut self,
         lane: LaneId,
         frame: Frame,
-        read: &mut Read,
         store: &mut Store,
         turn: &mut Turn<'_>,
-    ) -> Option<(Message, Bytes)> {
-        _ = read;
+    ) -> Option<Message> {
         let Frame { message, payload } = frame;
         let is_known = self.lanes.dialler_of(lane).is_some() || self.lanes.target_of(lane).is_some();
         if !is_known {
@@ -169,7 +178,7 @@ impl Replica {
                 LaneId::Accepted(_) => self.leading.close(lane, &streams),
                 LaneId::Dialled(_) => self.following.closed(lane, &streams, store, turn),
             },
-            message => return Some((message, payload)),
+            message => return Some(message),
         }
         None
     }
@@ -255,7 +264,7 @@ impl Replica {
                         self.lanes.drop_target(target, turn);
                     }
                 }
-                LaneNews::Accepted { lane, from } => self.leading.lane_open(lane, from, turn.now.mono),
+                LaneNews::Accepted { lane, from, .. } => self.leading.lane_open(lane, from, turn.now.mono),
                 LaneNews::Left { lane, .. } => self.leading.lane_left(lane),
             }
         }
@@ -263,6 +272,9 @@ impl Replica {
     }
 
     pub fn next_deadline(&self, now: MonoNanos) -> MonoNanos {
+        if !self.is_clustered {
+            return MonoNanos::NEVER;
+        }
         let streams = self.following.next_deadline(now).min(self.leading.next_deadline(now));
         streams.min(self.lanes.next_deadline()).min(self.in_sync.next_deadline())
     }

@@ -158,7 +158,7 @@ impl Leadings {
         let part = Part {
             stream: number,
             bytes: u32::try_from(bytes).expect("a batch is below 2 GiB"),
-            base,
+            base: next,
             end,
             epoch,
             gap: if base > next { Gap::Compacted } else { Gap::None },

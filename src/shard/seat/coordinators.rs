@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::rng::Rng;
-use crate::base::{MonoNanos, Now, TopicPartition};
+use crate::base::{LeaderEpoch, MonoNanos, Now, Rule, TopicPartition, holds};
 use crate::group::{
     Coordinator, GroupError, GroupLimits, GroupRecord, GroupReply, GroupRequest, OFFSETS_TOPIC, Outcome,
     Ticket,
@@ -19,8 +19,8 @@ use crate::record::BatchBuilder;
 
 use super::super::read::Read;
 use super::super::request::{FetchResult, GroupCall, PartitionError, RequestId, ShardReply};
-use super::super::store::Store;
-use super::super::turn::Turn;
+use super::super::store::{Partition, Store};
+use super::super::turn::{Reading, Turn};
 use super::answers::Answers;
 use super::held::{Phase, Seat};
 use super::load;
@@ -37,14 +37,18 @@ pub(super) struct Coordinators {
     answers: Answers,
     /// Slots whose coordinator wants the next part of its log.
     to_load: Vec<u32>,
+    /// Parts that were asked for so far.
+    reads: u64,
 }
 
 #[derive(Debug)]
 struct CoordinatorSeat {
     coordinator: Coordinator,
     seat: Seat<(Ticket, GroupReply)>,
-    /// A part of the log has been asked for: the next one is asked for when it has been folded.
-    is_reading: bool,
+    /// The leader epoch of the partition in which the seat was taken.
+    epoch: LeaderEpoch,
+    /// The part of the log that was asked for: the next one is asked for when it has been folded.
+    reading: Option<u64>,
 }
 
 impl Coordinators {
@@ -55,6 +59,7 @@ impl Coordinators {
             seats: BTreeMap::new(),
             answers: Answers::default(),
             to_load: Vec::new(),
+            reads: 0,
         }
     }
 
@@ -162,8 +167,13 @@ impl Coordinators {
             .iter()
             .flat_map(|topic| topic.partition_ids())
             .filter_map(|partition| store.partitions.find(partition))
+            .filter(|slot| store.partitions.get(*slot).is_some_and(Partition::leads))
             .collect();
-        let gone: Vec<u32> = self.seats.keys().filter(|slot| !owned.contains(slot)).copied().collect();
+        // A new leader epoch is another seat: what was decided in the one before may be cut off.
+        let epoch = |slot: &u32| store.partitions.get(*slot).map(Partition::epoch);
+        let stays =
+            |(slot, it): &(&u32, &CoordinatorSeat)| owned.contains(slot) && epoch(slot) == Some(it.epoch);
+        let gone: Vec<u32> = self.seats.iter().filter(|it| !stays(it)).map(|(slot, _)| *slot).collect();
         for slot in gone {
             self.leave(slot, turn);
         }
@@ -174,13 +184,23 @@ impl Coordinators {
         }
     }
 
+    /// This server leads a partition from now on, or no more, or in another epoch.
+    pub(super) fn role_changed(&mut self, slot: u32, store: &Store, turn: &mut Turn<'_>) {
+        let id = store.partitions.get(slot).map(|it| it.log().id.topic);
+        let topic = store.image().topic(OFFSETS_TOPIC).map(|topic| topic.id);
+        if self.seats.contains_key(&slot) || (id.is_some() && id == topic) {
+            self.take_seats(store, turn);
+        }
+    }
+
     fn take_seat(&mut self, slot: u32, store: &Store) {
         let Some(partition) = store.partitions.get(slot) else { return };
         let from = partition.watermarks().log_start;
         let seed = self.rng.next_u64();
         let coordinator = Coordinator::new(Arc::clone(&self.limits), seed, Now::default());
         let seat = Seat::new(slot, Phase::Loading(from));
-        self.seats.insert(slot, CoordinatorSeat { coordinator, seat, is_reading: false });
+        let epoch = partition.epoch();
+        self.seats.insert(slot, CoordinatorSeat { coordinator, seat, epoch, reading: None });
         self.to_load.push(slot);
     }
 
@@ -227,7 +247,8 @@ impl Coordinators {
             self.to_load.push(slot);
             return;
         }
-        let ready = it.seat.release(store);
+        let settled = it.seat.settled(store);
+        let ready = it.seat.release(settled);
         self.answers.release(ready, turn);
     }
 
@@ -263,7 +284,8 @@ impl Coordinators {
             }
         }
         it.seat.hold(out.replies, store);
-        let ready = it.seat.release(store);
+        let settled = it.seat.settled(store);
+        let ready = it.seat.release(settled);
         self.answers.release(ready, turn);
     }
 
@@ -294,8 +316,13 @@ impl Coordinators {
     fn load(&mut self, slot: u32, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
         let Some(partition) = store.partitions.get(slot) else { return };
         let (id, marks) = (partition.log().id, *partition.watermarks());
-        let Some(it) = self.seats.get_mut(&slot).filter(|it| !it.is_reading) else { return };
+        let is_settled = partition.is_settled();
+        let Some(it) = self.seats.get_mut(&slot).filter(|it| it.reading.is_none()) else { return };
         let Phase::Loading(offset) = it.seat.phase() else { return };
+        // Before, the log may hold what another leader has never had (rule R5).
+        if holds(Rule::R5) && !is_settled {
+            return;
+        }
         if offset >= marks.log_end {
             it.seat.advance(Phase::Active);
             let mut out = Outcome::default();
@@ -303,18 +330,26 @@ impl Coordinators {
             return self.settle(slot, out, store, turn);
         }
         if marks.high > offset {
-            it.is_reading = true;
-            load::ask(slot, id, offset, read, store, turn);
+            self.reads += 1;
+            it.reading = Some(self.reads);
+            load::ask(Reading { slot, number: self.reads }, id, offset, read, store, turn);
         }
         // Otherwise the rest was appended before the coordinator had to begin again: it goes on when that is durable.
     }
 
     /// A coordinator that is loading gets a part of its log.
-    pub(super) fn part(&mut self, slot: u32, results: Vec<FetchResult>, store: &Store, turn: &mut Turn<'_>) {
-        let Some(it) = self.seats.get_mut(&slot) else { return };
+    pub(super) fn part(
+        &mut self,
+        part: Reading,
+        results: Vec<FetchResult>,
+        store: &Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let slot = part.slot;
+        // A part that was asked for by a seat that was left since is nobody's.
+        let Some(it) = self.seats.get_mut(&slot).filter(|it| it.reading == Some(part.number)) else { return };
+        it.reading = None;
         let Phase::Loading(offset) = it.seat.phase() else { return };
-        assert!(it.is_reading, "a seat gets the parts it has asked for");
-        it.is_reading = false;
         match load::fold(&mut it.coordinator, offset, results) {
             Ok(next) => {
                 it.seat.advance(Phase::Loading(next));

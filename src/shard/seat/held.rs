@@ -1,6 +1,6 @@
 //! One seat: a state machine whose decisions are records of a partition's log. Decide, append, wait until the records are
-//! durable, answer. If the log refuses the records, a coordinator begins again from the log. The controller has no such way
-//! back yet: it ends the process, as a failed write does ([`Store::fail`]). In a cluster it will step down.
+//! durable, answer. If the log refuses the records, a coordinator begins again from the log, and the controller ends the process,
+//! as a failed write does ([`Store::fail`]): it has counted on them. Who leads the log no more forgets what was decided.
 //!
 //! Coordinators and the controller sit on one each. What they have decided and may not say yet is *held*, in the order of
 //! their log, until the log is settled up to where it ended when they decided: so an answer never leaves before the records
@@ -79,11 +79,13 @@ impl<T> Seat<T> {
         self.held.extend(decided.into_iter().map(|decided| (end, decided)));
     }
 
-    /// Takes what may leave now.
-    pub(super) fn release(&mut self, store: &Store) -> Vec<T> {
-        let Some(settled) = store.partitions.get(self.slot).map(|it| it.watermarks().settled()) else {
-            return Vec::new();
-        };
+    /// Up to where the log is settled.
+    pub(super) fn settled(&self, store: &Store) -> Offset {
+        store.partitions.get(self.slot).map_or(Offset(0), |it| it.watermarks().settled())
+    }
+
+    /// Takes what may leave, now that the log is settled up to there.
+    pub(super) fn release(&mut self, settled: Offset) -> Vec<T> {
         let is_ready = |(end, _): &&(Offset, T)| *end <= settled;
         let ready = self.held.iter().take_while(is_ready).count();
         self.held.drain(..ready).map(|(_, decided)| decided).collect()

@@ -9,14 +9,14 @@ use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
 use super::super::read::Read;
 use super::super::request::{FetchPartition, FetchRequest, FetchResult, FetchedBy, Known};
 use super::super::store::Store;
-use super::super::turn::{Asker, Turn};
+use super::super::turn::{Asker, Reading, Turn};
 
 /// Read at a time.
 const LOAD_BYTES: u32 = 1024 * 1024;
 
 /// Asks for the part of a seat's log that begins with an offset.
 pub(super) fn ask(
-    seat: u32,
+    seat: Reading,
     partition: TopicPartition,
     offset: Offset,
     read: &mut Read,

@@ -10,58 +10,109 @@
 //! | held | decide, append, wait until durable, answer |
 //! | coordinators, load, answers | group coordinators; how they read their logs; requests with several questions |
 //! | controller | the metadata controller |
+//! | cluster | what shard 0 of a server in a cluster does besides: joins the three below and the controller |
+//! | quorum | the election, and what a majority of voters commits |
+//! | member | catching up, registering, heartbeats |
 
 mod answers;
+mod cluster;
 mod controller;
 mod coordinators;
 mod held;
 mod load;
+mod member;
+mod quorum;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::metrics::CommittedMetric;
-use crate::base::{LaneId, MonoNanos, Offset, ServerId, ShardId, VoterId};
-use crate::controller::{Controller, ControllerRequest};
+use crate::base::{LaneId, MonoNanos, Offset, ServerId, ShardId, Voter};
+use crate::controller::{Controller, ControllerRequest, Join, RegisterError};
 use crate::group::Coordinator;
 use crate::peer::Message;
 
 use super::config::ShardConfig;
+use super::directory::DirectoryRecovery;
 use super::metrics::ShardGauges;
 use super::note::{IsrWanted, ShardStatus};
 use super::read::Read;
 use super::replica::{LaneNews, Replica};
 use super::request::{FetchResult, GroupCall, RequestId, ShardReply};
 use super::store::{ImageChanged, Store};
-use super::turn::Turn;
-use controller::ControllerSeat;
+use super::turn::{Reading, Turn};
+use cluster::{ClusterSeat, Hands};
+use controller::{ControllerSeat, Office};
 use coordinators::Coordinators;
 
 #[derive(Debug)]
 pub struct Seats {
     controller: Option<ControllerSeat>,
+    /// Shard 0 of a server in a cluster.
+    cluster: Option<ClusterSeat>,
     coordinators: Coordinators,
 }
 
 impl Seats {
-    pub fn new(config: &ShardConfig, controller: Option<Controller>, store: &mut Store) -> Seats {
+    pub fn new(
+        config: &ShardConfig,
+        controller: Option<Controller>,
+        directory: Option<DirectoryRecovery>,
+        store: &mut Store,
+    ) -> Seats {
         let seat = |controller| ControllerSeat::new(controller, config.shards, config.seed, store);
-        Seats {
-            controller: controller.map(seat),
-            coordinators: Coordinators::new(config.groups.clone(), config.seed),
-        }
+        let controller = controller.map(seat);
+        let cluster = match (&config.cluster, &controller, directory) {
+            (Some(cluster), Some(seat), Some(directory)) => {
+                let sizes = (config.shards, config.seed);
+                Some(ClusterSeat::new(Arc::clone(cluster), directory, sizes, seat.slot()))
+            }
+            _ => None,
+        };
+        let coordinators = Coordinators::new(config.groups.clone(), config.seed);
+        Seats { controller, cluster, coordinators }
     }
 
     pub fn ask_controller(
         &mut self,
         id: RequestId,
-        request: &ControllerRequest,
+        request: ControllerRequest,
         store: &mut Store,
         turn: &mut Turn<'_>,
     ) {
-        match &mut self.controller {
-            Some(seat) => seat.ask(id, request, store, turn),
-            None => turn.reply(id, ShardReply::Controller(controller::not_controller(request))),
-        }
+        let Some(seat) = &mut self.controller else {
+            return turn.reply(id, ShardReply::Controller(controller::not_controller(&request)));
+        };
+        let office = self.cluster.as_ref().map_or(Office::Active, |cluster| cluster.office(seat));
+        seat.ask(id, request, office, store, turn);
+    }
+
+    /// A directory that belongs to no cluster yet asks for a server id.
+    pub fn join(
+        &mut self,
+        id: RequestId,
+        join: &Join,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let given = self.with_cluster(replica, store, turn, |cluster, hands| cluster.join(join, hands));
+        turn.reply(id, ShardReply::Join(given.unwrap_or(Err(RegisterError::NotController))));
+    }
+
+    /// Lets the cluster's seat work, if this shard has one.
+    fn with_cluster<R>(
+        &mut self,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+        work: impl FnOnce(&mut ClusterSeat, &mut Hands<'_, '_>) -> R,
+    ) -> Option<R> {
+        let (Some(cluster), Some(controller)) = (&mut self.cluster, &mut self.controller) else {
+            return None;
+        };
+        Some(work(cluster, &mut Hands { controller, replica, store, turn }))
     }
 
     pub fn ask_groups(
@@ -101,7 +152,8 @@ impl Seats {
     }
 
     pub fn turn(&mut self, read: &mut Read, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
-        _ = replica;
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.turn(hands));
+        self.load(read, store, turn);
         self.coordinators.turn(read, store, turn);
     }
 
@@ -110,17 +162,30 @@ impl Seats {
         &mut self,
         lane: LaneId,
         message: Message,
-        payload: &Bytes,
         replica: &mut Replica,
         store: &mut Store,
         turn: &mut Turn<'_>,
     ) {
-        _ = (lane, message, payload, replica, store, turn);
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.heard(lane, message, hands));
+    }
+
+    /// The stream of the metadata log was heard, which may have told how far the log is committed.
+    pub fn leader_heard(
+        &mut self,
+        from: ServerId,
+        high_watermark: Option<Offset>,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        self.with_cluster(replica, store, turn, |cluster, hands| {
+            cluster.leader_heard(from, high_watermark, hands);
+        });
     }
 
     /// What became of a lane.
     pub fn lane(&mut self, news: LaneNews, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
-        _ = (news, replica, store, turn);
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.lane(news, hands));
     }
 
     /// Leaders on a shard of this server ask for other in-sync sets.
@@ -132,47 +197,77 @@ impl Seats {
         store: &mut Store,
         turn: &mut Turn<'_>,
     ) {
-        _ = (from, wanted, replica, store, turn);
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.isr_wanted(from, wanted, hands));
     }
 
     /// What a shard of this server has for the next heartbeat.
     pub fn status(&mut self, from: ShardId, status: ShardStatus) {
-        _ = (from, status);
+        if let Some(cluster) = &mut self.cluster {
+            cluster.member.status(from, status);
+        }
     }
 
     /// A follower of the metadata log has flushed it up to here.
     pub fn acked(
         &mut self,
-        server: ServerId,
-        voter: VoterId,
+        voter: Voter,
         flushed: Offset,
+        replica: &mut Replica,
         store: &mut Store,
         turn: &mut Turn<'_>,
     ) {
-        _ = (server, voter, flushed, store, turn);
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.acked(voter, flushed, hands));
+    }
+
+    /// The server's vote is on stable storage.
+    pub fn ballot_written(&mut self, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.ballot_written(hands));
+    }
+
+    /// The leader has sent batches of the metadata log, which are appended and may never be committed.
+    pub fn replicated(
+        &mut self,
+        batches: &Bytes,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.replicated(batches, hands));
+    }
+
+    /// A followed log was cut.
+    pub fn cut(&mut self, slot: u32, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.cut(slot, hands));
     }
 
     /// This server leads a partition from now on, or no more.
-    pub fn role_changed(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
-        _ = (slot, store, turn);
+    pub fn role_changed(&mut self, slot: u32, store: &Store, turn: &mut Turn<'_>) {
+        self.coordinators.role_changed(slot, store, turn);
     }
 
     /// What is durable of a partition has changed.
-    pub fn progressed(&mut self, slot: u32, store: &Store, turn: &mut Turn<'_>) {
+    pub fn progressed(&mut self, slot: u32, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
         if let Some(seat) = self.controller.as_mut().filter(|seat| seat.slot() == slot) {
-            seat.progressed(store, turn);
+            seat.progressed();
+            self.with_cluster(replica, store, turn, |cluster, hands| cluster.progressed(hands));
         } else {
             self.coordinators.progressed(slot, store, turn);
         }
     }
 
     /// A seat that reads its log gets a part of it.
-    pub fn part(&mut self, slot: u32, results: Vec<FetchResult>, store: &Store, turn: &mut Turn<'_>) {
-        self.coordinators.part(slot, results, store, turn);
+    pub fn part(&mut self, part: Reading, results: Vec<FetchResult>, store: &mut Store, turn: &mut Turn<'_>) {
+        match self.controller.as_mut().filter(|seat| seat.slot() == part.slot) {
+            Some(seat) => seat.part(part, results, store, turn),
+            None => self.coordinators.part(part, results, store, turn),
+        }
     }
 
     /// Seats that have folded a part of their log ask for the next, or begin.
     pub fn load(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
+        if let Some(seat) = &mut self.controller {
+            seat.load(read, store, turn);
+        }
         self.coordinators.load_on(read, store, turn);
     }
 
@@ -181,8 +276,12 @@ impl Seats {
         self.coordinators.resign(turn);
     }
 
-    pub fn next_deadline(&self) -> MonoNanos {
-        self.coordinators.next_deadline()
+    pub fn next_deadline(&self, store: &Store) -> MonoNanos {
+        let cluster = match (&self.cluster, &self.controller) {
+            (Some(cluster), Some(seat)) => cluster.next_deadline(seat, store),
+            _ => MonoNanos::NEVER,
+        };
+        self.coordinators.next_deadline().min(cluster)
     }
 
     /// Offsets committed to the coordinators here.

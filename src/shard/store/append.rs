@@ -8,6 +8,7 @@ use crate::record::{BatchHeader, Inside};
 
 use super::super::request::PartitionError;
 use super::super::turn::{News, Turn};
+use super::partitions::Partition;
 use super::state::Store;
 
 /// A batch on its way to a log.
@@ -62,17 +63,7 @@ impl Store {
             self.unflushed_bytes += records.len();
         }
         self.carry_out(slot, out, turn);
-        if after.lacks_file && !before.lacks_file {
-            // The batch is a direct run, and its file is not there yet. Its producer waits for the file, which is therefore
-            // made before those that nobody waits for.
-            self.writeback.create_first(slot);
-        }
-        if after.active_base > before.active_base {
-            turn.tell(News::Rolled(slot));
-        }
-        if after.producers > before.producers {
-            self.producer_noted();
-        }
+        self.extended(slot, before, after, turn);
         let counters = &mut self.counters;
         if let Some(found) = found {
             counters.batches_inflated += 1;
@@ -90,11 +81,30 @@ impl Store {
         }
         result.map_err(|error| refused(error, records))
     }
+
+    /// A log has got longer: who cares about that hears it.
+    pub(super) fn extended(&mut self, slot: u32, before: Extent, after: Extent, turn: &mut Turn<'_>) {
+        if after.lacks_file && !before.lacks_file {
+            // The batch is a direct run, and its file is not there yet. Its producer waits for the file, which is therefore
+            // made before those that nobody waits for.
+            self.writeback.create_first(slot);
+        }
+        if after.active_base > before.active_base {
+            turn.tell(News::Rolled(slot));
+        }
+        if after.producers > before.producers {
+            self.producer_noted();
+        }
+        let is_streamed = self.partitions.get(slot).is_some_and(Partition::is_streamed);
+        if is_streamed && after.log_end > before.log_end {
+            turn.tell(News::Appended(slot));
+        }
+    }
 }
 
 /// What an append may change of a log.
 #[derive(Clone, Copy, Debug)]
-struct Extent {
+pub(super) struct Extent {
     log_end: Offset,
     producers: usize,
     active_base: Offset,
@@ -102,7 +112,7 @@ struct Extent {
 }
 
 impl Extent {
-    fn of(log: &PartitionLog) -> Extent {
+    pub(super) fn of(log: &PartitionLog) -> Extent {
         Extent {
             log_end: log.log_end(),
             producers: log.producers().len(),
@@ -116,6 +126,8 @@ fn refused(error: AppendError, records: &Bytes) -> PartitionError {
     let producer = BatchHeader::parse(records).map_or(ProducerId::NONE, |header| header.producer_id);
     match error {
         AppendError::Batch(error) => PartitionError::Batch(error),
+        // Whoever leads from now on cuts its log first: the producer comes again.
+        AppendError::Cutting => PartitionError::NotHere,
         AppendError::OutOfOrderSequence { expected, received } => {
             PartitionError::OutOfOrderSequence { producer, expected, received }
         }

@@ -18,6 +18,7 @@ impl Store {
     pub fn is_checkpoint_due(&self, is_wanted: bool) -> bool {
         let is_wanted = is_wanted
             || self.reclaim.freeable.is_some()
+            || self.starts_to_name
             || self.reclaim.direct_bytes >= DIRECT_BYTES_PER_CHECKPOINT;
         self.is_running() && is_wanted && self.reclaim.checkpoint == Checkpointing::None
     }
@@ -31,6 +32,7 @@ impl Store {
         self.reclaim.checkpoint =
             if serial.is_some() { Checkpointing::Freeing } else { Checkpointing::Keeping };
         self.reclaim.direct_bytes = 0;
+        self.starts_to_name = false;
         let bytes = self.checkpoint(replay_from, CheckpointAt::Running);
         let serial = serial.map(|serial| serial.0);
         self.issue(Operation::Checkpoint { serial }, IoOp::WriteCheckpoint { bytes }, turn);
@@ -45,6 +47,11 @@ impl Store {
     /// The checkpoint is on stable storage; commit files up to `serial` are free.
     pub fn checkpoint_written(&mut self, serial: Option<u64>) {
         self.counters.checkpoints += 1;
+        for slot in self.partitions.slots() {
+            if let Some(partition) = self.partitions.get_mut(slot) {
+                partition.start_named();
+            }
+        }
         if let Some(serial) = serial {
             self.commit.reclaimed(FileSerial(serial));
         }
@@ -60,8 +67,13 @@ impl Store {
         self.end_stop();
     }
 
-    fn checkpoint(&self, replay_from: u64, at: CheckpointAt) -> Vec<u8> {
+    fn checkpoint(&mut self, replay_from: u64, at: CheckpointAt) -> Vec<u8> {
         let clean = at == CheckpointAt::Stop;
+        for slot in self.partitions.slots() {
+            if let Some(partition) = self.partitions.get_mut(slot) {
+                partition.naming_start();
+            }
+        }
         let serving = self.partitions.slots().into_iter().filter_map(|slot| self.partitions.get(slot));
         let partitions = serving
             .filter(|partition| partition.log().log_end().0 > 0)

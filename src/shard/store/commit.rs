@@ -1,7 +1,7 @@
 //! Commit groups: what waits for the commit log goes into one write, and is durable when that is done.
 
 use crate::base::io::IoOp;
-use crate::commit::Receipt;
+use crate::commit::{Logged, Receipt};
 
 use super::super::event::Operation;
 use super::super::turn::Turn;
@@ -37,12 +37,20 @@ impl Store {
 
     /// The entries of these receipts are durable, in the commit log or otherwise.
     pub(super) fn are_durable(&mut self, receipts: Vec<Receipt>, turn: &mut Turn<'_>) {
-        for Receipt { slot, append } in receipts {
-            let Some(number) = append else {
-                self.with_log(slot, turn, |log, _| log.remainder_durable());
-                continue;
-            };
-            if self.with_log(slot, turn, |log, _| log.durable(number)).unwrap_or(false) {
+        let next_sequence = self.commit.next_sequence();
+        for Receipt { slot, logged } in receipts {
+            let moved = self.with_log(slot, turn, |log, out| match logged {
+                Logged::Append(number) => log.durable(number),
+                Logged::Tail => {
+                    log.remainder_durable();
+                    false
+                }
+                Logged::Cut => {
+                    log.cut_entry_durable(next_sequence, out);
+                    false
+                }
+            });
+            if moved == Some(true) {
                 self.progressed(slot, turn);
             }
         }

@@ -49,5 +49,5 @@ pub use append::Incoming;
 pub use partitions::Partition;
 pub use place::ImageChanged;
 pub use producers::PRODUCER_BYTES;
-pub use role::{LedBy, Role, ends};
+pub use role::{Role, ends};
 pub use state::Store;

@@ -23,6 +23,9 @@ pub struct Partition {
     epoch: LeaderEpoch,
     agreed: LeaderEpoch,
     marks: Watermarks,
+    /// The log's start in the checkpoint that is being written, and in the last one that is durable.
+    naming: Offset,
+    named: Offset,
     /// What the topic has shown while it acknowledged from memory stays shown.
     shown: Offset,
     /// The topic's settings; the defaults for the metadata log.
@@ -83,6 +86,8 @@ impl Partition {
         let settings = TopicSettings::default();
         Partition {
             marks: Watermarks::of(&log, log.high_watermark(), visible_when(&settings)),
+            naming: log.log_start(),
+            named: log.log_start(),
             shown: Offset(0),
             role: Role::Idle,
             epoch: LeaderEpoch(-1),
@@ -142,9 +147,10 @@ impl Partition {
                 follows.following.local(ends(&self.log));
                 follows.following.high_watermark()
             }
-            Role::Presiding { high_watermark } => *high_watermark,
+            Role::Presiding { high_watermark, .. } => *high_watermark,
             Role::Idle => self.marks.high.max(self.log.log_start()),
         };
+        self.log.advance_high_watermark(high);
         self.marks.follow(&self.log, high, self.visible());
     }
 
@@ -163,9 +169,37 @@ impl Partition {
         self.follow_log();
     }
 
+    /// Whether this server's own disk is what its followers wait for.
+    pub fn lags_itself(&self) -> bool {
+        matches!(&self.role, Role::Leading(leading) if leading.lags_itself())
+    }
+
+    /// Whether other servers may have streams of the partition.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.has_followers() || matches!(self.role, Role::Presiding { .. })
+    }
+
+    /// Where the log begins as the last checkpoint has it.
+    pub(super) fn named_start(&self) -> Offset {
+        self.named.min(self.log.log_start())
+    }
+
+    /// A checkpoint is being written with the log's start as it is now.
+    pub(super) fn naming_start(&mut self) {
+        self.naming = self.log.log_start();
+    }
+
+    /// That checkpoint is on stable storage.
+    pub(super) fn start_named(&mut self) {
+        self.named = self.naming;
+    }
+
     /// Up to here a leader may send what it has.
     pub(super) fn sendable_end(&self) -> Offset {
-        self.log.log_end()
+        match &self.role {
+            Role::Presiding { sends_until: Some(until), .. } => *until,
+            _ => self.log.log_end(),
+        }
     }
 
     /// The leader epoch of the role.

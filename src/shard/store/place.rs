@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::io::IoOp;
-use crate::base::{BLOCK_BYTES, TopicId, TopicPartition};
+use crate::base::{BLOCK_BYTES, Rule, TopicId, TopicPartition, holds, mark};
 use crate::controller::{Change, MetadataImage, Published, Resource, TopicImage};
 
 use super::super::event::Operation;
@@ -56,7 +56,7 @@ impl Store {
         for topic in image.topics.values() {
             self.place(&image, topic, 0..topic.partitions.len(), turn);
         }
-        self.drop_partitions(turn);
+        self.leave_strays(turn);
         self.count_partitions();
     }
 
@@ -68,10 +68,19 @@ impl Store {
                 Change::TopicAdded(id) | Change::TopicConfigs(id) => {
                     self.place_topic(&image, *id, 0..usize::MAX, turn);
                 }
-                Change::Partitions(run) => self.place_topic(&image, run.topic, run.partitions.clone(), turn),
+                Change::Partitions(run) => {
+                    self.leave_moved(before, run.topic, run.partitions.clone(), turn);
+                    self.place_topic(&image, run.topic, run.partitions.clone(), turn);
+                }
+                Change::SomePartitions(runs) => {
+                    for run in runs {
+                        self.leave_moved(before, run.topic, run.partitions.clone(), turn);
+                        self.place_topic(&image, run.topic, run.partitions.clone(), turn);
+                    }
+                }
                 Change::TopicRemoved(id) => {
                     for id in before.topic_by_id(*id).iter().flat_map(|topic| topic.partition_ids()) {
-                        self.drop_partition(id, turn);
+                        self.leave(id, before, turn);
                     }
                 }
                 Change::Configs(Resource::AllBrokers | Resource::Broker(_)) => {
@@ -138,15 +147,58 @@ impl Store {
         self.limits.chunk_bytes_max = each.clamp(BLOCK_BYTES, self.config.limits.chunk_bytes_max);
     }
 
-    /// Drops partitions whose topic is gone.
-    fn drop_partitions(&mut self, turn: &mut Turn<'_>) {
+    /// Partitions of a topic that were this shard's to keep and are no more.
+    fn leave_moved(
+        &mut self,
+        before: &MetadataImage,
+        topic: TopicId,
+        partitions: Range<usize>,
+        turn: &mut Turn<'_>,
+    ) {
         let image = Arc::clone(&self.image);
-        let is_gone =
-            |id: &TopicPartition| *id != TopicPartition::METADATA && image.topic_by_id(id.topic).is_none();
-        let mut gone: Vec<_> = self.partitions.by_id().filter(|(id, _)| is_gone(id)).collect();
-        gone.sort_unstable();
-        for (id, _) in gone {
-            self.drop_partition(id, turn);
+        let Some(then) = before.topic_by_id(topic) else { return };
+        let now = image.topic_by_id(topic);
+        let some = then.partitions_by_id().skip(partitions.start).take(partitions.len());
+        for (id, state) in some {
+            let index = usize::try_from(id.partition.0).expect("an index of a list");
+            let stays = now.and_then(|now| now.partitions.get(index)).and_then(|it| image.replica_here(it));
+            if before.replica_here(state) == Some(self.id()) && stays != Some(self.id()) {
+                mark("a replica is moved away");
+                self.leave(id, before, turn);
+            }
+        }
+    }
+
+    /// A partition is not this shard's to keep any more, as the change from `before` says. Its files go only if this server had
+    /// caught up before that (rule R12): an image of long ago may take away what a later one has given back.
+    fn leave(&mut self, id: TopicPartition, before: &MetadataImage, turn: &mut Turn<'_>) {
+        if self.member_of(before).is_some() || !holds(Rule::R12) {
+            return self.drop_partition(id, turn);
+        }
+        mark("a partition that an old image takes away is kept");
+        if let Some(slot) = self.partitions.find(id) {
+            self.stand_aside(slot, turn);
+        }
+    }
+
+    /// What the image does not give to this shard is kept and not served: no absence is a reason to delete (rule R12).
+    fn leave_strays(&mut self, turn: &mut Turn<'_>) {
+        let image = Arc::clone(&self.image);
+        let here = self.id();
+        let is_given = |id: &TopicPartition| {
+            let state = usize::try_from(id.partition.0).ok();
+            let state = image.topic_by_id(id.topic).zip(state).and_then(|(it, at)| it.partitions.get(at));
+            state.and_then(|state| image.replica_here(state)) == Some(here)
+        };
+        let is_stray = |(id, _): &(TopicPartition, u32)| *id != TopicPartition::METADATA && !is_given(id);
+        let mut strays: Vec<_> = self.partitions.by_id().filter(is_stray).collect();
+        strays.sort_unstable();
+        for (id, slot) in strays {
+            if holds(Rule::R12) {
+                self.stand_aside(slot, turn);
+            } else {
+                self.drop_partition(id, turn);
+            }
         }
         self.remove_dropped(turn);
     }

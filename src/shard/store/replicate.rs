@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::base::{Offset, TopicId, TopicPartition};
+use crate::base::io::CutSegment;
+use crate::base::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::controller::PartitionImage;
-use crate::log::{ReplicateError, RunHeader};
+use crate::log::{self, CutAsked, ReplicateError, ReplicateRules, RunHeader};
 use crate::replication::Cut;
 
-use super::super::turn::Turn;
+use super::super::turn::{News, Turn};
+use super::append::Extent;
 use super::state::Store;
 
 impl Store {
@@ -23,29 +25,65 @@ impl Store {
         header: RunHeader,
         turn: &mut Turn<'_>,
     ) -> Result<(), ReplicateError> {
-        let result = self.with_log(slot, turn, |log, _| log.replicate(run, header));
-        result.unwrap_or(Err(ReplicateError::NotYet))
+        let mut out = std::mem::take(&mut self.log_effects);
+        let (limits, allocate) = (&self.limits, &mut *self.allocate);
+        let partition = self.partitions.get_mut(slot).expect("the caller found the slot");
+        let before = Extent::of(partition.log());
+        let result = partition.change(|log, settings| {
+            let rules = ReplicateRules { now: turn.now, settings, limits };
+            let before = log.unflushed_bytes();
+            let result = log.replicate(run, header, &rules, allocate, &mut out);
+            result.map(|_| log.unflushed_bytes() - before)
+        });
+        let after = Extent::of(partition.log());
+        self.unflushed_bytes += result.as_ref().copied().unwrap_or(0);
+        self.carry_out(slot, out, turn);
+        self.extended(slot, before, after, turn);
+        if result.is_ok() {
+            self.counters.batches_appended += 1;
+            self.counters.bytes_appended += run.len() as u64;
+        }
+        result.map(drop)
     }
 
-    /// Begins to cut a followed log.
+    /// Begins to cut a followed log. [`News::Cut`] tells the end of it.
     pub fn begin_cut(&mut self, slot: u32, cut: Cut, turn: &mut Turn<'_>) {
-        _ = (slot, cut, turn);
+        let cut = match cut {
+            Cut::To(to) => log::Cut::at(to),
+            Cut::All { begin, epoch } => log::Cut::to_begin_at(begin, epoch),
+        };
+        match self.with_log(slot, turn, |log, out| log.begin_cut(cut, out)) {
+            Some(CutAsked::Needless) => turn.tell(News::Cut(slot)),
+            Some(CutAsked::Begun | CutAsked::Busy | CutAsked::Stopping) | None => {}
+        }
+    }
+
+    /// The files of a cut log are cut.
+    pub fn truncated(&mut self, slot: u32, found: &CutSegment, turn: &mut Turn<'_>) {
+        let mut out = std::mem::take(&mut self.log_effects);
+        if let Some(partition) = self.partitions.get_mut(slot) {
+            partition.cut(|log| log.truncated(found, &mut out));
+            self.starts_to_name = true;
+        }
+        self.carry_out(slot, out, turn);
+        turn.tell(News::Moved(slot));
     }
 
     /// A follower's log begins here from now on.
     pub fn advance_start(&mut self, slot: u32, start: Offset, turn: &mut Turn<'_>) {
         if let Some(partition) = self.partitions.get_mut(slot) {
             partition.change(|log, _| log.advance_start(start));
+            self.starts_to_name = true;
             self.moved(slot, turn);
         }
     }
 
     /// Where a log begins as a checkpoint has it: there it will begin after any crash.
     pub fn named_start(&self, slot: u32) -> Offset {
-        self.partitions.get(slot).map_or(Offset(0), |it| it.log().log_start())
+        self.partitions.get(slot).map_or(Offset(0), |it| it.named_start())
     }
 
-    /// Up to here a leader may send what it has. Of the metadata log's voters no more than is durable, where that decides.
+    /// Up to here a leader may send what it has.
     pub fn sendable_end(&self, slot: u32) -> Offset {
         self.partitions.get(slot).map_or(Offset(0), |it| it.sendable_end())
     }
@@ -62,5 +100,10 @@ impl Store {
             return None;
         }
         self.image().topic_by_id(topic)?.partitions.get(usize::try_from(partition.0).ok()?)
+    }
+
+    /// The epoch that a partition's log ends with.
+    pub fn last_epoch(&self, slot: u32) -> LeaderEpoch {
+        self.partitions.get(slot).map_or(LeaderEpoch(-1), |it| it.log().last_epoch())
     }
 }

@@ -33,6 +33,8 @@ pub enum Role {
     /// Leads the metadata log, of which a majority of voters decides what is committed.
     Presiding {
         high_watermark: Offset,
+        /// Records from there on are sent to nobody yet.
+        sends_until: Option<Offset>,
     },
 }
 
@@ -104,10 +106,15 @@ impl Partition {
 impl Store {
     /// Who this server is among its partitions' replicas; `None` as long as the image lacks this incarnation.
     fn member(&self) -> Option<(ServerId, BrokerEpoch)> {
+        self.member_of(&self.image)
+    }
+
+    /// Who this server is among its partitions' replicas as some image says.
+    pub(super) fn member_of(&self, image: &MetadataImage) -> Option<(ServerId, BrokerEpoch)> {
         let Some(config) = &self.config.cluster else {
-            return Some((self.image.here.server, BrokerEpoch(-1)));
+            return Some((image.here.server, BrokerEpoch(-1)));
         };
-        let mine = self.image.servers.get(&config.server)?;
+        let mine = image.servers.get(&config.server)?;
         (mine.incarnation == config.incarnation).then_some((config.server, mine.broker_epoch))
     }
 
@@ -164,6 +171,47 @@ impl Store {
         turn.tell(News::Role(slot));
     }
 
+    /// This server leads the metadata log in this epoch of the quorum.
+    pub fn preside(&mut self, slot: u32, epoch: LeaderEpoch, turn: &mut Turn<'_>) {
+        if let Some(partition) = self.partitions.get_mut(slot)
+            && let Role::Following(follows) = &mut partition.role
+            && !follows.following.elected(epoch)
+        {
+            return turn.tell(News::Role(slot));
+        }
+        self.end_role(slot, turn);
+        let Some(partition) = self.partitions.get_mut(slot) else { return };
+        partition.lead(epoch);
+        let high_watermark = partition.watermarks().high;
+        partition.set_role(Role::Presiding { high_watermark, sends_until: None });
+        turn.tell(News::Role(slot));
+    }
+
+    /// A majority of voters has the metadata log up to here.
+    pub fn preside_up_to(&mut self, slot: u32, high: Offset, turn: &mut Turn<'_>) {
+        let Some(partition) = self.partitions.get_mut(slot) else { return };
+        let has_moved = partition.change_role(|role, _| match role {
+            Role::Presiding { high_watermark, .. } if high > *high_watermark => {
+                *high_watermark = high;
+                true
+            }
+            _ => false,
+        });
+        if has_moved {
+            self.progressed(slot, turn);
+        }
+    }
+
+    /// Records of the metadata log from there on are sent to nobody yet.
+    pub fn send_until(&mut self, slot: u32, until: Option<Offset>, turn: &mut Turn<'_>) {
+        let Some(partition) = self.partitions.get_mut(slot) else { return };
+        if let Role::Presiding { sends_until, .. } = &mut partition.role
+            && std::mem::replace(sends_until, until) != until
+        {
+            turn.tell(News::Appended(slot));
+        }
+    }
+
     /// This server leads a partition that no other has a part in, whatever an image says.
     pub fn lead_alone(&mut self, slot: u32) {
         let me = self.image.here.server;
@@ -185,14 +233,7 @@ impl Store {
     }
 
     /// Another server leads the partition, in an epoch that is new here.
-    pub(super) fn follow(
-        &mut self,
-        slot: u32,
-        leader: Leader,
-        shard: ShardId,
-        kind: Kind,
-        turn: &mut Turn<'_>,
-    ) {
+    pub fn follow(&mut self, slot: u32, leader: Leader, shard: ShardId, kind: Kind, turn: &mut Turn<'_>) {
         let room = self.room();
         let Some(partition) = self.partitions.get_mut(slot) else { return };
         let led_by = LedBy { server: leader.server, shard };
@@ -220,7 +261,7 @@ impl Store {
     }
 
     /// Nobody leads the partition, or this server has no part in it now. A cut under way is finished all the same.
-    pub(super) fn stand_aside(&mut self, slot: u32, turn: &mut Turn<'_>) {
+    pub fn stand_aside(&mut self, slot: u32, turn: &mut Turn<'_>) {
         let Some(partition) = self.partitions.get(slot) else { return };
         let is_cutting = matches!(&partition.role, Role::Following(it) if it.following.is_cutting());
         if !is_cutting && !matches!(partition.role, Role::Idle) {
@@ -283,6 +324,11 @@ impl Store {
     /// How long the oldest append that is not durable has waited for this shard's own disk.
     pub fn own_lag_ms(&self, now: MonoNanos) -> u64 {
         self.waiting_since.map_or(0, |since| now.since(since) / 1_000_000)
+    }
+
+    /// The sequence of the newest commit group that is durable.
+    pub fn newest_durable_sequence(&self) -> u64 {
+        self.commit.durable_sequence()
     }
 
     /// Who this server is in its cluster.

@@ -44,6 +44,7 @@ impl Store {
     /// A full disk refused what a log needs: nothing is appended before it has been done.
     pub fn log_refused(&mut self, turn: &mut Turn<'_>) {
         self.disk_full = true;
+        turn.tell(News::Room);
         self.io.retry_at.get_or_insert(turn.now.mono.plus_ms(RETRY_MS));
         turn.tell(News::Pressed);
         if !std::mem::replace(&mut self.io.told_full, true) {
@@ -60,6 +61,7 @@ impl Store {
         }
         self.io.retry_at = None;
         self.disk_full = false;
+        turn.tell(News::Room);
         for (operation, op) in std::mem::take(&mut self.io.refused) {
             if let Operation::Log { slot, .. } = operation {
                 self.partitions.op_done(slot);
@@ -89,6 +91,9 @@ impl Store {
         }
         if is_low {
             turn.tell(News::Pressed);
+        }
+        if is_low != self.disk_low {
+            turn.tell(News::Room);
         }
         self.disk_low = is_low;
     }

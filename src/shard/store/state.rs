@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use crate::base::io::IoOp;
 use crate::base::metrics::Latency;
-use crate::base::{MonoNanos, ShardId};
-use crate::commit::{CommitLog, EntryHeader, Pending, Receipt};
-use crate::log::{Allocate, LogEffects, LogLimits, LogOp, PartitionLog};
+use crate::base::{MonoNanos, ShardId, mark};
+use crate::commit::{CommitLog, CutHeader, EntryHeader, Logged, Pending, Receipt, Says};
+use crate::log::{Allocate, Cut, CutEntry, LogEffects, LogLimits, LogOp, PartitionLog};
 
 use super::super::config::{ChunkAllocator, ShardConfig};
 use super::super::effect::{Effect, IoRequest};
@@ -57,6 +57,8 @@ pub struct Store {
     /// Little is left of the disk: producers are refused, so that all else has room.
     pub(super) disk_low: bool,
     pub(super) stop: Stop,
+    /// Logs that are followed begin elsewhere than the last checkpoint says: a leader waits to hear that it does.
+    pub(super) starts_to_name: bool,
     /// Until then nobody else leads what this server leads.
     pub(super) lease_until: MonoNanos,
     pub counters: LogCounters,
@@ -133,11 +135,18 @@ impl Store {
         let partition = self.partitions.get_mut(slot)?;
         let mut out = std::mem::take(&mut self.log_effects);
         let allocate = &mut *self.allocate;
-        let (result, flushed_bytes) = partition.change(|log, _| {
-            let before = log.unflushed_bytes();
+        let (result, flushed_bytes, is_cut) = partition.change(|log, _| {
+            let (before, was_cutting) = (log.unflushed_bytes(), log.is_cutting());
             let result = change(log, allocate, &mut out);
-            (result, before - log.unflushed_bytes())
+            if was_cutting {
+                log.go_on_cutting(&mut out);
+            }
+            (result, before - log.unflushed_bytes(), was_cutting && !log.is_cutting())
         });
+        if is_cut {
+            mark("a cut is durable, and the log takes appends again");
+            turn.tell(News::Cut(slot));
+        }
         assert!(
             flushed_bytes <= self.unflushed_bytes,
             "what becomes durable was counted when it was appended"
@@ -172,11 +181,30 @@ impl Store {
                 segment_base: entry.segment.base,
                 position: entry.position,
                 flushed: entry.flushed,
+                high_watermark: entry.high_watermark,
             };
-            let receipt = Receipt { slot, append: entry.append };
-            let pending = Pending { header, data: entry.data, receipt };
+            let logged = entry.append.map_or(Logged::Tail, Logged::Append);
+            let receipt = Receipt { slot, logged };
+            let pending = Pending { says: Says::Append(header), data: entry.data, receipt };
             self.waiting_since.get_or_insert(turn.now.mono);
             if entry.append.is_some() { self.commit.push(pending) } else { self.commit.relog(pending) }
+        }
+        for cut in out.cuts.drain(..) {
+            let Some(partition) = self.partitions.get(slot) else { continue };
+            let id = partition.log().id;
+            let header = |cut: Cut| CutHeader {
+                partition: id,
+                below: cut.below,
+                begin_at: cut.begin_at,
+                epoch: cut.epoch,
+            };
+            let says = match cut {
+                CutEntry::Begin(cut) => Says::Cut(header(cut)),
+                CutEntry::End(cut) => Says::CutDone(header(cut)),
+            };
+            let receipt = Receipt { slot, logged: Logged::Cut };
+            self.waiting_since.get_or_insert(turn.now.mono);
+            self.commit.relog(Pending { says, data: [None, None], receipt });
         }
         self.log_effects = out;
     }

@@ -52,6 +52,7 @@ impl Store {
             disk_full: false,
             disk_low: false,
             stop: Stop::Running,
+            starts_to_name: false,
             lease_until: MonoNanos(0),
             counters: LogCounters::default(),
             waiting_since: None,
@@ -74,7 +75,7 @@ impl Store {
     /// When something is to be looked at though nothing comes in.
     pub fn next_deadline(&self, now: MonoNanos) -> MonoNanos {
         let reclaim = if self.is_running() { self.reclaim.next_deadline(now) } else { MonoNanos::NEVER };
-        reclaim.min(self.io.next_retry())
+        reclaim.min(self.io.next_retry()).min(self.produce.next_deadline())
     }
 
     /// Appends, syncs or cold reads are under way.

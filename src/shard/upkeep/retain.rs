@@ -190,7 +190,11 @@ impl Retention {
         now: Now,
     ) {
         let doomed = if is_made {
-            self.config.spares.and_then(|config| self.spares.made(slot, past, config, store, now.mono))
+            match self.config.spares {
+                Some(config) => self.spares.made(slot, past, config, store, now.mono),
+                // None is wanted any more.
+                None => Some(Doomed { slot, past, is_spare: true }),
+            }
         } else {
             self.spares.not_made(slot);
             Some(Doomed { slot, past, is_spare: false })

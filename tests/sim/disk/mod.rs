@@ -164,6 +164,7 @@ impl Disk {
                 self.rename(&log_file(segment), &beside(segment, "spare"));
             }
             IoOp::DeleteSpare { segment } => self.unlink(&beside(segment, "spare")),
+            IoOp::TruncateLog { .. } => unreachable!("a server alone cuts nothing"),
             IoOp::DeletePartition { partition } => self.delete_partition(partition),
             IoOp::CreateCommitFile { file, bytes } => {
                 let zeros = vec![0; usize::try_from(bytes).unwrap()];
@@ -181,8 +182,8 @@ impl Disk {
             }
             IoOp::RemoveSnapshots { below } => self.remove_snapshots(below),
             IoOp::MapKeys { segments, keys } => return self.map_keys(&segments, keys),
-            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms } => {
-                let rules = CleanRules { keys: &keys, now, delete_retention_ms };
+            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms, epoch_starts } => {
+                let rules = CleanRules { keys: &keys, now, delete_retention_ms, epoch_starts: &epoch_starts };
                 let batches = self.batches(segment, length);
                 return IoDone::Cleaned(self.clean(segment, &batches, &rules));
             }

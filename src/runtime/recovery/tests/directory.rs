@@ -11,7 +11,7 @@ use crate::base::{
     Chunk, ChunkWriter, LeaderEpoch, Offset, PartitionIndex, ServerId, ShardId, TimestampMs, TopicId,
     TopicPartition, VoterId,
 };
-use crate::commit::{CommitLog, CommitStart, EntryHeader, Pending, Receipt};
+use crate::commit::{self, CommitLog, CommitStart, EntryHeader, Pending, Receipt, Says};
 use crate::config::{CommitLimits, Config};
 use crate::controller::{
     Controller, ControllerConfig, ControllerReply, ControllerRequest, NewTopic, Voter, voters_record,
@@ -112,9 +112,11 @@ fn pending(entry: &Logged<'_>) -> Pending {
         segment_base: Offset(entry.base),
         position: entry.position,
         flushed: Offset(entry.flushed),
+        high_watermark: Offset(0),
     };
     let data = [Some(writer.slice(0..entry.bytes.len())), None];
-    Pending { header, data, receipt: Receipt { slot: 0, append: Some(0) } }
+    let receipt = Receipt { slot: 0, logged: commit::Logged::Append(0) };
+    Pending { says: Says::Append(header), data, receipt }
 }
 
 /// A batch of the metadata log with these records.

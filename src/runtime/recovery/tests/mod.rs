@@ -64,6 +64,8 @@ fn checkpoint(segment_base: i64, position: usize, offset: i64) -> PartitionSnaps
         mark: None,
         epochs: EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0))]),
         producers: ProducerStates::default(),
+        high_watermark: Offset(0),
+        fence: 0,
     }
 }
 

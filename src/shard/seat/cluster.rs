@@ -1,0 +1,551 @@
+//! What a server of a cluster does on shard 0: its part in the quorum, its membership, and the controller's office while it
+//! leads.
+//!
+//! Joins the three with the lanes: the quorum says who leads the metadata log, the controller decides only while this server does
+//! and has folded what was committed before, and the membership speaks to whoever leads.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::base::{
+    BrokerEpoch, IncarnationId, LaneId, LeaderEpoch, MonoNanos, Offset, ServerId, ShardId, Voter,
+};
+use crate::controller::{self, ControllerOutput, Dialled, HeartbeatError, IsrAsked, Join, RegisterError};
+use crate::peer::{
+    AlterIsr, AlterIsrAnswer, ForwardOutcome, Forwarded, Heartbeat, HeartbeatAnswer, HeartbeatOutcome,
+    IsrOutcome, LaneKind, Message, Register, RegisterOutcome, Registered, Wants,
+};
+use crate::quorum::Counts;
+use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
+
+use super::super::config::ClusterConfig;
+use super::super::directory::DirectoryRecovery;
+use super::super::effect::Effect;
+use super::super::note::{IsrWanted, Note};
+use super::super::replica::{LaneNews, Loss, Replica, Target};
+use super::super::store::Store;
+use super::super::turn::Turn;
+use super::controller::{ControllerSeat, Office};
+use super::member::{Member, Says};
+use super::quorum::{QuorumNews, QuorumSeat, voters_of};
+
+#[derive(Debug)]
+pub(super) struct ClusterSeat {
+    pub(super) quorum: QuorumSeat,
+    pub(super) member: Member,
+    /// Decided, and not yet in the log: nothing may be behind a record of voters that is not flushed.
+    pending: VecDeque<Vec<Vec<u8>>>,
+    /// Servers that the controller wants to be dialled.
+    dialling: BTreeSet<ServerId>,
+    /// Who is at the other end of dialled control lanes.
+    found: BTreeMap<LaneId, IncarnationId>,
+}
+
+/// Everything that a step of the cluster's seat works with.
+pub(super) struct Hands<'a, 't> {
+    pub(super) controller: &'a mut ControllerSeat,
+    pub(super) replica: &'a mut Replica,
+    pub(super) store: &'a mut Store,
+    pub(super) turn: &'a mut Turn<'t>,
+}
+
+impl ClusterSeat {
+    pub(super) fn new(
+        config: Arc<ClusterConfig>,
+        directory: DirectoryRecovery,
+        (shards, seed): (u16, u64),
+        slot: u32,
+    ) -> ClusterSeat {
+        let quorum = QuorumSeat::of_recovery(&config, &directory, seed, slot);
+        ClusterSeat {
+            quorum,
+            member: Member::new(config, directory, shards),
+            pending: VecDeque::new(),
+            dialling: BTreeSet::new(),
+            found: BTreeMap::new(),
+        }
+    }
+
+    /// A directory asks for a server id.
+    ///
+    /// # Errors
+    ///
+    /// Why it gets none.
+    pub(super) fn join(&mut self, join: &Join, hands: &mut Hands<'_, '_>) -> Result<ServerId, RegisterError> {
+        if self.office(hands.controller) != Office::Active {
+            return Err(RegisterError::NotController);
+        }
+        let mut out = ControllerOutput::default();
+        let given = hands.controller.controller.join(join, &mut out);
+        self.perform(out, hands);
+        given
+    }
+
+    pub(super) fn ballot_written(&mut self, hands: &mut Hands<'_, '_>) {
+        self.quorum.persisted(hands.replica, hands.store, hands.turn);
+        self.hear_quorum(hands);
+    }
+
+    /// The voters of the log's newest record of them count, committed or not (rule Q7).
+    pub(super) fn replicated(&mut self, batches: &[u8], hands: &mut Hands<'_, '_>) {
+        for (at, voters) in voters_in(batches) {
+            let Some(voters) = voters_of(&voters) else { continue };
+            self.quorum.voters_replicated(at, voters, hands.replica, hands.store, hands.turn);
+        }
+        self.hear_quorum(hands);
+    }
+
+    pub(super) fn cut(&mut self, slot: u32, hands: &mut Hands<'_, '_>) {
+        if hands.controller.slot() == slot {
+            self.quorum.cut(hands.replica, hands.store, hands.turn);
+            self.hear_quorum(hands);
+        }
+    }
+
+    /// How the controller here stands.
+    pub(super) fn office(&self, controller: &ControllerSeat) -> Office {
+        let leads = self.quorum.majority().is_some();
+        let is_open = self.pending.is_empty() && self.quorum.takes_records();
+        match (leads, controller.controller.is_active()) {
+            (true, true) if is_open => Office::Active,
+            (true, _) => Office::Elected,
+            (false, _) => Office::Out,
+        }
+    }
+
+    pub(super) fn next_deadline(&self, controller: &ControllerSeat, store: &Store) -> MonoNanos {
+        let quorum = self.quorum.next_deadline();
+        quorum.min(controller.controller.next_deadline()).min(self.member.next_deadline(store.image()))
+    }
+
+    pub(super) fn turn(&mut self, hands: &mut Hands<'_, '_>) {
+        self.quorum.tick(hands.replica, hands.store, hands.turn);
+        self.hear_quorum(hands);
+        let mut out = ControllerOutput::default();
+        if self.quorum.majority().is_some() {
+            hands.controller.controller.tick(hands.turn.now.mono, &mut out);
+        }
+        self.perform(out, hands);
+        self.speak(hands);
+        self.aim(hands);
+        if self.office(hands.controller) == Office::Active {
+            hands.controller.begun(hands.store, hands.turn);
+        }
+    }
+
+    /// The quorum has another leader, or this server's part in it has changed.
+    pub(super) fn hear_quorum(&mut self, hands: &mut Hands<'_, '_>) {
+        while let Some(news) = self.quorum.take_news() {
+            self.pending.clear();
+            match news {
+                QuorumNews::Elected(epoch) => {
+                    let first = hands.controller.controller.elected(epoch);
+                    let at = hands.controller.append(&[first], hands.store, hands.turn);
+                    if let Some(at) = at {
+                        self.quorum.leads_from(at, hands.store);
+                    }
+                }
+                QuorumNews::Out => hands.controller.deposed(hands.turn),
+            }
+            self.member.begin_anew();
+        }
+    }
+
+    /// The log of the metadata has moved here.
+    pub(super) fn progressed(&mut self, hands: &mut Hands<'_, '_>) {
+        self.quorum.progressed(hands.replica, hands.store, hands.turn);
+        self.hear_quorum(hands);
+        self.append_pending(hands);
+    }
+
+    pub(super) fn acked(&mut self, voter: Voter, flushed: Offset, hands: &mut Hands<'_, '_>) {
+        self.quorum.acked(voter, flushed, hands.replica, hands.store, hands.turn);
+        self.hear_quorum(hands);
+        self.append_pending(hands);
+    }
+
+    /// Carries out what the controller wants.
+    fn perform(&mut self, mut out: ControllerOutput, hands: &mut Hands<'_, '_>) {
+        self.pending.extend(out.batches.take());
+        self.append_pending(hands);
+        self.dialling.extend(out.dial);
+        if let Some(wanted) = out.voters {
+            self.change_voters(wanted, hands);
+        }
+    }
+
+    fn append_pending(&mut self, hands: &mut Hands<'_, '_>) {
+        while self.quorum.takes_records()
+            && let Some(records) = self.pending.pop_front()
+        {
+            _ = hands.controller.append(&records, hands.store, hands.turn);
+        }
+    }
+
+    /// Other servers shall vote. What cannot be done now, the controller proposes again.
+    fn change_voters(&mut self, wanted: Vec<controller::Voter>, hands: &mut Hands<'_, '_>) {
+        let Some(next) = voters_of(&wanted) else { return };
+        let Some(majority) = self.quorum.majority().filter(|_| self.pending.is_empty()) else { return };
+        let high = majority.high_watermark();
+        let judged = majority.judge(&next, |voter| self.quorum.end_of(voter) >= Some(high));
+        let Ok(counts) = judged else { return };
+        let mut out = ControllerOutput::default();
+        hands.controller.controller.set_voters(wanted, &mut out);
+        for records in out.batches.take() {
+            let at = hands.controller.append(&records, hands.store, hands.turn);
+            if let Some(at) = at {
+                self.decided_voters(at, next.clone(), counts, hands);
+            }
+        }
+    }
+
+    fn decided_voters(
+        &mut self,
+        at: Offset,
+        next: crate::quorum::Voters,
+        counts: Counts,
+        hands: &mut Hands<'_, '_>,
+    ) {
+        self.quorum.voters_decided(at, next, counts, hands.replica, hands.store, hands.turn);
+        self.hear_quorum(hands);
+    }
+
+    /// Says to the controller what there is to say.
+    fn speak(&mut self, hands: &mut Hands<'_, '_>) {
+        if self.quorum.majority().is_some() && hands.controller.controller.is_active() {
+            self.member.leader_is_at(Offset(hands.controller.controller.version()));
+        }
+        let slot = hands.controller.slot();
+        let flushed = hands.store.partitions.get(slot).map_or(Offset(0), |it| it.watermarks().flushed);
+        let applied = hands.controller.applied_version();
+        let now = hands.turn.now.mono;
+        let leads = self.quorum.majority().is_some();
+        let lane = self.quorum.leader().and_then(|leader| hands.replica.control_to(leader.server));
+        if !leads && lane.is_none() {
+            return;
+        }
+        let Some(says) = self.member.says(applied, flushed, hands.store, now) else { return };
+        match (says, lane) {
+            (Says::Register(register), _) if leads => _ = self.register(&register, hands),
+            (Says::Heartbeat(beat), _) if leads => {
+                let answer = self.heartbeat(&beat, hands);
+                self.member.answered(&answer, hands.turn);
+            }
+            (Says::Register(register), Some(lane)) => {
+                hands.replica.say(lane, &Message::Register(register), hands.turn);
+            }
+            (Says::Heartbeat(beat), Some(lane)) => {
+                hands.replica.say(lane, &Message::Heartbeat(beat), hands.turn);
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// Which control lanes are needed: to all other voters for a voter, to the leader, and to whoever may know the leader while
+    /// nobody here does.
+    fn aim(&mut self, hands: &mut Hands<'_, '_>) {
+        let me = self.member.server();
+        let mut wanted: BTreeSet<ServerId> = self.dialling.clone();
+        let voters = self.quorum.voters();
+        if voters.contains(self.quorum.me()) {
+            wanted.extend(voters.iter().map(|voter| voter.server));
+        }
+        match self.quorum.leader() {
+            Some(leader) => _ = wanted.insert(leader.server),
+            None => {
+                wanted.extend(voters.iter().map(|voter| voter.server));
+                wanted.extend(self.member.seeds());
+                wanted.extend(hands.store.image().servers.keys());
+            }
+        }
+        wanted.remove(&me);
+        let target = |server| Target { server, shard: ShardId(0), kind: LaneKind::Control };
+        for target in hands.replica.control_targets() {
+            if !wanted.contains(&target.server) {
+                hands.replica.unwant(target, hands.turn);
+            }
+        }
+        wanted.into_iter().for_each(|server| hands.replica.want(target(server)));
+    }
+
+    /// Something was said on a control lane.
+    pub(super) fn heard(&mut self, lane: LaneId, message: Message, hands: &mut Hands<'_, '_>) {
+        match message {
+            Message::VoteAsk(_) | Message::VoteAnswer(_) | Message::Lead(_) | Message::Resign(_) => {
+                self.quorum.heard(&message, hands.replica, hands.store, hands.turn);
+                self.hear_quorum(hands);
+            }
+            Message::Register(register) => {
+                if let Err(outcome) = self.register(&register, hands) {
+                    let refused = Registered { outcome, session_ms: 0, heartbeat_ms: 0 };
+                    hands.replica.say(lane, &Message::Registered(refused), hands.turn);
+                }
+            }
+            Message::Registered(answer) => self.registered(&answer, hands),
+            Message::Heartbeat(beat) => {
+                let answer = self.heartbeat(&beat, hands);
+                hands.replica.say(lane, &Message::HeartbeatAnswer(answer), hands.turn);
+            }
+            Message::HeartbeatAnswer(answer) => self.member.answered(&answer, hands.turn),
+            Message::AlterIsr(asked) => {
+                let answer = self.alter_isr(&asked, hands);
+                hands.replica.say(lane, &Message::AlterIsrAnswer(answer), hands.turn);
+            }
+            Message::AlterIsrAnswer(answer) => self.isr_answered(&answer, hands),
+            Message::Forward(forward) => {
+                let outcome = ForwardOutcome::NotController;
+                let answer = Forwarded { id: forward.id, version: 0, outcome };
+                hands.replica.say(lane, &Message::Forwarded(answer), hands.turn);
+            }
+            // What belongs to streams does not come here.
+            _ => {}
+        }
+    }
+
+    /// A server registers.
+    ///
+    /// # Errors
+    ///
+    /// What it is to be told, if it may not.
+    fn register(&mut self, wanted: &Register, hands: &mut Hands<'_, '_>) -> Result<(), RegisterOutcome> {
+        if self.quorum.majority().is_none() {
+            return Err(RegisterOutcome::NotLeader { leader: self.quorum.leader() });
+        }
+        let mut out = ControllerOutput::default();
+        let now = hands.turn.now.mono;
+        let result = hands.controller.controller.register(&registration(wanted), now, &mut out);
+        self.perform(out, hands);
+        result.map_err(|error| match error {
+            RegisterError::NotController | RegisterError::TooMany => {
+                RegisterOutcome::NotLeader { leader: None }
+            }
+            RegisterError::InUse(_) => RegisterOutcome::IdInUse,
+            RegisterError::OtherDirectory(_) => RegisterOutcome::OtherDirectory,
+            RegisterError::Removed(_) | RegisterError::UnknownId(_) | RegisterError::NoShards => {
+                RegisterOutcome::UnknownId
+            }
+        })
+    }
+
+    fn registered(&mut self, answer: &Registered, hands: &mut Hands<'_, '_>) {
+        let why = match answer.outcome {
+            RegisterOutcome::Accepted { .. } | RegisterOutcome::NotLeader { .. } => return,
+            RegisterOutcome::IdInUse => "another live server has this node.id",
+            RegisterOutcome::OtherDirectory => "this node.id is registered with another data directory",
+            RegisterOutcome::UnknownId => "this node.id was never given, or its server was removed",
+            RegisterOutcome::Protocol => "the cluster speaks another protocol",
+        };
+        hands.turn.notice(format!("the controller does not register this server: {why}"));
+    }
+
+    fn heartbeat(&mut self, beat: &Heartbeat, hands: &mut Hands<'_, '_>) -> HeartbeatAnswer {
+        let mut out = ControllerOutput::default();
+        let said = controller::Heartbeat {
+            server: beat.server,
+            broker_epoch: beat.broker_epoch,
+            applied: Offset(beat.applied),
+            flushed: beat.metadata_flushed,
+            sequence: beat.commit_sequence,
+            wants: match beat.wants {
+                Wants::Serve => controller::Wants::Serve,
+                Wants::Stop => controller::Wants::Stop,
+            },
+            slow_sync: beat.slow_sync,
+        };
+        let leads = self.quorum.majority().is_some();
+        let result = match leads {
+            true => hands.controller.controller.heartbeat(&said, hands.turn.now.mono, &mut out),
+            false => Err(HeartbeatError::NotController),
+        };
+        self.perform(out, hands);
+        let refused = |outcome| HeartbeatAnswer {
+            outcome,
+            fenced: true,
+            may_stop: false,
+            sent: beat.sent,
+            session_ms: 0,
+        };
+        match result {
+            Ok(answer) => HeartbeatAnswer {
+                outcome: HeartbeatOutcome::Accepted,
+                fenced: answer.fenced,
+                may_stop: answer.may_stop,
+                sent: beat.sent,
+                session_ms: u32::try_from(answer.lease_ms).unwrap_or(u32::MAX),
+            },
+            Err(HeartbeatError::NotController) => {
+                refused(HeartbeatOutcome::NotLeader { leader: self.quorum.leader() })
+            }
+            Err(HeartbeatError::StaleBrokerEpoch) => refused(HeartbeatOutcome::Unknown),
+        }
+    }
+
+    /// Leaders on a shard of this server ask for other in-sync sets.
+    pub(super) fn isr_wanted(&mut self, from: ShardId, wanted: Vec<IsrWanted>, hands: &mut Hands<'_, '_>) {
+        let epoch = self.quorum.epoch().0;
+        let Some(asked) = self.member.alter_isr(from, wanted, epoch, hands.store.image()) else { return };
+        if self.quorum.majority().is_some() {
+            let answer = self.alter_isr(&asked, hands);
+            return self.isr_answered(&answer, hands);
+        }
+        let lane = self.quorum.leader().and_then(|leader| hands.replica.control_to(leader.server));
+        if let Some(lane) = lane {
+            hands.replica.say(lane, &Message::AlterIsr(asked), hands.turn);
+        }
+    }
+
+    fn alter_isr(&mut self, asked: &AlterIsr, hands: &mut Hands<'_, '_>) -> AlterIsrAnswer {
+        let mut out = ControllerOutput::default();
+        let wanted = controller::AlterIsr {
+            server: asked.server,
+            broker_epoch: asked.broker_epoch,
+            quorum_epoch: LeaderEpoch(asked.quorum_epoch),
+            partitions: asked
+                .changes
+                .iter()
+                .map(|change| IsrAsked {
+                    partition: change.partition,
+                    leader_epoch: change.leader_epoch,
+                    partition_epoch: change.partition_epoch,
+                    isr: change.isr.clone(),
+                })
+                .collect(),
+        };
+        let result = hands.controller.controller.alter_isr(&wanted, &mut out);
+        self.perform(out, hands);
+        let version = hands.controller.controller.version();
+        let outcomes = result.unwrap_or_default();
+        let answers = asked.changes.iter().zip(outcomes).map(|(change, outcome)| {
+            let outcome = match outcome {
+                controller::IsrOutcome::Decided => {
+                    let partition_epoch =
+                        crate::base::PartitionEpoch(change.partition_epoch.0.saturating_add(1));
+                    IsrOutcome::Decided { partition_epoch }
+                }
+                controller::IsrOutcome::SameAlready => IsrOutcome::SameAlready,
+                controller::IsrOutcome::Ineligible => IsrOutcome::Ineligible,
+                controller::IsrOutcome::StaleEpoch => IsrOutcome::StaleEpoch,
+                controller::IsrOutcome::NotLeader => IsrOutcome::NotLeader,
+                controller::IsrOutcome::UnknownPartition => IsrOutcome::UnknownPartition,
+            };
+            (change.number, outcome)
+        });
+        AlterIsrAnswer { quorum_epoch: asked.quorum_epoch, version, answers: answers.collect() }
+    }
+
+    fn isr_answered(&mut self, answer: &AlterIsrAnswer, hands: &mut Hands<'_, '_>) {
+        for (number, outcome) in &answer.answers {
+            if let Some((shard, partition, number)) = self.member.take_asked(*number) {
+                let note = Note::IsrAnswered { partition, number, outcome: *outcome };
+                hands.turn.effect(Effect::Tell { to: shard, note });
+            }
+        }
+    }
+
+    /// What became of a lane.
+    pub(super) fn lane(&mut self, news: LaneNews, hands: &mut Hands<'_, '_>) {
+        let now = hands.turn.now.mono;
+        let mut out = ControllerOutput::default();
+        let leads = self.quorum.majority().is_some();
+        match news {
+            LaneNews::Accepted { from, quorum, .. } if from.kind == LaneKind::Control => {
+                self.quorum.named(quorum, hands.replica, hands.store, hands.turn);
+                let epoch = broker_epoch(from.server, from.incarnation, hands.store);
+                if leads {
+                    hands.controller.controller.lane_opened(from.server, epoch, now, &mut out);
+                }
+            }
+            LaneNews::Left { from, .. } if from.kind == LaneKind::Control => {
+                let mut others = hands.replica.accepted_lanes();
+                let is_last = !others.any(|(_, it)| {
+                    (it.server, it.kind, it.incarnation) == (from.server, from.kind, from.incarnation)
+                });
+                drop(others);
+                let is_registered = broker_epoch(from.server, from.incarnation, hands.store).is_some();
+                if leads && is_last && is_registered {
+                    hands.controller.controller.lane_closed(from.server, now, &mut out);
+                }
+            }
+            LaneNews::Open { target, quorum, incarnation, .. } if target.kind == LaneKind::Control => {
+                self.quorum.named(quorum, hands.replica, hands.store, hands.turn);
+                if self.dialling.remove(&target.server) {
+                    let found = Dialled::Answered(broker_epoch(target.server, incarnation, hands.store));
+                    hands.controller.controller.dialled(target.server, found, now, &mut out);
+                }
+            }
+            LaneNews::Lost { target, how, .. } if target.kind == LaneKind::Control => {
+                self.quorum.lane_lost(target.server, hands.replica, hands.store, hands.turn);
+                if how != Loss::GivenUp && self.dialling.remove(&target.server) {
+                    let found = if how == Loss::Refused { Dialled::Refused } else { Dialled::Silent };
+                    hands.controller.controller.dialled(target.server, found, now, &mut out);
+                }
+            }
+            _ => {}
+        }
+        self.hear_quorum(hands);
+        self.perform(out, hands);
+    }
+
+    /// The leader's stream of the metadata log was heard.
+    pub(super) fn leader_heard(
+        &mut self,
+        from: ServerId,
+        high_watermark: Option<Offset>,
+        hands: &mut Hands<'_, '_>,
+    ) {
+        self.quorum.leader_heard(from, hands.replica, hands.store, hands.turn);
+        if let Some(high) = high_watermark
+            && self.quorum.leader().is_some_and(|leader| leader.server == from)
+        {
+            self.member.leader_is_at(high);
+        }
+        self.hear_quorum(hands);
+    }
+}
+
+/// Records of voters in batches of the metadata log, with their offsets.
+fn voters_in(batches: &[u8]) -> Vec<(Offset, Vec<controller::Voter>)> {
+    let (mut rest, mut found) = (batches, Vec::new());
+    while rest.len() >= BATCH_HEADER_BYTES {
+        let Ok(header) = BatchHeader::parse(rest) else { break };
+        let Some((batch, after)) = rest.split_at_checked(header.total_bytes()) else { break };
+        _ = record::records(batch, |_, record| {
+            let at = header.base_offset.plus(i64::from(record.offset_delta));
+            found.extend(record.value.and_then(controller::voters_in).map(|voters| (at, voters)));
+            true
+        });
+        rest = after;
+    }
+    found
+}
+
+/// The broker epoch of an incarnation, if it is the one that the image has.
+fn broker_epoch(server: ServerId, incarnation: IncarnationId, store: &Store) -> Option<BrokerEpoch> {
+    let known = store.image().servers.get(&server)?;
+    (known.incarnation == incarnation).then_some(known.broker_epoch)
+}
+
+fn registration(wanted: &Register) -> controller::Registration {
+    controller::Registration {
+        server: wanted.server,
+        directory: wanted.directory,
+        incarnation: wanted.incarnation,
+        voter: wanted.voter,
+        shards: wanted.shards,
+        rack: wanted.rack.clone(),
+        client: wanted.client.clone(),
+        shard_ports: false,
+        cluster: wanted.cluster.clone(),
+        protocol: (wanted.protocol_min, wanted.protocol_max),
+        clean: wanted.clean,
+        damaged: match &wanted.damaged {
+            crate::peer::Damaged::None => controller::Damage::Nothing,
+            crate::peer::Damaged::Some(partitions) => {
+                controller::Damage::Partitions(partitions.iter().copied().collect())
+            }
+            crate::peer::Damaged::All => controller::Damage::Everything,
+        },
+        recovered_end: wanted.metadata_end,
+        sequence: wanted.commit_sequence,
+    }
+}
