@@ -99,6 +99,12 @@ impl<'a> Turn<'a> {
         self.news.push_back(news);
     }
 
+    /// Nobody is to hear what was told so far.
+    pub fn forget_news(mut self) {
+        self.news.clear();
+        self.end();
+    }
+
     pub fn has_news(&self) -> bool {
         !self.news.is_empty()
     }
