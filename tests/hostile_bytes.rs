@@ -7,9 +7,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringmain::base::rng::Rng;
+use ringmain::base::{BrokerEpoch, Offset, ServerId, StreamNumber, TopicPartition};
+use ringmain::peer::{self, CloseReason, ClosedStream, Drain, FrameLimits, Heartbeat, Wants};
 use ringmain::protocol::messages::*;
 use ringmain::protocol::{self, DecodeError, EncodeError, Message, Reader, Writer, decode_body};
 
@@ -180,6 +183,61 @@ fn versions_the_schema_lacks_are_refused() {
     for target in targets() {
         for version in [i16::MIN, -1, target.versions.start() - 1, target.versions.end() + 1, i16::MAX] {
             assert!((target.refuses)(version), "{} v{version}", target.name);
+        }
+    }
+}
+
+fn peer_frame(header: &[u8]) -> Bytes {
+    let size = |bytes: usize| u32::try_from(bytes).unwrap().to_le_bytes();
+    let sizes = [size(8 + header.len()), size(header.len())].concat();
+    let crc = crc32fast::hash(&[&sizes, header].concat()).to_le_bytes();
+    [&sizes, &crc[..], header].concat().into()
+}
+
+/// Messages between servers with the longest lists that there may be.
+fn peer_headers() -> Vec<Bytes> {
+    let heartbeat = Heartbeat {
+        server: ServerId(1),
+        broker_epoch: BrokerEpoch(1),
+        applied: 1,
+        metadata_flushed: Offset(1),
+        commit_sequence: 1,
+        wants: Wants::Serve,
+        drain: Drain::None,
+        disk_total: 1,
+        disk_usable: 1,
+        produce_bytes: vec![1; peer::limits::SHARDS_MAX],
+        sizes: vec![(TopicPartition::METADATA, 1); peer::limits::SIZES_MAX],
+        slow_sync: false,
+        sent: 1,
+    };
+    let close = ClosedStream { stream: StreamNumber(1), reason: CloseReason::Gone };
+    let messages =
+        [peer::Message::Heartbeat(heartbeat), peer::Message::Close(vec![close; peer::limits::STREAMS_MAX])];
+    messages.iter().map(|message| peer::encode(message, 0).slice(peer::limits::FRONT_BYTES..)).collect()
+}
+
+#[test]
+fn frames_between_servers_take_memory_for_what_is_there() {
+    let limits = FrameLimits::Accepted { batch_bytes_max: 1 << 30 };
+    let check = |bytes: Bytes| {
+        let peak = peak_of(|| peer::decode(&bytes, &limits));
+        assert!(peak <= PEAK_PER_BYTE * bytes.len() + PEAK_FREE, "{} bytes took {peak}", bytes.len());
+    };
+    // A front that promises a gibibyte takes nothing.
+    check([1 << 30, 1000, 0u32].map(u32::to_le_bytes).concat().into());
+    let mut rng = Rng::seeded(2);
+    let mut below = |bound: usize| usize::try_from(rng.below(bound as u64)).unwrap();
+    for header in peer_headers() {
+        check(peer_frame(&header));
+        for round in 0..2000 {
+            let mut bad = header.to_vec();
+            // Tables and lengths of lists are in front.
+            let within = if round % 2 == 0 { bad.len() } else { 200 };
+            for _ in 0..=below(4) {
+                bad[below(within)] = u8::try_from(below(256)).unwrap();
+            }
+            check(peer_frame(&bad));
         }
     }
 }

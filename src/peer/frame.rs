@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::check;
 use super::codec;
 use super::error::FrameError;
+use super::lanes::Part;
 use super::limits::{
     FORWARD_BYTES_MAX, FRONT_BYTES, FrameLimits, GREETING_BYTES_MAX, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX,
 };
@@ -14,6 +15,9 @@ use super::message::{Frame, Message};
 const SIZE_BYTES: u64 = 4;
 /// Both sizes, which the checksum covers together with the header.
 const SIZES_BYTES: usize = 8;
+
+/// What any peer might take: whoever sends does not know how large a batch the other side takes.
+const WIDEST: FrameLimits = FrameLimits::Accepted { batch_bytes_max: u32::MAX };
 
 /// What [`decode`] makes of the bytes at the beginning of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +37,7 @@ pub enum Step {
 #[must_use]
 pub fn encode(message: &Message, payload_bytes: usize) -> Bytes {
     let header = codec::encode(message);
-    let payload = u64::try_from(payload_bytes).expect("a u64 holds every usize");
-    let allowed = check::message(message).and_then(|()| check::payload(message, payload));
+    let allowed = allowed(message, payload_bytes, &WIDEST);
     assert!(allowed.is_ok(), "a {} that no peer accepts: {allowed:?}", message.name());
     assert!(header.len() <= HEADER_BYTES_MAX, "{} bytes of a {}", header.len(), message.name());
     let whole = FRONT_BYTES + header.len() + payload_bytes;
@@ -107,15 +110,19 @@ impl Front {
             return Err(FrameError::Checksum { said: self.crc, found });
         }
         let message = codec::decode(header)?;
-        check::message(&message)?;
-        let bytes = wide(self.payload_bytes);
-        let limit = payload_bytes_max(&message, limits)?;
-        if bytes > limit {
-            return Err(FrameError::TooLarge { bytes, limit });
-        }
-        check::payload(&message, bytes)?;
+        allowed(&message, self.payload_bytes, limits)?;
         Ok(message)
     }
+}
+
+/// Whether a peer with these limits takes the message with a payload of so many bytes.
+fn allowed(message: &Message, payload_bytes: usize, limits: &FrameLimits) -> Result<(), FrameError> {
+    check::message(message)?;
+    let (bytes, limit) = (wide(payload_bytes), payload_bytes_max(message, limits)?);
+    if bytes > limit {
+        return Err(FrameError::TooLarge { bytes, limit });
+    }
+    check::payload(message, bytes)
 }
 
 /// The largest frame that may follow, as far as its front can tell.
@@ -140,10 +147,15 @@ fn payload_bytes_max(message: &Message, limits: &FrameLimits) -> Result<u64, Fra
     };
     let shared = wide(PAYLOAD_BYTES_MAX);
     Ok(match message {
-        Message::Append(parts) if parts.len() == 1 => shared.max((*batch_bytes_max).into()),
+        Message::Append(parts) if has_one_run(parts) => shared.max((*batch_bytes_max).into()),
         Message::Forward(_) | Message::Forwarded(_) => wide(FORWARD_BYTES_MAX),
         _ => shared,
     })
+}
+
+/// Parts without bytes take no room in a payload.
+fn has_one_run(parts: &[Part]) -> bool {
+    parts.iter().filter(|part| part.bytes > 0).count() == 1
 }
 
 fn wide(bytes: usize) -> u64 {

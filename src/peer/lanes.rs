@@ -60,9 +60,9 @@ pub struct Part {
     pub stream: StreamNumber,
     /// How much of the payload is this run.
     pub bytes: u32,
-    /// The offset that the follower's log ends at before the run.
+    /// The base offset of the first batch: where the follower's log ends, or beyond that across a gap.
     pub base: Offset,
-    /// The offset that the follower's log ends at after it.
+    /// Where the follower's log ends with the run.
     pub end: Offset,
     pub epoch: LeaderEpoch,
     pub gap: Gap,

@@ -56,6 +56,6 @@ const _: () = {
 pub enum FrameLimits {
     /// Before the lane is accepted: nothing but the handshake, in frames of at most [`GREETING_BYTES_MAX`].
     Greeting,
-    /// After it. A single part may be a batch of up to `batch_bytes_max`, larger than any other payload.
+    /// After it. A run that is alone in its payload may have up to `batch_bytes_max`, more than any other payload: one batch.
     Accepted { batch_bytes_max: u32 },
 }

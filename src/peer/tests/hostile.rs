@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
 
+use super::super::codec;
 use super::super::generated as wire;
 use super::super::limits::*;
 use super::super::*;
@@ -40,7 +41,7 @@ fn a_frame_larger_than_allowed_is_refused_by_its_front() {
 #[test]
 fn a_payload_larger_than_its_message_may_have_is_refused_by_its_header() {
     let check = |message: &Message, payload: usize, limit: usize| {
-        let bytes = written(message, &vec![0; payload]);
+        let bytes = framed(&codec::encode(message), &vec![0; payload]);
         let header = bytes.slice(..bytes.len() - payload);
         let limits = FrameLimits::Accepted { batch_bytes_max: 3 << 20 };
         if payload <= limit {
@@ -56,6 +57,7 @@ fn a_payload_larger_than_its_message_may_have_is_refused_by_its_header() {
     for over in [0, 1] {
         let alone = (3 << 20) + over;
         check(&Message::Append(vec![part(alone)]), alone, 3 << 20);
+        check(&Message::Append(vec![part(0), part(alone), part(0)]), alone, 3 << 20);
         let half = PAYLOAD_BYTES_MAX / 2;
         check(&Message::Append(vec![part(half), part(half + over)]), 2 * half + over, PAYLOAD_BYTES_MAX);
         let piece = SnapshotPart { total: 1 << 30, is_last: false, ..samples::snapshot_part() };
