@@ -32,8 +32,8 @@ use setting::{Described, Setting};
 use topic::TopicDefaults;
 
 pub use limits::{
-    Changes, CleanerLimits, ClusterLimits, CommitLimits, ConnectionLimits, ConsumerGroups, GroupLimits, GroupTimeLimits,
-    OffsetsTopic, ScrubLimits, TopicCreation,
+    Changes, CleanerLimits, ClusterLimits, CommitLimits, ConnectionLimits, ConsumerGroups, GroupLimits,
+    GroupTimeLimits, OffsetsTopic, ScrubLimits, TopicCreation,
 };
 pub use setting::ConfigError;
 pub use sources::{Flag, Loaded, Sources, load};

@@ -9,8 +9,8 @@ use super::machine::Machine;
 use super::setting::ConfigError;
 use super::topic::TopicDefaults;
 use super::{
-    Advertise, BrokerSettings, CleanerLimits, ClusterLimits, CommitLimits, Config, ConnectionLimits, ConsumerGroups,
-    GroupLimits, GroupTimeLimits, OffsetsTopic, ScrubLimits, TopicCreation, address,
+    Advertise, BrokerSettings, CleanerLimits, ClusterLimits, CommitLimits, Config, ConnectionLimits,
+    ConsumerGroups, GroupLimits, GroupTimeLimits, OffsetsTopic, ScrubLimits, TopicCreation, address,
 };
 
 impl Config {
@@ -223,7 +223,9 @@ fn cluster_limits(settings: &BrokerSettings) -> ClusterLimits {
         closed_ms: settings.number("ringmain.fence.closed.ms"),
         replica_lag_ms: settings.number("replica.lag.time.max.ms"),
         rebalance: settings.flag("auto.leader.rebalance.enable"),
-        imbalance_check_ms: settings.number::<u64>("leader.imbalance.check.interval.seconds").saturating_mul(1000),
+        imbalance_check_ms: settings
+            .number::<u64>("leader.imbalance.check.interval.seconds")
+            .saturating_mul(1000),
         voters: match settings.required("ringmain.quorum.voters") {
             "5" => 5,
             "1" => 1,
