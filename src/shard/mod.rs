@@ -290,7 +290,21 @@ impl Shard {
 
     /// Before the orderly stop: whoever waits in a group is told to find another coordinator.
     pub fn resign(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        self.input(now, effects, |shard, turn| shard.seats.resign(turn));
+        self.input(now, effects, |shard, turn| {
+            let Shard { store, replica, seats, .. } = shard;
+            seats.resign(replica, store, turn);
+        });
+    }
+
+    /// Before the orderly stop of a server in a cluster: what it leads goes to others. Shard 0 only.
+    pub fn hand_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.input(now, effects, |shard, _| shard.seats.hand_over());
+    }
+
+    /// Whether nothing is left that another server could take over.
+    #[must_use]
+    pub fn has_handed_over(&self) -> bool {
+        self.seats.has_handed_over()
     }
 
     /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.
@@ -432,7 +446,7 @@ impl Shard {
                 match news {
                     News::Moved(slot) => {
                         read.wake(slot);
-                        replica.moved(slot, store, turn);
+                        replica.moved(slot, store);
                         seats.progressed(slot, replica, store, turn);
                         seats.load(read, store, turn);
                     }

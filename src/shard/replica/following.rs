@@ -295,7 +295,7 @@ impl Followings {
     }
 
     /// What is durable of a partition has changed.
-    pub(super) fn moved(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+    pub(super) fn moved(&mut self, slot: u32, store: &Store) {
         if !self.targets.contains_key(&slot) {
             return;
         }
@@ -379,6 +379,8 @@ impl Followings {
     pub(super) fn take_silent(&mut self, now: MonoNanos) -> Vec<LaneId> {
         let silent = self.lanes.iter().filter(|(_, end)| end.intake.is_silent(now)).map(|(lane, _)| *lane);
         let mut lanes: Vec<LaneId> = silent.collect();
+        let is_idle = |end: &FollowerEnd| end.target.kind == LaneKind::Data && end.intake.is_idle(now);
+        lanes.extend(self.lanes.iter().filter(|(_, end)| is_idle(end)).map(|(lane, _)| *lane));
         lanes.append(&mut self.faulty);
         lanes
     }

@@ -17,6 +17,9 @@ use super::super::turn::{News, Turn};
 use super::lanes::{Dialler, Lanes, send};
 use crate::base::{Payload, joined};
 
+/// How often the partitions on a lane hear that their follower lives.
+const ALIVE_MS: u64 = 400;
+
 #[derive(Debug, Default)]
 pub(super) struct Leadings {
     pub(super) lanes: BTreeMap<LaneId, LeaderEnd>,
@@ -34,6 +37,8 @@ pub(super) struct LeaderEnd {
     pub(super) from: Dialler,
     pub(super) out: OutLane,
     pub(super) streams: BTreeMap<StreamNumber, OutStream>,
+    /// When its partitions heard last that the follower lives.
+    told_at: MonoNanos,
     opened: Vec<OpenedStream>,
     closes: Vec<ClosedStream>,
 }
@@ -53,7 +58,7 @@ impl Leadings {
         match OutLane::new(u64::from(from.window), now) {
             Ok(out) => {
                 let (streams, opened, closes) = (BTreeMap::new(), Vec::new(), Vec::new());
-                self.lanes.insert(lane, LeaderEnd { from, out, streams, opened, closes });
+                self.lanes.insert(lane, LeaderEnd { from, out, streams, told_at: now, opened, closes });
             }
             Err(_) => self.faulty.push(lane),
         }
@@ -169,7 +174,11 @@ impl Leadings {
             self.acked_one(lane, it, store, turn);
         }
         // Idle partitions have no acks: a follower that has everything stays caught up by being heard.
-        let Some(end) = self.lanes.get(&lane) else { return };
+        let Some(end) = self.lanes.get_mut(&lane) else { return };
+        if now < end.told_at.plus_ms(ALIVE_MS) {
+            return;
+        }
+        end.told_at = now;
         for stream in end.streams.values() {
             _ = store.with_leading_quietly(stream.slot, |leading| leading.heard(from.server, now));
         }

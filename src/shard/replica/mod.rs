@@ -24,7 +24,7 @@ mod leading;
 mod me;
 mod sending;
 
-use crate::base::{LaneId, MonoNanos, Payload, ServerId, ShardId, TopicPartition};
+use crate::base::{LaneId, MonoNanos, ServerId, ShardId, TopicPartition};
 use crate::peer::{Frame, Hello, IsrOutcome, LaneKind, Message};
 
 use super::config::ShardConfig;
@@ -106,11 +106,6 @@ impl Replica {
     /// Whom a dialled lane leads to.
     pub fn target_of(&self, lane: LaneId) -> Option<Target> {
         self.lanes.target_of(lane)
-    }
-
-    /// Who dialled an accepted lane.
-    pub fn dialler_of(&self, lane: LaneId) -> Option<Dialler> {
-        self.lanes.dialler_of(lane)
     }
 
     /// Accepted lanes, with who dialled.
@@ -198,9 +193,9 @@ impl Replica {
     }
 
     /// What is durable, or visible, of a partition has changed.
-    pub fn moved(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+    pub fn moved(&mut self, slot: u32, store: &Store) {
         self.leading.moved(slot);
-        self.following.moved(slot, store, turn);
+        self.following.moved(slot, store);
     }
 
     /// Something was appended to a partition that is followed.
@@ -282,11 +277,6 @@ impl Replica {
     fn me<'a>(&self, config: &'a super::config::ClusterConfig, store: &'a Store) -> Me<'a> {
         Me { config, image: store.image(), shard: self.shard, shards: self.shards, quorum: self.quorum }
     }
-}
-
-/// The bytes of a payload.
-fn payload_bytes(pieces: &[Payload]) -> usize {
-    pieces.iter().map(|piece| piece.len()).sum()
 }
 
 /// Whom a follower dials for a partition that is led there.

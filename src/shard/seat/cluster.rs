@@ -4,7 +4,7 @@
 //! Joins the three with the lanes: the quorum says who leads the metadata log, the controller decides only while this server does
 //! and has folded what was committed before, and the membership speaks to whoever leads.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::base::{
@@ -37,8 +37,6 @@ pub(super) struct ClusterSeat {
     pending: VecDeque<Vec<Vec<u8>>>,
     /// Servers that the controller wants to be dialled.
     dialling: BTreeSet<ServerId>,
-    /// Who is at the other end of dialled control lanes.
-    found: BTreeMap<LaneId, IncarnationId>,
 }
 
 /// Everything that a step of the cluster's seat works with.
@@ -62,8 +60,13 @@ impl ClusterSeat {
             member: Member::new(config, directory, shards),
             pending: VecDeque::new(),
             dialling: BTreeSet::new(),
-            found: BTreeMap::new(),
         }
+    }
+
+    /// This server stops, or its storage has failed: nobody needs to wait for it to fall silent.
+    pub(super) fn resign(&mut self, hands: &mut Hands<'_, '_>) {
+        self.quorum.resign(hands.replica, hands.store, hands.turn);
+        self.hear_quorum(hands);
     }
 
     /// A directory asks for a server id.
@@ -135,7 +138,7 @@ impl ClusterSeat {
 
     /// The quorum has another leader, or this server's part in it has changed.
     pub(super) fn hear_quorum(&mut self, hands: &mut Hands<'_, '_>) {
-        while let Some(news) = self.quorum.take_news() {
+        while let Some(news) = self.quorum.take_news(hands.store, hands.turn) {
             self.pending.clear();
             match news {
                 QuorumNews::Elected(epoch) => {

@@ -41,6 +41,7 @@ pub(super) struct Member {
     asked: BTreeMap<u64, (ShardId, TopicPartition, u64)>,
     next_ask: u64,
     wants: Wants,
+    may_stop: bool,
 }
 
 /// What a heartbeat says that matters at once.
@@ -73,6 +74,7 @@ impl Member {
             asked: BTreeMap::new(),
             next_ask: 0,
             wants: Wants::Serve,
+            may_stop: false,
         }
     }
 
@@ -89,6 +91,11 @@ impl Member {
 
     pub(super) fn wants_to_stop(&mut self) {
         self.wants = Wants::Stop;
+    }
+
+    /// Whether the controller has said that nothing is left to be taken over.
+    pub(super) fn may_stop(&self) -> bool {
+        self.may_stop
     }
 
     pub(super) fn status(&mut self, from: ShardId, status: ShardStatus) {
@@ -195,6 +202,7 @@ impl Member {
     pub(super) fn answered(&mut self, answer: &HeartbeatAnswer, turn: &mut Turn<'_>) {
         match answer.outcome {
             HeartbeatOutcome::Accepted => {
+                self.may_stop = answer.may_stop;
                 let sent = MonoNanos(answer.sent.saturating_mul(1_000_000));
                 let until = sent.plus_ms(u64::from(answer.session_ms));
                 for shard in (0..self.shards).map(ShardId) {

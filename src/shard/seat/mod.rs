@@ -271,9 +271,22 @@ impl Seats {
         self.coordinators.load_on(read, store, turn);
     }
 
-    /// Before the orderly stop: whoever waits in a group is told to find another coordinator.
-    pub fn resign(&mut self, turn: &mut Turn<'_>) {
+    /// Before the orderly stop: whoever waits in a group is told to find another coordinator, and the quorum to find another
+    /// leader.
+    pub fn resign(&mut self, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
         self.coordinators.resign(turn);
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.resign(hands));
+    }
+
+    /// What this server leads is to go to others.
+    pub fn hand_over(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.member.wants_to_stop();
+        }
+    }
+
+    pub fn has_handed_over(&self) -> bool {
+        self.cluster.as_ref().is_none_or(|cluster| cluster.member.may_stop())
     }
 
     pub fn next_deadline(&self, store: &Store) -> MonoNanos {

@@ -355,7 +355,16 @@ impl QuorumSeat {
     }
 
     /// What the controller is to be told since the last time.
-    pub(super) fn take_news(&mut self) -> Option<QuorumNews> {
+    pub(super) fn take_news(&mut self, store: &mut Store, turn: &mut Turn<'_>) -> Option<QuorumNews> {
+        if let Some(Change::Lead { epoch }) = self.next
+            && !store.presides(self.slot)
+        {
+            // What is being cut is cut to its end first (T2).
+            store.preside(self.slot, epoch, turn);
+            if !store.presides(self.slot) {
+                return None;
+            }
+        }
         let change = self.next.take()?;
         if self.part == Some(change) {
             return None;

@@ -26,7 +26,8 @@ pub struct Partition {
     /// The log's start in the checkpoint that is being written, and in the last one that is durable.
     naming: Offset,
     named: Offset,
-    /// What the topic has shown while it acknowledged from memory stays shown.
+    /// What was shown before it was durable here stays shown: by a topic that acknowledged from memory, or by the leader of the
+    /// metadata log.
     shown: Offset,
     /// The topic's settings; the defaults for the metadata log.
     settings: TopicSettings,
@@ -143,6 +144,10 @@ impl Partition {
                 _ = leading.local(ends(&self.log));
                 leading.high_watermark()
             }
+            // What a cut takes back, the follower hears when the cut is done.
+            Role::Following(follows) if follows.following.is_cutting() => {
+                follows.following.high_watermark().clamp(self.log.log_start(), self.log.log_end())
+            }
             Role::Following(follows) => {
                 follows.following.local(ends(&self.log));
                 follows.following.high_watermark()
@@ -225,6 +230,10 @@ impl Partition {
 
     /// Has no role from now on.
     pub(super) fn end_role(&mut self) {
+        if matches!(self.role, Role::Presiding { .. }) {
+            // Committed by a majority, and perhaps not durable here yet.
+            self.shown = self.shown.max(self.marks.high);
+        }
         self.agreed = match &self.role {
             Role::Leading(_) | Role::Presiding { .. } => self.epoch,
             Role::Following(follows) => follows.following.agreed(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::io::CutSegment;
-use crate::base::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::base::{Offset, TopicId, TopicPartition};
 use crate::controller::PartitionImage;
 use crate::log::{self, CutAsked, ReplicateError, ReplicateRules, RunHeader};
 use crate::replication::Cut;
@@ -100,10 +100,5 @@ impl Store {
             return None;
         }
         self.image().topic_by_id(topic)?.partitions.get(usize::try_from(partition.0).ok()?)
-    }
-
-    /// The epoch that a partition's log ends with.
-    pub fn last_epoch(&self, slot: u32) -> LeaderEpoch {
-        self.partitions.get(slot).map_or(LeaderEpoch(-1), |it| it.log().last_epoch())
     }
 }

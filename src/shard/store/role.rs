@@ -187,6 +187,11 @@ impl Store {
         turn.tell(News::Role(slot));
     }
 
+    /// Whether this server leads the metadata log.
+    pub fn presides(&self, slot: u32) -> bool {
+        self.partitions.get(slot).is_some_and(|it| matches!(it.role(), Role::Presiding { .. }))
+    }
+
     /// A majority of voters has the metadata log up to here.
     pub fn preside_up_to(&mut self, slot: u32, high: Offset, turn: &mut Turn<'_>) {
         let Some(partition) = self.partitions.get_mut(slot) else { return };

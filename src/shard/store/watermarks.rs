@@ -12,7 +12,7 @@
 //! Everything that answers a client asks these offsets, never the log's own. With transactions the last stable offset will stay
 //! behind the high watermark.
 
-use crate::base::Offset;
+use crate::base::{Offset, Rule, holds};
 use crate::log::PartitionLog;
 
 /// What makes a record visible to consumers.
@@ -63,7 +63,8 @@ impl Watermarks {
 
     /// Records below are visible, durable, and stay: what an answer may rest on.
     pub fn settled(&self) -> Offset {
-        self.high.min(self.flushed)
+        // What a majority has may not be durable here: a server that acted on it could have forgotten it after a crash.
+        if holds(Rule::D5) { self.high.min(self.flushed) } else { self.high }
     }
 
     fn check(&self, visible: VisibleWhen) {
