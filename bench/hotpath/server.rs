@@ -156,7 +156,14 @@ fn recovered(config: &Config) -> ShardRecovery {
         files_max: config.commit.files_max.max(FILES_MIN),
         group_bytes_max: GROUP_BYTES_MAX,
     };
-    ShardRecovery { commit, partitions: vec![], image: image(config), controller: None, directory: None }
+    ShardRecovery {
+        commit,
+        partitions: vec![],
+        image: image(config),
+        controller: None,
+        directory: None,
+        unplaced: Arc::default(),
+    }
 }
 
 fn image(config: &Config) -> Arc<MetadataImage> {

@@ -84,6 +84,7 @@ impl Cluster {
             image,
             controller: None,
             directory: None,
+            unplaced: std::sync::Arc::default(),
         };
         let shard = Shard::new(shard_config(&config), recovered, Box::new(Chunk::heap), Rc::default());
         Cluster { controller, shard, topic, epoch: 0 }
@@ -186,5 +187,6 @@ fn shard_config(config: &Config) -> ShardConfig {
         },
         scrub: ScrubConfig { period_ms: None, bytes_per_second: 1 },
         seed: 7,
+        cluster: None,
     }
 }

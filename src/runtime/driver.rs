@@ -166,6 +166,7 @@ impl<C: Send + 'static> Driver<C> {
             Message::ImageApplied { version } => {
                 self.input(|shard, now, effects| shard.image_applied(now, from, version, effects));
             }
+            Message::Note(note) => self.input(|shard, now, effects| shard.told(now, from, note, effects)),
             Message::Connection(connection) => return Some(connection),
             Message::Hello(_) => {}
         }
@@ -229,7 +230,11 @@ impl<C: Send + 'static> Driver<C> {
                     })
                     .detach();
                 }
-                Effect::Dial { .. } | Effect::Send { .. } | Effect::Hang { .. } | Effect::Tell { .. } => {
+                Effect::Tell { to, note } if to == self.here => {
+                    self.input(|shard, now, effects| shard.told(now, to, note, effects));
+                }
+                Effect::Tell { to, note } => self.mesh.send(to, Message::Note(note)),
+                Effect::Dial { .. } | Effect::Send { .. } | Effect::Hang { .. } => {
                     unreachable!("a server that knows no others has no lanes")
                 }
                 Effect::CleanerRate { bytes_per_second } => self.files.set_cleaner_rate(bytes_per_second),

@@ -14,7 +14,7 @@ use glommio::channels::channel_mesh::{FullMesh, MeshBuilder, Receivers, Senders}
 
 use crate::base::ShardId;
 use crate::controller::Published;
-use crate::shard::{RequestId, ShardReply, ShardRequest};
+use crate::shard::{Note, RequestId, ShardReply, ShardRequest};
 
 use super::Event;
 
@@ -40,6 +40,8 @@ pub enum Message<C> {
         version: i64,
     },
     Connection(C),
+    /// What one shard has for another one: see [`Shard::told`](crate::shard::Shard::told).
+    Note(Note),
 }
 
 /// A mesh for this many shards.

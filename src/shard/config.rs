@@ -1,5 +1,6 @@
 //! What a shard is given when it begins: settings, what recovery has found, and where memory comes from.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::{Chunk, DirectoryId, IncarnationId, ServerId, ShardId, TopicPartition, VoterId};
@@ -98,6 +99,8 @@ pub struct ShardRecovery {
     pub controller: Option<Controller>,
     /// Shard 0 only.
     pub directory: Option<DirectoryRecovery>,
+    /// Partitions in shard 0's keeping that may belong to any shard.
+    pub unplaced: Arc<BTreeSet<TopicPartition>>,
 }
 
 /// Memory of a given length, a multiple of 4096, initialised.

@@ -102,8 +102,9 @@ impl Shard {
         memory: Rc<Cell<usize>>,
     ) -> Shard {
         let (read, upkeep) = (Read::new(&config), Upkeep::new(&config));
-        let ShardRecovery { commit, partitions, image, controller, directory } = recovered;
+        let ShardRecovery { commit, partitions, image, controller, directory, unplaced } = recovered;
         let mut store = Store::new(config.clone(), commit, partitions, image, allocate, memory);
+        store.leave_unplaced(unplaced);
         let seats = Seats::new(&config, controller, directory, &mut store);
         let replica = Replica::new(&config);
         let news = VecDeque::new();

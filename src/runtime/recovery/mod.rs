@@ -155,6 +155,7 @@ impl Recovery<'_> {
         placed: Vec<Placed>,
         unknown: Vec<TopicPartition>,
     ) -> Result<Recovered, RecoveryError> {
+        let unplaced = Arc::new(unknown.iter().copied().collect());
         let mut directory = Some(directory(&metadata, folders, &placed, unknown));
         let image = metadata.committed.image();
         let mut shards = vec![Vec::new(); usize::from(image.here.shards)];
@@ -174,6 +175,7 @@ impl Recovery<'_> {
                 image: Arc::clone(&image),
                 controller,
                 directory,
+                unplaced: Arc::clone(&unplaced),
             });
         }
         for folder in folders.iter().filter(|folder| folder.shard >= image.here.shards) {

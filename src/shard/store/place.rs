@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::io::IoOp;
-use crate::base::{BLOCK_BYTES, Rule, TopicId, TopicPartition, holds, mark};
+use crate::base::{BLOCK_BYTES, Rule, ShardId, TopicId, TopicPartition, holds, mark};
 use crate::controller::{Change, MetadataImage, Published, Resource, TopicImage};
 
 use super::super::event::Operation;
@@ -126,12 +126,25 @@ impl Store {
         let placed = topic.partitions_by_id().skip(partitions.start).take(partitions.len());
         for (id, state) in placed {
             if image.replica_here(state) == Some(self.id()) {
+                if self.is_kept_elsewhere(id) {
+                    return self.start_again(id, turn);
+                }
                 let slot = self.partitions.find_or_add(id);
                 let partition = self.partitions.get_mut(slot).expect("just found or added");
                 partition.set(image.settings(topic));
                 self.assign(slot, topic, state, turn);
             }
         }
+    }
+
+    /// Shard 0 keeps what recovery could not place. A log made here beside it would begin at nothing.
+    fn is_kept_elsewhere(&self, id: TopicPartition) -> bool {
+        self.id() != ShardId(0) && self.unplaced.contains(&id)
+    }
+
+    fn start_again(&mut self, id: TopicPartition, turn: &mut Turn<'_>) {
+        mark("a partition is where the metadata did not say when the server started");
+        self.fail(format!("{id} belongs to another shard than this start knew: the next start knows"), turn);
     }
 
     /// What depends on how many partitions there are.

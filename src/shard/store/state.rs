@@ -3,12 +3,13 @@
 //! [`Partition::change`](super::partitions::Partition::change).
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::base::io::IoOp;
 use crate::base::metrics::Latency;
-use crate::base::{MonoNanos, ShardId, mark};
+use crate::base::{MonoNanos, ShardId, TopicPartition, mark};
 use crate::commit::{CommitLog, CutHeader, EntryHeader, Logged, Pending, Receipt, Says};
 use crate::log::{Allocate, Cut, CutEntry, LogEffects, LogLimits, LogOp, PartitionLog};
 
@@ -57,6 +58,8 @@ pub struct Store {
     /// Little is left of the disk: producers are refused, so that all else has room.
     pub(super) disk_low: bool,
     pub(super) stop: Stop,
+    /// Partitions on this server that recovery could not give to their shard.
+    pub(super) unplaced: Arc<BTreeSet<TopicPartition>>,
     /// Logs that are followed begin elsewhere than the last checkpoint says: a leader waits to hear that it does.
     pub(super) starts_to_name: bool,
     /// Until then nobody else leads what this server leads.

@@ -1,7 +1,7 @@
 //! How a store begins, and what can be seen of it from outside.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -52,6 +52,7 @@ impl Store {
             disk_full: false,
             disk_low: false,
             stop: Stop::Running,
+            unplaced: Arc::default(),
             starts_to_name: false,
             lease_until: MonoNanos(0),
             counters: LogCounters::default(),
@@ -59,6 +60,11 @@ impl Store {
             commit_wait: Latency::default(),
             config,
         }
+    }
+
+    /// Partitions that recovery could not give to their shard.
+    pub fn leave_unplaced(&mut self, unplaced: Arc<BTreeSet<TopicPartition>>) {
+        self.unplaced = unplaced;
     }
 
     /// Begins to serve what recovery has found.
