@@ -162,9 +162,10 @@ impl From<ServerError> for Failure {
             ServerError::Listen { .. } => Failure::new(Exit::AddressInUse, error),
             ServerError::Recovery(RecoveryError::Io { .. }) => Failure::new(Exit::Io, error),
             ServerError::Recovery(_) => Failure::new(Exit::DamagedData, error),
-            ServerError::Shard { .. } | ServerError::Signals(_) | ServerError::Nudger(_) => {
-                Failure::new(Exit::System, error)
-            }
+            ServerError::Shard { .. }
+            | ServerError::Entropy(_)
+            | ServerError::Signals(_)
+            | ServerError::Nudger(_) => Failure::new(Exit::System, error),
         }
     }
 }

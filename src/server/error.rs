@@ -19,6 +19,8 @@ pub enum ServerError {
     Admin(#[from] AdminError),
     #[error("cannot start shard {shard}: {reason}")]
     Shard { shard: ShardId, reason: String },
+    #[error("cannot draw a random number: {0}")]
+    Entropy(#[source] io::Error),
     #[error("cannot receive signals: {0}")]
     Signals(#[source] io::Error),
     #[error("cannot look after the shards' threads: {0}")]

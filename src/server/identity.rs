@@ -193,7 +193,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A random (version 4) id whose text does not begin with a dash: tools would take it for an option.
-fn random_uuid() -> io::Result<[u8; 16]> {
+pub(super) fn random_uuid() -> io::Result<[u8; 16]> {
     let mut source = File::open("/dev/urandom")?;
     loop {
         let mut bytes = [0; 16];

@@ -12,6 +12,7 @@ mod error;
 mod holdings;
 pub mod identity;
 mod listener;
+mod membership;
 mod metrics;
 mod mover;
 mod moving;
@@ -32,7 +33,7 @@ mod tallies;
 mod thread;
 mod writer;
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ use crate::controller::ControllerConfig;
 use crate::runtime::nudge::Nudger;
 use crate::runtime::recovery::{Origin, Recovery};
 use crate::runtime::{Ending, mesh};
-use crate::shard::ShardRecovery;
+use crate::shard::{ClusterConfig, ShardRecovery};
 
 pub use error::ServerError;
 use identity::DataDir;
@@ -76,9 +77,10 @@ pub fn run(config: Config, data: &DataDir, ending: Ending) -> Result<(), ServerE
         controller: ControllerConfig::new(data.identity.cluster_id.clone(), &config),
     };
     let recovered = recovery.run()?;
+    let cluster = Arc::new(membership::of(&config, data, recovered.voter())?);
     readiness.set(Readiness::NotReady("starting shards".to_owned()));
     let given = recovered.shards.into_iter().zip(sockets).zip(scraped);
-    let running = start_shards(&config, data, &ending, given)?;
+    let running = start_shards(&config, data, &cluster, &ending, given)?;
     readiness.set(Readiness::Ready);
     announce(&config, data, &admin);
     signals::wait().map_err(ServerError::Signals)?;
@@ -100,6 +102,7 @@ struct Running {
 fn start_shards(
     config: &Config,
     data: &DataDir,
+    cluster: &Arc<ClusterConfig>,
     ending: &Ending,
     given: impl Iterator<Item = ((ShardRecovery, Bound), flume::Receiver<ScrapeRequest>)>,
 ) -> Result<Vec<Running>, ServerError> {
@@ -113,6 +116,7 @@ fn start_shards(
         let shard = ShardThread {
             here: ShardId(index),
             config: config.clone(),
+            cluster: Arc::clone(cluster),
             data: data.path.clone(),
             recovered,
             socket,

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::runtime::awake::Awake;
 use crate::runtime::clock::Clock;
 use crate::runtime::mesh::{Mesh, Message};
 use crate::runtime::{Driver, Ending, files};
-use crate::shard::ShardRecovery;
+use crate::shard::{ClusterConfig, Shard, ShardConfig, ShardRecovery};
 
 use super::accept;
 use super::budgets;
@@ -32,6 +33,8 @@ use super::services::{Services, entropy};
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long a stop waits between two looks at them.
 const DRAIN_PAUSE: Duration = Duration::from_millis(5);
+/// How long a start waits between two looks at whether the server takes part in its cluster.
+const TAKES_PART_PAUSE: Duration = Duration::from_micros(200);
 /// After this time the tasks of closed connections have had a turn, and have ended.
 const LAST_TURNS: Duration = Duration::from_millis(10);
 
@@ -39,6 +42,8 @@ const LAST_TURNS: Duration = Duration::from_millis(10);
 pub(super) struct ShardThread {
     pub(super) here: ShardId,
     pub(super) config: Config,
+    /// Who the server is among others.
+    pub(super) cluster: Arc<ClusterConfig>,
     pub(super) data: PathBuf,
     pub(super) recovered: ShardRecovery,
     pub(super) socket: Bound,
@@ -58,7 +63,8 @@ impl ShardThread {
             return;
         }
         let (mesh, incoming) = Mesh::join(self.mesh, self.here, self.config.shards()).await;
-        let config = budgets::shard_config(self.here, &self.config, entropy());
+        let shard = budgets::shard_config(self.here, &self.config, entropy());
+        let config = ShardConfig { cluster: Some(self.cluster), ..shard };
         let handles = files::handles_max(self.config.shards());
         let host =
             Driver::new(config, self.recovered, &self.data, handles, Clock::start(), mesh, self.ending);
@@ -76,6 +82,10 @@ impl ShardThread {
             });
             // The mesh belongs to the host by now; its outgoing queues are reached through it.
             host.run_mesh(incoming, &receive);
+        }
+        // Before, a server leads nothing, and clients would hear just that.
+        while !host.with_shard(Shard::takes_part) {
+            glommio::timer::sleep(TAKES_PART_PAUSE).await;
         }
         glommio::spawn_local(accept::run(Rc::clone(&services), Rc::clone(&registry), self.socket)).detach();
         glommio::spawn_local(Rc::clone(&registry).sweep()).detach();

@@ -302,6 +302,12 @@ impl Shard {
         self.input(now, effects, |shard, _| shard.seats.hand_over());
     }
 
+    /// Whether this life of the server takes part in its cluster, as far as this shard knows: it is registered and not fenced.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        self.store.takes_part()
+    }
+
     /// Whether nothing is left that another server could take over.
     #[must_use]
     pub fn has_handed_over(&self) -> bool {

@@ -83,6 +83,14 @@ pub struct Recovered {
     pub shards: Vec<ShardRecovery>,
 }
 
+impl Recovered {
+    /// The vote of the directory, if it has one.
+    #[must_use]
+    pub fn voter(&self) -> Option<VoterId> {
+        self.shards.first()?.directory.as_ref()?.ballot.map(|ballot| ballot.voter)
+    }
+}
+
 /// A partition's log and the shard that keeps it.
 type Placed = (ShardId, TopicPartition, RecoveredLog);
 

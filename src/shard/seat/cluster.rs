@@ -37,6 +37,8 @@ pub(super) struct ClusterSeat {
     pending: VecDeque<Vec<Vec<u8>>>,
     /// Servers that the controller wants to be dialled.
     dialling: BTreeSet<ServerId>,
+    /// Something has come since the last look at what is to be said and dialled.
+    is_stirred: bool,
 }
 
 /// Everything that a step of the cluster's seat works with.
@@ -60,6 +62,7 @@ impl ClusterSeat {
             member: Member::new(config, directory, shards),
             pending: VecDeque::new(),
             dialling: BTreeSet::new(),
+            is_stirred: true,
         }
     }
 
@@ -121,7 +124,16 @@ impl ClusterSeat {
         quorum.min(controller.controller.next_deadline()).min(self.member.next_deadline(store.image()))
     }
 
+    /// Something has come: the next turn looks at everything.
+    pub(super) fn stir(&mut self) {
+        self.is_stirred = true;
+    }
+
     pub(super) fn turn(&mut self, hands: &mut Hands<'_, '_>) {
+        let is_due = self.next_deadline(hands.controller, hands.store) <= hands.turn.now.mono;
+        if !std::mem::take(&mut self.is_stirred) && !is_due {
+            return;
+        }
         self.quorum.tick(hands.replica, hands.store, hands.turn);
         self.hear_quorum(hands);
         let mut out = ControllerOutput::default();

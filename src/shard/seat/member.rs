@@ -124,11 +124,13 @@ impl Member {
             wants: self.wants,
             slow_sync: self.statuses.values().any(|status| status.slow_sync),
         };
-        let is_new = self.last != Some(beat);
-        if is_new && self.last.is_some() {
+        let is_urgent = self.last.is_none_or(|last| {
+            (last.broker_epoch, last.may_be_unfenced) != (beat.broker_epoch, beat.may_be_unfenced)
+        });
+        if self.last != Some(beat) {
             self.beat_at = self.beat_at.min(now.plus_ms(SOON_MS));
         }
-        if now < self.beat_at && !(is_new && self.last.is_none()) {
+        if now < self.beat_at && !is_urgent {
             return None;
         }
         self.last = Some(beat);

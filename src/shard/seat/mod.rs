@@ -149,10 +149,15 @@ impl Seats {
         if let Some(seat) = &mut self.controller {
             seat.applied(version, turn);
         }
+        if let Some(cluster) = &mut self.cluster {
+            cluster.stir();
+        }
     }
 
     pub fn turn(&mut self, read: &mut Read, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
-        self.with_cluster(replica, store, turn, |cluster, hands| cluster.turn(hands));
+        if let (Some(cluster), Some(controller)) = (&mut self.cluster, &mut self.controller) {
+            cluster.turn(&mut Hands { controller, replica, store, turn });
+        }
         self.load(read, store, turn);
         self.coordinators.turn(read, store, turn);
     }
@@ -258,7 +263,12 @@ impl Seats {
     /// A seat that reads its log gets a part of it.
     pub fn part(&mut self, part: Reading, results: Vec<FetchResult>, store: &mut Store, turn: &mut Turn<'_>) {
         match self.controller.as_mut().filter(|seat| seat.slot() == part.slot) {
-            Some(seat) => seat.part(part, results, store, turn),
+            Some(seat) => {
+                seat.part(part, results, store, turn);
+                if let Some(cluster) = &mut self.cluster {
+                    cluster.stir();
+                }
+            }
             None => self.coordinators.part(part, results, store, turn),
         }
     }

@@ -109,6 +109,12 @@ impl Store {
         self.member_of(&self.image)
     }
 
+    /// Whether the image has this life of the server, and it is not fenced.
+    pub fn takes_part(&self) -> bool {
+        let is_fenced = || self.image.servers.get(&self.image.here.server).is_some_and(|it| it.fenced);
+        self.member().is_some() && !is_fenced()
+    }
+
     /// Who this server is among its partitions' replicas as some image says.
     pub(super) fn member_of(&self, image: &MetadataImage) -> Option<(ServerId, BrokerEpoch)> {
         let Some(config) = &self.config.cluster else {
