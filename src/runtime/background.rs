@@ -1,6 +1,6 @@
-//! Work that takes long: a thread on the shard's core, at the lowest priority, begun with its first job. It does one job after
-//! the other. For most of them nobody waits: compaction, scrubbing, deleting. Readers do wait for an index that is made anew,
-//! so that has a thread to itself.
+//! Work that takes long: a thread on the shard's core, mostly at the lowest priority, begun with its first job. It does one job
+//! after the other. For most of them nobody waits: compaction, scrubbing, deleting. Readers do wait for an index that is made
+//! anew, and replicas for a cut, so these have threads to themselves.
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +8,19 @@ use std::sync::Arc;
 /// A job, and where its answer goes.
 type Asked<J, A> = (J, flume::Sender<io::Result<A>>);
 
+/// How a thread shares its core with the shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Priority {
+    /// What the shard leaves.
+    Lowest,
+    /// As the shard itself: somebody waits.
+    Usual,
+}
+
 #[derive(Debug)]
 pub(super) struct Background<C, J, A> {
     name: &'static str,
+    priority: Priority,
     /// Shared with the thread.
     pub(super) context: Arc<C>,
     work: fn(&C, J) -> io::Result<A>,
@@ -26,10 +36,11 @@ where
     /// `work` does one job.
     pub(super) fn new(
         name: &'static str,
+        priority: Priority,
         context: C,
         work: fn(&C, J) -> io::Result<A>,
     ) -> Background<C, J, A> {
-        Background { name, context: Arc::new(context), work, jobs: None }
+        Background { name, priority, context: Arc::new(context), work, jobs: None }
     }
 
     /// Hands over a job; its answer comes by the channel.
@@ -38,11 +49,13 @@ where
             Some(jobs) => jobs.clone(),
             None => {
                 let (jobs, asked) = flume::unbounded::<Asked<J, A>>();
-                let (context, work) = (Arc::clone(&self.context), self.work);
+                let (context, work, priority) = (Arc::clone(&self.context), self.work, self.priority);
                 let thread = std::thread::Builder::new().name(self.name.to_owned());
                 thread.spawn(move || {
-                    // SAFETY: three numbers; 0 is the calling thread. Failing leaves the priority as it is.
-                    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+                    if priority == Priority::Lowest {
+                        // SAFETY: three numbers; 0 is the calling thread. Failing leaves the priority as it is.
+                        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+                    }
                     while let Ok((job, answer)) = asked.recv() {
                         // The shard may have stopped.
                         let _ = answer.send(work(&context, job));

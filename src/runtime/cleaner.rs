@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::background::Background;
+use super::background::{Background, Priority};
 use super::layout::write_index;
 use super::resync::next_batch;
 use crate::base::io::{Cleaned, Damage};
@@ -75,12 +75,12 @@ pub(super) type Cleaner = Background<Rate, Job, Answer>;
 pub(super) type Rate = AtomicU64;
 
 pub(super) fn cleaner(bytes_per_second: u64) -> Cleaner {
-    Background::new("cleaner", Rate::new(bytes_per_second), work)
+    Background::new("cleaner", Priority::Lowest, Rate::new(bytes_per_second), work)
 }
 
 /// A cleaner without a budget: does its jobs as fast as it can.
 pub(super) fn indexer() -> Cleaner {
-    Background::new("indexer", Rate::new(u64::MAX), work)
+    Background::new("indexer", Priority::Lowest, Rate::new(u64::MAX), work)
 }
 
 fn work(rate: &Rate, job: Job) -> io::Result<Answer> {
@@ -219,10 +219,11 @@ fn damaged(path: &Path, error: &crate::record::BatchError) -> io::Error {
 }
 
 /// The batches of a finished segment.
-struct Batches<'a> {
+pub(super) struct Batches<'a> {
     path: &'a Path,
     reader: BufReader<File>,
-    at: u64,
+    /// Where the next one begins.
+    pub(super) at: u64,
     length: u64,
     /// The page cache holds nothing of the file below.
     forgotten_to: u64,
@@ -233,7 +234,7 @@ impl<'a> Batches<'a> {
         Batches::open_at(path, 0, length)
     }
 
-    fn open_at(path: &'a Path, at: u64, length: u64) -> io::Result<Batches<'a>> {
+    pub(super) fn open_at(path: &'a Path, at: u64, length: u64) -> io::Result<Batches<'a>> {
         let file = File::open(path)?;
         advise(&file, 0..0, libc::POSIX_FADV_RANDOM);
         let reader = BufReader::with_capacity(BUFFER_BYTES, file);
@@ -242,12 +243,16 @@ impl<'a> Batches<'a> {
         Ok(batches)
     }
 
-    fn seek(&mut self, at: u64) -> io::Result<()> {
+    pub(super) fn file(&self) -> &File {
+        self.reader.get_ref()
+    }
+
+    pub(super) fn seek(&mut self, at: u64) -> io::Result<()> {
         self.at = at;
         self.reader.seek(SeekFrom::Start(at)).map(|_| ())
     }
 
-    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.at >= self.length {
             return Ok(None);
         }

@@ -12,6 +12,7 @@ pub mod awake;
 mod background;
 mod cleaner;
 pub mod clock;
+mod cut;
 pub mod driver;
 mod durable;
 mod ending;

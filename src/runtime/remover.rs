@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::background::Background;
+use super::background::{Background, Priority};
 use super::layout::BESIDE;
 
 /// A file that is deleted gets shorter by this much at a time, and then there is a pause: up to 1 GB/s.
@@ -28,7 +28,7 @@ pub(super) enum Gone {
 pub(super) type Remover = Background<(), Gone, ()>;
 
 pub(super) fn remover() -> Remover {
-    Background::new("remover", (), |(), gone| remove(&gone))
+    Background::new("remover", Priority::Lowest, (), |(), gone| remove(&gone))
 }
 
 fn remove(gone: &Gone) -> io::Result<()> {

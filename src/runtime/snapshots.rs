@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::background::Background;
+use super::background::{Background, Priority};
 use super::durable::{replace_whole, sync_names};
 use super::layout::{SNAPSHOT, snapshot_end, snapshot_file};
 use super::remover::absent_is_fine;
@@ -26,7 +26,7 @@ pub(super) enum Job {
 pub(super) type Snapshots = Background<(), (PathBuf, Job), ()>;
 
 pub(super) fn snapshots() -> Snapshots {
-    Background::new("snapshots", (), |(), (folder, job)| perform(&folder, job))
+    Background::new("snapshots", Priority::Lowest, (), |(), (folder, job)| perform(&folder, job))
 }
 
 fn perform(folder: &Path, job: Job) -> io::Result<()> {

@@ -42,6 +42,7 @@ impl UnderWay {
                 | IoOp::IndexSegment { .. }
                 | IoOp::MapKeys { .. }
                 | IoOp::VerifySegment { .. }
+                | IoOp::TruncateLog { .. }
         )
     }
 }

@@ -2,10 +2,11 @@
 
 use std::io;
 
-use crate::base::TopicPartition;
-use crate::base::io::{IoDone, IoOp, SegmentId, WriteData};
+use crate::base::io::{CutFiles, IoDone, IoOp, SegmentId, WriteData};
+use crate::base::{Offset, TopicPartition};
 use crate::runtime::background::answer;
 use crate::runtime::cleaner::{Answer, Job};
+use crate::runtime::cut;
 use crate::runtime::layout::partition_folder;
 use crate::runtime::remover::Gone;
 
@@ -77,7 +78,7 @@ impl Files {
             }
             IoOp::DeleteSegment { segment } => self.delete_segment(segment).await,
             IoOp::DeleteSpare { segment } => self.delete_spare(segment).await,
-            IoOp::TruncateLog { .. } => Err(io::Error::other("logs are not cut yet")),
+            IoOp::TruncateLog { partition, below, files } => self.cut(partition, below, files).await,
             IoOp::DeletePartition { partition } => self.delete_partition(partition).await,
             IoOp::WriteCommit { file, position, data } => {
                 let file = self.open.commit_file(file).await?;
@@ -100,6 +101,13 @@ impl Files {
             Answer::Cleaned(cleaned) => IoDone::Cleaned(cleaned),
             Answer::Index { index, time_index } => IoDone::Index { index, time_index },
         })
+    }
+
+    async fn cut(&self, partition: TopicPartition, below: Offset, files: CutFiles) -> io::Result<IoDone> {
+        self.open.forget_partition(partition);
+        let folder = partition_folder(&self.data, partition);
+        let answered = self.cutter.borrow_mut().begin(cut::Job { folder, below, files })?;
+        answer(answered).await.map(IoDone::Truncated)
     }
 
     async fn delete_segment(&self, segment: SegmentId) -> io::Result<IoDone> {

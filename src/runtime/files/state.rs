@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::base::ShardId;
 use crate::runtime::cleaner::{Cleaner, cleaner, indexer};
+use crate::runtime::cut::{Cutter, cutter};
 use crate::runtime::memory::ChunkMemory;
 use crate::runtime::remover::{Remover, remover};
 use crate::runtime::snapshots::{Snapshots, snapshots};
@@ -21,6 +22,7 @@ pub struct Files {
     pub(super) cleaner: RefCell<Cleaner>,
     pub(super) indexer: RefCell<Cleaner>,
     pub(super) remover: RefCell<Remover>,
+    pub(super) cutter: RefCell<Cutter>,
     pub(super) snapshots: RefCell<Snapshots>,
 }
 
@@ -41,6 +43,7 @@ impl Files {
             cleaner: RefCell::new(cleaner(cleaner_bytes_per_second)),
             indexer: RefCell::new(indexer()),
             remover: RefCell::new(remover()),
+            cutter: RefCell::new(cutter()),
             snapshots: RefCell::new(snapshots()),
         }
     }

@@ -9,6 +9,7 @@ use ringmain::base::io::IoOp;
 use ringmain::base::rng::Rng;
 use ringmain::runtime::layout::{commit_folder, partition_folder, quorum_file, snapshot_end};
 
+use super::cut::half_cut;
 use super::file::lose_parts;
 use super::{Disk, bytes_of, commit_path, log_file, snapshot_path};
 
@@ -109,6 +110,7 @@ fn half_done(left: &mut BTreeMap<PathBuf, Vec<u8>>, shard: ShardId, op: &IoOp, r
                 left.insert(log_file(*segment).with_extension("deleted"), bytes);
             }
         }
+        IoOp::TruncateLog { partition, below, files } => half_cut(left, *partition, *below, files, rng),
         IoOp::DeletePartition { partition } => {
             let folder = partition_folder(Path::new(""), *partition);
             left.retain(|path, _| !path.starts_with(&folder) || coin(rng));

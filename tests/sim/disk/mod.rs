@@ -6,6 +6,7 @@
 //! not durable has moved would be found under its old name: nobody may do that.
 
 mod crash;
+mod cut;
 mod file;
 mod segments;
 
@@ -79,6 +80,7 @@ fn written_to(op: &IoOp) -> Option<TopicPartition> {
         | IoOp::SpareSegment { segment }
         | IoOp::CleanSegment { segment, .. }
         | IoOp::SyncCleaned { segment, .. } => Some(segment.partition),
+        IoOp::TruncateLog { partition, .. } => Some(*partition),
         _ => None,
     }
 }
@@ -128,7 +130,7 @@ impl Disk {
             IoOp::CreateSegment { segment, allocate_bytes, names, spare, .. } => {
                 self.create_segment(segment, allocate_bytes, spare);
                 if names {
-                    self.sync_names(segment);
+                    self.sync_names(segment.partition);
                 }
             }
             IoOp::Allocate { segment, allocate_bytes } => {
@@ -144,7 +146,7 @@ impl Disk {
             IoOp::SyncSegment { segment, names } => {
                 self.segment_file(segment).sync();
                 if names {
-                    self.sync_names(segment);
+                    self.sync_names(segment.partition);
                 }
             }
             IoOp::SyncAll => self.sync_all(),
@@ -164,7 +166,7 @@ impl Disk {
                 self.rename(&log_file(segment), &beside(segment, "spare"));
             }
             IoOp::DeleteSpare { segment } => self.unlink(&beside(segment, "spare")),
-            IoOp::TruncateLog { .. } => unreachable!("a server alone cuts nothing"),
+            IoOp::TruncateLog { partition, below, files } => return self.cut(partition, below, &files),
             IoOp::DeletePartition { partition } => self.delete_partition(partition),
             IoOp::CreateCommitFile { file, bytes } => {
                 let zeros = vec![0; usize::try_from(bytes).unwrap()];
@@ -235,8 +237,8 @@ impl Disk {
         }
     }
 
-    fn sync_names(&mut self, segment: SegmentId) {
-        let folder = partition_folder(Path::new(""), segment.partition);
+    fn sync_names(&mut self, partition: TopicPartition) {
+        let folder = partition_folder(Path::new(""), partition);
         let is_there = |path: &PathBuf| path.parent() == Some(&*folder);
         self.ghosts.retain(|path, _| !is_there(path));
         self.files.iter_mut().filter(|(path, _)| is_there(path)).for_each(|(_, file)| file.sync_name());

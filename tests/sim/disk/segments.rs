@@ -19,7 +19,7 @@ impl Disk {
             file.sync();
         }
         if sync == Sealing::DataAndNames {
-            self.sync_names(segment);
+            self.sync_names(segment.partition);
         }
         self.unlink(&beside(segment, "marks"));
     }
