@@ -45,11 +45,11 @@ pub struct Part {
 /// What to do with a part.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Take {
-    /// Its run goes into the log.
+    /// The run goes into the log.
     Run,
-    /// It has no run: the log goes on at this offset, and what is between is as the part's gap says.
+    /// There is no run, and the log goes on at this offset, and what is between is as the part's gap says.
     Gap(Offset),
-    /// It has no run.
+    /// There is no run.
     Nothing,
 }
 
@@ -174,6 +174,7 @@ impl Following {
             return;
         }
         if !holds(Rule::OpenAnew) && is_same_server && matches!(self.phase, Phase::Streaming { .. }) {
+            self.acked = None;
             return;
         }
         if self.is_cutting() {

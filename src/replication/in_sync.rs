@@ -59,7 +59,7 @@ impl Asked {
         Asked { ask, again_at: now.plus_ms(ASK_AGAIN_MS), wait_ms: ASK_AGAIN_MS }
     }
 
-    /// The same once more, as a copy with a number of its own, if it is time.
+    /// What was asked once more, as a copy with a number of its own, if it is time.
     pub fn again(&mut self, number: u64, now: MonoNanos) -> Option<IsrAsk> {
         if now < self.again_at {
             return None;

@@ -83,9 +83,9 @@ pub struct OutLane {
 struct OutStream {
     next: Offset,
     place: Place,
-    /// Its high watermark is news for the follower.
+    /// The high watermark is news for the follower.
     is_dirty: bool,
-    /// It is among those whose high watermark may be news.
+    /// The stream is in the queue of those whose high watermark may be news.
     is_queued: bool,
     /// A consumer waits for its high watermark at the follower.
     is_awaited: bool,

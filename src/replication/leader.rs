@@ -129,7 +129,7 @@ impl Leading {
     /// Takes an ack (R3). Ends beyond the own log are nonsense, and refused.
     pub fn acked(&mut self, from: Sender, ends: Ends, now: MonoNanos) -> Result<Moved, AckError> {
         let is_open = self.follower(from.server).is_some_and(|follower| follower.ends.is_some());
-        if holds(Rule::R3) && !is_open {
+        if !is_open && holds(Rule::R3) && holds(Rule::OpenAnew) {
             return Err(AckError::NotOpened(from.server));
         }
         self.said(from, ends, now)
@@ -249,9 +249,7 @@ impl Leading {
             return self.advance();
         }
         match answer.verdict {
-            Verdict::Decided { partition_epoch } if !holds(Rule::IsrByImage) => {
-                self.take_answer(partition_epoch);
-            }
+            Verdict::Decided { .. } if !holds(Rule::IsrByImage) => self.take_answer(),
             Verdict::StaleEpoch => mark("isr change asked with an old epoch: only the image settles it"),
             Verdict::Ineligible => mark("refusal of an earlier copy of an isr change settles nothing"),
             Verdict::Decided { .. } | Verdict::SameAlready | Verdict::NotLeader => {}
@@ -260,10 +258,9 @@ impl Leading {
     }
 
     /// What the rule of the image forbids.
-    fn take_answer(&mut self, partition_epoch: PartitionEpoch) {
+    fn take_answer(&mut self) {
         self.followers.iter_mut().for_each(|it| it.in_isr = it.asked);
         self.isr_size = 1 + self.followers.iter().filter(|it| it.in_isr).count();
-        self.partition_epoch = self.partition_epoch.max(partition_epoch);
         self.settle_ask();
     }
 

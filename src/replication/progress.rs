@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// The same follower as a newer image has it. Who is new in the ISR gets the time of its lag.
+    /// This follower as a newer image has it. Who is new in the ISR gets the time of its lag.
     pub fn reassigned(&self, member: Member, in_isr: bool, now: MonoNanos) -> Progress {
         let caught_up_at =
             if in_isr && !self.in_isr { self.caught_up_at.max(Some(now)) } else { self.caught_up_at };

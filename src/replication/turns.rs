@@ -45,9 +45,9 @@ pub enum Left {
 /// What becomes of an offered run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Offer {
-    /// It is part of the frame.
+    /// The run is part of the frame.
     Placed,
-    /// It does not fit; the stream is the first of a later frame.
+    /// The run does not fit; the stream is the first of a later frame.
     NotNow,
 }
 

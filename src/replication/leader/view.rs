@@ -4,6 +4,7 @@ use crate::base::{LeaderEpoch, MonoNanos, Offset, PartitionEpoch, Rule, ServerId
 
 use super::Leading;
 use crate::replication::assignment::Ends;
+use crate::replication::in_sync::IsrAsk;
 use crate::replication::progress::Progress;
 
 impl Leading {
@@ -75,6 +76,12 @@ impl Leading {
     pub fn isr(&self) -> impl Iterator<Item = ServerId> {
         let followers = self.followers.iter().filter(|it| it.in_isr).map(|it| it.server);
         [self.me].into_iter().chain(followers)
+    }
+
+    /// The change of the ISR that was asked for and is not settled.
+    #[must_use]
+    pub fn asked(&self) -> Option<&IsrAsk> {
+        self.asked.as_deref().map(|asked| &asked.ask)
     }
 
     /// What a follower has said of its log in this epoch.
