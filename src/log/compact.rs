@@ -294,6 +294,37 @@ mod tests {
     }
 
     #[test]
+    fn the_first_batch_of_an_epoch_stays_where_it_is_if_only_empty() {
+        let batch = |offset: i64, epoch: i32| {
+            let mut builder = BatchBuilder::new(NOW).placed(Offset(offset), LeaderEpoch(epoch));
+            (0..2).for_each(|at| builder.append(Some(&[b'a' + at]), Some(b"value")));
+            builder.finish().expect("a batch")
+        };
+        let before =
+            [batch(0, 1), batch(2, 1), batch(4, 5), batch(6, 5), batch(8, 6), batch(10, 6), batch(12, 6)];
+        let mut keys = KeyOffsets::new(Offset(0), 100, [1, 2]);
+        assert!(before.iter().all(|batch| note_keys(&mut keys, batch).expect("sound")));
+        let epoch_starts = [Offset(4), Offset(8)];
+        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0, epoch_starts: &epoch_starts };
+        let round = |log: &[Vec<u8>]| -> Vec<Vec<u8>> {
+            let last = log.len() - 1;
+            let stays = |(at, batch): (usize, &Vec<u8>)| {
+                clean_batch(&rules, batch, at == last).expect("sound").map(Cow::into_owned)
+            };
+            log.iter().enumerate().filter_map(stays).collect()
+        };
+        let after = round(&before);
+        let header = |batch: &Vec<u8>| BatchHeader::parse(batch).expect("sound");
+        let kept: Vec<_> = after
+            .iter()
+            .map(header)
+            .map(|it| (it.base_offset.0, it.last_offset().0, it.leader_epoch.0, it.records_count))
+            .collect();
+        assert_eq!(kept, [(4, 5, 5, 0), (8, 9, 6, 0), (12, 13, 6, 2)]);
+        assert_eq!(round(&after), after, "in every round");
+    }
+
+    #[test]
     fn damage_is_an_error() {
         let (mut log, _) = log(&mut Rng::seeded(1), 1);
         let mut keys = KeyOffsets::new(Offset(0), 8, [1, 2]);

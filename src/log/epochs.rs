@@ -170,6 +170,54 @@ mod tests {
     }
 
     #[test]
+    fn a_replica_is_told_of_the_largest_epoch_not_above_its_own() {
+        let check = |starts: &[(i32, i64)],
+                     epoch: i32,
+                     offsets: (i64, i64),
+                     ends: &[(i32, Option<(i32, i64)>)]| {
+            let starts = starts.iter().map(|(epoch, start)| (LeaderEpoch(*epoch), Offset(*start)));
+            let cache = EpochCache::from_starts(starts.collect());
+            let log = LogNow { epoch: LeaderEpoch(epoch), start: Offset(offsets.0), end: Offset(offsets.1) };
+            for (asked, told) in ends {
+                let told = told.map(|(epoch, end)| (LeaderEpoch(epoch), Offset(end)));
+                assert_eq!(cache.end_within(LeaderEpoch(*asked), log), told, "epoch {asked} of {cache:?}");
+            }
+        };
+        let starts = [(2, 0), (5, 50)];
+        check(&starts, 5, (0, 80), &[(2, Some((2, 50))), (4, Some((2, 50))), (5, Some((5, 80)))]);
+        check(&starts, 5, (0, 80), &[(1, None), (-1, None)]);
+        // The leader has written nothing yet in its own epoch.
+        check(&starts, 7, (0, 80), &[(5, Some((5, 80))), (6, Some((5, 80))), (7, Some((7, 80)))]);
+        check(&[], 7, (0, 0), &[(6, None), (-1, None), (7, Some((7, 0)))]);
+        // What is before the log ends where it begins.
+        check(&[(2, 10), (5, 50)], 5, (60, 80), &[(2, Some((2, 60))), (5, Some((5, 80)))]);
+        // A log behind a snapshot.
+        check(&[(3, 999)], 9, (1000, 1000), &[(3, Some((3, 1000))), (8, Some((3, 1000))), (2, None)]);
+    }
+
+    #[test]
+    fn a_cut_forgets_what_begins_at_or_above_it() {
+        let starts = |list: &[(i32, i64)]| {
+            EpochCache::from_starts(list.iter().map(|(e, at)| (LeaderEpoch(*e), Offset(*at))).collect())
+        };
+        let whole = [(2, 0), (5, 50), (6, 80)];
+        let anew = |at, epoch| Cut::to_begin_at(Offset(at), LeaderEpoch(epoch));
+        for (cut, left) in [
+            (Cut::at(Offset(80)), &[(2, 0), (5, 50)][..]),
+            (Cut::at(Offset(81)), &whole),
+            (Cut::at(Offset(50)), &[(2, 0)]),
+            (Cut { begin_at: Offset(50), ..Cut::at(Offset(52)) }, &[(2, 0)]),
+            (anew(500, 9), &[(9, 499)]),
+            (anew(0, -1), &[]),
+            (anew(40, -1), &[]),
+        ] {
+            let mut cache = starts(&whole);
+            cache.cut(&cut);
+            assert_eq!(cache, starts(left), "{cut:?}");
+        }
+    }
+
+    #[test]
     fn readers_are_sent_back_to_where_the_logs_agreed() {
         let check = |epoch: i32, next: i64, expected: Agreement| {
             let starts = [(2, 10), (5, 50)].map(|(epoch, start)| (LeaderEpoch(epoch), Offset(start)));

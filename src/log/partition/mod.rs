@@ -15,6 +15,8 @@ mod release;
 mod replicate;
 mod rolling;
 mod state;
+#[cfg(test)]
+mod tests;
 mod unflushed;
 
 pub use append::AppendError;
