@@ -57,8 +57,8 @@ pub use past::PastSegment;
 pub use producers::{Admission, Prefix, ProducedBatch, ProducerState, ProducerStates, Sequenced};
 pub use read::{DiskRead, ReadLimits, ReadPlan, Sought};
 pub use recovery::{
-    Beginning, CheckpointedPart, Folder, IndexEvidence, Interruption, LogEnd, Place, Reach, RecoveredLog,
-    RecoveredSegment, SegmentEnd, Stands, TopicFolder, Verdict,
+    Beginning, CheckpointedPart, CutsNoted, Folder, IndexEvidence, Interruption, KnownWatermark, LogEnd,
+    Place, Reach, RecoveredLog, RecoveredSegment, SegmentEnd, Stands, TopicFolder, Verdict,
 };
 pub use resync::{find_batch, may_begin, may_follow};
 pub use runs::{Run, RunPlan, run_in};

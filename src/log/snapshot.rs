@@ -49,6 +49,24 @@ pub struct PartitionSnapshot {
 }
 
 impl PartitionSnapshot {
+    /// The checkpoint of a log to which nothing was ever written.
+    #[must_use]
+    pub fn of_nothing(id: TopicPartition) -> PartitionSnapshot {
+        PartitionSnapshot {
+            id,
+            log_start: Offset(0),
+            log_end: Offset(0),
+            segment_base: Offset(0),
+            position: 0,
+            offset: Offset(0),
+            mark: None,
+            epochs: EpochCache::default(),
+            producers: ProducerStates::default(),
+            high_watermark: Offset(0),
+            fence: 0,
+        }
+    }
+
     /// Takes a cut into account that was made later, or is to be made: what was said of records at or above it does not hold
     /// any more, and a scan begins behind it. All segments were finished before it. Tells whether the states of producers are
     /// still those of the log.

@@ -2,7 +2,8 @@
 //! megabytes and nobody waits for them; and found by a start.
 //!
 //! ```text
-//! <offset as 20 digits>-<epoch as 10 digits>.snapshot    stands for all records before the offset; what is in it is the controller's
+//! <offset as 20 digits>-<epoch as 10 digits>.snapshot    stands for all records before the offset, the last of them of this epoch
+//! file = record batch*                                   each record's value is a record of the controller's snapshot
 //! ```
 
 use std::cmp::Reverse;

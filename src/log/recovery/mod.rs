@@ -6,6 +6,7 @@
 //! | evidence | question |
 //! |---|---|
 //! | [`TopicFolder`] | Does anybody know the topic? |
+//! | [`CutsNoted`] | Was the log cut, or is it to be cut before anything is read of it? |
 //! | [`Folder`] | Where does the log begin, and where does the scan of its segments begin? |
 //! | [`Place`] | Is this segment file the log's next one? |
 //! | [`IndexEvidence`] | Does the index of a part that was whole before lead to where it says? |
@@ -13,6 +14,7 @@
 //! | [`Interruption`] | No batch stands where the next one was expected: is something durable damaged? |
 //! | [`SegmentEnd`] | No further batch of the segment was found: was that its end? |
 //! | [`LogEnd`] | All segments are seen: where does the log end, and in which segment does it go on? |
+//! | [`KnownWatermark`] | How much of the log was committed? |
 //!
 //! *Durable* is what a checkpoint or the commit log names as being on stable storage: an offset, and all records below it.
 //! No offset that was acknowledged is ever given to another record.
@@ -24,12 +26,14 @@
 //! the segment's base, so none of it is ever the batch that is expected next, and looking behind damage passes it over: it
 //! neither makes the log longer nor is damage. Only the batch that ends what was durable may have such bytes behind it.
 
+mod cuts;
 mod evidence;
 mod recovered;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
+pub use cuts::{CutsNoted, KnownWatermark};
 pub use evidence::{
     CheckpointedPart, Folder, IndexEvidence, Interruption, LogEnd, Place, Reach, SegmentEnd, Stands,
     TopicFolder,

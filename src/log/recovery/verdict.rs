@@ -17,6 +17,27 @@ pub enum Verdict {
     /// Story: the topic was deleted and the crash came before its files were; or somebody put a folder there.
     TopicOrphaned,
 
+    // Cuts.
+    /// The commit log says nothing of a cut. Its entries are written into segments, and the log is read as it is.
+    ///
+    /// Story: the usual one.
+    NotCut,
+    /// The log was cut, and takes appends again. Of the commit log only entries from behind the cut are written, and what a
+    /// checkpoint says of records at or above `end` does not hold any more.
+    ///
+    /// Story: a replica had records that its leader did not have, and the checkpoint is from before the cut.
+    WasCut { end: Offset },
+    /// The log is to be cut, and nobody knows how far that has come. No entry of the commit log is written: all are in
+    /// segments. The files are cut, which may be cut already; then the log is read.
+    ///
+    /// Story: as [`Verdict::WasCut`], and the crash came before the end of the cut was written down.
+    ToBeCut { below: Offset, begin_at: Offset },
+    /// Entries of the commit log may be from before a cut, and the checkpoint that would tell is gone. None of them is written
+    /// and none is believed: what the log lacks then its leader has.
+    ///
+    /// Story: the checkpoint was damaged or removed.
+    CutsUnknown,
+
     // A partition's folder as a whole.
     /// There is no segment, and neither checkpoint nor commit log knows of a record. The log is empty and begins at 0.
     ///
@@ -155,6 +176,20 @@ pub enum Verdict {
     ///
     /// Story: the usual one.
     Settled,
+
+    // The high watermark.
+    /// Records below the high watermark were committed; all of them are in the log.
+    ///
+    /// Story: the usual one.
+    WatermarkStands { at: Offset },
+    /// The log ends before the high watermark that was known: that is what was committed of it.
+    ///
+    /// Story: a topic that acknowledges from memory lost its last records; or damage took them, which is reported as such.
+    WatermarkBeyond { at: Offset },
+    /// The log begins beyond the high watermark that was known: all before the log's start was committed.
+    ///
+    /// Story: an older version wrote the checkpoint, which had none; or the log was cut to begin there.
+    WatermarkBehind { at: Offset },
 }
 
 impl Verdict {
@@ -174,6 +209,17 @@ impl Verdict {
                 | Verdict::Missing { .. }
                 | Verdict::Damaged { .. }
         )
+    }
+
+    /// The high watermark of the log, as far as this says something of it.
+    #[must_use]
+    pub fn high_watermark(&self) -> Option<Offset> {
+        match self {
+            Verdict::WatermarkStands { at }
+            | Verdict::WatermarkBeyond { at }
+            | Verdict::WatermarkBehind { at } => Some(*at),
+            _ => None,
+        }
     }
 
     /// Where the log ends after offsets that no segment holds.

@@ -1,18 +1,61 @@
 //! The beginning of a shard's commit log in this life.
 
 use std::fs;
+use std::path::Path;
 
-use crate::base::{ShardId, TopicPartition};
+use crate::base::{ShardId, TopicPartition, mark};
 use crate::commit::{Checkpoint, CommitStart, FILES_MIN, GROUP_BYTES_MAX};
-use crate::log::RecoveredLog;
+use crate::log::{PartitionSnapshot, RecoveredLog};
 use crate::runtime::layout::{commit_file, commit_folder};
 
 use super::error::{RecoveryError, at};
-use super::{Recovery, files, partition};
+use super::{Recovery, files};
+
+/// The shards' commit folders for this life, as they are to begin with these partitions each.
+pub(super) fn commit_logs(
+    recovery: &Recovery<'_>,
+    next_sequence: u64,
+    shards: &[Vec<(TopicPartition, RecoveredLog)>],
+    places: Places,
+) -> Result<Vec<CommitStart>, RecoveryError> {
+    if places == Places::Moved {
+        mark("partitions have moved to other shards");
+        // Each folder's checkpoint forgets what has moved elsewhere: somewhere all of them must stand before the first does.
+        let folder = commit_folder(recovery.data_dir, ShardId(0));
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        write_checkpoint(recovery, &folder, next_sequence, shards.iter().flatten())?;
+    }
+    let begin =
+        |(shard, partitions): (u16, &Vec<_>)| commit_log(recovery, ShardId(shard), next_sequence, partitions);
+    (0..).zip(shards).map(begin).collect()
+}
+
+/// Whether each partition is with the shard whose checkpoint tells of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Places {
+    Kept,
+    Moved,
+}
+
+fn write_checkpoint<'a>(
+    recovery: &Recovery<'_>,
+    folder: &Path,
+    next_sequence: u64,
+    partitions: impl Iterator<Item = &'a (TopicPartition, RecoveredLog)>,
+) -> Result<(), RecoveryError> {
+    let written = partitions.filter(|(_, log)| !log.is_untouched());
+    let checkpoint = Checkpoint {
+        identity: recovery.directory,
+        replay_from: next_sequence,
+        clean: false,
+        partitions: written.map(|(id, log)| snapshot(*id, log).encode()).collect(),
+    };
+    files::replace(&folder.join("checkpoint"), &checkpoint.encode())
+}
 
 /// A shard's commit folder for this life: enough pre-written files, and a checkpoint from which a crash that comes
 /// at once would recover.
-pub(super) fn commit_log(
+fn commit_log(
     recovery: &Recovery<'_>,
     shard: ShardId,
     next_sequence: u64,
@@ -20,14 +63,7 @@ pub(super) fn commit_log(
 ) -> Result<CommitStart, RecoveryError> {
     let folder = commit_folder(recovery.data_dir, shard);
     fs::create_dir_all(&folder).map_err(at(&folder))?;
-    let written = partitions.iter().filter(|(_, log)| !log.is_untouched());
-    let checkpoint = Checkpoint {
-        identity: recovery.directory,
-        replay_from: next_sequence,
-        clean: false,
-        partitions: written.map(|(id, log)| partition::snapshot(*id, log).encode()).collect(),
-    };
-    files::replace(&folder.join("checkpoint"), &checkpoint.encode())?;
+    write_checkpoint(recovery, &folder, next_sequence, partitions.iter())?;
     let file_bytes = recovery.commit.file_bytes;
     let mut kept = Vec::new();
     for file in files::commit_files(&folder)? {
@@ -53,4 +89,22 @@ pub(super) fn commit_log(
         files_max: recovery.commit.files_max.max(FILES_MIN),
         group_bytes_max: GROUP_BYTES_MAX,
     })
+}
+
+/// The checkpoint of a partition as recovery leaves it.
+fn snapshot(id: TopicPartition, log: &RecoveredLog) -> PartitionSnapshot {
+    let active = log.segments.last();
+    PartitionSnapshot {
+        id,
+        log_start: log.log_start,
+        log_end: log.log_end,
+        segment_base: active.map_or(log.log_end, |segment| segment.base),
+        position: active.map_or(0, |segment| segment.size),
+        offset: log.log_end,
+        mark: active.and_then(|segment| segment.index.mark_before(segment.size)),
+        epochs: log.epochs.clone(),
+        producers: log.producers.clone(),
+        high_watermark: log.high_watermark.min(log.log_end),
+        fence: log.fence,
+    }
 }

@@ -17,6 +17,7 @@ mod ballot;
 mod begin;
 mod beside;
 mod commit_folder;
+mod cuts;
 mod error;
 mod evidence;
 mod files;
@@ -45,6 +46,7 @@ use crate::shard::{DirectoryRecovery, KnownVoters, LastStop, ShardRecovery};
 
 use super::layout::partition_folder;
 
+use begin::Places;
 use commit_folder::CommitFolder;
 pub use error::RecoveryError;
 use error::at;
@@ -94,6 +96,14 @@ impl Recovered {
 /// A partition's log and the shard that keeps it.
 type Placed = (ShardId, TopicPartition, RecoveredLog);
 
+/// All partitions but the metadata log's.
+struct Data {
+    placed: Vec<Placed>,
+    /// Those that the metadata does not give to this server.
+    unknown: Vec<TopicPartition>,
+    places: Places,
+}
+
 impl Recovery<'_> {
     /// Recovers everything. Blocking; bounded by the commit logs' size and what was written since the last checkpoints.
     pub fn run(&self) -> Result<Recovered, RecoveryError> {
@@ -104,19 +114,18 @@ impl Recovery<'_> {
         evidence.write(&folders, &mut files, |id| id == TopicPartition::METADATA)?;
         let known = evidence.known_of(TopicPartition::METADATA);
         let metadata = metadata::recover(self, &known, &folders, &mut files, ballot)?;
-        let (placed, unknown) = self.recover_data(&metadata, &folders, evidence, &mut files)?;
+        let data = self.recover_data(&metadata, &folders, evidence, &mut files)?;
         files.sync()?;
-        self.hand_over(metadata, &folders, placed, unknown)
+        self.hand_over(metadata, &folders, data)
     }
 
-    /// Recovers all partitions but the metadata log's. Names those that the metadata does not give to this server.
     fn recover_data(
         &self,
         metadata: &Metadata,
         folders: &[CommitFolder],
         mut evidence: Evidence,
         files: &mut SegmentFiles,
-    ) -> Result<(Vec<Placed>, Vec<TopicPartition>), RecoveryError> {
+    ) -> Result<Data, RecoveryError> {
         let image = &metadata.tentative;
         let is_judged_late = metadata.voters == Voters::Others && holds(Rule::StraysLate);
         let mut homes: Vec<(TopicPartition, ShardId)> = image
@@ -127,7 +136,7 @@ impl Recovery<'_> {
             .collect();
         let mut unknown = Vec::new();
         if is_judged_late {
-            evidence.drop_what_may_be_cut_off(folders);
+            evidence.distrust_what_may_be_cut_off(folders, |id| replicas_of(image, id) != Some(1));
             evidence.write(folders, files, |id| id != TopicPartition::METADATA)?;
             let given: BTreeSet<TopicPartition> = homes.iter().map(|(id, _)| *id).collect();
             unknown.extend(strays::on_disk(self.data_dir)?.difference(&given));
@@ -142,8 +151,12 @@ impl Recovery<'_> {
             known.iter().map(|known| self.recover_partition(known, files)).collect()
         };
         let logs = parallel::on_runs_with(&known, files, recover)?;
-        let placed = homes.into_iter().zip(logs).map(|((id, home), log)| (home, id, log));
-        Ok((placed.collect(), unknown))
+        let has_moved = |((_, home), known): (&(TopicPartition, ShardId), &Known)| {
+            known.shard.is_some_and(|shard| shard != home.0)
+        };
+        let places = if homes.iter().zip(&known).any(has_moved) { Places::Moved } else { Places::Kept };
+        let placed = homes.into_iter().zip(logs).map(|((id, home), log)| (home, id, log)).collect();
+        Ok(Data { placed, unknown, places })
     }
 
     fn recover_partition(
@@ -151,8 +164,7 @@ impl Recovery<'_> {
         known: &Known,
         files: &mut SegmentFiles,
     ) -> Result<RecoveredLog, RecoveryError> {
-        let Known { id, snapshot, claim } = known;
-        partition::recover(&partition_folder(self.data_dir, *id), *id, snapshot.clone(), *claim, files)
+        partition::recover(&partition_folder(self.data_dir, known.id), known, files)
     }
 
     /// Gives each shard its partitions and a commit log to begin with.
@@ -160,22 +172,23 @@ impl Recovery<'_> {
         &self,
         metadata: Metadata,
         folders: &[CommitFolder],
-        placed: Vec<Placed>,
-        unknown: Vec<TopicPartition>,
+        data: Data,
     ) -> Result<Recovered, RecoveryError> {
-        let unplaced = Arc::new(unknown.iter().copied().collect());
-        let mut directory = Some(directory(&metadata, folders, &placed, unknown));
+        let unplaced = Arc::new(data.unknown.iter().copied().collect());
+        let mut directory = Some(directory(&metadata, folders, &data));
         let image = metadata.committed.image();
         let mut shards = vec![Vec::new(); usize::from(image.here.shards)];
         shards[0].push((TopicPartition::METADATA, metadata.log));
-        for (home, id, log) in placed {
+        for (home, id, log) in data.placed {
             shards[usize::from(home.0)].push((id, log));
         }
         let next_sequence = folders.iter().map(|folder| folder.next_sequence).max().unwrap_or(1);
+        // Whatever an older folder still has of a partition is from before this life.
+        shards.iter_mut().flatten().for_each(|(_, log)| log.fence = next_sequence);
+        let commit_logs = begin::commit_logs(self, next_sequence, &shards, data.places)?;
         let mut controller = Some(metadata.committed);
         let mut recovered = Vec::with_capacity(shards.len());
-        for (shard, partitions) in (0..).zip(shards) {
-            let commit = begin::commit_log(self, ShardId(shard), next_sequence, &partitions)?;
+        for (commit, partitions) in commit_logs.into_iter().zip(shards) {
             let (controller, directory) = (controller.take(), directory.take());
             recovered.push(ShardRecovery {
                 commit,
@@ -193,13 +206,14 @@ impl Recovery<'_> {
     }
 }
 
+/// How many replicas a partition has; `None` if the metadata does not know it.
+fn replicas_of(image: &MetadataImage, id: TopicPartition) -> Option<usize> {
+    let index = usize::try_from(id.partition.0).ok()?;
+    image.topic_by_id(id.topic)?.partitions.get(index).map(|partition| partition.replicas().len())
+}
+
 /// What the directory as a whole has come to.
-fn directory(
-    metadata: &Metadata,
-    folders: &[CommitFolder],
-    placed: &[Placed],
-    unknown: Vec<TopicPartition>,
-) -> DirectoryRecovery {
+fn directory(metadata: &Metadata, folders: &[CommitFolder], data: &Data) -> DirectoryRecovery {
     let is_clean = folders.iter().all(|folder| folder.is_clean);
     DirectoryRecovery {
         ballot: metadata.ballot,
@@ -212,7 +226,7 @@ fn directory(
         metadata_end: metadata.end(),
         newest_sequence: folders.iter().map(|folder| folder.newest_sequence).max().unwrap_or(0),
         last_stop: if is_clean { LastStop::Orderly } else { LastStop::Crash },
-        damaged: evidence::damaged(metadata, folders, placed, &unknown),
-        unknown,
+        damaged: evidence::damaged(metadata, folders, &data.placed, &data.unknown),
+        unknown: data.unknown.clone(),
     }
 }

@@ -14,14 +14,15 @@ use std::path::{Path, PathBuf};
 use crate::base::io::SegmentId;
 use crate::base::{Offset, TopicPartition, block_floor};
 use crate::log::{
-    Beginning, CheckpointedPart, Folder, LogEnd, PartitionSnapshot, Place, Reach, RecoveredLog,
-    RecoveredSegment, SegmentEnd, Sequenced, SparseIndex, Verdict, marks,
+    Beginning, CheckpointedPart, Folder, KnownWatermark, LogEnd, PartitionSnapshot, Place, Reach,
+    RecoveredLog, RecoveredSegment, SegmentEnd, Sequenced, SparseIndex, Verdict, marks,
 };
-use crate::record::BatchHeader;
 use crate::runtime::layout::{MARKS, segment_file};
 
 use super::beside::{keep_damaged, length_of, remove_marks, write_index, write_marks};
+use super::cuts;
 use super::error::{RecoveryError, at};
+use super::evidence::Known;
 use super::files::{self, SegmentFiles};
 use super::known_part::{self, KnownPart, Part, Times, note, read_index};
 use super::scan::{Checksums, Follows, READ_BYTES, Rules, Scan, first_timestamp};
@@ -31,8 +32,27 @@ use super::tell::tell;
 /// this one writes a file, which tells with ten thousand partitions.
 const INDEX_WORTH_BYTES: u64 = 2 * READ_BYTES as u64;
 
-/// Recovers a partition from its folder. `claim` is the end of what the commit log says was durable.
+/// Recovers a partition from its folder.
 pub(super) fn recover(
+    folder: &Path,
+    known: &Known,
+    files: &mut SegmentFiles,
+) -> Result<RecoveredLog, RecoveryError> {
+    let cuts::Uncut { snapshot, claim, high_watermark, has_lost, producers_lost } =
+        cuts::carry_out(folder, known)?;
+    let committed = snapshot.as_ref().map_or(Offset(0), |known| known.high_watermark);
+    let mut log = read(folder, known.id, snapshot, claim, files)?;
+    log.has_lost |= has_lost;
+    log.producers_lost = producers_lost;
+    let (log_start, log_end) = (log.log_start, log.log_end);
+    let watermark = KnownWatermark { known: committed.max(high_watermark), log_start, log_end }.verdict();
+    tell(known.id, log_end, &watermark);
+    log.high_watermark = watermark.high_watermark().expect("a verdict on the high watermark names it");
+    Ok(log)
+}
+
+/// Reads a log that nothing is to be cut off any more. `claim` is the end of what the commit log says was durable.
+fn read(
     folder: &Path,
     id: TopicPartition,
     snapshot: Option<PartitionSnapshot>,
@@ -118,6 +138,11 @@ impl PartitionRecovery<'_> {
             // What stands behind the last batch is cut off in any case.
             Verdict::Whole | Verdict::UsedAgain | Verdict::Torn | Verdict::CutShort => {}
             Verdict::Settled => {}
+            // Said before the folder is looked at, or after it.
+            Verdict::NotCut | Verdict::WasCut { .. } | Verdict::ToBeCut { .. } | Verdict::CutsUnknown => {}
+            Verdict::WatermarkStands { .. }
+            | Verdict::WatermarkBeyond { .. }
+            | Verdict::WatermarkBehind { .. } => {}
             // Said of the folder, before any of its files is opened.
             Verdict::TopicListed | Verdict::TopicOrphaned | Verdict::Untouched => {}
             Verdict::AllPast { .. } | Verdict::AllMissing { .. } | Verdict::NoCheckpoint { .. } => {}
@@ -234,7 +259,7 @@ impl PartitionRecovery<'_> {
         let walked = scan.walk(self.ends, &rules, &mut |header, position, _| {
             note(&mut index, base, header, position);
             epochs.note(header.leader_epoch, header.base_offset);
-            if let Some(sequenced) = sequenced(header) {
+            if let Some(sequenced) = Sequenced::of(header) {
                 producers.note(&sequenced, header.base_offset, header.max_timestamp);
             }
         })?;
@@ -348,32 +373,5 @@ impl PartitionRecovery<'_> {
             active.begun = first_timestamp(&path, active.base)?;
         }
         Ok(())
-    }
-}
-
-fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
-    (header.producer_id.0 >= 0 && !header.is_control()).then_some(Sequenced {
-        producer: header.producer_id,
-        epoch: header.producer_epoch,
-        first_sequence: header.base_sequence,
-        records: header.records_count,
-    })
-}
-
-/// The checkpoint of a partition as recovery leaves it.
-pub(super) fn snapshot(id: TopicPartition, log: &RecoveredLog) -> PartitionSnapshot {
-    let active = log.segments.last();
-    PartitionSnapshot {
-        id,
-        log_start: log.log_start,
-        log_end: log.log_end,
-        segment_base: active.map_or(log.log_end, |segment| segment.base),
-        position: active.map_or(0, |segment| segment.size),
-        offset: log.log_end,
-        mark: active.and_then(|segment| segment.index.mark_before(segment.size)),
-        epochs: log.epochs.clone(),
-        producers: log.producers.clone(),
-        high_watermark: log.high_watermark.min(log.log_end),
-        fence: log.fence,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In the log, entries of all partitions alternate. Written in that order, each would open a file of its own; so first only
 //! their places are noted, those are sorted, and each segment is then opened once and written in runs.
-//! Memory: [`RUN_BYTES_MAX`] for each thread, and some 60 bytes for each entry of the logs.
+//! Memory: [`RUN_BYTES_MAX`] for each thread, and some 70 bytes for each entry of the logs.
 
 use std::collections::{BTreeMap, btree_map};
 use std::fs::File;
@@ -28,14 +28,16 @@ struct Place {
     file: u32,
     from: u64,
     length: usize,
+    /// The entry's number, as whoever noted it counts.
+    number: usize,
 }
 
 impl Place {
     /// Where an append's bytes are, in a group that begins at `group`.
-    fn of(header: &EntryHeader, entry: &Entry<'_>, file: u32, group: u64) -> Place {
+    fn of(header: &EntryHeader, entry: &Entry<'_>, number: usize, file: u32, group: u64) -> Place {
         let EntryHeader { partition, segment_base, position, .. } = *header;
         let segment = SegmentId { partition, base: segment_base };
-        Place { segment, position, file, from: group + entry.at as u64, length: entry.bytes.len() }
+        Place { segment, position, file, from: group + entry.at as u64, length: entry.bytes.len(), number }
     }
 }
 
@@ -46,12 +48,12 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Notes those entries of these groups that are `wanted`, which is asked in the order of the log.
+    /// Shows each entry of these groups, in the order of the log, with its group's sequence; notes those that get a number.
     pub(super) fn note(
         &mut self,
         folder: &Path,
         groups: &[Found],
-        mut wanted: impl FnMut(&Entry<'_>) -> bool,
+        mut number: impl FnMut(u64, &Entry<'_>) -> Option<usize>,
     ) -> Result<(), RecoveryError> {
         for groups in groups.chunk_by(|one, next| one.file == next.file) {
             let Some(file) = groups.first().map(|group| group.file) else { continue };
@@ -60,10 +62,10 @@ impl Entries {
                 let at = usize::try_from(found.position).unwrap_or(usize::MAX);
                 let Ok(group) = Group::parse(bytes.get(at..).unwrap_or(&[])) else { continue };
                 for entry in group.entries().map_while(Result::ok) {
-                    if let Says::Append(header) = &entry.says
-                        && wanted(&entry)
+                    if let Some(number) = number(found.header.sequence, &entry)
+                        && let Says::Append(header) = &entry.says
                     {
-                        self.places.push(Place::of(header, &entry, file, found.position));
+                        self.places.push(Place::of(header, &entry, number, file, found.position));
                     }
                 }
             }
@@ -71,15 +73,15 @@ impl Entries {
         Ok(())
     }
 
-    /// Writes those of the partitions that are `wanted`; where several are for the same place, the last one stays.
+    /// Writes those that are `wanted`, by partition and number; where several are for the same place, the last one stays.
     pub(super) fn write(
         &self,
         folder: &Path,
         segments: &mut SegmentFiles,
-        wanted: impl Fn(TopicPartition) -> bool,
+        wanted: impl Fn(TopicPartition, usize) -> bool,
     ) -> Result<(), RecoveryError> {
-        let mut places: Vec<&Place> =
-            self.places.iter().filter(|place| wanted(place.segment.partition)).collect();
+        let is_wanted = |place: &&Place| wanted(place.segment.partition, place.number);
+        let mut places: Vec<&Place> = self.places.iter().filter(is_wanted).collect();
         // Stable: a segment's entries stay in the order of the log.
         places.sort_by_key(|place| place.segment);
         let of_segments: Vec<&[&Place]> = places.chunk_by(|one, next| one.segment == next.segment).collect();
@@ -239,8 +241,8 @@ mod tests {
         assert_eq!(found.len(), entries.len());
         let mut segments = SegmentFiles::new(data.path()).expect("there");
         let mut noted = Entries::default();
-        noted.note(&folder, &found, |_| true).expect("readable");
-        noted.write(&folder, &mut segments, |_| true).expect("writable");
+        noted.note(&folder, &found, |_, _| Some(0)).expect("readable");
+        noted.write(&folder, &mut segments, |_, _| true).expect("writable");
         segments.sync().expect("writable");
         for (segment, bytes) in expected {
             let path = segment_file(&partition_folder(data.path(), segment.partition), segment.base, "log");

@@ -7,9 +7,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::base::io::SegmentId;
-use crate::base::{LogEnd, Rule, TopicPartition, holds, mark};
-use crate::controller::{Controller, ControllerConfig};
-use crate::log::RecoveredLog;
+use crate::base::{LogEnd, Offset, Rule, TopicPartition, holds, mark};
+use crate::controller::{Controller, ControllerConfig, MetadataRecordError};
+use crate::log::{Cut, EpochCache, RecoveredLog};
+use crate::record::{BatchHeader, records};
 use crate::runtime::layout::{BESIDE, segment_file};
 use crate::runtime::remover::absent_is_fine;
 use crate::runtime::snapshots::newest_first;
@@ -31,6 +32,8 @@ pub(super) fn newest_whole(
     for (end, path) in newest_first(folder).map_err(at(folder))? {
         match folded(config, end, &files::read(&path)?) {
             Ok(fold) => return Ok(Some(Snapshot { end, fold })),
+            // Not damage, and whatever is read in its place would be older than what is there.
+            Err(error) if is_newer(&error) => return Err(error),
             Err(error) => {
                 mark("a damaged snapshot of the metadata is passed over");
                 tracing::error!(path = %path.display(), %error, "a snapshot of the metadata is damaged; an older one is used");
@@ -40,9 +43,29 @@ pub(super) fn newest_whole(
     Ok(None)
 }
 
-/// The fold of a snapshot's bytes.
-fn folded(_: &ControllerConfig, _: LogEnd, _: &[u8]) -> Result<Controller, &'static str> {
-    Err("no controller reads snapshots yet")
+/// The fold of a snapshot's bytes: batches, of which each record holds one of the snapshot's.
+fn folded(config: &ControllerConfig, end: LogEnd, bytes: &[u8]) -> Result<Controller, RecoveryError> {
+    let mut controller = Controller::new(config.clone());
+    let (mut reader, mut rest) = (controller.snapshot_reader(), bytes);
+    while !rest.is_empty() {
+        let batch = BatchHeader::parse(rest)?;
+        let mut outcome = Ok(());
+        records(rest, |_, record| {
+            outcome = reader.push(record.value.unwrap_or(&[]));
+            outcome.is_ok()
+        })?;
+        outcome?;
+        rest = rest.get(batch.total_bytes()..).unwrap_or(&[]);
+    }
+    controller.install(reader, end.end.0)?;
+    Ok(controller)
+}
+
+fn is_newer(error: &RecoveryError) -> bool {
+    let newer = |error: &MetadataRecordError| {
+        matches!(error, MetadataRecordError::NewerFormat { .. } | MetadataRecordError::UnknownKind(_))
+    };
+    matches!(error, RecoveryError::Metadata(error) if newer(error))
 }
 
 /// Drops a log that ends before the snapshot: it is empty, and begins and ends there.
@@ -63,12 +86,15 @@ pub(super) fn begin_at(
             absent_is_fine(fs::remove_file(&path)).map_err(at(&path))?;
         }
     }
-    Ok(RecoveredLog { log_start: end.end, log_end: end.end, ..RecoveredLog::default() })
+    let mut epochs = EpochCache::default();
+    epochs.cut(&Cut::to_begin_at(end.end, end.last_epoch));
+    let (log_start, log_end) = (end.end, end.end);
+    Ok(RecoveredLog { log_start, log_end, high_watermark: end.end, epochs, ..RecoveredLog::default() })
 }
 
-/// The log's last epoch is the snapshot's as long as the log has no record of its own: voters compare by it.
+/// A log without a record of its own has the snapshot's epoch: voters compare by it.
 pub(super) fn seed(log: &mut RecoveredLog, end: LogEnd) {
-    if log.log_end == end.end && holds(Rule::D4) {
-        log.epochs.note(end.last_epoch, end.end);
+    if log.log_end == end.end && end.end > Offset(0) && holds(Rule::D4) {
+        log.epochs.note(end.last_epoch, end.end.plus(-1));
     }
 }

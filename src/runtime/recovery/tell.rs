@@ -12,6 +12,9 @@ pub(super) fn tell(partition: TopicPartition, log_end: Offset, verdict: &Verdict
         Verdict::AllMissing { log_end } => {
             tracing::error!(%partition, %log_end, "the segments of a partition are missing; it goes on empty");
         }
+        Verdict::ToBeCut { below, begin_at } => {
+            tracing::info!(%partition, %below, %begin_at, "a log that was to be cut when the server ended is cut");
+        }
         Verdict::Extra { segment } => {
             tracing::error!(%partition, %log_end, %segment, "a segment does not follow the log and is set aside");
         }

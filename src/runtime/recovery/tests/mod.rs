@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
+use super::evidence::Known;
 use super::files::SegmentFiles;
 use super::partition::recover;
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicPartition};
@@ -92,7 +93,9 @@ impl Folder {
 
     fn recover_whole(&self, snapshot: Option<PartitionSnapshot>, claim: i64) -> RecoveredLog {
         let mut files = SegmentFiles::new(self.data.path()).expect("there");
-        let log = recover(&self.path, ID, snapshot, Offset(claim), &mut files).expect("readable");
+        let mut known = Known::of(ID, snapshot);
+        known.claim = Offset(claim);
+        let log = recover(&self.path, &known, &mut files).expect("readable");
         files.sync().expect("writable");
         let active = log.segments.last().map_or(0, |active| active.size);
         assert_eq!(log.carry.len() as u64, active % 4096, "the active segment's last block");
