@@ -115,7 +115,7 @@ impl Shard {
         shard.store.begin(&mut turn);
         shard.seats.begin(&shard.store, &mut turn);
         turn.forget_news();
-        assert!(effects.is_empty(), "effects of a beginning would be lost");
+        assert!(effects.is_empty(), "effects of a beginning would be lost: {effects:?}");
         shard
     }
 

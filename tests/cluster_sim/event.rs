@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ringmain::base::ShardId;
+use ringmain::base::rng::Rng;
+use ringmain::base::{LaneId, ShardId};
 use ringmain::controller::Published;
-use ringmain::shard::IoId;
+use ringmain::shard::{IoId, Note};
 
 use crate::clients::{Answered, Asked, ClientId};
-use crate::net::{At, Due};
+use crate::net::{At, Dialled, Due};
 use crate::queue::{Instant, Queue};
-use ringmain::base::rng::Rng;
 
 /// One shard in one life of its server. What is meant for a life that is over happens to nobody.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,6 +41,10 @@ pub enum Event {
         by: ShardId,
         version: i64,
     },
+    /// A shard is told something by another one of its server.
+    Told { place: Place, from: ShardId, note: Box<Note> },
+    /// A dial ends.
+    Dialled { place: Place, lane: LaneId, to: At, outcome: Dialled },
     /// A server begins its next life, unless it has begun one meanwhile.
     Boot {
         server: At,

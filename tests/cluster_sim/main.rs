@@ -24,11 +24,13 @@ mod server;
 #[path = "../sim/settings.rs"]
 mod settings;
 mod trace;
+mod wires;
 
 use std::panic;
 use std::time::Instant;
 
 use course::{Course, Outcome, Plan};
+use oracle::Layout;
 use queue::Span;
 
 /// In every run of the tests.
@@ -46,7 +48,7 @@ fn keep_memory() {
 
 fn plan(seed: u64, minutes: u64) -> Plan {
     let length = Span::seconds(60 * minutes);
-    Plan { seed, length, layout: seam::LAYOUT, is_told: false }
+    Plan { seed, length, layout: if std::env::var_os("RINGMAIN_CLUSTER_APART").is_some() { Layout::Apart } else { Layout::Together }, is_told: false }
 }
 
 /// Runs a course; one that fails is run again, and tells its last events.
@@ -57,11 +59,16 @@ fn run(plan: Plan) -> Outcome {
             let mut course = Course::new(Plan { is_told: true, ..plan });
             let again = panic::catch_unwind(panic::AssertUnwindSafe(|| course.course()));
             eprintln!("{}", course.trace.last_words());
-            eprintln!("RINGMAIN_CLUSTER_SEED={} repeats this failure", plan.seed);
+            eprintln!("RINGMAIN_CLUSTER_SEED={} repeats this failure: {}", plan.seed, words_of(&*cause));
             assert!(again.is_err(), "the same seed fails only sometimes");
             panic::resume_unwind(cause);
         }
     }
+}
+
+fn words_of(cause: &(dyn std::any::Any + Send)) -> &str {
+    let owned = cause.downcast_ref::<String>().map(String::as_str);
+    owned.or(cause.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
 }
 
 #[test]

@@ -33,7 +33,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -128,12 +128,10 @@ impl Recovery<'_> {
     ) -> Result<Data, RecoveryError> {
         let image = &metadata.tentative;
         let is_judged_late = metadata.voters == Voters::Others && holds(Rule::StraysLate);
-        let mut homes: Vec<(TopicPartition, ShardId)> = image
-            .topics
-            .values()
-            .flat_map(|topic| topic.partitions_by_id())
-            .filter_map(|(id, state)| Some((id, image.replica_here(state)?)))
-            .collect();
+        // What the uncommitted part of the log takes away may come back with another one.
+        let committed = metadata.committed.image();
+        let homes: BTreeMap<TopicPartition, ShardId> = given_here(&committed).chain(given_here(image)).collect();
+        let mut homes: Vec<(TopicPartition, ShardId)> = homes.into_iter().collect();
         let mut unknown = Vec::new();
         if is_judged_late {
             evidence.distrust_what_may_be_cut_off(folders, |id| replicas_of(image, id) != Some(1));
@@ -210,6 +208,12 @@ impl Recovery<'_> {
 fn replicas_of(image: &MetadataImage, id: TopicPartition) -> Option<usize> {
     let index = usize::try_from(id.partition.0).ok()?;
     image.topic_by_id(id.topic)?.partitions.get(index).map(|partition| partition.replicas().len())
+}
+
+/// The partitions that an image gives to this server, with their shards.
+fn given_here(image: &MetadataImage) -> impl Iterator<Item = (TopicPartition, ShardId)> + '_ {
+    let partitions = image.topics.values().flat_map(|topic| topic.partitions_by_id());
+    partitions.filter_map(|(id, state)| Some((id, image.replica_here(state)?)))
 }
 
 /// What the directory as a whole has come to.

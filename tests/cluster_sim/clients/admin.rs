@@ -1,9 +1,9 @@
-//! The administrator: creates, grows and deletes topics, changes their configs, deletes records.
+//! The administrator: creates, grows and deletes topics, changes their configs, deletes records, moves replicas and leaders.
 
-use ringmain::base::{Offset, TopicId, TopicPartition};
+use ringmain::base::{NodeId, Offset, PartitionIndex, ServerId, TopicId, TopicPartition};
 use ringmain::controller::{
-    ConfigChange, ConfigOp, ConfigResource, ControllerReply, ControllerRequest, NewPartitions,
-    ResourceConfigs, TopicName,
+    ConfigChange, ConfigOp, ConfigResource, ControllerError, ControllerReply, ControllerRequest, Election,
+    FactorChange, NewPartitions, Reassignment, ResourceConfigs, TopicName,
 };
 use ringmain::shard::{DeleteRecordsPartition, ShardReply, ShardRequest};
 
@@ -11,7 +11,7 @@ use super::known::Known;
 use super::waiting::Waiting;
 use super::{Answer, Hand, Request, Rests, Work};
 use crate::net::At;
-use crate::oracle::{Kind, Topic};
+use crate::oracle::{Kind, Layout, Topic};
 use crate::queue::{Instant, Span};
 use crate::seam;
 
@@ -48,20 +48,34 @@ impl Admin {
         }
         let at = usize::try_from(hand.rng.below(topics.len() as u64)).unwrap();
         let topic = topics[at];
-        match hand.rng.below(20) {
+        let is_cluster = hand.oracle.layout == Layout::Together;
+        match hand.rng.below(30) {
             0..4 if has_room => self.create(hand),
             4..6 if has_room => self.grow(topic, hand),
             6 => self.delete(topic, hand),
             7..11 => self.change(topic, hand),
             11..16 => self.delete_records(hand),
+            16..22 if is_cluster => self.reassign(topic, hand),
+            22..24 if is_cluster => self.elect(hand),
+            24..26 if is_cluster => self.change_minimum(topic, hand),
             _ => {}
         }
     }
 
-    fn control(&mut self, server: At, request: ControllerRequest, question: Question, hand: &mut Hand<'_>) {
+    fn control(&mut self, topic: Option<TopicId>, request: ControllerRequest, question: Question, hand: &mut Hand<'_>) {
+        let server = self.server_for(topic, hand);
         let request = Request::Controller(ShardRequest::Controller(request));
         let number = hand.ask(server, request);
         self.waiting.wait(hand.now, number, question);
+    }
+
+    fn server_for(&self, topic: Option<TopicId>, hand: &mut Hand<'_>) -> At {
+        let any = hand.any_server();
+        match (hand.oracle.layout, topic) {
+            (Layout::Together, _) => self.known.controller(hand),
+            (Layout::Apart, Some(topic)) => hand.oracle.server_for(topic, any),
+            (Layout::Apart, None) => any,
+        }
     }
 
     fn create(&mut self, hand: &mut Hand<'_>) {
@@ -71,10 +85,11 @@ impl Admin {
         let replicas = seam::replicas_wanted(hand);
         let number = hand.oracle.fresh_name();
         let new = kind.request(number, partitions, replicas, hand.rng);
-        let server = hand.any_server();
+        let server = self.server_for(None, hand);
         let topic = Topic { name: new.name.clone(), kind, partitions, server };
         let request = ControllerRequest::CreateTopics { topics: vec![new], validate_only: false };
-        self.control(server, request, Question::Create(topic), hand);
+        let number = hand.ask(server, Request::Controller(ShardRequest::Controller(request)));
+        self.waiting.wait(hand.now, number, Question::Create(topic));
     }
 
     fn delete(&mut self, id: TopicId, hand: &mut Hand<'_>) {
@@ -82,34 +97,60 @@ impl Admin {
             return;
         }
         hand.oracle.doomed(id);
-        let server = hand.any_server();
-        let server = hand.oracle.server_for(id, server);
         let request = ControllerRequest::DeleteTopics { topics: vec![TopicName::Id(id)] };
-        self.control(server, request, Question::Delete(id), hand);
+        self.control(Some(id), request, Question::Delete(id), hand);
     }
 
     fn grow(&mut self, id: TopicId, hand: &mut Hand<'_>) {
-        let Some(topic) = hand.oracle.topic(id).filter(|topic| !topic.kind.is_internal()).cloned() else {
-            return;
-        };
+        let Some(topic) = hand.oracle.topic(id).filter(|topic| !topic.kind.is_internal()).cloned() else { return };
         let count = topic.partitions + 1;
-        let server = hand.any_server();
-        let server = hand.oracle.server_for(id, server);
         let topics = vec![NewPartitions { name: topic.name, count, assignments: None }];
         let request = ControllerRequest::CreatePartitions { topics, validate_only: false };
-        self.control(server, request, Question::Grow(id, count), hand);
+        self.control(Some(id), request, Question::Grow(id, count), hand);
     }
 
     fn change(&mut self, id: TopicId, hand: &mut Hand<'_>) {
-        let Some(topic) = hand.oracle.topic(id).cloned() else { return };
         let value = (1_000 + hand.rng.below(60_000)).to_string();
-        let edit = vec![("segment.ms".to_owned(), ConfigOp::Set, Some(value))];
+        self.alter(id, "segment.ms", value, hand);
+    }
+
+    fn change_minimum(&mut self, id: TopicId, hand: &mut Hand<'_>) {
+        let value = (1 + hand.rng.below(3)).to_string();
+        self.alter(id, "min.insync.replicas", value, hand);
+    }
+
+    fn alter(&mut self, id: TopicId, name: &str, value: String, hand: &mut Hand<'_>) {
+        let Some(topic) = hand.oracle.topic(id).cloned() else { return };
+        let edit = vec![(name.to_owned(), ConfigOp::Set, Some(value))];
         let resource = ConfigResource::Topic(topic.name);
         let resources = vec![ResourceConfigs { resource, change: ConfigChange::Edit(edit) }];
-        let server = hand.any_server();
-        let server = hand.oracle.server_for(id, server);
         let request = ControllerRequest::AlterConfigs { resources, validate_only: false };
-        self.control(server, request, Question::Change, hand);
+        self.control(Some(id), request, Question::Change, hand);
+    }
+
+    /// Other servers keep a partition, more of them or fewer; or what is under way is cancelled.
+    fn reassign(&mut self, id: TopicId, hand: &mut Hand<'_>) {
+        let Some(topic) = hand.oracle.topic(id).cloned() else { return };
+        let partition = i32::try_from(hand.rng.below(u64::from(topic.partitions.unsigned_abs()))).unwrap();
+        let mut nodes: Vec<i32> = (0..hand.servers)
+            .map(|at| NodeId::of_server(ServerId(i32::try_from(at).unwrap() + 1)).0)
+            .collect();
+        let kept = 1 + usize::try_from(hand.rng.below(3)).unwrap();
+        while nodes.len() > kept {
+            let at = usize::try_from(hand.rng.below(nodes.len() as u64)).unwrap();
+            nodes.remove(at);
+        }
+        let turned = usize::try_from(hand.rng.below(nodes.len() as u64)).unwrap();
+        nodes.rotate_left(turned);
+        let replicas = (!hand.chance(25)).then_some(nodes);
+        let partition = Reassignment { topic: topic.name, partition: PartitionIndex(partition), replicas };
+        let request = ControllerRequest::Reassign { partitions: vec![partition], factor: FactorChange::Allowed };
+        self.control(Some(id), request, Question::Change, hand);
+    }
+
+    fn elect(&mut self, hand: &mut Hand<'_>) {
+        let request = ControllerRequest::ElectLeaders { election: Election::Preferred, partitions: None };
+        self.control(None, request, Question::Change, hand);
     }
 
     fn delete_records(&mut self, hand: &mut Hand<'_>) {
@@ -127,6 +168,13 @@ impl Admin {
     }
 
     fn replied(&mut self, question: Question, reply: &ShardReply, hand: &mut Hand<'_>) {
+        if let ShardReply::Controller(reply) = reply
+            && refused(reply) == Some(&ControllerError::NotController)
+        {
+            self.known.forget_controller();
+            self.known.refresh(hand);
+            self.next = hand.about(HASTE);
+        }
         match (question, reply) {
             (Question::Create(topic), ShardReply::Controller(ControllerReply::CreateTopics(created))) => {
                 if let Ok(created) = &created[0] {
@@ -156,6 +204,19 @@ impl Admin {
     }
 }
 
+/// Why the first thing that was asked was refused.
+fn refused(reply: &ControllerReply) -> Option<&ControllerError> {
+    match reply {
+        ControllerReply::CreateTopics(results) => results[0].as_ref().err(),
+        ControllerReply::DeleteTopics(results) => results[0].as_ref().err(),
+        ControllerReply::CreatePartitions(results)
+        | ControllerReply::AlterConfigs(results)
+        | ControllerReply::Reassign(results) => results[0].as_ref().err(),
+        ControllerReply::ElectLeaders(result) => result.as_ref().err(),
+        _ => None,
+    }
+}
+
 fn is_internal(hand: &Hand<'_>, topic: TopicId) -> bool {
     hand.oracle.topic(topic).is_some_and(|topic| topic.kind.is_internal())
 }
@@ -163,6 +224,8 @@ fn is_internal(hand: &Hand<'_>, topic: TopicId) -> bool {
 impl Work for Admin {
     fn step(&mut self, hand: &mut Hand<'_>) -> Instant {
         while let Some(question) = self.waiting.given_up(hand.now) {
+            self.known.forget_controller();
+            self.known.refresh(hand);
             if let Question::DeleteRecords(partition) = question {
                 self.known.forget(partition);
             }
@@ -171,9 +234,9 @@ impl Work for Admin {
             return self.waiting.until().unwrap_or(Instant(u64::MAX));
         }
         if self.next <= hand.now && self.waiting.is_empty() {
-            self.act(hand);
             let is_new = hand.oracle.live().len() < 4;
             self.next = hand.about(if is_new { HASTE } else { PAUSE });
+            self.act(hand);
         }
         self.waiting.until().unwrap_or(self.next)
     }
@@ -181,13 +244,19 @@ impl Work for Admin {
     fn answered(&mut self, number: u64, answer: Answer, hand: &mut Hand<'_>) {
         if self.known.is_asked(number) {
             return match answer {
-                Answer::Metadata(led) => self.known.told(led),
+                Answer::Metadata { led, controller } => self.known.told(led, controller),
                 _ => self.known.unanswered(),
             };
         }
         match (self.waiting.take(number), answer) {
             (Some(question), Answer::Reply(reply)) => self.replied(question, &reply, hand),
-            (Some(Question::DeleteRecords(partition)), _) => self.known.forget(partition),
+            (Some(question), _) => {
+                if let Question::DeleteRecords(partition) = question {
+                    self.known.forget(partition);
+                }
+                self.known.forget_controller();
+                self.known.refresh(hand);
+            }
             _ => {}
         }
     }

@@ -168,7 +168,7 @@ impl Work for Committer {
     fn answered(&mut self, number: u64, answer: Answer, hand: &mut Hand<'_>) {
         if self.known.is_asked(number) {
             return match answer {
-                Answer::Metadata(led) => self.known.told(led),
+                Answer::Metadata { led, controller } => self.known.told(led, controller),
                 _ => self.known.unanswered(),
             };
         }

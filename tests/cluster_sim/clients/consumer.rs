@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ringmain::base::rng::Rng;
 use ringmain::base::{LeaderEpoch, Offset, TopicPartition, joined};
 use ringmain::shard::{
-    FetchPartition, FetchRequest, Fetched, Known as KnownBounds, PartitionError, ShardReply, ShardRequest,
+    FetchPartition, FetchRequest, Fetched, FetchedBy, Known as KnownBounds, PartitionError, ShardReply,
+    ShardRequest,
 };
 
 use super::batch::read_batches;
@@ -129,6 +130,7 @@ pub fn fetch(
         bytes_min: u32::from(wait_ms_max > 0),
         bytes_max: BYTES_MAX,
         read_committed: false,
+        by: FetchedBy::Client,
     })
 }
 
@@ -153,7 +155,7 @@ impl Work for Consumer {
     fn answered(&mut self, number: u64, answer: Answer, hand: &mut Hand<'_>) {
         if self.known.is_asked(number) {
             return match answer {
-                Answer::Metadata(led) => self.known.told(led),
+                Answer::Metadata { led, controller } => self.known.told(led, controller),
                 _ => self.known.unanswered(),
             };
         }

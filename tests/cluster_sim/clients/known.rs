@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ringmain::base::{LeaderEpoch, TopicPartition};
+use ringmain::base::{LeaderEpoch, ServerId, TopicPartition};
 
 use super::waiting::PATIENCE;
 use super::{Hand, Led, Request};
@@ -14,6 +14,7 @@ use crate::queue::{Instant, Span};
 #[derive(Debug, Default)]
 pub struct Known {
     leaders: BTreeMap<TopicPartition, (Option<At>, LeaderEpoch)>,
+    controller: Option<At>,
     /// A question that is on its way, and when to ask again.
     asked: Option<(u64, Instant)>,
     /// Asked within this before.
@@ -28,6 +29,16 @@ impl Known {
     pub fn leader(&self, partition: TopicPartition) -> Option<(At, LeaderEpoch)> {
         let (leader, epoch) = self.leaders.get(&partition)?;
         Some(((*leader)?, *epoch))
+    }
+
+    /// Who decides, or any server while nobody is known to.
+    pub fn controller(&self, hand: &mut Hand<'_>) -> At {
+        self.controller.unwrap_or_else(|| hand.any_server())
+    }
+
+    /// Somebody else decides.
+    pub fn forget_controller(&mut self) {
+        self.controller = None;
     }
 
     /// What is known may be wrong.
@@ -58,13 +69,18 @@ impl Known {
         self.asked = None;
     }
 
-    pub fn told(&mut self, answer: Vec<Led>) {
+    pub fn told(&mut self, answer: Vec<Led>, controller: Option<ServerId>) {
         self.asked = None;
+        self.controller = controller.map(at_of);
         for Led { partition, leader, epoch } in answer {
             let known = self.leaders.entry(partition).or_insert((None, LeaderEpoch(-1)));
             if epoch >= known.1 {
-                *known = (leader.map(|leader| usize::try_from(leader.0 - 1).unwrap()), epoch);
+                *known = (leader.map(at_of), epoch);
             }
         }
     }
+}
+
+fn at_of(server: ServerId) -> At {
+    usize::try_from(server.0 - 1).expect("ids begin with 1")
 }

@@ -60,7 +60,7 @@ pub struct Answered {
 #[derive(Debug)]
 pub enum Answer {
     Reply(ShardReply),
-    Metadata(Vec<Led>),
+    Metadata { led: Vec<Led>, controller: Option<ServerId> },
     /// The server does not lead the partition, or knows none of the kind.
     NotLeader,
     /// Nobody listens, or the connection was closed: whether the request was heeded nobody knows.

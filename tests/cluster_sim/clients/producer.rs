@@ -46,6 +46,8 @@ pub struct Producer {
     known: Known,
     waiting: Waiting<Question>,
     next: Instant,
+    /// Not before this a producer id is asked for again.
+    next_id: Instant,
     rests: Rests,
 }
 
@@ -103,6 +105,7 @@ impl Producer {
             known: Known::default(),
             waiting: Waiting::default(),
             next: Instant(0),
+            next_id: Instant(0),
             rests: Rests::No,
         }
     }
@@ -161,6 +164,11 @@ impl Producer {
         self.known.forget(partition);
         let Some(batch) = self.lines.get_mut(&partition).and_then(|line| line.batch(key)) else { return };
         batch.state = BatchState::Waits(hand.now.plus(RETRY_PAUSE));
+        self.known.refresh(hand);
+    }
+
+    fn seek_controller(&mut self, hand: &mut Hand<'_>) {
+        self.known.forget_controller();
         self.known.refresh(hand);
     }
 
@@ -247,18 +255,19 @@ impl Work for Producer {
     fn step(&mut self, hand: &mut Hand<'_>) -> Instant {
         while let Some(question) = self.waiting.given_up(hand.now) {
             match question {
-                Question::Id => {}
+                Question::Id => self.seek_controller(hand),
                 Question::Batch { partition, key } => self.send_again(partition, key, hand),
             }
         }
         if self.is_idempotent && self.id.is_none() {
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() && self.next_id <= hand.now {
                 let request = ControllerRequest::InitProducerId { current: None };
-                let server = hand.any_server();
+                let server = self.known.controller(hand);
                 let number = hand.ask(server, Request::Controller(ShardRequest::Controller(request)));
                 self.waiting.wait(hand.now, number, Question::Id);
+                self.next_id = hand.now.plus(RETRY_PAUSE);
             }
-            return self.waiting.until().unwrap();
+            return self.waiting.until().unwrap_or(self.next_id);
         }
         if self.next <= hand.now && self.rests == Rests::No {
             self.produce(hand);
@@ -271,7 +280,7 @@ impl Work for Producer {
     fn answered(&mut self, number: u64, answer: Answer, hand: &mut Hand<'_>) {
         if self.known.is_asked(number) {
             return match answer {
-                Answer::Metadata(led) => self.known.told(led),
+                Answer::Metadata { led, controller } => self.known.told(led, controller),
                 _ => self.known.unanswered(),
             };
         }
@@ -282,8 +291,11 @@ impl Work for Producer {
                 Answer::Reply(ShardReply::Controller(ControllerReply::InitProducerId(id))),
             ) => {
                 self.id = id.ok().map(|id| seam::producer_id(id, hand));
+                if self.id.is_none() {
+                    self.seek_controller(hand);
+                }
             }
-            (Some(Question::Id), _) => {}
+            (Some(Question::Id), _) => self.seek_controller(hand),
             (Some(Question::Batch { partition, key }), Answer::Reply(ShardReply::Produce(results))) => {
                 let outcome = results[0].outcome.clone().map(|appended| appended.base_offset.0);
                 self.produced(partition, key, outcome, hand);

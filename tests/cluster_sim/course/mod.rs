@@ -1,6 +1,8 @@
 //! A course of events: servers, their network and their clients under a nemesis, from one seed, in one thread.
 
 mod deeds;
+mod lanes;
+mod members;
 mod phases;
 mod reading;
 
@@ -18,11 +20,14 @@ use crate::nemesis::Nemesis;
 use crate::net::{At, Host, Net};
 use crate::oracle::{Layout, Oracle};
 use crate::queue::{Queue, Span};
-use crate::server::{End, Out, Server, Settings, State};
+use crate::server::{End, Membership, Out, Server, Settings, State};
 use crate::trace::Trace;
+use crate::wires::{LaneEnd, Wires};
 
 /// The asker of what only the checks want to know.
 const NOBODY: ClientId = ClientId(u16::MAX);
+/// The asker of ids for servers.
+const JOINS: ClientId = ClientId(u16::MAX - 1);
 
 /// What a course is made of.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +56,7 @@ pub struct Course {
     pub trace: Trace,
     servers: Vec<Server>,
     net: Net,
+    wires: Wires,
     clients: Clients,
     oracle: Oracle,
     nemesis: Nemesis,
@@ -60,6 +66,8 @@ pub struct Course {
     asked: BTreeMap<(At, u64), ClientId>,
     /// The answer to what only the checks ask.
     told: Option<Answer>,
+    /// Servers that have asked for an id, by the number of the question.
+    joining: BTreeMap<u64, At>,
     lives: u64,
 }
 
@@ -67,7 +75,7 @@ impl Course {
     pub fn new(plan: Plan) -> Course {
         let mut rng = Rng::seeded(plan.seed);
         let count = 3 + usize::from(rng.below(4) == 0) * 2;
-        let servers = (0..count).map(|at| server(at, plan.layout, &mut rng)).collect();
+        let servers = (0..count).map(|at| server((at, count), plan.layout, &mut rng)).collect();
         Course {
             nemesis: Nemesis::any(count, &mut rng),
             plan,
@@ -75,11 +83,13 @@ impl Course {
             trace: Trace::new(plan.is_told),
             servers,
             net: Net::new(count),
+            wires: Wires::default(),
             clients: Clients::new(count),
             oracle: Oracle::new(plan.layout),
             is_chaos: false,
             asked: BTreeMap::new(),
             told: None,
+            joining: BTreeMap::new(),
             lives: 0,
             rng,
         }
@@ -96,7 +106,8 @@ impl Course {
             Event::Turn { place, .. }
             | Event::IoDone { place, .. }
             | Event::Image { place, .. }
-            | Event::Applied { place, .. } => {
+            | Event::Applied { place, .. }
+            | Event::Told { place, .. } => {
                 let kind = match event {
                     Event::Turn { .. } => 1,
                     Event::IoDone { .. } => 2,
@@ -116,7 +127,8 @@ impl Course {
                     held.into_iter().for_each(|event| self.happens(event));
                 }
             }
-            Event::Arrives(_) => {}
+            Event::Arrives(due) => self.arrives(due),
+            Event::Dialled { place, lane, to, outcome } => self.dialled(place, lane, to, outcome),
             Event::Asked(asked) => self.asked(*asked),
             Event::Answered(answered) => self.answered(*answered),
             Event::Client { client, at } => {
@@ -153,19 +165,26 @@ impl Course {
         let mut has_failed = false;
         for out in self.servers[server].take_out() {
             match out {
-                Out::Reply { number, reply, .. } => {
+                Out::Reply { number, reply } => {
                     require(Invariant::NothingAfterFailure, !has_failed, || {
                         format!("server {server} has failed, and answers {reply:?}")
                     });
                     self.replied(server, number, Answer::Reply(reply));
                 }
-                Out::Published { published, .. } => {
+                Out::Published(published) => {
                     let cluster = if self.plan.layout == Layout::Apart { server } else { 0 };
                     let image = &published.image;
                     self.trace.note(self.queue.now(), &[4, server as u64, image.version.unsigned_abs()]);
+                    self.trace.say(self.queue.now(), || {
+                        format!("server {server} publishes {}: {:?}", image.version, published.changes)
+                    });
                     self.oracle.images.published(cluster, self.servers[server].id, &image.cluster);
                 }
-                Out::Fatal { reason, .. } => {
+                Out::Dial { shard, lane, to } => self.dial(server, shard, lane, to),
+                Out::Send { shard, lane, bytes } => self.send(LaneEnd { server, shard, lane }, bytes),
+                Out::Hang { shard, lane } => self.hang(LaneEnd { server, shard, lane }),
+                Out::Notice(line) => self.say(|| format!("server {server}: {line}")),
+                Out::Fatal { reason } => {
                     has_failed = true;
                     self.say(|| format!("server {server} has failed: {reason}"));
                 }
@@ -190,6 +209,7 @@ impl Course {
             .map(|((_, number), client)| (*number, *client))
             .collect();
         self.asked.retain(|(at, _), _| *at != server);
+        self.wires.forget(server);
         match end {
             End::Kill => {
                 self.net.close_all(self.queue.now(), server, &mut self.rng);
@@ -198,8 +218,16 @@ impl Course {
                     self.send_answer(server, Answered { client, number, answer: Answer::Unreachable });
                 }
             }
-            End::Power => self.net.vanish(server),
+            End::Power => {
+                self.net.vanish(server);
+                for (number, client) in waiting {
+                    if client == JOINS {
+                        self.join_answered(number, &Answer::Unreachable);
+                    }
+                }
+            }
         }
+        self.queue_arrivals();
         let life = self.servers[server].life();
         self.queue.after(down, Event::Boot { server, life });
     }
@@ -208,8 +236,12 @@ impl Course {
         if self.servers[server].life() != life || self.servers[server].state() != State::Down {
             return;
         }
+        if self.servers[server].membership == Some(Membership::Stranger) {
+            return self.join(server);
+        }
         self.lives += 1;
         self.net.appear(self.queue.now(), server, &mut self.rng);
+        self.queue_arrivals();
         self.with(server, |it, stage| it.boot(stage));
         self.net.set_host(server, Host::Listening);
         let damaged = self.servers[server].disk().damaged();
@@ -239,7 +271,9 @@ impl Course {
         let (shard, request) = match request {
             Request::Metadata => {
                 let led = self.metadata(server);
-                return self.replied(server, number, Answer::Metadata(led));
+                let controller = self.servers[server].image(ShardId(0)).map(|image| image.controller());
+                let answer = Answer::Metadata { led, controller };
+                return self.replied(server, number, answer);
             }
             Request::Controller(request) => (ShardId(0), request),
             Request::Of(partition, request) => match self.owner(server, partition) {
@@ -278,17 +312,14 @@ impl Course {
     fn replied(&mut self, server: At, number: u64, answer: Answer) {
         let Some(client) = self.asked.remove(&(server, number)) else { return };
         self.note(&[7, server as u64, number]);
-        if client == NOBODY {
-            self.told = Some(answer);
-            return;
-        }
         self.send_answer(server, Answered { client, number, answer });
     }
 
     fn send_answer(&mut self, server: At, answered: Answered) {
-        if answered.client == NOBODY {
-            self.told = Some(answered.answer);
-            return;
+        match answered.client {
+            NOBODY => return self.told = Some(answered.answer),
+            JOINS => return self.join_answered(answered.number, &answered.answer),
+            _ => {}
         }
         let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
         self.clients.links.answer(server, answered, &mut stage);
@@ -298,7 +329,7 @@ impl Course {
         self.note(&[8, u64::from(answered.client.0), answered.number]);
         let Course { clients, oracle, queue, rng, trace, .. } = self;
         trace.say(queue.now(), || match &answered.answer {
-            Answer::Metadata(led) => format!("{:?} is told of {} partitions", answered.client, led.len()),
+            Answer::Metadata { led, .. } => format!("{:?} is told of {} partitions", answered.client, led.len()),
             answer => format!("{:?} {} is told {answer:?}", answered.client, answered.number),
         });
         clients.answered(answered, oracle, &mut Stage { queue, rng });
@@ -324,7 +355,7 @@ impl Course {
 /// Whoever waits for more events than this waits for ever.
 const PATIENCE: usize = 1_000_000;
 
-fn server(at: At, layout: Layout, rng: &mut Rng) -> Server {
+fn server((at, count): (At, usize), layout: Layout, rng: &mut Rng) -> Server {
     let id = ServerId(i32::try_from(at).unwrap() + 1);
     let shards = 1 + u16::try_from(rng.below(2)).unwrap();
     let cluster = match layout {
@@ -332,5 +363,10 @@ fn server(at: At, layout: Layout, rng: &mut Rng) -> Server {
         Layout::Together => "0123456789abcdefghijkl".to_owned(),
     };
     let settings = Settings::any(id, shards, &cluster, rng);
-    Server::new(at, settings, rng)
+    let membership = match (layout, at) {
+        (Layout::Apart, _) => None,
+        (Layout::Together, 0) => Some(Membership::Founder),
+        (Layout::Together, _) => Some(Membership::Stranger),
+    };
+    Server::new((at, count), settings, membership, rng)
 }

@@ -1,15 +1,21 @@
 //! The phases of a course: rounds of chaos, after each of which everything is put right, must be well, and is read.
 
-use ringmain::base::ShardId;
+use ringmain::base::{PartitionIndex, ServerId, TopicPartition};
+use ringmain::controller::{PartitionImage, Place};
+use ringmain::shard::Shard;
 
 use super::{Course, Outcome};
 use crate::checks::{Invariant, require, violated};
 use crate::clients::Rests;
 use crate::event::{Event, Stage};
+use crate::oracle::Layout;
 use crate::queue::{Instant, Span};
+use crate::server::{Server, State};
 
 /// After the faults all must be well within this.
 const RECOVERY: Span = Span::seconds(30);
+/// A cluster is complete within this.
+const BEGINNING: Span = Span::seconds(60);
 
 impl Course {
     pub fn run(mut self) -> Outcome {
@@ -38,6 +44,7 @@ impl Course {
             self.queue.after(Span::ms(1), Event::Boot { server, life: 0 });
         }
         self.run_for(Span::ms(50));
+        self.wait_until(BEGINNING, "the cluster begins", Course::is_well);
         let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
         self.clients.add_usual(&mut stage);
         self.queue.after(Span::seconds(1), Event::Look);
@@ -57,14 +64,53 @@ impl Course {
         self.heal();
         let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
         self.clients.rest(Rests::Yes, &mut stage);
-        let until = self.queue.now().plus(RECOVERY);
-        while !(self.is_healed(self.queue.now()) && self.clients.are_idle()) {
-            if self.queue.now() > until {
-                violated(Invariant::Liveness, "clients wait for answers still");
+        self.wait_until(RECOVERY, "all that was asked is answered", |it| {
+            it.is_healed(it.queue.now()) && it.clients.are_idle()
+        });
+        self.wait_until(RECOVERY, "all replicas are in sync", Course::is_well);
+    }
+
+    /// Something must come true within a time.
+    fn wait_until(&mut self, within: Span, what: &str, is_so: impl Fn(&Course) -> bool) {
+        let until = self.queue.now().plus(within);
+        // Looking costs more than most events.
+        let mut next_look = self.queue.now();
+        loop {
+            if self.queue.now() >= next_look {
+                if is_so(self) {
+                    return require(Invariant::Liveness, true, String::new);
+                }
+                if self.queue.now() > until {
+                    violated(Invariant::Liveness, format!("within {} s {what}", within.0 / 1_000_000_000));
+                }
+                next_look = self.queue.now().plus(Span::ms(20));
             }
             self.step();
         }
-        require(Invariant::Liveness, true, String::new);
+    }
+
+    /// Servers serve and are not fenced, and every partition has its leader and all its replicas in sync.
+    fn is_well(&self) -> bool {
+        if self.plan.layout == Layout::Apart {
+            return true;
+        }
+        if self.servers.iter().any(|it| it.state() != State::Up) {
+            return false;
+        }
+        let mut images = self.servers.iter().flat_map(Server::shards).map(Shard::current_image);
+        let Some(image) = images.next() else { return false };
+        if images.any(|other| other.version != image.version) {
+            return false;
+        }
+        let serves = |id: &ServerId| image.servers.get(id).is_some_and(|it| !it.fenced && !it.stopping);
+        let is_settled = |partition: &PartitionImage| {
+            partition.leader().is_some()
+                && partition.isr().count() == partition.replicas().len()
+                && partition.adding().count() == 0
+                && partition.removing().count() == 0
+        };
+        self.servers.iter().all(|it| serves(&it.id))
+            && image.topics.values().all(|topic| topic.partitions.iter().all(is_settled))
     }
 
     pub(super) fn run_for(&mut self, span: Span) {
@@ -77,22 +123,17 @@ impl Course {
     /// What the servers say of themselves must agree with what they have told others.
     pub(super) fn look(&mut self) {
         self.note(&[9]);
-        for server in &self.servers {
-            for (number, shard) in (0..).map(ShardId).zip(server.shards()) {
-                for end in shard.ends() {
-                    let id = shard.current_image().topic(&end.topic).map(|topic| topic.id);
-                    let Some(topic) = id else { continue };
-                    let partition = ringmain::base::PartitionIndex(end.partition);
-                    let partition = ringmain::base::TopicPartition { topic, partition };
-                    let Some(log) = self.oracle.log(partition) else { continue };
-                    let exposed = log.exposed();
-                    require(Invariant::Watermarks, end.end >= exposed, || {
-                        format!(
-                            "{partition} reached {exposed}, and ends at {} on {} {number}",
-                            end.end, server.id
-                        )
-                    });
-                    log.expose(0, end.end);
+        let Course { servers, oracle, .. } = self;
+        for shard in servers.iter().flat_map(Server::shards) {
+            let image = shard.current_image();
+            for end in shard.ends() {
+                let Some(topic) = image.topic(&end.topic) else { continue };
+                let index = PartitionIndex(end.partition);
+                let Some(state) = topic.partition(index) else { continue };
+                if let Place::Here(_) = image.place(state)
+                    && let Some(log) = oracle.log(TopicPartition { topic: topic.id, partition: index })
+                {
+                    log.leads_to(state.leader_epoch(), end.end);
                 }
             }
         }

@@ -168,11 +168,6 @@ impl Net {
         id
     }
 
-    /// The server of an end; `None` for a connection that is over.
-    pub fn server_of(&self, id: ConnectionId, side: Side) -> Option<At> {
-        Some(self.connections.get(&id)?.at[side.index()])
-    }
-
     /// Sends bytes from an end. Nobody hears of them if the connection is over.
     pub fn send(&mut self, now: Instant, id: ConnectionId, from: Side, bytes: Vec<u8>, rng: &mut Rng) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -274,6 +269,10 @@ impl Net {
             let again = now.plus(Span(rng.below(SENT_AGAIN.0)));
             self.refuse(again, id, side.other(), rng);
         }
+    }
+
+    pub fn is(&self, at: At, host: Host) -> bool {
+        self.hosts[at] == host
     }
 
     // Links

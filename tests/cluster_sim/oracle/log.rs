@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringmain::base::TopicPartition;
+use ringmain::base::{LeaderEpoch, TopicPartition};
 
 use crate::checks::{Invariant, require};
 use crate::clients::Acks;
@@ -33,6 +33,8 @@ pub struct Log {
     at: Vec<Option<RecordNumber>>,
     /// The largest high watermark that was ever told to anybody.
     exposed: i64,
+    /// The high watermark that a leader had last, by leader epoch.
+    led_to: BTreeMap<LeaderEpoch, i64>,
     /// The log starts here or later: records were deleted by request.
     start: i64,
     /// Where it was last seen to start.
@@ -41,7 +43,7 @@ pub struct Log {
 
 impl Log {
     pub fn new(partition: TopicPartition, is_compacted: bool) -> Log {
-        Log { partition, is_compacted, is_gone: false, at: Vec::new(), exposed: 0, start: 0, seen_start: 0 }
+        Log { partition, is_compacted, is_gone: false, at: Vec::new(), exposed: 0, led_to: BTreeMap::new(), start: 0, seen_start: 0 }
     }
 
     pub fn exposed(&self) -> i64 {
@@ -108,6 +110,15 @@ impl Log {
     pub fn deleted_before(&mut self, offset: i64) {
         self.start = self.start.max(offset);
         self.expose(offset, offset);
+    }
+
+    /// A leader's high watermark, as the leader has it.
+    pub fn leads_to(&mut self, epoch: LeaderEpoch, high_watermark: i64) {
+        let known = self.led_to.entry(epoch).or_insert(high_watermark);
+        require(Invariant::Watermarks, high_watermark >= *known, || {
+            format!("{} in epoch {epoch} went from {known} back to {high_watermark}", self.partition)
+        });
+        *known = high_watermark;
     }
 
     /// The whole log from its start to its end, as it was read.

@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::{fs, mem};
 
 use ringmain::base::io::IoOp;
-use ringmain::base::{Chunk, ShardId};
-use ringmain::runtime::recovery::{Recovered, Recovery};
+use ringmain::base::{Chunk, DirectoryId, ShardId, VoterId};
+use ringmain::runtime::recovery::{Origin, Recovered, Recovery};
 use ringmain::shard::Shard;
 
-use super::settings::adapted;
+use super::membership::{self, Membership};
+use super::settings::{GROUP_BYTES, adapted};
 use super::{Seat, Server, State};
 use crate::disk::{Crash, Disk};
 use crate::event::{Event, Stage};
@@ -47,6 +48,7 @@ impl Left {
 pub struct Copy {
     files: BTreeMap<PathBuf, Vec<u8>>,
     id: [u8; 16],
+    membership: Option<Membership>,
 }
 
 impl Server {
@@ -73,6 +75,11 @@ impl Server {
     pub fn reformat(&mut self, rng: &mut Rng) {
         assert!(self.state == State::Down, "nobody takes a disk away from under a process here");
         self.left = Left::nothing(rng);
+        self.membership = self.membership.map(|_| Membership::Stranger);
+    }
+
+    pub fn directory(&self) -> DirectoryId {
+        DirectoryId(self.left.id)
     }
 
     /// Begins a life with what is on the disk, by the real recovery.
@@ -80,20 +87,27 @@ impl Server {
         assert!(self.state == State::Down, "one process on a directory");
         if stage.rng.below(8) == 0 {
             // A start that does not live to serve anything.
-            self.recover();
+            self.recover(stage.rng);
         }
-        let recovered = self.recover();
+        let recovered = self.recover(stage.rng);
         self.disk = Disk::load(self.left.directory.path());
         empty(self.left.directory.path());
         self.clock.restart(stage.now());
         self.state = State::Up;
+        let cluster = self.membership.map(|_| {
+            let ballot = recovered.shards[0].directory.as_ref().and_then(|directory| directory.ballot);
+            let voter = ballot.map_or_else(|| VoterId(stage.rng.uuid()), |ballot| ballot.voter);
+            let (id, incarnation) = (&self.settings.controller.cluster_id, stage.rng.uuid());
+            membership::cluster((self.at, self.servers), id, self.left.id, incarnation, voter)
+        });
         for (shard, mut recovered) in (0..).map(ShardId).zip(recovered.shards) {
             recovered.image = adapted(&recovered.image);
+            recovered.commit.group_bytes_max = GROUP_BYTES;
             // Counted, so that shards let tails go as they do in a server.
             let memory: Rc<Cell<usize>> = Rc::default();
             let counted = Rc::clone(&memory);
             let allocate = Box::new(move |bytes| Chunk::heap(bytes).counted(&counted));
-            let config = self.settings.of_shard(shard, stage.rng.next_u64());
+            let config = self.settings.of_shard(shard, stage.rng.next_u64(), cluster.clone());
             let shard = Shard::new(config, recovered, allocate, memory);
             self.seats.push(Seat { shard, turn_at: None, mesh_at: Instant(0) });
         }
@@ -136,7 +150,8 @@ impl Server {
     /// What a copy of the directory of a server that is down has.
     pub fn copy(&self) -> Copy {
         assert!(self.state == State::Down, "a copy of files that nobody changes");
-        Copy { files: files_of(self.left.directory.path()), id: self.left.id }
+        let files = files_of(self.left.directory.path());
+        Copy { files, id: self.left.id, membership: self.membership }
     }
 
     /// Puts a copy in the place of what a server that is down has.
@@ -148,11 +163,13 @@ impl Server {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }
-        self.left.id = copy.id;
+        (self.left.id, self.membership) = (copy.id, copy.membership);
     }
 
-    fn recover(&self) -> Recovered {
+    fn recover(&self, rng: &mut Rng) -> Recovered {
         let recovery = Recovery {
+            origin: self.membership.map_or(Origin::Founded, Membership::origin),
+            voter: VoterId(rng.uuid()),
             data_dir: self.left.directory.path(),
             directory: self.left.id,
             commit: self.settings.commit,

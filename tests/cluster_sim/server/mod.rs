@@ -6,6 +6,7 @@
 
 mod disk_times;
 mod lives;
+mod membership;
 mod perform;
 mod settings;
 
@@ -13,12 +14,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmain::base::io::IoOp;
-use ringmain::base::{ServerId, ShardId};
+use ringmain::base::{LaneId, Now, ServerId, ShardId};
 use ringmain::controller::{MetadataImage, Published};
-use ringmain::shard::{IoId, RequestId, Shard, ShardReply, ShardRequest};
+use ringmain::shard::{Effect, IoId, RequestId, Shard, ShardReply, ShardRequest};
 
 pub use disk_times::DiskTimes;
 pub use lives::End;
+pub use membership::Membership;
 pub use settings::Settings;
 
 use crate::clock::Clock;
@@ -32,21 +34,16 @@ use ringmain::base::rng::Rng;
 /// What a shard of a server has that the server does not do by itself.
 #[derive(Debug)]
 pub enum Out {
-    Reply {
-        server: At,
-        number: u64,
-        reply: ShardReply,
-    },
+    Reply { number: u64, reply: ShardReply },
     /// Shard 0 has a new image.
-    Published {
-        server: At,
-        published: Arc<Published>,
-    },
+    Published(Arc<Published>),
+    Dial { shard: ShardId, lane: LaneId, to: At },
+    Send { shard: ShardId, lane: LaneId, bytes: Vec<u8> },
+    Hang { shard: ShardId, lane: LaneId },
+    /// Something that an operator should read.
+    Notice(String),
     /// Storage has failed: the process ends.
-    Fatal {
-        server: At,
-        reason: String,
-    },
+    Fatal { reason: String },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +73,10 @@ pub struct Server {
     pub fails_next: bool,
     /// What needs space is refused, mostly.
     pub is_full: bool,
+    /// How the directory stands to the cluster; `None` for a server that knows no others.
+    pub membership: Option<Membership>,
+    /// Servers there may be.
+    servers: usize,
     state: State,
     life: u32,
     seats: Vec<Seat>,
@@ -96,7 +97,12 @@ const MESH_PAUSE: Span = Span::micros(60);
 
 impl Server {
     /// A server with an empty disk that has not begun.
-    pub fn new(at: At, settings: Settings, rng: &mut Rng) -> Server {
+    pub fn new(
+        (at, servers): (At, usize),
+        settings: Settings,
+        membership: Option<Membership>,
+        rng: &mut Rng,
+    ) -> Server {
         Server {
             at,
             id: settings.controller.server,
@@ -105,6 +111,8 @@ impl Server {
             settings,
             fails_next: false,
             is_full: false,
+            membership,
+            servers,
             state: State::Down,
             life: 0,
             seats: Vec::new(),
@@ -154,6 +162,16 @@ impl Server {
         self.input(shard, stage, |it, now, effects| it.request(now, id, request, effects));
     }
 
+    /// Something has come on a lane of a shard, or become of it.
+    pub fn lane(
+        &mut self,
+        shard: ShardId,
+        stage: &mut Stage<'_>,
+        give: impl FnOnce(&mut Shard, Now, &mut Vec<Effect>),
+    ) {
+        self.input(shard, stage, give);
+    }
+
     /// What is free of the disk, and what producing must leave of it.
     pub fn disk_space(&mut self, free_bytes: u64, stage: &mut Stage<'_>) {
         for shard in self.shard_ids() {
@@ -167,7 +185,8 @@ impl Server {
         let (Event::Turn { place, .. }
         | Event::IoDone { place, .. }
         | Event::Image { place, .. }
-        | Event::Applied { place, .. }) = &event
+        | Event::Applied { place, .. }
+        | Event::Told { place, .. }) = &event
         else {
             panic!("no event of a server: {event:?}")
         };
@@ -186,6 +205,9 @@ impl Server {
                 self.input(place.shard, stage, |it, now, effects| {
                     it.image_applied(now, by, version, effects)
                 });
+            }
+            Event::Told { from, note, .. } => {
+                self.input(place.shard, stage, |it, now, effects| it.told(now, from, *note, effects));
             }
             _ => unreachable!("sorted out above"),
         }
@@ -240,5 +262,7 @@ fn needs_space(op: &IoOp) -> bool {
             | IoOp::IndexSegment { .. }
             | IoOp::MapKeys { .. }
             | IoOp::VerifySegment { .. }
+            | IoOp::TruncateLog { .. }
+            | IoOp::WriteQuorum { .. }
     )
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use ringmain::base::{Now, ShardId};
 use ringmain::controller::Published;
-use ringmain::shard::{Effect, IoRequest, Shard};
+use ringmain::shard::{Effect, IoRequest, OutFrame, Shard};
 
+use super::membership::at_of;
 use super::settings::adapted;
 use super::{MESH_PAUSE, Out, Server, TURN_PAUSE};
 use crate::event::{Event, Place, Stage};
@@ -41,7 +42,7 @@ impl Server {
     fn perform(&mut self, shard: ShardId, effect: Effect, stage: &mut Stage<'_>) {
         match effect {
             Effect::Reply { to, reply } => {
-                self.out.push(Out::Reply { server: self.at, number: to.number, reply });
+                self.out.push(Out::Reply { number: to.number, reply });
             }
             Effect::Io(IoRequest { id, op }) => {
                 let end = self.disk_times.end(stage.now(), &op, stage.rng);
@@ -53,8 +54,21 @@ impl Server {
                 self.input(shard, stage, |it, now, effects| it.swapped(now, segment, Ok(()), effects));
             }
             Effect::Publish(published) => self.publish(shard, &published, stage),
-            Effect::CleanerRate { .. } | Effect::Notice(_) => {}
-            Effect::Fatal { reason } => self.out.push(Out::Fatal { server: self.at, reason }),
+            Effect::CleanerRate { .. } => {}
+            Effect::Dial { lane, host, .. } => {
+                self.out.push(Out::Dial { shard, lane, to: at_of(&host) });
+            }
+            Effect::Send { lane, frame } => {
+                self.out.push(Out::Send { shard, lane, bytes: joined(&frame) });
+            }
+            Effect::Hang { lane } => self.out.push(Out::Hang { shard, lane }),
+            Effect::Tell { to, note } => {
+                let at = self.mesh_at(to, stage);
+                let told = Event::Told { place: self.place(to), from: shard, note: Box::new(note) };
+                stage.queue.at(at, told);
+            }
+            Effect::Notice(line) => self.out.push(Out::Notice(line)),
+            Effect::Fatal { reason } => self.out.push(Out::Fatal { reason }),
         }
     }
 
@@ -62,7 +76,7 @@ impl Server {
     fn publish(&mut self, from: ShardId, published: &Arc<Published>, stage: &mut Stage<'_>) {
         let image = adapted(&published.image);
         let published = Arc::new(Published { image, ..Published::clone(published) });
-        self.out.push(Out::Published { server: self.at, published: Arc::clone(&published) });
+        self.out.push(Out::Published(Arc::clone(&published)));
         for shard in self.shard_ids().filter(|shard| *shard != from) {
             let at = self.mesh_at(shard, stage);
             let place = self.place(shard);
@@ -90,4 +104,11 @@ impl Server {
     fn place(&self, shard: ShardId) -> Place {
         Place { server: self.at, life: self.life, shard }
     }
+}
+
+/// A frame's bytes as the peer gets them.
+fn joined(frame: &OutFrame) -> Vec<u8> {
+    let mut bytes = frame.head.to_vec();
+    frame.payload.iter().for_each(|piece| bytes.extend_from_slice(piece));
+    bytes
 }

@@ -6,20 +6,24 @@ use ringmain::base::{ServerId, ShardId};
 use ringmain::config::{CommitLimits, Config};
 use ringmain::controller::{ControllerConfig, MetadataImage};
 use ringmain::log::LogLimits;
-use ringmain::shard::{CompactionConfig, RetentionConfig, ScrubConfig, ShardConfig, SpareConfig};
+use ringmain::shard::{
+    ClusterConfig, CompactionConfig, RetentionConfig, ScrubConfig, ShardConfig, SpareConfig,
+};
 
 use crate::settings::with_segments_of;
 use ringmain::base::rng::Rng;
 
 /// Segments of a topic, in bytes: less than Kafka lets a topic ask for.
 const SEGMENT_BYTES: u64 = 48 << 10;
+/// The largest commit group, and the size of a commit file: as many groups as a file must hold.
+pub const GROUP_BYTES: usize = 32 << 10;
+const COMMIT_FILE_BYTES: u64 = 4 * GROUP_BYTES as u64;
 
 /// What all lives of one server have in common.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub controller: ControllerConfig,
     pub commit: CommitLimits,
-    /// Names of topics whose segments keep the usual size.
     pub shards: u16,
     shard: ShardConfig,
 }
@@ -32,12 +36,17 @@ impl Settings {
         let controller = ControllerConfig { server, shards, ..own };
         let more = if rng.below(2) == 0 { rng.below(3) } else { 3 + rng.below(6) };
         let files_max = 3 + usize::try_from(more).unwrap();
-        let commit = CommitLimits { file_bytes: crate::seam::COMMIT_FILE_BYTES, files_max };
+        let commit = CommitLimits { file_bytes: COMMIT_FILE_BYTES, files_max };
         Settings { controller, commit, shards, shard: shard(&config, shards, rng) }
     }
 
-    pub fn of_shard(&self, shard: ShardId, seed: u64) -> ShardConfig {
-        ShardConfig { shard, seed, ..self.shard.clone() }
+    pub fn of_shard(
+        &self,
+        shard: ShardId,
+        seed: u64,
+        cluster: Option<Arc<ClusterConfig>>,
+    ) -> ShardConfig {
+        ShardConfig { shard, seed, cluster, ..self.shard.clone() }
     }
 }
 
@@ -73,6 +82,7 @@ fn shard(config: &Config, shards: u16, rng: &mut Rng) -> ShardConfig {
         },
         scrub: ScrubConfig { period_ms: Some(60_000), bytes_per_second: 100 << 20 },
         seed: 0,
+        cluster: None,
     }
 }
 
