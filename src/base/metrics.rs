@@ -90,7 +90,7 @@ pub struct ShardMetrics {
     pub distributions: Vec<Distribution>,
     /// Committed offsets of the groups coordinated here, at most [`SERIES_MAX`].
     pub committed: Vec<CommittedMetric>,
-    /// High watermarks of the partitions owned here, at most [`SERIES_MAX`].
+    /// High watermarks of the partitions led here, at most [`SERIES_MAX`].
     pub ends: Vec<EndMetric>,
     /// Metrics that clients have pushed, at most [`SERIES_MAX`].
     pub clients: Vec<ClientMetric>,

@@ -369,7 +369,7 @@ impl Shard {
         self.seats.committed()
     }
 
-    /// Log starts and high watermarks of the topics' partitions here.
+    /// Log starts and high watermarks of the topics' partitions that this server leads.
     pub fn ends(&self) -> impl Iterator<Item = EndMetric> + '_ {
         self.store.ends()
     }

@@ -3,6 +3,7 @@
 use crate::base::io::IoOp;
 
 use super::super::event::Operation;
+use super::super::request::PartitionError;
 use super::super::turn::Turn;
 use super::state::{Stop, Store};
 
@@ -36,10 +37,18 @@ impl Store {
                 assert!(self.partitions.all_finished(), "nothing is appended after the stop");
                 let waited = self.commit.give_up();
                 self.are_durable(waited, turn);
+                self.fail_remaining_acks(turn);
                 self.stop = Stop::Checkpointing;
                 self.write_clean_checkpoint(turn);
             }
             _ => {}
+        }
+    }
+
+    /// Who still waits for other servers is told that this one leads no more: nobody here will see their acks.
+    fn fail_remaining_acks(&mut self, turn: &mut Turn<'_>) {
+        for slot in self.partitions.slots() {
+            self.fail_acks(slot, &PartitionError::NotLeader, turn);
         }
     }
 

@@ -115,11 +115,11 @@ impl Store {
         }
     }
 
-    /// Log starts and high watermarks of the topics' partitions here.
+    /// Log starts and high watermarks of the topics' partitions that this server leads. A follower learns both later.
     pub fn ends(&self) -> impl Iterator<Item = EndMetric> + '_ {
         self.image.topics.values().flat_map(|topic| {
             topic.partition_ids().filter_map(|id| {
-                let marks = self.serving(id).ok()?.watermarks();
+                let marks = self.serving(id).ok().filter(|it| it.leads())?.watermarks();
                 let (start, end) = (marks.log_start.0, marks.high.0);
                 Some(EndMetric { topic: Arc::clone(&topic.name), partition: id.partition.0, start, end })
             })
