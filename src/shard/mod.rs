@@ -430,7 +430,7 @@ impl Shard {
             }
             Event::WindowRead { window, bytes } => read.window_read(window, bytes, store, turn),
             Event::Scrubbed(outcome) => upkeep.scrubbed(outcome, store, turn),
-            Event::PartitionDeleted { slot } => store.partition_deleted(slot),
+            Event::PartitionDeleted { slot } => store.partition_deleted(slot, turn),
             Event::Spared { slot, past, is_made } => upkeep.spared(slot, past, is_made, store, turn),
             Event::Compacted { slot, outcome } => upkeep.compacted(slot, outcome, store, turn),
             Event::Failed(reason) => store.fail(reason, turn),

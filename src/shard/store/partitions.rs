@@ -410,6 +410,12 @@ impl Partitions {
         quiet
     }
 
+    /// Whether a partition that was dropped still has files.
+    pub(super) fn is_leaving(&self, id: TopicPartition) -> bool {
+        let leaves = |it: &Partition| it.life != Life::Serving && it.log.id == id;
+        self.slots.iter().flatten().any(|it| leaves(it))
+    }
+
     /// Every partition that can be found, with its slot.
     pub(super) fn by_id(&self) -> impl Iterator<Item = (TopicPartition, u32)> + '_ {
         self.by_id.iter().map(|(id, slot)| (*id, *slot))

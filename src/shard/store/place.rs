@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::io::IoOp;
-use crate::base::{BLOCK_BYTES, Rule, ShardId, TopicId, TopicPartition, holds, mark};
+use crate::base::{BLOCK_BYTES, LeaderEpoch, Offset, Rule, ShardId, TopicId, TopicPartition, holds, mark};
 use crate::controller::{Change, MetadataImage, Published, Resource, TopicImage};
+use crate::log;
 
 use super::super::event::Operation;
 use super::super::request::PartitionError;
@@ -129,12 +130,34 @@ impl Store {
                 if self.is_kept_elsewhere(id) {
                     return self.start_again(id, turn);
                 }
-                let slot = self.partitions.find_or_add(id);
+                let Some(slot) = self.find_or_add(id, turn) else { continue };
                 let partition = self.partitions.get_mut(slot).expect("just found or added");
                 partition.set(image.settings(topic));
                 self.assign(slot, topic, state, turn);
             }
         }
+    }
+
+    /// The slot of a partition that this shard keeps from now on; `None` as long as files of an earlier replica are being
+    /// removed.
+    fn find_or_add(&mut self, id: TopicPartition, turn: &mut Turn<'_>) -> Option<u32> {
+        if let Some(slot) = self.partitions.find(id) {
+            return Some(slot);
+        }
+        let has_left = self.moved_away.contains(&id);
+        if has_left && self.partitions.is_leaving(id) {
+            mark("a replica comes back before its files are gone");
+            return None;
+        }
+        let slot = self.partitions.find_or_add(id);
+        if has_left {
+            self.moved_away.remove(&id);
+            mark("a replica comes back after it was moved away");
+            self.with_log(slot, turn, |log, out| {
+                log.begin_cut(log::Cut::to_begin_at(Offset(0), LeaderEpoch(-1)), out)
+            });
+        }
+        Some(slot)
     }
 
     /// Shard 0 keeps what recovery could not place. A log made here beside it would begin at nothing.
@@ -177,6 +200,7 @@ impl Store {
             let stays = now.and_then(|now| now.partitions.get(index)).and_then(|it| image.replica_here(it));
             if before.replica_here(state) == Some(self.id()) && stays != Some(self.id()) {
                 mark("a replica is moved away");
+                self.moved_away.insert(id);
                 self.leave(id, before, turn);
             }
         }
@@ -235,10 +259,20 @@ impl Store {
     }
 
     /// A dropped partition's files are gone, or will be after the next start.
-    pub fn partition_deleted(&mut self, slot: u32) {
+    pub fn partition_deleted(&mut self, slot: u32, turn: &mut Turn<'_>) {
         if let Some(gone) = self.partitions.take(slot) {
             self.unflushed_bytes -= gone.log().unflushed_bytes();
+            self.place_again(gone.log().id, turn);
         }
         self.touch(slot);
+    }
+
+    /// The image may have given a partition back while its files were being removed.
+    fn place_again(&mut self, id: TopicPartition, turn: &mut Turn<'_>) {
+        let image = Arc::clone(&self.image);
+        let Ok(index) = usize::try_from(id.partition.0) else { return };
+        if self.is_running() && image.topic_by_id(id.topic).is_some() {
+            self.place_topic(&image, id.topic, index..index + 1, turn);
+        }
     }
 }

@@ -135,6 +135,10 @@ impl Store {
         let image = Arc::clone(&self.image);
         let member = self.member();
         let Some(partition) = self.partitions.get(slot) else { return };
+        if partition.log().is_cutting() && matches!(partition.role, Role::Idle) {
+            // The end of the cut asks again.
+            return;
+        }
         let epoch = state.leader_epoch();
         let part = match (member, state.leader()) {
             (Some((me, _)), Some(leader)) if leader == me => Part::Leads,

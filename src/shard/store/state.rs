@@ -60,6 +60,9 @@ pub struct Store {
     pub(super) stop: Stop,
     /// Partitions on this server that recovery could not give to their shard.
     pub(super) unplaced: Arc<BTreeSet<TopicPartition>>,
+    /// Replicas that were moved away since the start. The commit log may still have entries of each: one that comes back begins
+    /// with a cut that keeps nothing.
+    pub(super) moved_away: BTreeSet<TopicPartition>,
     /// Logs that are followed begin elsewhere than the last checkpoint says: a leader waits to hear that it does.
     pub(super) starts_to_name: bool,
     /// Until then nobody else leads what this server leads.

@@ -52,6 +52,7 @@ impl Store {
             disk_full: false,
             disk_low: false,
             stop: Stop::Running,
+            moved_away: BTreeSet::new(),
             unplaced: Arc::default(),
             starts_to_name: false,
             lease_until: MonoNanos(0),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringmain::base::io::{IoDone, IoOp, SegmentId, WriteData};
+use ringmain::base::io::{CutFiles, IoDone, IoOp, SegmentId, WriteData};
 use ringmain::base::rng::Rng;
 use ringmain::base::{LogEnd, Offset, ShardId, TopicPartition};
 use ringmain::log::CleanRules;
@@ -123,6 +123,10 @@ impl Disk {
     }
 
     fn perform_whole(&mut self, shard: ShardId, op: IoOp) -> IoDone {
+        if let IoOp::TruncateLog { partition, files: CutFiles::RemoveAll, .. } = op {
+            // A replica that was moved away has come back, and begins anew.
+            self.deleted.remove(&partition);
+        }
         if let Some(partition) = written_to(&op) {
             assert!(!self.deleted.contains(&partition), "written to after its deletion: {op:?}");
         }
