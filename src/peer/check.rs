@@ -25,7 +25,7 @@ type Checked = Result<(), FrameError>;
 
 /// Far above every offset there will be, and so far below the end of the type that sums and differences of some stay in it.
 pub(super) const OFFSET_MAX: i64 = 1 << 60;
-/// The same for epochs.
+/// As far above every epoch.
 pub(super) const EPOCH_MAX: i32 = 1 << 30;
 /// The last server id whose node ids are numbers of Kafka's.
 pub(super) const SERVER_MAX: i32 = 2_147_482;

@@ -174,7 +174,7 @@ pub enum IsrOutcome {
     Ineligible,
     /// The epochs asked with are not the current ones. Settles nothing: the change may have been granted, the image will tell.
     StaleEpoch,
-    /// Whoever asks does not lead the partition.
+    /// The server that asks does not lead the partition.
     NotLeader,
     UnknownPartition,
 }

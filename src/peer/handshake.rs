@@ -50,7 +50,7 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Whoever has the address: the dialler does not know yet who that is.
+    /// The server at the address, whoever that is: the dialler does not know yet.
     pub const ANYBODY: ServerId = ServerId(-1);
 }
 

@@ -7,8 +7,7 @@ use super::super::control::{
 };
 use super::super::error::FrameError;
 use super::super::generated as wire;
-use super::values::{Code, partition, to_partition};
-use super::{Body, Builder};
+use super::values::{Body, Builder, Code, partition, to_partition};
 use crate::base::{BrokerEpoch, LeaderEpoch, PartitionEpoch, ServerId};
 
 pub(super) fn put_alter_isr(builder: &mut Builder<'_>, alter: &AlterIsr) -> Body {

@@ -5,8 +5,7 @@ use bytes::Bytes;
 use super::super::error::FrameError;
 use super::super::generated as wire;
 use super::super::handshake::{Hello, LaneKind, Refusal, Refused, Welcome};
-use super::values::{Code, to_uuid, to_voter, uuid, voter};
-use super::{Body, Builder};
+use super::values::{Body, Builder, Code, to_uuid, to_voter, uuid, voter};
 use crate::base::{BrokerEpoch, DirectoryId, IncarnationId, ServerId, ShardId, VoterId};
 
 pub(super) fn put_hello(builder: &mut Builder<'_>, hello: &Hello) -> Body {

@@ -5,8 +5,7 @@ use super::super::generated as wire;
 use super::super::lanes::{
     Ack, Acked, CloseReason, ClosedStream, Gap, OpenOutcome, OpenStream, OpenedStream, Part, SnapshotPart,
 };
-use super::values::{Code, log_end, partition, to_log_end, to_partition};
-use super::{Body, Builder};
+use super::values::{Body, Builder, Code, log_end, partition, to_log_end, to_partition};
 use crate::base::{LeaderEpoch, Offset, StreamNumber};
 
 pub(super) fn put_open(builder: &mut Builder<'_>, streams: &[OpenStream]) -> Body {

@@ -7,15 +7,13 @@ mod quorum;
 mod server;
 mod values;
 
-use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, VerifierOptions, WIPOffset};
+use flatbuffers::{FlatBufferBuilder, VerifierOptions};
 
 use super::error::FrameError;
 use super::generated as wire;
 use super::limits::HEADER_BYTES_MAX;
 use super::message::Message;
-
-type Builder<'b> = FlatBufferBuilder<'b>;
-type Body = (wire::Body, WIPOffset<UnionWIPOffset>);
+use values::{Body, Builder};
 
 /// The header that says `message`.
 pub(super) fn encode(message: &Message) -> Vec<u8> {

@@ -3,8 +3,7 @@
 use super::super::error::FrameError;
 use super::super::generated as wire;
 use super::super::quorum::{Lead, Resign, Resigned, VoteAnswer, VoteAsk, VoteKind};
-use super::values::{Code, log_end, to_log_end, to_voter, voter};
-use super::{Body, Builder};
+use super::values::{Body, Builder, Code, log_end, to_log_end, to_voter, voter};
 
 pub(super) fn put_vote_ask(builder: &mut Builder<'_>, ask: &VoteAsk) -> Body {
     let args = wire::VoteAskArgs {

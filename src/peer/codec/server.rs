@@ -6,8 +6,7 @@ use super::super::control::{
 };
 use super::super::error::FrameError;
 use super::super::generated as wire;
-use super::values::{Code, partition, to_partition, to_uuid, to_voter, uuid, voter};
-use super::{Body, Builder};
+use super::values::{Body, Builder, Code, partition, to_partition, to_uuid, to_voter, uuid, voter};
 use crate::base::{BrokerEpoch, DirectoryId, IncarnationId, Offset, ServerId, TopicPartition, VoterId};
 
 pub(super) fn put_register(builder: &mut Builder<'_>, register: &Register) -> Body {

@@ -1,5 +1,7 @@
 //! Ids, ends of logs and enums, as the schema has them.
 
+use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
+
 use super::super::control::{Drain, ForwardOutcome, Wants};
 use super::super::error::FrameError;
 use super::super::generated as wire;
@@ -8,6 +10,11 @@ use super::super::lanes::{CloseReason, Gap};
 use super::super::quorum::{Resigned, VoteKind};
 use crate::base::{LeaderEpoch, LogEnd, Offset, PartitionIndex, ServerId, TopicId, TopicPartition};
 use crate::base::{Voter, VoterId};
+
+pub(super) type Builder<'b> = FlatBufferBuilder<'b>;
+
+/// A message in a builder: what it is, and where.
+pub(super) type Body = (wire::Body, WIPOffset<UnionWIPOffset>);
 
 pub(super) fn to_uuid(bytes: [u8; 16]) -> wire::Uuid {
     let halves = u128::from_be_bytes(bytes);
