@@ -243,7 +243,7 @@ impl Lanes {
         let LaneId::Accepted(number) = lane else { return };
         if let Err((reason, why)) = me.judge(hello) {
             mark("a lane was refused");
-            let refused = Message::Refused(Refused { reason, why });
+            let refused = Message::Refused(Refused::new(reason, &why));
             send(lane, &refused, Vec::new(), turn);
             return turn.effect(Effect::Hang { lane });
         }

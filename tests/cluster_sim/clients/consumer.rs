@@ -170,8 +170,8 @@ impl Work for Consumer {
         self.known.refresh(hand);
     }
 
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+    fn waits_for(&self) -> Option<String> {
+        self.waiting.in_words()
     }
 
     fn rest(&mut self, rests: Rests) {

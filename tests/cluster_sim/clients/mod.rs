@@ -82,8 +82,8 @@ pub trait Work {
 
     fn answered(&mut self, number: u64, answer: Answer, hand: &mut Hand<'_>);
 
-    /// Nothing that it has begun waits for an answer.
-    fn is_idle(&self) -> bool;
+    /// What was begun and waits for an answer, in words; `None` if nothing is.
+    fn waits_for(&self) -> Option<String>;
 
     /// From now on nothing new is begun, or again is.
     fn rest(&mut self, rests: Rests);
@@ -183,7 +183,13 @@ impl Clients {
     }
 
     pub fn are_idle(&self) -> bool {
-        self.all.iter().all(|client| client.work.is_idle())
+        self.all.iter().all(|client| client.work.waits_for().is_none())
+    }
+
+    /// What clients wait for.
+    pub fn wait_for(&self) -> Vec<String> {
+        let words = |(at, client): (usize, &Client)| Some(format!("client {at}: {}", client.work.waits_for()?));
+        self.all.iter().enumerate().filter_map(words).collect()
     }
 
     /// A client's time has come.

@@ -304,8 +304,12 @@ impl Work for Producer {
         }
     }
 
-    fn is_idle(&self) -> bool {
-        self.lines.values().all(|line| line.batches.is_empty())
+    fn waits_for(&self) -> Option<String> {
+        let waits = |(id, line): (&TopicPartition, &Line)| {
+            (!line.batches.is_empty()).then(|| format!("{} batches of {id}", line.batches.len()))
+        };
+        let words: Vec<String> = self.lines.iter().filter_map(waits).collect();
+        (!words.is_empty()).then(|| format!("{:?} for {}, id {:?}", self.acks, words.join(", "), self.id))
     }
 
     fn rest(&mut self, rests: Rests) {

@@ -45,6 +45,11 @@ impl<T> Waiting<T> {
         self.asked.is_empty()
     }
 
+    /// How many wait, if any does.
+    pub fn in_words(&self) -> Option<String> {
+        (!self.asked.is_empty()).then(|| format!("{} answers", self.asked.len()))
+    }
+
     pub fn len(&self) -> usize {
         self.asked.len()
     }

@@ -1,6 +1,6 @@
 //! The phases of a course: rounds of chaos, after each of which everything is put right, must be well, and is read.
 
-use ringmain::base::{PartitionIndex, ServerId, TopicPartition};
+use ringmain::base::{PartitionIndex, TopicPartition};
 use ringmain::controller::{PartitionImage, Place};
 use ringmain::shard::Shard;
 
@@ -81,7 +81,9 @@ impl Course {
                     return require(Invariant::Liveness, true, String::new);
                 }
                 if self.queue.now() > until {
-                    violated(Invariant::Liveness, format!("within {} s {what}", within.0 / 1_000_000_000));
+                    let ails = self.ails().join("\n  ");
+                    let within = within.0 / 1_000_000_000;
+                    violated(Invariant::Liveness, format!("within {within} s {what}; but\n  {ails}"));
                 }
                 next_look = self.queue.now().plus(Span::ms(20));
             }
@@ -91,26 +93,36 @@ impl Course {
 
     /// Servers serve and are not fenced, and every partition has its leader and all its replicas in sync.
     fn is_well(&self) -> bool {
-        if self.plan.layout == Layout::Apart {
-            return true;
-        }
-        if self.servers.iter().any(|it| it.state() != State::Up) {
-            return false;
-        }
-        let mut images = self.servers.iter().flat_map(Server::shards).map(Shard::current_image);
-        let Some(image) = images.next() else { return false };
-        if images.any(|other| other.version != image.version) {
-            return false;
-        }
-        let serves = |id: &ServerId| image.servers.get(id).is_some_and(|it| !it.fenced && !it.stopping);
-        let is_settled = |partition: &PartitionImage| {
-            partition.leader().is_some()
-                && partition.isr().count() == partition.replicas().len()
-                && partition.adding().count() == 0
-                && partition.removing().count() == 0
-        };
-        self.servers.iter().all(|it| serves(&it.id))
-            && image.topics.values().all(|topic| topic.partitions.iter().all(is_settled))
+        self.plan.layout == Layout::Apart || self.ails_of_servers().next().is_none()
+    }
+
+    /// What is not well, in words.
+    fn ails(&self) -> Vec<String> {
+        self.ails_of_servers().chain(self.clients.wait_for()).collect()
+    }
+
+    fn ails_of_servers(&self) -> impl Iterator<Item = String> + '_ {
+        let states = self.servers.iter().filter(|it| it.state() != State::Up);
+        let states = states.map(|it| format!("server {} is {:?}", it.id, it.state()));
+        let images = || self.servers.iter().flat_map(Server::shards).map(Shard::current_image);
+        let newest = images().max_by_key(|image| image.version);
+        let version = newest.as_ref().map_or(0, |image| image.version);
+        let behind = images().filter_map(move |image| {
+            (image.version != version)
+                .then(|| format!("a shard of {} is at {} of {version}", image.here.server, image.version))
+        });
+        let served = self.servers.iter().filter_map(move |it| {
+            let state = newest.as_ref().and_then(|image| image.servers.get(&it.id));
+            let serves = state.is_some_and(|it| !it.fenced && !it.stopping);
+            (!serves).then(|| format!("server {} is registered so: {state:?}", it.id))
+        });
+        let newest = images().max_by_key(|image| image.version);
+        let partitions = newest.into_iter().flat_map(|image| {
+            let all = image.topics.values().flat_map(|topic| topic.partitions_by_id());
+            let ailing = all.filter(|(_, partition)| !is_settled(partition));
+            ailing.map(|(id, partition)| format!("{id}: {partition:?}")).collect::<Vec<_>>()
+        });
+        states.chain(behind).chain(served).chain(partitions)
     }
 
     pub(super) fn run_for(&mut self, span: Span) {
@@ -138,4 +150,11 @@ impl Course {
             }
         }
     }
+}
+
+fn is_settled(partition: &PartitionImage) -> bool {
+    partition.leader().is_some()
+        && partition.isr().count() == partition.replicas().len()
+        && partition.adding().count() == 0
+        && partition.removing().count() == 0
 }
