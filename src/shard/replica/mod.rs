@@ -113,6 +113,14 @@ impl Replica {
         self.lanes.accepted()
     }
 
+    /// Every lane on which something can be said to shard 0 of some server.
+    pub fn control_lanes(&self) -> Vec<LaneId> {
+        let dialled = self.lanes.targets().filter(|target| target.kind == LaneKind::Control);
+        let dialled = dialled.filter_map(|target| self.lanes.open_to(target));
+        let accepted = self.lanes.accepted().filter(|(_, from)| from.kind == LaneKind::Control);
+        dialled.chain(accepted.map(|(lane, _)| lane)).collect()
+    }
+
     /// Says something on a lane that is not about streams.
     pub fn say(&self, lane: LaneId, message: &Message, turn: &mut Turn<'_>) {
         lanes::send(lane, message, Vec::new(), turn);

@@ -481,8 +481,10 @@ impl ClusterSeat {
                     hands.controller.controller.lane_closed(from.server, now, &mut out);
                 }
             }
-            LaneNews::Open { target, quorum, incarnation, .. } if target.kind == LaneKind::Control => {
+            LaneNews::Open { lane, target, quorum, incarnation } if target.kind == LaneKind::Control => {
                 self.quorum.named(quorum, hands.replica, hands.store, hands.turn);
+                // What was said when it was dialled may be older.
+                self.quorum.name_leader(lane, hands.replica, hands.turn);
                 if self.dialling.remove(&target.server) {
                     let found = Dialled::Answered(broker_epoch(target.server, incarnation, hands.store));
                     hands.controller.controller.dialled(target.server, found, now, &mut out);

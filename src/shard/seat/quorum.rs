@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::base::io::IoOp;
-use crate::base::{LeaderEpoch, LogEnd, MonoNanos, Offset, ServerId, ShardId, Voter, mark};
+use crate::base::{LaneId, LeaderEpoch, LogEnd, MonoNanos, Offset, ServerId, ShardId, Voter, mark};
 use crate::controller;
-use crate::peer::{self, LaneKind, Resign, Resigned};
+use crate::peer::{self, Resign, Resigned};
 use crate::quorum::{
     Ballot, Change, Counts, Majority, Message, Moved, Outcome, Quorum, Timers, VoteAnswer, VoteAsk, VoteKind,
     Voters, VotersLog,
@@ -334,10 +334,13 @@ impl QuorumSeat {
         if change == (Change::Resigned { epoch: self.quorum.epoch() }) {
             let epoch = Some(self.quorum.epoch().0);
             let resign = peer::Message::Resign(Resign { epoch, what: Resigned::Leadership });
-            let lanes: Vec<_> =
-                replica.accepted_lanes().filter(|(_, from)| from.kind == LaneKind::Control).collect();
-            for (lane, _) in lanes {
+            for lane in replica.control_lanes() {
                 replica.say(lane, &resign, turn);
+            }
+        }
+        if let Change::Lead { .. } = change {
+            for lane in replica.control_lanes() {
+                self.name_leader(lane, replica, turn);
             }
         }
         match change {
@@ -351,6 +354,15 @@ impl QuorumSeat {
                 self.majority = None;
                 store.stand_aside(self.slot, turn);
             }
+        }
+    }
+
+    /// A leader tells whoever is at the other end of a lane that it leads. Voters are told by the election too; the others would
+    /// learn of it with their next lane only.
+    pub(super) fn name_leader(&self, lane: LaneId, replica: &Replica, turn: &mut Turn<'_>) {
+        if self.quorum.leader() == Some(self.quorum.me()) {
+            let lead = peer::Lead { epoch: self.quorum.epoch().0, leader: self.quorum.me() };
+            replica.say(lane, &peer::Message::Lead(lead), turn);
         }
     }
 
