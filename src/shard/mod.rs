@@ -316,7 +316,10 @@ impl Shard {
 
     /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.
     pub fn stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        self.input(now, effects, |shard, turn| shard.store.begin_stop(turn));
+        self.lanes(now, effects, |shard, turn| {
+            shard.replica.leave(turn);
+            shard.store.begin_stop(turn);
+        });
     }
 
     /// Everything is in sealed segments and the clean checkpoint is written; or storage has failed.
@@ -416,7 +419,7 @@ impl Shard {
             Event::CommitFile { file, is_made } => store.commit_file_ended(file, is_made),
             Event::CheckpointWritten { serial } => {
                 upkeep.covered(read, store, turn);
-                store.checkpoint_written(serial);
+                store.checkpoint_written(serial, turn);
             }
             Event::CheckpointRefused { serial } => {
                 upkeep.not_covered();
@@ -453,7 +456,7 @@ impl Shard {
                 match news {
                     News::Moved(slot) => {
                         read.wake(slot);
-                        replica.moved(slot, store);
+                        replica.moved(slot, store, turn);
                         seats.progressed(slot, replica, store, turn);
                         seats.load(read, store, turn);
                     }

@@ -243,11 +243,7 @@ impl Followings {
                 self.refused(lane, slot, &refusal, store, turn);
             }
         }
-        let start = store.with_following(slot, |following, _| following.wanted_start()).flatten();
-        if let Some(start) = start {
-            mark("a follower's log start follows its leader's");
-            store.advance_start(slot, start, turn);
-        }
+        follow_start(slot, store, turn);
         told_if_moved(slot, before, store, turn);
     }
 
@@ -295,7 +291,7 @@ impl Followings {
     }
 
     /// What is durable of a partition has changed.
-    pub(super) fn moved(&mut self, slot: u32, store: &Store) {
+    pub(super) fn moved(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
         if !self.targets.contains_key(&slot) {
             return;
         }
@@ -306,6 +302,8 @@ impl Followings {
                 end.dirty.insert(slot);
             }
         }
+        // What has become durable may be what the log's start waited for.
+        follow_start(slot, store, turn);
     }
 
     /// A cut is done: the log goes on behind it.
@@ -449,6 +447,14 @@ impl FollowerEnd {
             let credit = u32::try_from(self.intake.ack()).expect("a window is below 4 GiB");
             send(lane, &Message::Ack(Ack { acked, credit }), Vec::new(), turn);
         }
+    }
+}
+
+/// A followed log begins where its leader's does.
+fn follow_start(slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+    let start = store.with_following(slot, |following, _| following.wanted_start()).flatten();
+    if let Some(start) = start {
+        store.advance_start(slot, start, turn);
     }
 }
 

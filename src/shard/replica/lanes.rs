@@ -280,6 +280,12 @@ impl Lanes {
     }
 
     /// This side ends the connection.
+    /// Every lane there is, in some phase.
+    pub(super) fn all(&self) -> Vec<LaneId> {
+        let dialled = self.dialled.keys().map(|number| LaneId::Dialled(*number));
+        dialled.chain(self.accepted.keys().map(|number| LaneId::Accepted(*number))).collect()
+    }
+
     pub(super) fn hang(&mut self, lane: LaneId, turn: &mut Turn<'_>) {
         turn.effect(Effect::Hang { lane });
         match lane {

@@ -53,6 +53,8 @@ pub struct Replica {
     in_sync: InSync,
     /// Whether there are other servers at all.
     is_clustered: bool,
+    /// The server stops: nothing more is said, heard or dialled.
+    has_left: bool,
     quorum: QuorumSeen,
 }
 
@@ -67,6 +69,7 @@ impl Replica {
             leading: Leadings::default(),
             in_sync: InSync::new(timers.lag_ms),
             is_clustered: config.cluster.is_some(),
+            has_left: false,
             quorum: QuorumSeen::default(),
         }
     }
@@ -126,8 +129,16 @@ impl Replica {
         lanes::send(lane, message, Vec::new(), turn);
     }
 
+    /// The server stops: closes every lane. Streams end, so that no log here grows any more.
+    pub fn leave(&mut self, turn: &mut Turn<'_>) {
+        self.has_left = true;
+        for lane in self.lanes.all() {
+            self.lanes.hang(lane, turn);
+        }
+    }
+
     pub fn accepted(&mut self, lane: LaneId, hello: &Hello, store: &Store, turn: &mut Turn<'_>) {
-        let Some(config) = store.cluster() else {
+        let Some(config) = store.cluster().filter(|_| !self.has_left) else {
             return turn.effect(super::effect::Effect::Hang { lane });
         };
         let me = self.me(config, store);
@@ -201,9 +212,9 @@ impl Replica {
     }
 
     /// What is durable, or visible, of a partition has changed.
-    pub fn moved(&mut self, slot: u32, store: &Store) {
+    pub fn moved(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
         self.leading.moved(slot);
-        self.following.moved(slot, store);
+        self.following.moved(slot, store, turn);
     }
 
     /// Something was appended to a partition that is followed.
@@ -240,7 +251,7 @@ impl Replica {
 
     /// Sends what followers lack, acknowledges what is durable, dials whoever is needed.
     pub fn turn(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
-        let Some(config) = store.cluster().cloned() else { return };
+        let Some(config) = store.cluster().cloned().filter(|_| !self.has_left) else { return };
         self.in_sync.turn(store, turn);
         self.following.turn(&self.lanes, store, turn);
         self.leading.turn(&self.lanes, read, store, turn);
@@ -275,7 +286,7 @@ impl Replica {
     }
 
     pub fn next_deadline(&self, now: MonoNanos) -> MonoNanos {
-        if !self.is_clustered {
+        if !self.is_clustered || self.has_left {
             return MonoNanos::NEVER;
         }
         let streams = self.following.next_deadline(now).min(self.leading.next_deadline(now));

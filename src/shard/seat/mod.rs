@@ -112,6 +112,9 @@ impl Seats {
         let (Some(cluster), Some(controller)) = (&mut self.cluster, &mut self.controller) else {
             return None;
         };
+        if store.is_stopping() {
+            return None;
+        }
         Some(work(cluster, &mut Hands { controller, replica, store, turn }))
     }
 
@@ -155,9 +158,7 @@ impl Seats {
     }
 
     pub fn turn(&mut self, read: &mut Read, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
-        if let (Some(cluster), Some(controller)) = (&mut self.cluster, &mut self.controller) {
-            cluster.turn(&mut Hands { controller, replica, store, turn });
-        }
+        self.with_cluster(replica, store, turn, |cluster, hands| cluster.turn(hands));
         self.load(read, store, turn);
         self.coordinators.turn(read, store, turn);
     }

@@ -6,6 +6,7 @@ use crate::commit::{Checkpoint, FileSerial};
 
 use super::super::event::Operation;
 use super::super::turn::Turn;
+use super::partitions::Partition;
 use super::reclaim::Checkpointing;
 use super::state::Store;
 
@@ -45,11 +46,13 @@ impl Store {
     }
 
     /// The checkpoint is on stable storage; commit files up to `serial` are free.
-    pub fn checkpoint_written(&mut self, serial: Option<u64>) {
+    pub fn checkpoint_written(&mut self, serial: Option<u64>, turn: &mut Turn<'_>) {
         self.counters.checkpoints += 1;
         for slot in self.partitions.slots() {
-            if let Some(partition) = self.partitions.get_mut(slot) {
-                partition.start_named();
+            let is_news = self.partitions.get_mut(slot).is_some_and(Partition::start_named);
+            if is_news {
+                // A leader waits to hear that nothing below comes back (R4).
+                self.moved(slot, turn);
             }
         }
         if let Some(serial) = serial {

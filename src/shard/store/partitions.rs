@@ -194,9 +194,10 @@ impl Partition {
         self.naming = self.log.log_start();
     }
 
-    /// That checkpoint is on stable storage.
-    pub(super) fn start_named(&mut self) {
-        self.named = self.naming;
+    /// That checkpoint is on stable storage. Says whether that is news for the leader that this server follows.
+    pub(super) fn start_named(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.named, self.naming);
+        self.named > before && matches!(self.role, Role::Following(_))
     }
 
     /// Up to here a leader may send what it has.

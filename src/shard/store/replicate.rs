@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::io::CutSegment;
-use crate::base::{Offset, TopicId, TopicPartition};
+use crate::base::{Offset, TopicId, TopicPartition, mark};
 use crate::controller::PartitionImage;
 use crate::log::{self, CutAsked, ReplicateError, ReplicateRules, RunHeader};
 use crate::replication::Cut;
@@ -71,8 +71,11 @@ impl Store {
 
     /// A follower's log begins here from now on.
     pub fn advance_start(&mut self, slot: u32, start: Offset, turn: &mut Turn<'_>) {
-        if let Some(partition) = self.partitions.get_mut(slot) {
-            partition.change(|log, _| log.advance_start(start));
+        let Some(partition) = self.partitions.get_mut(slot) else { return };
+        let before = partition.log().log_start();
+        // Not above what is durable: the rest follows when more of it is.
+        if partition.change(|log, _| log.advance_start(start)) > before {
+            mark("a follower's log start follows its leader's");
             self.starts_to_name = true;
             self.moved(slot, turn);
         }

@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::nemesis::{Deed, Way};
 use crate::net::{At, LinkSpeed, Unblocked};
 use crate::queue::{Instant, Span};
-use crate::server::{DiskTimes, End, State};
+use crate::server::{DiskTimes, End, Server, State};
 
 impl Course {
     /// A deed's time has come; in a time without faults only the undoing of deeds.
@@ -97,20 +97,34 @@ impl Course {
         if self.servers[server].state() != State::Up {
             return;
         }
-        self.with(server, |it, stage| it.stop(stage));
         let life = self.servers[server].life();
-        let until = self.queue.now().plus(Span::ms(5_000));
-        while self.queue.now() < until && self.servers[server].life() == life {
-            if self.servers[server].is_stopped() {
-                self.say(|| format!("server {server} has stopped"));
-                break;
-            }
-            self.step();
+        if self.rng.below(3) > 0 {
+            self.with(server, |it, stage| it.hand_over(stage));
+            let is_free = self.becomes(server, life, Span::ms(4_000), Server::has_handed_over);
+            self.say(|| format!("server {server} has handed over: {is_free}"));
+        }
+        if self.servers[server].life() == life {
+            self.with(server, |it, stage| it.stop(stage));
+        }
+        if self.becomes(server, life, Span::ms(5_000), Server::is_stopped) {
+            self.say(|| format!("server {server} has stopped"));
         }
         if self.servers[server].life() == life {
             let down = Span::ms(20 + self.rng.below(2_000));
             self.end(server, End::Kill, down);
         }
+    }
+
+    /// Waits until something is true of a server's life, and says whether it came true.
+    fn becomes(&mut self, server: At, life: u32, within: Span, is_so: impl Fn(&Server) -> bool) -> bool {
+        let until = self.queue.now().plus(within);
+        while self.queue.now() < until && self.servers[server].life() == life {
+            if is_so(&self.servers[server]) {
+                return true;
+            }
+            self.step();
+        }
+        false
     }
 
     fn pause(&mut self, server: At, length: Span) {

@@ -175,7 +175,8 @@ impl Nemesis {
             Kind::LowDisk => Deed::LowDisk { server, length },
             Kind::FailDisk => Deed::FailDisk { server },
             Kind::Clock => {
-                let jump_ms = i64::try_from(rng.below(7_200_000)).unwrap() - 3_600_000;
+                // Less than the hour by which a record may be ahead of the broker's clock.
+                let jump_ms = i64::try_from(rng.below(1_800_000)).unwrap() - 900_000;
                 Deed::Clock { server, rate: 500 + rng.below(1501), jump_ms }
             }
             Kind::SlowClients => Deed::SlowClients { server, length },

@@ -136,8 +136,20 @@ impl Server {
         self.held.push(event);
     }
 
+    /// Asks that others take over what is led here.
+    pub fn hand_over(&mut self, stage: &mut Stage<'_>) {
+        self.input(ShardId(0), stage, Shard::hand_over);
+    }
+
+    pub fn has_handed_over(&self) -> bool {
+        self.seats.first().is_some_and(|seat| seat.shard.has_handed_over())
+    }
+
     /// Begins the orderly stop.
     pub fn stop(&mut self, stage: &mut Stage<'_>) {
+        for shard in self.shard_ids() {
+            self.input(shard, stage, Shard::resign);
+        }
         for shard in self.shard_ids() {
             self.input(shard, stage, Shard::stop);
         }
