@@ -50,8 +50,8 @@ pub enum News {
     Pressed,
     /// Records that a follower lacks were read.
     Run { stream: u64, results: Vec<FetchResult> },
-    /// A follower of the metadata log has flushed up to here.
-    Acked { voter: Voter, flushed: Offset },
+    /// A follower of the metadata log is heard: it has flushed up to here, if that is news.
+    Acked { voter: Voter, flushed: Option<Offset> },
     /// The leader has sent batches of the metadata log, which are appended.
     Replicated(Bytes),
     /// How much the disk has left has changed.

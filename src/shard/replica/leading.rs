@@ -136,7 +136,7 @@ impl Leadings {
         let sender = sender(&end.from, stream);
         if store.partitions.get(slot).is_some_and(|it| matches!(it.role(), Role::Presiding { .. })) {
             let voter = Voter { server: end.from.server, id: end.from.voter };
-            turn.tell(News::Acked { voter, flushed: ends.flushed });
+            turn.tell(News::Acked { voter, flushed: Some(ends.flushed) });
         }
         let now = turn.now.mono;
         let moved = store.with_leading(slot, |leading| leading.opened(sender, ends, now));
@@ -180,6 +180,10 @@ impl Leadings {
         }
         end.told_at = now;
         for stream in end.streams.values() {
+            if store.presides(stream.slot) {
+                let voter = Voter { server: from.server, id: from.voter };
+                turn.tell(News::Acked { voter, flushed: None });
+            }
             _ = store.with_leading_quietly(stream.slot, |leading| leading.heard(from.server, now));
         }
     }
@@ -197,7 +201,7 @@ impl Leadings {
                 return;
             }
             let voter = Voter { server, id: voter };
-            return turn.tell(News::Acked { voter, flushed: acked.flushed });
+            return turn.tell(News::Acked { voter, flushed: Some(acked.flushed) });
         }
         let now = turn.now.mono;
         match store.with_leading(slot, |leading| leading.acked(sender, ends, now)) {

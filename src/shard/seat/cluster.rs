@@ -173,7 +173,7 @@ impl ClusterSeat {
         self.append_pending(hands);
     }
 
-    pub(super) fn acked(&mut self, voter: Voter, flushed: Offset, hands: &mut Hands<'_, '_>) {
+    pub(super) fn acked(&mut self, voter: Voter, flushed: Option<Offset>, hands: &mut Hands<'_, '_>) {
         self.quorum.acked(voter, flushed, hands.replica, hands.store, hands.turn);
         self.hear_quorum(hands);
         self.append_pending(hands);

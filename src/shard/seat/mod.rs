@@ -213,11 +213,11 @@ impl Seats {
         }
     }
 
-    /// A follower of the metadata log has flushed it up to here.
+    /// A follower of the metadata log is heard: it has flushed it up to here, if that is news.
     pub fn acked(
         &mut self,
         voter: Voter,
-        flushed: Offset,
+        flushed: Option<Offset>,
         replica: &mut Replica,
         store: &mut Store,
         turn: &mut Turn<'_>,

@@ -208,18 +208,18 @@ impl QuorumSeat {
         }
     }
 
-    /// A follower of the log has flushed it up to here.
+    /// A follower of the log is heard: it has flushed it up to here, if that is news.
     pub(super) fn acked(
         &mut self,
         voter: Voter,
-        flushed: Offset,
+        flushed: Option<Offset>,
         replica: &mut Replica,
         store: &mut Store,
         turn: &mut Turn<'_>,
     ) {
         let outcome = self.quorum.acked(turn.now.mono, voter);
         self.perform(outcome, replica, store, turn);
-        if self.majority.is_some() {
+        if let Some(flushed) = flushed.filter(|_| self.majority.is_some()) {
             let end = self.ends.entry(voter).or_insert(flushed);
             *end = (*end).max(flushed);
             self.count(replica, store, turn);
