@@ -71,6 +71,8 @@ struct Batch {
     numbers: Vec<RecordNumber>,
     bytes: Bytes,
     state: BatchState,
+    /// Some server may have it already.
+    was_sent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +127,7 @@ impl Producer {
         let wall = TimestampMs(1_700_000_000_000 + i64::try_from(hand.now.0 / 1_000_000).unwrap());
         let bytes = batch(wall, producer, &numbers, hand.rng);
         line.keys += 1;
-        line.batches.push_back(Batch { key: line.keys, numbers, bytes, state: BatchState::Waits(hand.now) });
+        line.batches.push_back(Batch { key: line.keys, numbers, bytes, state: BatchState::Waits(hand.now), was_sent: false });
     }
 
     fn choose(&mut self, hand: &mut Hand<'_>) -> Option<TopicPartition> {
@@ -148,7 +150,7 @@ impl Producer {
                 };
                 let line = self.lines.get_mut(&partition).expect("just found");
                 let batch = &mut line.batches[at];
-                batch.state = BatchState::Sent;
+                (batch.state, batch.was_sent) = (BatchState::Sent, true);
                 let request = seam::produce(partition, batch.bytes.clone(), self.acks);
                 let number = hand.ask(server, Request::Of(partition, ShardRequest::Produce(request)));
                 self.waiting.wait(hand.now, number, Question::Batch { partition, key: batch.key });
@@ -235,11 +237,13 @@ impl Line {
     }
 
     /// The batch to be sent now, if one may. All is sent in order, and nothing that is so far from the oldest batch that a
-    /// server, which remembers five, would not know that one any more.
+    /// server, which remembers five, would not know that one any more. Only the oldest is sent again, as Kafka's clients do: a
+    /// new leader that has nothing of the producer takes any sequence for its first.
     fn may_send(&self, now: Instant, in_flight_max: usize) -> Option<usize> {
         let at = self.batches.iter().position(|batch| matches!(batch.state, BatchState::Waits(_)))?;
         let may = matches!(self.batches[at].state, BatchState::Waits(until) if until <= now);
-        (may && at < in_flight_max).then_some(at)
+        let is_in_turn = at == 0 || !self.batches[at].was_sent;
+        (may && at < in_flight_max && is_in_turn).then_some(at)
     }
 
     /// When the first batch that waits may be sent.

@@ -255,6 +255,7 @@ impl Course {
     fn asked(&mut self, asked: Asked) {
         let Asked { client, number, server, .. } = asked;
         self.note(&[6, server as u64, number]);
+        self.say(|| format!("{client:?} {number} asks server {server}: {:.500}", format!("{:?}", asked.request)));
         match self.servers[server].state() {
             State::Down if self.net.passes(server, server) => {
                 self.send_answer(server, Answered { client, number, answer: Answer::Unreachable });
