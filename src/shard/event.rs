@@ -30,7 +30,9 @@ pub enum Operation {
     /// This server's vote is written down.
     Ballot,
     /// A part of a segment is verified.
-    Scrub,
+    Scrub {
+        slot: u32,
+    },
     /// A part of a segment is read, for any number of readers.
     Window { window: u64 },
     /// The files of a dropped partition are removed.
@@ -160,9 +162,22 @@ impl Operation {
             | Operation::Spare { slot, .. }
             | Operation::Mend { slot, .. }
             | Operation::Compact { slot }
-            | Operation::Clean { slot } => Some(slot),
+            | Operation::Clean { slot }
+            | Operation::Scrub { slot } => Some(slot),
             _ => None,
         }
+    }
+
+    /// Whether files of finished segments are read or written that the log knows nothing of: no cut may come between.
+    pub fn is_beside_the_log(self) -> bool {
+        matches!(
+            self,
+            Operation::Spare { .. }
+                | Operation::Mend { .. }
+                | Operation::Compact { .. }
+                | Operation::Clean { .. }
+                | Operation::Scrub { .. }
+        )
     }
 
     /// Whether a stop may leave it unfinished: the next start finds nothing but files to remove.
@@ -170,7 +185,7 @@ impl Operation {
         matches!(
             self,
             Operation::Clean { .. }
-                | Operation::Scrub
+                | Operation::Scrub { .. }
                 | Operation::Mend { .. }
                 | Operation::DeletePartition { .. }
                 | Operation::Log { purpose: Purpose::Delete, .. }
@@ -200,7 +215,7 @@ impl Operation {
                 Event::WindowRead { window, bytes }
             }
             Operation::Ballot => must_succeed(done, Event::BallotWritten),
-            Operation::Scrub => Event::Scrubbed(match done {
+            Operation::Scrub { .. } => Event::Scrubbed(match done {
                 IoDone::Verified { to, next, damage } => Scrubbed::To { to, next, damage },
                 IoDone::Failed(reason) => Scrubbed::Unreadable(reason),
                 _ => Scrubbed::NotRead,
@@ -286,7 +301,7 @@ mod tests {
                 "CheckpointRefused",
             ),
             (Operation::Checkpoint { serial: None }, failed(), Retry::Impossible, "Failed"),
-            (Operation::Scrub, failed(), Retry::Impossible, "Scrubbed"),
+            (Operation::Scrub { slot: 1 }, failed(), Retry::Impossible, "Scrubbed"),
             (Operation::Window { window: 1 }, failed(), Retry::Impossible, "WindowRead"),
             (Operation::DeletePartition { slot: 1 }, failed(), Retry::Impossible, "PartitionDeleted"),
             (Operation::Clean { slot: 1 }, failed(), Retry::Impossible, "Compacted"),

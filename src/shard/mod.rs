@@ -473,9 +473,11 @@ impl Shard {
                         if let Some(id) = store.partitions.get(slot).map(|it| it.log().id) {
                             read.forget_partition(id);
                         }
+                        upkeep.cut(slot);
                         replica.cut_done(slot, store, turn);
                         seats.cut(slot, replica, store, turn);
                     }
+                    News::Quiet(slot) => store.begin_waiting_cut(slot, turn),
                     News::Replicated(batches) => seats.replicated(&batches, replica, store, turn),
                     News::Room => replica.room_changed(store, turn),
                     News::Rolled(slot) => upkeep.rolled(slot),

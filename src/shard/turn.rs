@@ -50,6 +50,8 @@ pub enum News {
     Pressed,
     /// Records that a follower lacks were read.
     Run { stream: u64, results: Vec<FetchResult> },
+    /// Nothing but the log itself works on the files of a partition that is to be cut.
+    Quiet(u32),
     /// A follower of the metadata log is heard: it has flushed up to here, if that is news.
     Acked { voter: Voter, flushed: Option<Offset> },
     /// The leader has sent batches of the metadata log, which are appended.

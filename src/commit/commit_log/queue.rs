@@ -26,6 +26,8 @@ pub enum Logged {
     Tail,
     /// A step of a cut.
     Cut,
+    /// The files of a partition are to be removed.
+    Drop,
 }
 
 /// An entry waiting for its group.

@@ -39,6 +39,10 @@ impl Store {
     pub(super) fn are_durable(&mut self, receipts: Vec<Receipt>, turn: &mut Turn<'_>) {
         let next_sequence = self.commit.next_sequence();
         for Receipt { slot, logged } in receipts {
+            if logged == Logged::Drop {
+                self.delete_partition(slot, turn);
+                continue;
+            }
             let moved = self.with_log(slot, turn, |log, out| match logged {
                 Logged::Append(number) => log.durable(number),
                 Logged::Tail => {
@@ -49,6 +53,7 @@ impl Store {
                     log.cut_entry_durable(next_sequence, out);
                     false
                 }
+                Logged::Drop => false,
             });
             if moved == Some(true) {
                 self.progressed(slot, turn);

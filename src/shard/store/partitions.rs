@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::base::hash::IdMap;
 use crate::base::{Chunk, LeaderEpoch, Offset, Rule, TopicPartition, holds};
 use crate::config::topic::TopicSettings;
-use crate::log::{PartitionLog, RecoveredLog};
+use crate::log::{Cut, PartitionLog, RecoveredLog};
 
 use super::super::request::PartitionError;
 use super::role::{Role, ends};
@@ -36,6 +36,10 @@ pub struct Partition {
     pub(super) is_evictable: bool,
     /// Operations under way on the partition's files, or handed out to be issued.
     ops: u32,
+    /// Operations under way that work on files of finished segments, and that the log knows nothing of.
+    ops_beside: u32,
+    /// The log is to be cut when none of those is left.
+    waiting_cut: Option<Cut>,
     life: Life,
 }
 
@@ -98,12 +102,32 @@ impl Partition {
             acks: Acks::default(),
             is_evictable: false,
             ops: 0,
+            ops_beside: 0,
+            waiting_cut: None,
             life: Life::Serving,
         }
     }
 
     pub fn log(&self) -> &PartitionLog {
         &self.log
+    }
+
+    /// Whether the log is being cut, or is to be as soon as nobody else works on its files.
+    pub fn is_being_cut(&self) -> bool {
+        self.log.is_cutting() || self.waiting_cut.is_some()
+    }
+
+    /// Takes the cut that has waited, if nothing works on the files besides the log.
+    pub(super) fn take_waiting_cut(&mut self) -> Option<Cut> {
+        if self.ops_beside > 0 { None } else { self.waiting_cut.take() }
+    }
+
+    /// A cut is to wait, if something works on the files besides the log. Says whether it does.
+    pub(super) fn delay_cut(&mut self, cut: Cut) -> bool {
+        if self.ops_beside > 0 {
+            self.waiting_cut = Some(cut);
+        }
+        self.ops_beside > 0
     }
 
     pub fn settings(&self) -> &TopicSettings {
@@ -415,6 +439,21 @@ impl Partitions {
     pub(super) fn is_leaving(&self, id: TopicPartition) -> bool {
         let leaves = |it: &Partition| it.life != Life::Serving && it.log.id == id;
         self.slots.iter().flatten().any(|it| leaves(it))
+    }
+
+    /// An operation beside the log itself begins on its files.
+    pub(super) fn begun_beside(&mut self, slot: u32) {
+        if let Some(partition) = self.get_mut(slot) {
+            partition.ops_beside += 1;
+        }
+    }
+
+    /// An operation beside the log itself has ended. Says whether a cut has waited for it.
+    pub(super) fn ended_beside(&mut self, slot: u32) -> bool {
+        let Some(partition) = self.get_mut(slot) else { return false };
+        assert!(partition.ops_beside > 0, "an operation ends once");
+        partition.ops_beside -= 1;
+        partition.ops_beside == 0 && partition.waiting_cut.is_some()
     }
 
     /// Every partition that can be found, with its slot.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::io::IoOp;
 use crate::base::{BLOCK_BYTES, LeaderEpoch, Offset, Rule, ShardId, TopicId, TopicPartition, holds, mark};
+use crate::commit::{CutHeader, Logged, Pending, Receipt, Says};
 use crate::controller::{Change, MetadataImage, Published, Resource, TopicImage};
 use crate::log;
 
@@ -249,13 +250,26 @@ impl Store {
         turn.tell(News::Dropped(slot));
     }
 
-    /// Removes the files of dropped partitions on which nothing is under way any more.
+    /// Removes the files of dropped partitions on which nothing is under way any more. Before that the commit log says so: else
+    /// a start might make files again of what it has of the partition, whose beginning is gone.
     pub fn remove_dropped(&mut self, turn: &mut Turn<'_>) {
         for (slot, partition) in self.partitions.take_quiet() {
             turn.tell(News::Removed(partition));
-            let op = IoOp::DeletePartition { partition };
-            self.issue(Operation::DeletePartition { slot }, op, turn);
+            if !holds(Rule::Intent) {
+                self.delete_partition(slot, turn);
+                continue;
+            }
+            let nothing = CutHeader { partition, below: Offset(0), begin_at: Offset(0), epoch: LeaderEpoch(-1) };
+            let receipt = Receipt { slot, logged: Logged::Drop };
+            self.waiting_since.get_or_insert(turn.now.mono);
+            self.commit.relog(Pending { says: Says::Cut(nothing), data: [None, None], receipt });
         }
+    }
+
+    /// The commit log says that a dropped partition is gone.
+    pub(super) fn delete_partition(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        let Some(partition) = self.partitions.get(slot).map(|it| it.log().id) else { return };
+        self.issue(Operation::DeletePartition { slot }, IoOp::DeletePartition { partition }, turn);
     }
 
     /// A dropped partition's files are gone, or will be after the next start.

@@ -10,6 +10,7 @@ use crate::replication::Cut;
 
 use super::super::turn::{News, Turn};
 use super::append::Extent;
+use super::partitions::Partition;
 use super::state::Store;
 
 impl Store {
@@ -52,6 +53,22 @@ impl Store {
             Cut::To(to) => log::Cut::at(to),
             Cut::All { begin, epoch } => log::Cut::to_begin_at(begin, epoch),
         };
+        if self.partitions.get_mut(slot).is_some_and(|it| it.delay_cut(cut)) {
+            return mark("a cut waits for whoever else works on the files");
+        }
+        self.cut(slot, cut, turn);
+    }
+
+    /// Nothing but the log itself works on its files any more: begins the cut that has waited for that.
+    pub fn begin_waiting_cut(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        let is_serving = self.partitions.is_serving(slot);
+        let cut = self.partitions.get_mut(slot).and_then(Partition::take_waiting_cut);
+        if let Some(cut) = cut.filter(|_| is_serving) {
+            self.cut(slot, cut, turn);
+        }
+    }
+
+    fn cut(&mut self, slot: u32, cut: log::Cut, turn: &mut Turn<'_>) {
         match self.with_log(slot, turn, |log, out| log.begin_cut(cut, out)) {
             Some(CutAsked::Needless) => turn.tell(News::Cut(slot)),
             Some(CutAsked::Begun | CutAsked::Busy | CutAsked::Stopping) | None => {}

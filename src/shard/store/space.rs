@@ -19,6 +19,9 @@ impl Store {
         let Issued { operation, again, tried } = self.io.ended(id);
         if let Some(slot) = operation.holds() {
             self.partitions.op_done(slot);
+            if operation.is_beside_the_log() && self.partitions.ended_beside(slot) {
+                turn.tell(News::Quiet(slot));
+            }
         }
         self.writeback.ended(operation);
         if tried == Tried::Again && !matches!(done, IoDone::DiskFull | IoDone::Failed(_)) {

@@ -224,6 +224,9 @@ impl Store {
     pub(super) fn issue_as(&mut self, operation: Operation, op: IoOp, tried: Tried, turn: &mut Turn<'_>) {
         if let Some(slot) = operation.holds() {
             self.partitions.op_issued(slot);
+            if operation.is_beside_the_log() {
+                self.partitions.begun_beside(slot);
+            }
         }
         self.writeback.issued(operation);
         let is_kept =

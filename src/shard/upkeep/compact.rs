@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use crate::base::io::{Cleaned, IoOp, SegmentId};
 use crate::base::keys::KeyOffsets;
-use crate::base::{MonoNanos, Offset};
+use crate::base::{MonoNanos, Offset, mark};
 use crate::log::{Dirt, PartitionLog, SparseIndex, ToCompact};
 
 use super::super::config::CompactionConfig;
 use super::super::effect::Effect;
 use super::super::event::{Compacted, Operation};
 use super::super::read::Read;
-use super::super::store::Store;
+use super::super::store::{Partition, Store};
 use super::super::turn::Turn;
 use super::share::{Haste, Share};
 
@@ -167,7 +167,7 @@ impl Compaction {
             let Some(partition) = store.partitions.get(slot) else { continue };
             let (log, settings) = (partition.log(), partition.settings());
             let progress = self.progress(slot);
-            if !settings.compact || progress.damaged {
+            if !settings.compact || progress.damaged || partition.is_being_cut() {
                 continue;
             }
             let look = |covered| log.dirt(turn.now.wall, progress.to, covered, settings);
@@ -182,6 +182,12 @@ impl Compaction {
         best
     }
 
+    /// A log is cut: whatever was compacted of it may not be there any more, and may come again otherwise.
+    pub(super) fn forget(&mut self, slot: u32) {
+        self.partitions.remove(&slot);
+        self.round = self.round.take().filter(|round| round.slot != slot);
+    }
+
     fn progress(&self, slot: u32) -> Progress {
         self.partitions.get(&slot).copied().unwrap_or_default()
     }
@@ -194,6 +200,10 @@ impl Compaction {
         store: &mut Store,
         turn: &mut Turn<'_>,
     ) {
+        if store.partitions.get(slot).is_some_and(Partition::is_being_cut) {
+            mark("a log is to be cut while it is compacted");
+            return self.forget(slot);
+        }
         match outcome {
             Compacted::Failed(reason) => self.give_up(slot, &reason, store, turn),
             Compacted::DiskFull => {
@@ -328,7 +338,8 @@ impl Compaction {
         if round.busy || turn.now.mono < round.swap_at {
             return;
         }
-        let is_there = store.partitions.get(slot).is_some_and(|it| it.log().finished(segment).is_some());
+        let whole = store.partitions.get(slot).filter(|it| !it.is_being_cut());
+        let is_there = whole.is_some_and(|it| it.log().finished(segment).is_some());
         if !is_there || !store.partitions.is_serving(slot) {
             self.round = None;
         } else if read.reads(segment) {

@@ -131,6 +131,11 @@ impl Upkeep {
         self.retention.spared(slot, past, is_made, store, turn.now);
     }
 
+    /// A log was cut.
+    pub fn cut(&mut self, slot: u32) {
+        self.compaction.forget(slot);
+    }
+
     pub fn scrubbed(&mut self, outcome: Scrubbed, store: &mut Store, turn: &mut Turn<'_>) {
         self.scrub.scrubbed(outcome, store, turn);
     }

@@ -96,7 +96,7 @@ impl Scrub {
         let end = store.partitions.get(slot).map(|partition| partition.log().end_of(segment.base));
         let offsets = next..end.unwrap_or(next);
         let op = IoOp::VerifySegment { segment, position, length, bytes: PIECE_BYTES, offsets };
-        store.issue(Operation::Scrub, op, turn);
+        store.issue(Operation::Scrub { slot }, op, turn);
     }
 
     /// A piece has been read, or could not be.
@@ -165,7 +165,8 @@ impl Progress {
         let slots = store.partitions.slots().into_iter();
         slots.filter(|slot| at.is_none_or(|(last, _)| *slot >= last)).find_map(|slot| {
             let after = at.filter(|(last, _)| *last == slot).map(|(_, base)| base);
-            let found = store.partitions.get(slot)?.log().finished_after(after).next()?;
+            let partition = store.partitions.get(slot).filter(|it| !it.is_being_cut())?;
+            let found = partition.log().finished_after(after).next()?;
             let (segment, next, length) = (found.segment, found.segment.base, found.size);
             Some(Progress { slot, segment, position: 0, next, length, damaged: false })
         })
@@ -175,7 +176,8 @@ impl Progress {
     fn is_as_it_was(&self, store: &Store) -> bool {
         // A dropped partition's files go while their pieces are read.
         let serving = store.partitions.get(self.slot).filter(|_| store.partitions.is_serving(self.slot));
-        let found = serving.and_then(|partition| partition.log().finished(self.segment));
+        let whole = serving.filter(|partition| !partition.is_being_cut());
+        let found = whole.and_then(|partition| partition.log().finished(self.segment));
         found.is_some_and(|found| found.size == self.length)
     }
 }
