@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::base::{MonoNanos, Offset, StreamNumber, mark};
 
-use super::lane::{FRAME_BYTES_MAX, SILENT_MS};
+use super::lane::{FRAME_BYTES_MAX, SILENT_MS, STREAMS_MAX};
 
 /// What a lane grants, unless configured.
 pub const WINDOW_BYTES: u64 = 4 << 20;
@@ -79,8 +79,11 @@ impl InLane {
         }
     }
 
-    /// A number for a new stream. None when all are used up: another lane is to be dialled.
+    /// A number for a new stream. None when all are used up, or too many are open: another lane is to be dialled.
     pub fn open(&mut self, now: MonoNanos) -> Option<StreamNumber> {
+        if self.streams.len() >= STREAMS_MAX {
+            return None;
+        }
         let number = StreamNumber(self.next_number);
         self.next_number = self.next_number.checked_add(1)?;
         if self.streams.is_empty() {

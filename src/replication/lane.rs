@@ -248,6 +248,15 @@ impl OutLane {
         }
     }
 
+    /// Takes credit for something that goes beside the streams' frames, such as a piece of a snapshot. None if there is none;
+    /// else how many of the bytes may go.
+    pub fn spend(&mut self, bytes: u64) -> Option<u64> {
+        let credit = u64::try_from(self.credit).ok().filter(|credit| *credit > 0)?;
+        let bytes = bytes.min(credit);
+        self.credit -= i64::try_from(bytes).expect("no more than there is");
+        Some(bytes)
+    }
+
     /// Bytes that were sent and not given back.
     #[must_use]
     pub fn under_way(&self) -> i64 {

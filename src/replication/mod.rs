@@ -30,6 +30,9 @@ mod redial;
 mod turns;
 mod watermark;
 
+#[cfg(test)]
+mod tests;
+
 pub use ack::{AckError, Moved, Sender};
 pub use assignment::{Assignment, Counts, Ends, EpochEnd, Member, REPLICAS_MAX, Servers};
 pub use follower::{AfterCut, Following, Leader, Part, Refusal, Replica, Take};

@@ -139,16 +139,19 @@ impl Following {
         }
     }
 
-    /// The cut is done and durable; the log is as given.
+    /// The cut is done and durable; the log is as given. Its end may lie a little lower than where the cut was to be, if a
+    /// batch lay across, but never below what is committed.
     ///
     /// # Panics
     ///
-    /// If nothing was to be cut, or the log ends elsewhere.
+    /// If nothing was to be cut, or too little or too much is gone.
     pub fn cut_done(&mut self, own: Ends) -> AfterCut {
         let Phase::Truncating(cut) = self.phase else {
             panic!("a cut is done that was not asked for, in {:?}", self.phase)
         };
-        assert!(own.is_ordered() && own.log_end <= cut.end(), "a cut {cut:?} leaves {own:?}");
+        let least = self.high_watermark.min(cut.end());
+        let is_cut = own.is_ordered() && own.log_end <= cut.end() && own.log_end >= least;
+        assert!(is_cut, "a cut {cut:?} with high watermark {} leaves {own:?}", self.high_watermark);
         self.own = own;
         self.high_watermark = self.high_watermark.min(own.log_end).max(own.log_start);
         self.phase = self.phase_to_open();
