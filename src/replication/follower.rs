@@ -121,7 +121,7 @@ pub struct Replica {
 }
 
 impl Following {
-    /// Begins to follow.
+    /// Begins to follow. What comes next is its phase, here and after each input.
     ///
     /// # Panics
     ///

@@ -41,7 +41,8 @@ pub struct Leading {
 }
 
 impl Leading {
-    /// Begins to lead in `epoch`, with the log as it is now.
+    /// Begins to lead in `epoch`, with the log as it is now. The high watermark may be higher than the given one at once, and
+    /// the epoch settled.
     ///
     /// # Panics
     ///
@@ -128,6 +129,7 @@ impl Leading {
 
     /// Takes an ack (R3). Ends beyond the own log are nonsense, and refused.
     pub fn acked(&mut self, from: Sender, ends: Ends, now: MonoNanos) -> Result<Moved, AckError> {
+        self.check(from)?;
         let is_open = self.follower(from.server).is_some_and(|follower| follower.ends.is_some());
         if !is_open && holds(Rule::R3) && holds(Rule::OpenAnew) {
             return Err(AckError::NotOpened(from.server));
@@ -183,7 +185,8 @@ impl Leading {
     }
 
     /// What the controller shall be asked for now, if anything: a follower that lags by `lag_ms` leaves the ISR, one that is in
-    /// sync joins. To be asked after the inputs of a turn were taken.
+    /// sync joins. To be called after the inputs of a turn were taken: when [`Leading::due`] says so, and now and then after
+    /// acks and signs of life of a follower that is not in the ISR.
     ///
     /// `own_lag_ms` is how long the oldest append of this shard has waited for its own disk. A leader that lags itself expels
     /// nobody; it says so by [`Leading::lags_itself`].
