@@ -19,7 +19,7 @@ use super::batch::Batch;
 use super::change::Change;
 use super::configs;
 use super::due::Due;
-use super::image::MetadataImage;
+use super::image::{MetadataImage, UNCLEAN};
 use super::own::ControllerConfig;
 use super::own_block::ProducerIds;
 use super::record::{MetadataRecord, MetadataRecordError};
@@ -215,6 +215,13 @@ impl Controller {
         let offset = self.decided.state.cluster.version;
         self.decided.apply(record, offset).expect("what was validated folds");
         self.pending.push_back(record.clone());
+        // Partitions that nobody may lead so far are looked at once more.
+        self.has_to_look |= match record {
+            MetadataRecord::Config { name, .. } | MetadataRecord::ResourceConfig { name, .. } => {
+                name == UNCLEAN
+            }
+            _ => false,
+        };
     }
 }
 

@@ -37,8 +37,8 @@ pub use batch::Batches;
 pub use change::{Change, PartitionRun};
 pub use decide::{Controller, Decision};
 pub use image::{
-    ClusterImage, Here, Leader, MetadataImage, MinIsr, PartitionFault, PartitionImage, Place, QuorumImage,
-    REPLICAS_MAX, Resource, ServerImage, TopicImage, Topics, View, Voter,
+    ClusterImage, Here, Leader, Led, MetadataImage, MinIsr, NoLeader, PartitionFault, PartitionImage, Place,
+    QuorumImage, REPLICAS_MAX, Resource, ServerImage, TopicImage, Topics, View, Voter,
 };
 pub use names::{check_topic_name, is_internal_topic, is_topic_name};
 pub use own::ControllerConfig;

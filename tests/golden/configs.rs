@@ -13,7 +13,7 @@ use ringmain::config::{broker, client_metrics, group, topic};
 use crate::vectors;
 
 /// Resource, name, and why it has another default here or cannot change while the server runs.
-const DIFFERENT: [(&str, &str, &str); 12] = [
+const DIFFERENT: [(&str, &str, &str); 13] = [
     ("broker", "controller.listener.names", "required in Kafka; a server here is always its own controller"),
     (
         "broker",
@@ -26,6 +26,7 @@ const DIFFERENT: [(&str, &str, &str); 12] = [
     ("broker", "max.connections", "everything has a limit"),
     ("broker", "node.id", "required in Kafka"),
     ("broker", "process.roles", "required in Kafka; always both here"),
+    ("broker", "replica.lag.time.max.ms", "acks=all waits for whoever is in sync: not for half a minute"),
     ("broker", "socket.listen.backlog.size", "clients come back all at once after a restart"),
     ("broker", "socket.receive.buffer.bytes", "the kernel tunes it"),
     ("broker", "socket.send.buffer.bytes", "by how near the peer is"),

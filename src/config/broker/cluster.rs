@@ -180,7 +180,7 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     Setting::long(
         "replica.lag.time.max.ms",
-        "30000",
+        "3000",
         1,
         "Time after which a follower that lags leaves the in-sync replicas.",
     ),

@@ -14,6 +14,9 @@ use super::topics::TopicImage;
 /// The config, by Kafka's name, of topics and of all brokers.
 pub(in crate::controller) const MIN_ISR: &str = "min.insync.replicas";
 
+/// The config, by Kafka's name, of topics and of all brokers, that lets any replica lead where nobody else can.
+pub(in crate::controller) const UNCLEAN: &str = "unclean.leader.election.enable";
+
 /// `min.insync.replicas` as the cluster says it; `None` where nobody does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MinIsr(pub Option<u32>);

@@ -11,6 +11,7 @@ mod cluster;
 mod here;
 mod minimum;
 mod partition;
+mod servers;
 mod topics;
 
 use std::ops::Deref;
@@ -22,10 +23,11 @@ use crate::config::topic::TopicSettings;
 
 pub use cluster::{ClusterImage, QuorumImage, Resource, ServerImage, Voter};
 pub use here::Here;
-pub(super) use minimum::MIN_ISR;
 pub use minimum::MinIsr;
+pub(super) use minimum::{MIN_ISR, UNCLEAN};
 pub(super) use partition::PartitionState;
 pub use partition::{PartitionFault, PartitionImage, REPLICAS_MAX};
+pub use servers::{Led, NoLeader};
 pub use topics::{TopicImage, Topics};
 
 /// State as of one metadata version: the cluster, and this server's view of it. An image reads as its cluster.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{BrokerEpoch, PartitionIndex, Rule, ServerId, TopicId, holds, mark};
+use crate::base::{BrokerEpoch, MonoNanos, PartitionIndex, Rule, ServerId, TopicId, holds, mark};
 use crate::controller::decide::Controller;
 use crate::controller::image::{PartitionImage, PartitionState};
 use crate::controller::replicas::{Cause, Members, settle};
@@ -24,10 +24,11 @@ impl Controller {
     pub fn alter_isr(
         &mut self,
         asked: &AlterIsr,
+        now: MonoNanos,
         out: &mut ControllerOutput,
     ) -> Result<Vec<IsrOutcome>, ControllerError> {
         let is_meant = self.epoch() == Some(asked.quorum_epoch);
-        if !is_meant || !self.standing.has_begun() || self.servers.is_gathering() {
+        if !is_meant || !self.has_gathered(now) {
             return Err(ControllerError::NotController);
         }
         let members = self.members();

@@ -7,7 +7,7 @@ use crate::controller::decide::Controller;
 use crate::controller::image::PartitionImage;
 use crate::controller::record::MetadataRecord;
 use crate::controller::request::ControllerError;
-use crate::controller::servers::{ControllerOutput, Join, RegisterError, Replace};
+use crate::controller::servers::{ControllerOutput, Join, RegisterError, Replace, SERVER_ID_MAX};
 
 impl Controller {
     /// Gives a server id to a data directory; the same directory gets the same id. The answer may leave once the records are
@@ -27,6 +27,9 @@ impl Controller {
             return Ok(id);
         }
         let id = join.server.unwrap_or(state.counters.next_server);
+        if !(ServerId(0)..=SERVER_ID_MAX).contains(&id) {
+            return Err(RegisterError::NoSuchId(id));
+        }
         if state.removed.contains(&id) {
             return Err(RegisterError::Removed(id));
         }

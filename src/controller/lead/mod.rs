@@ -13,6 +13,10 @@
 //!
 //! A controller that was elected decides nothing before the first record of its epoch is folded (Q5): only then is everything
 //! decided by those before it. One that is deposed forgets what it has decided: the log decides now.
+//!
+//! Whoever sits on the controller tells it everything that has come in, then [`Controller::tick`] when it is due, and performs
+//! the [`ControllerOutput`] afterwards: batches are appended in their order, before anything else that is decided. Each record
+//! comes back by [`Controller::replay`] when it is committed.
 
 mod elect;
 mod isr;
@@ -37,7 +41,7 @@ const GROWTH_MS: u64 = 5000;
 
 impl Controller {
     /// This server leads the quorum in this epoch. The record is to be appended as the epoch's first; the controller decides
-    /// from when it is folded.
+    /// from when it is folded. Lanes that are open already are to be told after this, by [`Controller::lane_opened`].
     pub fn elected(&mut self, epoch: LeaderEpoch) -> Vec<u8> {
         self.depose();
         self.standing = Standing::Elected(epoch);
@@ -98,7 +102,7 @@ impl Controller {
             self.due.begin(now);
             self.standing = Standing::Active { epoch, begun: Begun::Yes };
         }
-        if self.servers.is_gathering() && !self.servers.gathered(now) {
+        if !self.has_gathered(now) {
             return;
         }
         self.follow_servers(now, out);

@@ -6,7 +6,7 @@ use crate::base::{PartitionIndex, ServerId, TopicId, TopicPartition};
 use crate::controller::batch::Batches;
 use crate::controller::decide::Controller;
 use crate::controller::drain::Drain;
-use crate::controller::image::{PartitionImage, PartitionState, Resource, TopicImage};
+use crate::controller::image::{PartitionImage, PartitionState, Resource, TopicImage, UNCLEAN};
 use crate::controller::record::{MetadataRecord, PartitionChangesRecord};
 use crate::controller::replicas::{Case, Cause, Member, Members, Reach, settle};
 use crate::controller::servers::Wants;
@@ -14,8 +14,6 @@ use crate::controller::standing::Standing;
 
 /// Partitions that one record changes: far fewer tables than a reader takes in one record.
 const RECORD_CHANGES_MAX: usize = 1000;
-
-const UNCLEAN: &str = "unclean.leader.election.enable";
 
 /// A partition and what becomes of it.
 pub(super) type Settled = (PartitionIndex, PartitionState);

@@ -14,7 +14,7 @@ use crate::controller::record::{MetadataRecord, ServerStateRecord};
 use crate::controller::replicas::{Cause, Incarnation, Loss, Member, Members};
 use crate::controller::servers::{
     Answered, ControllerOutput, Dialled, Heartbeat, HeartbeatAnswer, HeartbeatError, RegisterError,
-    Registered, Registration, Wants, incarnation,
+    Registered, Registration, SERVER_ID_MAX, SHARDS_MAX, Wants, incarnation,
 };
 use crate::controller::standing::Standing;
 
@@ -54,16 +54,17 @@ impl Controller {
             return Ok(());
         }
         self.servers.wait(wanted)?;
-        if self.standing.has_begun() && !self.servers.is_gathering() {
-            self.follow_servers(now, out);
-        }
+        self.react(now, out);
         Ok(())
     }
 
     fn may_register(&self, wanted: &Registration) -> Result<(), RegisterError> {
         let (id, state) = (wanted.server, &self.decided.state);
-        if wanted.shards == 0 {
+        if !(1..=SHARDS_MAX).contains(&wanted.shards) {
             return Err(RegisterError::NoShards);
+        }
+        if !(ServerId(0)..=SERVER_ID_MAX).contains(&id) {
+            return Err(RegisterError::NoSuchId(id));
         }
         if state.removed.contains(&id) {
             return Err(RegisterError::Removed(id));
@@ -96,7 +97,7 @@ impl Controller {
             return Err(HeartbeatError::StaleBrokerEpoch);
         }
         self.servers.heard(beat, now);
-        if self.standing.has_begun() && !self.servers.is_gathering() {
+        if self.has_gathered(now) {
             self.unfence_whoever_may(now, &mut out.batches);
             self.stop_servers(&mut out.batches);
         }
@@ -117,14 +118,9 @@ impl Controller {
     ) {
         let is_registered = broker_epoch.is_some_and(|epoch| self.is_registered(server, epoch));
         self.servers.lane_opened(server, is_registered, now);
-        if !self.standing.has_begun() || self.servers.is_gathering() {
-            return;
-        }
-        if !is_registered {
-            return self.follow_servers(now, out);
-        }
+        self.react(now, out);
         let members = self.members();
-        if !members.of(server).fenced {
+        if is_registered && self.has_gathered(now) && !members.of(server).fenced {
             // It may have left an ISR only because nothing was heard of it.
             self.elect_where_nobody_leads(server, &members, &mut out.batches);
         }
@@ -135,7 +131,7 @@ impl Controller {
         if self.servers.lane_closed(server, now) {
             out.dial.push(server);
         }
-        self.look_for_gone(now, out);
+        self.react(now, out);
     }
 
     /// A server was dialled.
@@ -147,7 +143,7 @@ impl Controller {
             Dialled::Answered(_) => Answered::Nobody,
         };
         self.servers.dialled(server, answered);
-        self.look_for_gone(now, out);
+        self.react(now, out);
     }
 
     /// Nobody listens at a server's address any more.
@@ -155,10 +151,16 @@ impl Controller {
         self.dialled(server, Dialled::Refused, now, out);
     }
 
-    fn look_for_gone(&mut self, now: MonoNanos, out: &mut ControllerOutput) {
-        if self.standing.has_begun() && !self.servers.is_gathering() {
+    /// Something was heard: takes out and lets in whom it concerns, unless it is to be seen first who else is there.
+    fn react(&mut self, now: MonoNanos, out: &mut ControllerOutput) {
+        if self.has_gathered(now) {
             self.follow_servers(now, out);
         }
+    }
+
+    /// Whether it is known who is there.
+    pub(super) fn has_gathered(&mut self, now: MonoNanos) -> bool {
+        self.standing.has_begun() && (!self.servers.is_gathering() || self.servers.gathered(now))
     }
 
     fn is_registered(&self, server: ServerId, epoch: BrokerEpoch) -> bool {

@@ -142,3 +142,95 @@ fn spread<'a>(observers: &[&'a Seen], mut racks: Vec<&'a str>, count: usize) -> 
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: MonoNanos = MonoNanos(1_000_000_000_000);
+
+    /// A server that has been unfenced for a long time, the longer the smaller its number.
+    fn seen(server: i32, rack: &str) -> Seen {
+        let since = MonoNanos(u64::try_from(server).expect("small"));
+        Seen { vote: vote(server, server), rack: rack.into(), since: Some(since), drained: false }
+    }
+
+    fn vote(server: i32, id: i32) -> Voter {
+        let byte = u8::try_from(id).expect("small");
+        Voter {
+            server: ServerId(server),
+            voter: VoterId([byte; 16]),
+            host: format!("host-{server}"),
+            port: 9192,
+        }
+    }
+
+    /// Who is to vote where these do, server 1 leads, and three are wanted.
+    fn check(voters: &[i32], servers: &[Seen], want: Option<&[i32]>) {
+        check_of(3, voters, servers, want);
+    }
+
+    fn check_of(count: usize, voters: &[i32], servers: &[Seen], want: Option<&[i32]>) {
+        let voters: Vec<Voter> = voters.iter().map(|server| vote(*server, *server)).collect();
+        let next = wanted(&voters, ServerId(1), count, servers, NOW);
+        let next = next.map(|next| next.iter().map(|voter| voter.server.0).collect::<Vec<_>>());
+        assert_eq!(next.as_deref(), want, "{voters:?} of {servers:?}");
+    }
+
+    #[test]
+    fn one_votes_until_three_are_steady() {
+        let [one, two, three] = [seen(1, "a"), seen(2, "b"), seen(3, "c")];
+        check(&[], &[one.clone()], Some(&[1]));
+        check(&[1], &[one.clone()], None);
+        check(&[1], &[one.clone(), two.clone()], None);
+        check(&[1], &[one.clone(), two.clone(), three.clone()], Some(&[1, 2, 3]));
+        let young = Seen { since: Some(MonoNanos(NOW.0 - 1)), ..three.clone() };
+        check(&[1], &[one.clone(), two.clone(), young], None);
+        let fenced = Seen { since: None, ..three.clone() };
+        check(&[1], &[one.clone(), two.clone(), fenced.clone()], None);
+        check(&[1, 2, 3], &[one.clone(), two.clone(), three.clone()], None);
+        check(&[1, 2, 3], &[one.clone(), two.clone(), fenced], None);
+        check_of(1, &[1], &[one, two, three], None);
+    }
+
+    #[test]
+    fn other_racks_come_first_and_then_the_longest_there() {
+        let all = [seen(1, "a"), seen(2, "a"), seen(3, "b"), seen(4, "b"), seen(5, "c")];
+        check(&[1], &all, Some(&[1, 3, 5]));
+        check(&[1], &all[..4], Some(&[1, 3, 2]));
+        check_of(5, &[1], &all, Some(&[1, 3, 5]));
+        check_of(5, &[1, 3, 5], &all, Some(&[1, 3, 5, 2]));
+        check_of(5, &[1, 3, 5, 2], &all, Some(&[1, 3, 5, 2, 4]));
+        let without_four: Vec<Seen> = all.iter().filter(|it| it.vote.server.0 != 4).cloned().collect();
+        check_of(5, &[1, 3, 5], &without_four, None);
+    }
+
+    #[test]
+    fn a_live_voter_is_added_to_before_it_goes_and_a_dead_one_goes_first() {
+        let drained = Seen { drained: true, ..seen(3, "c") };
+        let dead = Seen { since: None, ..drained.clone() };
+        let [one, two, four] = [seen(1, "a"), seen(2, "b"), seen(4, "c")];
+        let with = |third: &Seen| [one.clone(), two.clone(), third.clone(), four.clone()];
+        check(&[1, 2, 3], &with(&drained), Some(&[1, 2, 3, 4]));
+        check(&[1, 2, 3, 4], &with(&drained), Some(&[1, 2, 4]));
+        check(&[1, 2, 3], &with(&dead), Some(&[1, 2]));
+        check(&[1, 2], &with(&dead), Some(&[1, 2, 4]));
+        let gone = Seen { since: None, ..seen(3, "c") };
+        check(&[1, 2, 3], &with(&gone), None);
+        check(&[1, 2, 3], &[one.clone(), two.clone(), drained.clone()], Some(&[1, 2]));
+        check(&[1, 2], &[one, two, drained], Some(&[1]));
+    }
+
+    #[test]
+    fn a_lost_vote_goes_and_an_address_is_followed() {
+        let [one, two, three] = [seen(1, "a"), seen(2, "b"), seen(3, "c")];
+        let lost = Seen { vote: vote(3, 33), ..three.clone() };
+        check(&[1, 2, 3], &[one.clone(), two.clone(), lost.clone()], Some(&[1, 2]));
+        check(&[1, 2], &[one.clone(), two.clone(), lost], Some(&[1, 2, 3]));
+        let moved = Voter { host: "elsewhere".into(), ..vote(2, 2) };
+        let servers = [one, Seen { vote: moved.clone(), ..two }, three];
+        let voters: Vec<Voter> = [1, 2, 3].map(|server| vote(server, server)).into();
+        let next = wanted(&voters, ServerId(1), 3, &servers, NOW).expect("another address");
+        assert_eq!(next, [voters[0].clone(), moved, voters[2].clone()]);
+    }
+}

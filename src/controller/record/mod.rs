@@ -330,6 +330,22 @@ mod tests {
         }
     }
 
+    /// A failover changes every partition of a server: 10,000 of them are to fit one batch.
+    #[test]
+    fn a_change_of_a_partition_takes_less_than_a_hundred_bytes() {
+        let changed = |index| {
+            let isr = vec![ServerId(1), ServerId(3)];
+            let plain = PartitionState { elr: Vec::new(), last_known: Vec::new(), ..state(Some(1)) };
+            (PartitionIndex(index), PartitionState { isr, adding: Vec::new(), ..plain })
+        };
+        let changes: Vec<_> = (0..1000).map(changed).collect();
+        let topic = TopicId([7; 16]);
+        let record = MetadataRecord::PartitionChanges(PartitionChangesRecord { topic, changes });
+        let bytes = record.encode();
+        assert!(bytes.len() < 100_000, "{} bytes", bytes.len());
+        assert_eq!(MetadataRecord::decode(&bytes), Ok(record));
+    }
+
     #[test]
     fn cut_or_foreign_bytes_are_errors() {
         for record in samples() {

@@ -72,8 +72,14 @@ impl Member {
         !self.fenced
     }
 
-    pub fn leads_well(&self) -> bool {
+    /// Whether a leader is to go on. Nothing is known against one that is silent.
+    pub fn goes_on(&self) -> bool {
         self.may_lead() && !self.stopping && !self.relieved
+    }
+
+    /// Whether a leader is to be chosen before others.
+    pub fn leads_well(&self) -> bool {
+        self.goes_on() && self.reach == Reach::Open
     }
 }
 

@@ -106,11 +106,12 @@ impl Settling<'_> {
         }
     }
 
-    /// Whoever is no replica any more is nothing else either.
+    /// Whoever is no replica any more is nothing else either; lists are in the order of the assignment.
     fn forget_strangers(&mut self) {
         let next = &mut self.next;
-        for list in [&mut next.isr, &mut next.elr, &mut next.last_known] {
-            list.retain(|server| next.replicas.contains(server));
+        for list in [&mut next.isr, &mut next.elr, &mut next.last_known, &mut next.adding, &mut next.removing]
+        {
+            *list = in_order(&next.replicas, |server| list.contains(server));
         }
     }
 
@@ -181,9 +182,10 @@ impl Settling<'_> {
     /// Who leads.
     fn elect(&mut self, cause: &Cause) {
         let leader = self.next.leader.filter(|leader| self.next.isr.contains(leader));
+        let goes_on = leader.filter(|leader| self.goes_on(*leader));
         self.next.leader = match cause {
             Cause::Preferred => self.preferred().or(leader).or_else(|| self.first_in_sync()),
-            _ => leader.filter(|leader| self.members.of(*leader).leads_well()).or_else(|| {
+            _ => goes_on.or_else(|| {
                 let another = self.first_in_sync();
                 // Nobody is better suited than whoever leads already.
                 another.filter(|server| self.members.of(*server).leads_well()).or(leader).or(another)
@@ -195,32 +197,40 @@ impl Settling<'_> {
         }
     }
 
+    fn goes_on(&self, leader: ServerId) -> bool {
+        let is_kept = !holds(Rule::EpochAtRestart) && self.members.anew(leader).is_some();
+        is_kept || self.members.of(leader).goes_on()
+    }
+
     fn preferred(&self) -> Option<ServerId> {
         let first = *self.next.replicas.first()?;
         (self.next.isr.contains(&first) && self.members.of(first).leads_well()).then_some(first)
     }
 
     fn first_in_sync(&self) -> Option<ServerId> {
-        self.first(|server| self.next.isr.contains(&server))
+        self.first(|server, member| self.next.isr.contains(&server) && member.may_lead())
     }
 
-    /// The first replica that may lead, those first that lead well.
-    fn first(&self, among: impl Fn(ServerId) -> bool) -> Option<ServerId> {
-        let may = |server: &&ServerId| among(**server) && self.members.of(**server).may_lead();
-        let well = |server: &&ServerId| self.members.of(**server).leads_well();
-        let mut candidates = self.next.replicas.iter().filter(may).filter(well);
-        candidates.next().or_else(|| self.next.replicas.iter().find(may)).copied()
+    /// The first replica of some, those first that lead well.
+    fn first(&self, among: impl Fn(ServerId, &Member) -> bool) -> Option<ServerId> {
+        let is_among = |server: &&ServerId| among(**server, self.members.of(**server));
+        let leads_well = |server: &&ServerId| self.members.of(**server).leads_well();
+        let mut candidates = self.next.replicas.iter().filter(is_among);
+        candidates.clone().find(leads_well).or_else(|| candidates.next()).copied()
     }
 
-    /// Nobody is in sync: an eligible replica is all that is needed, any other one may lack records.
+    /// Nobody is in sync: an eligible replica is all that is needed, any other one may lack records. Whoever is silent has to
+    /// speak first: it may be gone, and others with it.
     fn elect_without_isr(&mut self, cause: &Cause) {
         let next = &self.next;
-        let eligible = self.first(|server| next.elr.contains(&server));
+        let speaks = |member: &Member| member.may_lead() && member.reach == Reach::Open;
+        let eligible = self.first(|server, member| next.elr.contains(&server) && speaks(member));
         let (leader, lossy) = match eligible {
             Some(server) => (server, next.last_known.contains(&server)),
             None if !holds(Rule::R9) || self.case.unclean || *cause == Cause::Unclean => {
-                let known = self.first(|server| next.last_known.contains(&server));
-                let Some(any) = known.or_else(|| self.first(|_| true)) else { return };
+                let known = self.first(|server, member| next.last_known.contains(&server) && speaks(member));
+                let any = known.or_else(|| self.first(|_, member| speaks(member)));
+                let Some(any) = any else { return };
                 mark("a replica that may lack records leads");
                 (any, holds(Rule::R9))
             }

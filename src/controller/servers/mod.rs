@@ -22,6 +22,7 @@ pub use words::{
     AlterIsr, ControllerOutput, DAMAGED_MAX, Damage, Dialled, Heartbeat, HeartbeatAnswer, HeartbeatError,
     IsrAsked, IsrOutcome, Join, RegisterError, Registered, Registration, Replace, Wants,
 };
+pub(super) use words::{SERVER_ID_MAX, SHARDS_MAX};
 
 /// Registrations that may wait for the end of gathering.
 const WAITING_MAX: usize = 1000;
@@ -104,15 +105,17 @@ impl Servers {
 
     /// Begins anew with these servers: each has a fresh session, and those without a lane are to be dialled.
     pub fn gather(&mut self, unfenced: impl Iterator<Item = ServerId>, now: MonoNanos) -> Vec<ServerId> {
-        let before = std::mem::take(&mut self.contacts);
         let mut dial = Vec::new();
         for server in unfenced {
-            let is_open = server == self.own || before.get(&server).is_some_and(|it| it.lane == Lane::Open);
+            let before = self.contacts.get(&server).copied();
+            let is_open = server == self.own || before.is_some_and(|it| it.lane == Lane::Open);
             if !is_open {
                 dial.push(server);
             }
             let lane = if is_open { Lane::Open } else { self.closed(now) };
-            self.contacts.insert(server, self.contact(lane, now));
+            let heard = before.map_or(Heard::NOTHING, |it| it.heard);
+            let succeeded = before.is_some_and(|it| it.succeeded);
+            self.contacts.insert(server, Contact { heard, succeeded, ..self.contact(lane, now) });
         }
         self.gathering = Some(now.plus_ms(self.patience.closed_ms));
         self.ticked = now;
@@ -169,7 +172,7 @@ impl Servers {
         let contact = self.contacts.entry(beat.server).or_insert(fresh);
         contact.session_until = session_until;
         // Whoever is heard has a lane, whatever became of an earlier one.
-        contact.lane = Lane::Open;
+        (contact.lane, contact.succeeded) = (Lane::Open, false);
         contact.heard = Heard {
             applied: beat.applied,
             flushed: beat.flushed,
@@ -244,8 +247,10 @@ impl Servers {
             }
         }
         let lane = |server: &ServerId| self.contacts.get(server).map_or(Lane::Silent, |it| it.lane);
+        // Whoever registers is there, though its last life is not.
         let is_out = |server: &&ServerId| {
-            **server != self.own && matches!(lane(server), Lane::Closed(_) | Lane::Silent | Lane::Refused)
+            let has_none = matches!(lane(server), Lane::Closed(_) | Lane::Silent | Lane::Refused);
+            **server != self.own && has_none && !self.waiting.contains_key(server)
         };
         let most_are_out = unfenced.iter().filter(is_out).count() * 2 > unfenced.len();
         let is_over = |server: &ServerId| self.contacts.get(server).is_none_or(|it| now >= it.session_until);

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::base::{
-    BrokerEpoch, DirectoryId, IncarnationId, LeaderEpoch, Offset, PartitionEpoch, ServerId, TopicPartition,
-    VoterId,
+    BrokerEpoch, DirectoryId, IncarnationId, LeaderEpoch, NodeId, Offset, PartitionEpoch, ServerId,
+    TopicPartition, VoterId,
 };
 use crate::controller::batch::Batches;
 use crate::controller::image::Voter;
@@ -49,6 +49,14 @@ pub enum Damage {
 /// Partitions that [`Damage`] names one by one; with more of them it is everything.
 pub const DAMAGED_MAX: usize = 1000;
 
+/// The largest server id: each server has a thousand node ids.
+pub(in crate::controller) const SERVER_ID_MAX: ServerId = ServerId(i32::MAX / NodeId::PER_SERVER - 1);
+
+/// Shards of one server, each with a node id of its own beside the server's.
+pub(in crate::controller) const SHARDS_MAX: u16 = 999;
+
+const _: () = assert!(SHARDS_MAX as i32 + 1 == NodeId::PER_SERVER, "a node id for each shard");
+
 /// A registration is decided: to be answered once the records handed out until then are folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registered {
@@ -74,8 +82,10 @@ pub enum RegisterError {
     OtherDirectory(ServerId),
     #[error("server {0} is running with another data directory: two servers have one node.id")]
     InUse(ServerId),
-    #[error("a registration names no shards")]
+    #[error("a registration names no shards, or more than a server may have")]
     NoShards,
+    #[error("server ids are 0 to 2147482, not {0}")]
+    NoSuchId(ServerId),
     #[error("too many registrations wait")]
     TooMany,
 }

@@ -12,23 +12,8 @@ mod read;
 mod tests;
 mod write;
 
-use super::record::MetadataRecord;
-use super::state::State;
-
 pub use read::SnapshotReader;
 pub use write::SnapshotWriter;
-
-impl State {
-    /// Records whose fold is this state, but for its version.
-    pub(super) fn records(&self) -> Vec<MetadataRecord> {
-        let mut records = Vec::new();
-        let mut cursor = write::Cursor::default();
-        while let Some(next) = cursor.next(self) {
-            records.extend(next);
-        }
-        records
-    }
-}
 
 /// Goes over a record's bytes, behind their length, so that no other cutting of the same bytes looks alike.
 fn checksum(hasher: &mut crc32fast::Hasher, record: &[u8]) {

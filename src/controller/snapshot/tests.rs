@@ -11,12 +11,25 @@ use crate::base::{
 use super::super::image::{MIN_ISR, PartitionState, Resource, ServerImage, Voter};
 use super::super::own::ControllerConfig;
 use super::super::record::{
-    Counters, MetadataRecordError, PartitionChangesRecord, PartitionStatesRecord, PartitionsRecord,
-    ProducerIdsRecord, ServerStateRecord, TopicRecord,
+    Counters, MetadataRecord, MetadataRecordError, PartitionChangesRecord, PartitionStatesRecord,
+    PartitionsRecord, ProducerIdsRecord, ServerStateRecord, TopicRecord,
 };
+use super::super::state::State;
 use super::*;
 use crate::base::PartitionIndex;
 use crate::config::Config;
+
+impl State {
+    /// Records whose fold is this state, but for its version.
+    fn records(&self) -> Vec<MetadataRecord> {
+        let mut records = Vec::new();
+        let mut cursor = write::Cursor::default();
+        while let Some(next) = cursor.next(self) {
+            records.extend(next);
+        }
+        records
+    }
+}
 
 /// The log that led to `state` is gone: only its records are folded.
 fn folded(records: &[MetadataRecord]) -> State {

@@ -336,9 +336,10 @@ impl ClusterSeat {
             }
             RegisterError::InUse(_) => RegisterOutcome::IdInUse,
             RegisterError::OtherDirectory(_) => RegisterOutcome::OtherDirectory,
-            RegisterError::Removed(_) | RegisterError::UnknownId(_) | RegisterError::NoShards => {
-                RegisterOutcome::UnknownId
-            }
+            RegisterError::Removed(_)
+            | RegisterError::UnknownId(_)
+            | RegisterError::NoShards
+            | RegisterError::NoSuchId(_) => RegisterOutcome::UnknownId,
         })
     }
 
@@ -426,7 +427,7 @@ impl ClusterSeat {
                 })
                 .collect(),
         };
-        let result = hands.controller.controller.alter_isr(&wanted, &mut out);
+        let result = hands.controller.controller.alter_isr(&wanted, hands.turn.now.mono, &mut out);
         self.perform(out, hands);
         let version = hands.controller.controller.version();
         let outcomes = result.unwrap_or_default();
