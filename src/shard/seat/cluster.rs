@@ -159,10 +159,21 @@ impl ClusterSeat {
                     if let Some(at) = at {
                         self.quorum.leads_from(at, hands.store);
                     }
+                    self.tell_lanes(hands);
                 }
                 QuorumNews::Out => hands.controller.deposed(hands.turn),
             }
             self.member.begin_anew();
+        }
+    }
+
+    /// A new controller knows no lanes, though servers may have theirs: without this it would take them for lost.
+    fn tell_lanes(&self, hands: &mut Hands<'_, '_>) {
+        let (now, mut out) = (hands.turn.now.mono, ControllerOutput::default());
+        let lanes = hands.replica.accepted_lanes().filter(|(_, from)| from.kind == LaneKind::Control);
+        for (_, from) in lanes.collect::<Vec<_>>() {
+            let epoch = broker_epoch(from.server, from.incarnation, hands.store);
+            hands.controller.controller.lane_opened(from.server, epoch, now, &mut out);
         }
     }
 
