@@ -6,7 +6,7 @@ pub(super) enum Drain {
     Nothing,
     /// The server leads only what nobody else can: maintenance.
     Leaderships,
-    /// It gets no replicas any more, and gives away those it has: it is to be removed.
+    /// The server gets no replicas any more, and gives away those it has: it is to be removed.
     Replicas,
 }
 

@@ -85,7 +85,7 @@ impl Places {
         self.extended(&[leader.server], nth, factor)
     }
 
-    /// These servers, and as many more as it takes; fewer, where there are no more.
+    /// The servers that are kept, and as many more as it takes; fewer, where there are no more.
     pub fn extended(&self, kept: &[ServerId], nth: usize, factor: usize) -> Vec<ServerId> {
         let all = self.unfenced.iter().chain(&self.fenced);
         let of = |server: &ServerId| all.clone().find(|it| it.server == *server).map(|it| it.rack.as_str());

@@ -71,7 +71,7 @@ struct Settling<'a> {
     case: &'a Case,
     /// The leader epoch rises though the leader may stay.
     raised: bool,
-    /// Whoever leads from here on may lack records.
+    /// The leader of the next epoch may lack records.
     lossy: bool,
 }
 
@@ -106,7 +106,7 @@ impl Settling<'_> {
         }
     }
 
-    /// Whoever is no replica any more is nothing else either; lists are in the order of the assignment.
+    /// A server that is no replica any more is nothing else either; lists are in the order of the assignment.
     fn forget_strangers(&mut self) {
         let next = &mut self.next;
         for list in [&mut next.isr, &mut next.elr, &mut next.last_known, &mut next.adding, &mut next.removing]

@@ -98,7 +98,7 @@ impl Servers {
         Servers { patience, own, contacts, gathering: None, waiting, ticked: MonoNanos(0) }
     }
 
-    /// The same, without any server.
+    /// An account without any server, for a new term.
     pub fn emptied(&self) -> Servers {
         Servers::new(self.own, self.patience)
     }

@@ -119,7 +119,7 @@ pub struct Heartbeat {
     /// The newest durable sequence of its commit logs.
     pub sequence: u64,
     pub wants: Wants,
-    /// Its own disk is what holds its followers up.
+    /// The server's own disk is what holds its followers up.
     pub slow_sync: bool,
 }
 
