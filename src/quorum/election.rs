@@ -53,10 +53,11 @@ impl Quorum {
         };
         let (writes, clock) = (Writes::new(ballot), Clock::new(seed));
         let mut quorum = Quorum { me, writes, standing, voters, timers, clock, told };
-        if quorum.voters.current().is_sole(me) {
-            quorum.clock.begin(now);
-        } else {
-            quorum.wait_for_leader(now);
+        match quorum.standing {
+            Standing::Leading => quorum.clock.again = now,
+            // Nobody else can lead: no reason to wait.
+            _ if quorum.voters.current().is_sole(me) => quorum.clock.begin(now),
+            _ => quorum.wait_for_leader(now),
         }
         quorum
     }

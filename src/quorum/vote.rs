@@ -33,7 +33,7 @@ impl Quorum {
         let answer = VoteAnswer {
             kind: ask.kind,
             epoch: ask.epoch,
-            from: if ask.asked == self.me { self.me } else { ask.asked },
+            from: ask.asked,
             to: ask.candidate,
             granted,
             log,
@@ -95,8 +95,9 @@ impl Quorum {
         self.wait_for_leader(now);
     }
 
-    /// A voter has answered. `registered_at` is the offset of its server's last ServerRecord in the log here, -1 without any;
-    /// `log` is the end of what is flushed here.
+    /// A voter has answered. `registered_at` is the offset of its server's last ServerRecord that was unfenced, by the log here;
+    /// -1 without any. (A server is unfenced only when it has flushed that record; of one that is not, it may honestly lack
+    /// the record.) `log` is the end of what is flushed here.
     pub fn vote_answered(
         &mut self,
         now: MonoNanos,

@@ -1,0 +1,108 @@
+//! Walks through all states of a small quorum: the real elections of `ringmain::quorum`, with logs that are vectors.
+//!
+//! A state is three or four servers and the messages under way. Whatever can happen next is tried in each: a deadline comes,
+//! a message arrives (in any order, or never), a write or a flush ends, a follower gets one record, a leader decides or
+//! changes the voters, a server dies and loses what it had not flushed. In every state at most one server has led each epoch,
+//! nothing that was committed is lost or other than it was, a leader has all of it, and logs that have the same epoch at the
+//! same offset are equal up to there.
+//!
+//! What cannot make a difference is left out, so that the rest is few enough: a message that is of no use any more counts as
+//! lost; acks arrive at once, since a leader that learns later what was flushed only commits later; times are not compared,
+//! a deadline may come at any moment. `steps::Setting` says what else one walk leaves out.
+//!
+//! With one of the rules off, the same walk must find something wrong: so it would have found it in the code. Rules
+//! about how soon there is a leader (Q8, Q9) are in `soon`.
+//!
+//! `RINGMAIN_MODEL=deep` walks through larger worlds, for hours: `cargo test --release` then. Rules can be switched only without
+//! optimisation.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod checks;
+mod mixer;
+mod random;
+mod scenarios;
+mod steps;
+mod walk;
+mod world;
+
+use std::sync::RwLock;
+use std::time::Instant;
+
+use scenarios::Scenario;
+use walk::walk;
+
+/// Rules are switched for the whole process: whoever needs all of them reads, whoever switches writes.
+static RULES: RwLock<()> = RwLock::new(());
+
+fn walk_to_the_end(scenarios: Vec<Scenario>) {
+    for Scenario { name, setting, start } in scenarios {
+        let began = Instant::now();
+        let walked = walk(&start, &setting, usize::MAX);
+        println!("{name}: {} states, {} steps deep, {:.1?}", walked.states, walked.depth, began.elapsed());
+        if let Some((wrong, steps)) = walked.wrong {
+            panic!("{name}: {wrong}\n{}", steps.join("\n"));
+        }
+        assert!(walked.complete && walked.states > 1_000, "{name} is a walk");
+    }
+}
+
+fn is_deep() -> bool {
+    std::env::var("RINGMAIN_MODEL").is_ok_and(|it| it == "deep")
+}
+
+#[test]
+fn nothing_goes_wrong_in_a_small_quorum() {
+    let _all = RULES.read().unwrap();
+    walk_to_the_end(if is_deep() { scenarios::deep() } else { scenarios::usual() });
+}
+
+#[test]
+fn nothing_goes_wrong_at_random() {
+    let _all = RULES.read().unwrap();
+    let runs = if is_deep() { 10_000_000 } else { 5_000 };
+    let reached = random::run(0..runs);
+    println!("{reached:?}");
+    assert!(reached.leaders > 5_000 && reached.committed > 15_000 && reached.changes > 4_000, "{reached:?}");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn without_a_rule_something_goes_wrong() {
+    use ringmain::base::Rule;
+    use ringmain::base::rules::switch_off;
+    use scenarios::forbidden;
+
+    let _one = RULES.write().unwrap();
+    let found: [(Rule, fn() -> Scenario); 10] = [
+        (Rule::Q1, forbidden::q1),
+        (Rule::Q2, forbidden::q2),
+        (Rule::Q3, forbidden::q3),
+        (Rule::Q4, forbidden::q4),
+        (Rule::Q5, forbidden::q5),
+        (Rule::Q6, forbidden::q6),
+        (Rule::Q7, forbidden::q7),
+        (Rule::Q10, forbidden::q10),
+        (Rule::D14, forbidden::d14),
+        (Rule::D15, forbidden::d15),
+    ];
+    for (rule, scenario) in found {
+        let Scenario { setting, start, .. } = scenario();
+        switch_off(Some(rule));
+        let began = Instant::now();
+        let without = walk(&start, &setting, 200_000);
+        switch_off(None);
+        let with = walk(&start, &setting, without.states + 5_000);
+        let Some((wrong, steps)) = without.wrong else {
+            panic!("without {rule} nothing goes wrong in {} states", without.states);
+        };
+        println!(
+            "without {rule}: {wrong}, after {} steps and {} states, {:.1?}:\n  {}",
+            steps.len(),
+            without.states,
+            began.elapsed(),
+            steps.join("\n  ")
+        );
+        assert_eq!(with.wrong, None, "with {rule}");
+    }
+}
