@@ -204,9 +204,9 @@ impl Quorum {
 
     /// Begins a round of questions whether a candidature would succeed: nobody's epoch moves for one that would not.
     fn ask(&mut self, now: MonoNanos, log: LogEnd, leader: Option<Voter>) {
-        self.writes.forget_asks();
+        self.writes.forget_round();
         if self.epoch().0 == i32::MAX {
-            mark("the epochs are used up");
+            // Somebody has claimed the last epoch that there is.
             self.wait_for_leader(now);
             return;
         }
@@ -232,7 +232,7 @@ impl Quorum {
     }
 
     fn stand(&mut self, now: MonoNanos, log: LogEnd) {
-        self.writes.forget_asks();
+        self.writes.forget_round();
         self.writes.set(LeaderEpoch(self.epoch().0 + 1), Some(self.me));
         self.standing = Standing::Candidate { granted: BTreeSet::from([self.me]), refused: BTreeSet::new() };
         self.wait_for_leader(now);
@@ -243,7 +243,7 @@ impl Quorum {
     }
 
     fn lead(&mut self, now: MonoNanos) {
-        self.writes.forget_asks();
+        self.writes.forget_round();
         self.standing = Standing::Leading;
         self.clock.begin(MonoNanos::NEVER);
         self.clock.heard = self.voters.current().iter().map(|voter| (voter, now)).collect();
@@ -252,6 +252,7 @@ impl Quorum {
     }
 
     fn resigns(&mut self, now: MonoNanos) {
+        self.writes.forget_round();
         self.standing = Standing::Resigned;
         self.wait_for_leader(now);
     }

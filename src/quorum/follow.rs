@@ -1,10 +1,10 @@
 //! Leaders: hearing of one, hearing one, losing one; and a leader that hears its voters.
 
-use crate::base::{LeaderEpoch, MonoNanos, Rule, Voter, holds, mark};
+use crate::base::{LeaderEpoch, LogEnd, MonoNanos, Rule, Voter, holds, mark};
 
 use super::election::Quorum;
 use super::message::{Message, Outcome, VoteAnswer, VoteKind};
-use super::standing::{Contact, Standing};
+use super::standing::{Contact, Standing, Timers};
 
 impl Quorum {
     /// Somebody names a leader and its epoch: the leader itself, or anybody's Hello or Welcome.
@@ -36,7 +36,7 @@ impl Quorum {
         {
             mark("the leader's connection was closed");
             self.standing = Standing::Following { leader, contact: Contact::Lost };
-            let soon = self.clock.within_ms(now, super::standing::Timers::GONE_MS);
+            let soon = self.clock.within_ms(now, Timers::GONE_MS);
             self.clock.standing_ends = self.clock.standing_ends.min(soon);
         }
         self.outcome()
@@ -80,7 +80,7 @@ impl Quorum {
             }
             Standing::Asking { leader, .. } if !self.is_voter() => {
                 mark("asked for votes and votes no more");
-                self.writes.forget_asks();
+                self.writes.forget_round();
                 self.standing = match leader {
                     Some(leader) => Standing::Following { leader, contact: Contact::Lost },
                     None => Standing::Unattached,
@@ -122,12 +122,8 @@ impl Quorum {
             return;
         }
         match self.standing {
-            Standing::Following { leader: known, .. } | Standing::Asking { leader: Some(known), .. } => {
-                if known != leader {
-                    mark("two leaders of one epoch were named");
-                }
-            }
-            Standing::Leading => mark("another leader of its own epoch was named"),
+            // An epoch has one leader: whoever names another one is wrong, and not believed.
+            Standing::Leading | Standing::Following { .. } | Standing::Asking { leader: Some(_), .. } => {}
             _ => self.follow(now, leader, Contact::Never),
         }
     }
@@ -143,7 +139,7 @@ impl Quorum {
 
     fn follow(&mut self, now: MonoNanos, leader: Voter, contact: Contact) {
         if matches!(self.standing, Standing::Asking { .. } | Standing::Candidate { .. }) {
-            self.writes.forget_asks();
+            self.writes.forget_round();
         }
         self.standing = Standing::Following { leader, contact };
         self.clock.begin(now.plus_ms(self.timers.fetch_timeout_ms));
@@ -158,7 +154,7 @@ impl Quorum {
             from: self.me,
             to: leader,
             granted: false,
-            log: crate::base::LogEnd::EMPTY,
+            log: LogEnd::EMPTY,
             leader: self.leader(),
             leader_epoch: self.epoch(),
         };

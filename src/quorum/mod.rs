@@ -35,6 +35,8 @@ mod follow;
 mod majority;
 mod message;
 mod standing;
+#[cfg(test)]
+mod tests;
 mod vote;
 mod voters;
 mod writes;

@@ -10,7 +10,6 @@ impl Quorum {
     /// A candidate asks for this server's vote. `log` is the end of what is flushed here.
     pub fn vote_asked(&mut self, now: MonoNanos, ask: &VoteAsk, log: LogEnd) -> Outcome {
         if ask.candidate == self.me {
-            mark("asked for a vote in its own name");
             return self.outcome();
         }
         if ask.asked != self.me && holds(Rule::Q10) {
@@ -89,7 +88,7 @@ impl Quorum {
             mark("a vote is given once more to whom it was given");
             return;
         }
-        self.writes.forget_asks();
+        self.writes.forget_round();
         self.writes.set(self.epoch(), Some(candidate));
         self.standing = Standing::Voted;
         self.wait_for_leader(now);
@@ -141,7 +140,7 @@ impl Quorum {
             }
             Standing::Candidate { refused, .. } if is_round(answer, VoteKind::Real, epoch) => {
                 refused.insert(answer.from);
-                self.cannot_win(now);
+                self.refused(now);
             }
             _ => {}
         }
@@ -151,14 +150,12 @@ impl Quorum {
         }
     }
 
-    /// A candidate that so many have refused that no majority is left tries again sooner.
-    fn cannot_win(&mut self, now: MonoNanos) {
-        let Standing::Candidate { refused, .. } = &self.standing else { return };
-        if self.voters().agree(|voter| !refused.contains(&voter)) {
-            return;
-        }
-        mark("a candidate cannot win any more");
-        let sooner = self.clock.within_ms(now, self.timers.election_ms / 2);
+    /// A candidate that was refused tries again sooner: two that stand at the same moment, with the third server dead, would
+    /// wait for a whole round. Whether its log is behind it finds out without another epoch.
+    fn refused(&mut self, now: MonoNanos) {
+        mark("a candidate is refused");
+        let again_ms = self.timers.again_ms();
+        let sooner = self.clock.within_ms(now.plus_ms(again_ms / 2), again_ms);
         self.clock.standing_ends = self.clock.standing_ends.min(sooner);
     }
 }

@@ -4,7 +4,7 @@
 //! cut off again, so the sets before it are kept until then. At most [`Voters::MAX`] voters; a log's sets at most
 //! [`VotersLog::RECORDS_MAX`].
 
-use crate::base::{Offset, ServerId, Voter, mark};
+use crate::base::{Offset, ServerId, Voter};
 
 /// A set of voters, in order. May be empty: a server that joins does not know who votes before it has the log.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -107,7 +107,6 @@ impl VotersLog {
         self.truncated(at);
         self.records.push((at, voters));
         if self.records.len() > Self::RECORDS_MAX {
-            mark("more voter sets than are kept");
             self.base = self.records.remove(0).1;
         }
     }

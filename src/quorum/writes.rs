@@ -49,15 +49,14 @@ impl Writes {
 
     pub fn send(&mut self, to: Voter, message: Message) {
         if self.messages.len() == MESSAGES_MAX {
-            mark("more messages than may wait for the ballot");
             self.messages.pop_front();
         }
         self.messages.push_back((self.ballot, to, message));
     }
 
-    /// Forgets asks that wait: the round they belong to is over.
-    pub fn forget_asks(&mut self) {
-        self.messages.retain(|(_, _, message)| !matches!(message, Message::Ask(_)));
+    /// Forgets all that waits but answers: the round or the leadership it belongs to is over.
+    pub fn forget_round(&mut self) {
+        self.messages.retain(|(_, _, message)| matches!(message, Message::Answer(_)));
     }
 
     /// The write under way has ended.

@@ -8,6 +8,7 @@ pub struct Mixer(u64);
 
 impl Mixer {
     /// Both halves of a product, so that every bit of the word and of what was before moves all bits (as in wyhash).
+    #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
     fn mix(&mut self, word: u64) {
         let product = u128::from(self.0 ^ word ^ 0x2D35_8DCC_AA6C_78A5) * 0x8BB8_4B93_962E_ACC9_u128;
         self.0 = (product as u64) ^ ((product >> 64) as u64) ^ word.rotate_left(32);

@@ -2,8 +2,10 @@
 
 use ringmain::base::rng::Rng;
 
+use crate::actions::{Action, possible};
 use crate::scenarios::{Scenario, everything};
-use crate::steps::{Action, Setting, after, possible};
+use crate::setting::Setting;
+use crate::steps::after;
 use crate::world::{What, World};
 
 const STEPS: usize = 150;

@@ -3,7 +3,9 @@
 use ringmain::base::MonoNanos;
 use ringmain::quorum::Ballot;
 
-use crate::steps::{Action, Answers, Flushes, PreVotes, Setting, Writes, after, possible};
+use crate::actions::{Action, possible};
+use crate::setting::{Answers, Flushes, PreVotes, Setting, Writes};
+use crate::steps::after;
 use crate::world::{Budget, Node, Passed, World, voter};
 
 /// One walk.
@@ -128,7 +130,7 @@ pub fn elected(world: World, setting: &Setting, server: usize, among: &[usize]) 
     world
 }
 
-/// These servers hear who leads, have what the leader has, and flush it.
+/// Lets these servers hear who leads, take what the leader has, and flush it.
 pub fn settled(world: World, setting: &Setting, among: &[usize]) -> World {
     repeated(world, setting, |action| match action {
         Action::Named { server, .. }

@@ -1,10 +1,13 @@
 //! The walk: every state that can be reached, breadth first, so that what is found wrong is found by the fewest steps.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 
 use ringmain::base::hash::IdMap;
 
-use crate::steps::{Action, Setting, after, possible};
+use crate::actions::possible;
+use crate::setting::Setting;
+use crate::steps::after;
 use crate::world::World;
 
 /// What a walk found.
@@ -18,43 +21,59 @@ pub struct Walked {
     pub wrong: Option<(String, Vec<String>)>,
 }
 
-/// Walks through all states that can be reached from `start`, at most `states_max` of them.
+/// Walks through all states that can be reached from `start`, until there are more than `states_max` of them.
 pub fn walk(start: &World, setting: &Setting, states_max: usize) -> Walked {
-    let mut came_by: IdMap<u64, Option<(u64, Action)>> = IdMap::default();
+    // Each state's fingerprint, with that of the state it was first reached from.
+    let mut came_from: IdMap<u64, u64> = IdMap::default();
     let mut left = VecDeque::from([(start.clone(), 0)]);
-    came_by.insert(start.fingerprint(), None);
+    came_from.insert(start.fingerprint(), start.fingerprint());
     let mut depth = 0;
     while let Some((world, at)) = left.pop_front() {
         let from = world.fingerprint();
         depth = at;
         for action in possible(&world, setting) {
             let next = after(&world, setting, action);
-            let fingerprint = next.fingerprint();
-            if let Some(wrong) = &next.wrong {
-                let mut steps = way(&came_by, from);
+            if let Some(wrong) = next.wrong {
+                let mut steps = way(start, setting, &came_from, from);
                 steps.push(action.to_string());
-                let wrong = Some((wrong.clone(), steps));
-                return Walked { states: came_by.len(), depth, complete: false, wrong };
+                return Walked {
+                    states: came_from.len(),
+                    depth,
+                    complete: false,
+                    wrong: Some((wrong, steps)),
+                };
             }
-            if came_by.contains_key(&fingerprint) {
-                continue;
+            if let Entry::Vacant(new) = came_from.entry(next.fingerprint()) {
+                new.insert(from);
+                left.push_back((next, at + 1));
             }
-            came_by.insert(fingerprint, Some((from, action)));
-            left.push_back((next, at + 1));
         }
-        if came_by.len() > states_max {
-            return Walked { states: came_by.len(), depth, complete: false, wrong: None };
+        if came_from.len() > states_max {
+            return Walked { states: came_from.len(), depth, complete: false, wrong: None };
         }
     }
-    Walked { states: came_by.len(), depth, complete: true, wrong: None }
+    Walked { states: came_from.len(), depth, complete: true, wrong: None }
 }
 
-fn way(came_by: &IdMap<u64, Option<(u64, Action)>>, mut to: u64) -> Vec<String> {
-    let mut steps = Vec::new();
-    while let Some((from, action)) = came_by[&to] {
-        steps.push(action.to_string());
-        to = from;
+/// The steps from the start to a state: found once more, since keeping them would take most of the memory.
+fn way(start: &World, setting: &Setting, came_from: &IdMap<u64, u64>, to: u64) -> Vec<String> {
+    let mut fingerprints = vec![to];
+    while let Some(from) =
+        fingerprints.last().and_then(|to| came_from.get(to)).filter(|from| fingerprints.last() != Some(from))
+    {
+        fingerprints.push(*from);
     }
-    steps.reverse();
+    let mut world = start.clone();
+    let mut steps = Vec::new();
+    for fingerprint in fingerprints.into_iter().rev().skip(1) {
+        let mut actions = possible(&world, setting).into_iter();
+        let step = actions.find_map(|action| {
+            let next = after(&world, setting, action);
+            (next.fingerprint() == fingerprint).then_some((action, next))
+        });
+        let (action, next) = step.expect("the step that was taken");
+        steps.push(action.to_string());
+        world = next;
+    }
     steps
 }
