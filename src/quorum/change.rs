@@ -53,7 +53,7 @@ impl Majority {
     }
 }
 
-/// Those of `voters` who are not among `others`.
+/// The voters of one set who are not in another.
 fn missing(voters: &Voters, others: &Voters) -> Vec<Voter> {
     voters.iter().filter(|voter| !others.contains(*voter)).collect()
 }

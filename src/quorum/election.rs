@@ -196,7 +196,7 @@ impl Quorum {
         }
     }
 
-    /// Whoever knows of no leader waits for one, each for another time.
+    /// Waits for a leader, each server for another time.
     pub(super) fn wait_for_leader(&mut self, now: MonoNanos) {
         let jittered = self.clock.within_ms(now.plus_ms(self.timers.election_ms), self.timers.election_ms);
         self.clock.begin(jittered);

@@ -21,6 +21,19 @@
 //! | D14 | every start needs a new epoch to lead | `election` |
 //! | D15 | replaced voters commit nothing behind the record that replaced them | `majority` |
 //!
+//! # What the shard does with it
+//!
+//! - At a start: [`Quorum::new`] with the file's [`Ballot`] and the sets that the recovered log holds ([`VotersLog`]).
+//! - After each input: writes [`Outcome::persist`] (and then says [`Quorum::persisted`]), sends what is to be sent, and takes the
+//!   part it is given. [`Change::Lead`]: appends a LeaderRecord, makes a [`Majority`] at its offset. [`Change::Follow`]: opens the
+//!   stream in that epoch. Any change ends what it was before, at once. [`Quorum::tick`] at [`Quorum::deadline`].
+//! - A leader: [`Majority::flushed`] whenever somebody's flushed end moves; folds, publishes, says [`Quorum::committed`].
+//!   [`Quorum::acked`] at every ack. Before any record, [`Majority::takes_records`] and [`Majority::may_decide`]; before a
+//!   VotersRecord, [`Majority::judge`], then [`Majority::changed`]. Sends nothing from [`Majority::sends_until`] on.
+//! - A follower: [`Quorum::voters_appended`] for each VotersRecord that comes, [`may_cut`] and [`Quorum::voters_truncated`] at a
+//!   cut, [`Quorum::leader_heard`] at every frame, [`Quorum::leader_gone`] when the connection is closed.
+//! - Everybody: [`Quorum::leader_named`] at every Hello, Welcome and Lead.
+//!
 //! A server that votes in nobody's view but its own does no harm: it gets no votes. One that is asked answers and keeps a ballot,
 //! also if its own log does not say yet that it votes: the log may be behind that of whoever asks.
 //!

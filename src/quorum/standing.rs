@@ -26,7 +26,7 @@ impl Timers {
     /// After a leader's connection was closed, its followers wait for less than so long, each for another time.
     pub const GONE_MS: u64 = 150;
 
-    /// Whoever did not answer is asked again after so long.
+    /// After so long, whoever did not answer is asked again.
     #[must_use]
     pub fn again_ms(&self) -> u64 {
         (self.election_ms / 4).max(1)

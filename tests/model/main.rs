@@ -90,6 +90,41 @@ fn without_a_rule_it_takes_longer() {
     assert_eq!((deposed, replaced), (20, 0));
 }
 
+/// Whether a voter of which the log is a snapshot of epoch 7 alone gives its vote to a log that ends in epoch 3.
+#[cfg(debug_assertions)]
+fn snapshot_gives_way() -> bool {
+    use ringmain::base::{LeaderEpoch, MonoNanos, Offset};
+    use ringmain::quorum::{Ballot, Message, Quorum, Timers, VoteAsk, VoteKind, VotersLog, log_end};
+
+    let ballot = Ballot::new(world::voter(1).id);
+    let log = VotersLog::new(world::voters(0b111));
+    let now = MonoNanos(0);
+    let mut quorum = Quorum::new(world::voter(1).server, ballot, log, Timers::default(), 1, now);
+    let ask = VoteAsk {
+        kind: VoteKind::Pre,
+        epoch: LeaderEpoch(1),
+        candidate: world::voter(0),
+        asked: world::voter(1),
+        log: log_end(Some(LeaderEpoch(3)), None, Offset(200)),
+    };
+    let outcome = quorum.vote_asked(now, &ask, log_end(None, Some(LeaderEpoch(7)), Offset(1_000)));
+    matches!(outcome.send[..], [(_, Message::Answer(answer))] if answer.granted)
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn without_a_rule_a_snapshot_gives_way() {
+    use ringmain::base::Rule;
+    use ringmain::base::rules::switch_off;
+
+    let _one = RULES.write().unwrap();
+    assert!(!snapshot_gives_way());
+    switch_off(Some(Rule::D4));
+    let gives_way = snapshot_gives_way();
+    switch_off(None);
+    assert!(gives_way);
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn without_a_rule_something_goes_wrong() {
