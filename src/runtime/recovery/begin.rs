@@ -25,9 +25,14 @@ pub(super) fn commit_logs(
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         write_checkpoint(recovery, &folder, next_sequence, shards.iter().flatten())?;
     }
-    let begin =
-        |(shard, partitions): (u16, &Vec<_>)| commit_log(recovery, ShardId(shard), next_sequence, partitions);
-    (0..).zip(shards).map(begin).collect()
+    // The first one's last, for the same reason.
+    let numbered: Vec<_> = (0..).map(ShardId).zip(shards).collect();
+    let mut begun = Vec::with_capacity(shards.len());
+    for (shard, partitions) in numbered.into_iter().rev() {
+        begun.push(commit_log(recovery, shard, next_sequence, partitions)?);
+    }
+    begun.reverse();
+    Ok(begun)
 }
 
 /// Whether each partition is with the shard whose checkpoint tells of it.

@@ -3,14 +3,15 @@
 use std::fs;
 
 use super::directory::*;
-use crate::base::{LeaderEpoch, LogEnd, ServerId, ShardId, TopicId, TopicPartition, Voter, VoterId};
+use crate::base::{LeaderEpoch, LogEnd, Offset, ServerId, ShardId, TopicId, TopicPartition, Voter, VoterId};
+use crate::log::PartitionSnapshot;
 use crate::quorum::Ballot;
 use crate::runtime::layout::{commit_folder, quorum_file};
 use crate::runtime::recovery::{Origin, RecoveryError};
 use crate::shard::{DamagedPartitions, LastStop};
 
 const METADATA: TopicPartition = TopicPartition::METADATA;
-const OTHERS: [(i32, VoterId); 3] = [(1, VOTER), (2, VoterId([6; 16])), (3, VoterId([7; 16]))];
+pub(super) const OTHERS: [(i32, VoterId); 3] = [(1, VOTER), (2, VoterId([6; 16])), (3, VoterId([7; 16]))];
 
 fn ballot(directory: &Directory) -> Option<Ballot> {
     let bytes = fs::read(quorum_file(directory.path())).ok()?;
@@ -18,7 +19,7 @@ fn ballot(directory: &Directory) -> Option<Ballot> {
 }
 
 /// A directory whose metadata log names these voters and holds a topic with two partitions, in a segment.
-fn with_topic(named: &[(i32, VoterId)]) -> (Directory, TopicId) {
+pub(super) fn with_topic(named: &[(i32, VoterId)]) -> (Directory, TopicId) {
     let directory = Directory::new();
     directory.run();
     let (mut records, ids) = topics(&directory.config(), &[("known", 2)]);
@@ -114,8 +115,8 @@ fn where_others_vote_what_only_the_commit_log_has_is_on_the_disk() {
     let start = directory.run().shards.remove(0).commit;
     let created = partition(TopicId([9; 16]), 3);
     let bytes = data(0);
-    let entry = Logged { partition: created, base: 0, position: 0, flushed: 0, bytes: &bytes };
-    let sequence = directory.commit(0, &start, &[&[entry]]);
+    let entry = Logged::bytes(created, (0, 0), (0, 0), &bytes);
+    let sequence = directory.commit(0, &start, &[vec![entry]]);
     for _ in 0..2 {
         let recovered = directory.run();
         assert_eq!(recovered.log(created), Some((0, 0, 2)));
@@ -132,8 +133,8 @@ fn a_metadata_log_that_lacks_records_is_fatal_for_a_server_that_decides_alone() 
         let start = directory.run().shards.remove(0).commit;
         // Known to have been durable, and gone.
         let bytes = batch(20, 4, &[voters(named)]);
-        let entry = Logged { partition: METADATA, base: 0, position: 9000, flushed: 20, bytes: &bytes };
-        directory.commit(0, &start, &[&[entry]]);
+        let entry = Logged::bytes(METADATA, (0, 9000), (20, 0), &bytes);
+        directory.commit(0, &start, &[vec![entry]]);
         assert!(matches!(directory.try_run(), Err(RecoveryError::MetadataLost { .. })));
         assert_eq!(ballot(&directory), Some(Ballot::new(VOTER)));
     }
@@ -145,8 +146,8 @@ fn where_others_vote_a_metadata_log_that_lacks_records_is_dropped_by_another_vot
     directory.put(partition(known, 1), 0, &data(0));
     let start = directory.run().shards.remove(0).commit;
     let bytes = batch(20, 4, &[voters(&OTHERS)]);
-    let entry = Logged { partition: METADATA, base: 0, position: 9000, flushed: 20, bytes: &bytes };
-    directory.commit(0, &start, &[&[entry]]);
+    let entry = Logged::bytes(METADATA, (0, 9000), (20, 0), &bytes);
+    directory.commit(0, &start, &[vec![entry]]);
     directory.voter = VoterId([8; 16]);
     let recovered = directory.run();
     assert_eq!(recovered.directory().ballot, Some(Ballot::new(VoterId([8; 16]))));
@@ -195,8 +196,8 @@ fn a_commit_group_that_is_gone_damages_all_partitions_of_its_log() {
         let start = directory.run().shards.remove(0).commit;
         let id = partition(known, 0);
         let bytes = data(0);
-        let entry = || Logged { partition: id, base: 0, position: 0, flushed: 0, bytes: &bytes };
-        directory.commit(0, &start, &[&[entry()], &[entry()], &[entry()]]);
+        let entry = || Logged::bytes(id, (0, 0), (0, 0), &bytes);
+        directory.commit(0, &start, &[vec![entry()], vec![entry()], vec![entry()]]);
         let file = commit_folder(directory.path(), ShardId(0)).join("00000000.commit");
         let mut rotten = fs::read(&file).expect("there");
         rotten[4096 + 70] ^= 1;
@@ -219,9 +220,9 @@ fn where_others_vote_a_log_without_its_checkpoint_is_not_replayed() {
         let id = partition(known, 0);
         let mut recovered = directory.run();
         let entry_bytes = data(0);
-        let entry = Logged { partition: id, base: 0, position: 0, flushed: 2, bytes: &entry_bytes };
+        let entry = Logged::bytes(id, (0, 0), (2, 0), &entry_bytes);
         let start = recovered.shards.remove(0).commit;
-        directory.commit(0, &start, &[&[entry]]);
+        directory.commit(0, &start, &[vec![entry]]);
         let checkpoint = commit_folder(directory.path(), ShardId(0)).join("checkpoint");
         bytes
             .map_or_else(|| fs::remove_file(&checkpoint), |bytes| fs::write(&checkpoint, bytes))
@@ -248,4 +249,67 @@ fn partitions_that_lack_records_are_named() {
     let recovered = directory.run();
     assert_eq!(recovered.directory().damaged, DamagedPartitions::These(vec![id]));
     assert_eq!(recovered.log(id), Some((0, 2, 2)));
+}
+
+/// A partition whose only replica is here is never cut: what the commit log has of it is all there is.
+#[test]
+fn without_its_checkpoint_a_log_is_replayed_for_partitions_without_other_replicas() {
+    let (mut directory, known) = with_topic(&OTHERS);
+    directory.shards = 2;
+    let mut recovered = directory.run();
+    let id = [0, 1].map(|index| partition(known, index));
+    let id =
+        id.into_iter().find(|id| recovered.log(*id).is_some_and(|log| log.0 == 1)).expect("one is there");
+    let stray = partition(TopicId([9; 16]), 0);
+    let bytes = data(0);
+    let entries = [id, stray].map(|id| Logged::bytes(id, (0, 0), (2, 2), &bytes));
+    let start = recovered.shards.remove(1).commit;
+    directory.commit(1, &start, &[entries.to_vec()]);
+    fs::remove_file(commit_folder(directory.path(), ShardId(1)).join("checkpoint")).expect("there");
+    let recovered = directory.run();
+    assert_eq!(recovered.directory().damaged, DamagedPartitions::All);
+    assert_eq!((recovered.log(id), recovered.log(stray)), (Some((1, 0, 2)), None));
+}
+
+/// A log that retention has taken all of: only its checkpoint knows where offsets go on.
+fn past(id: TopicPartition, at: i64, fence: u64) -> PartitionSnapshot {
+    PartitionSnapshot {
+        log_start: Offset(at),
+        log_end: Offset(at),
+        segment_base: Offset(at),
+        offset: Offset(at),
+        high_watermark: Offset(at),
+        fence,
+        ..PartitionSnapshot::of_nothing(id)
+    }
+}
+
+#[test]
+fn a_partition_that_moves_between_shards_is_in_a_checkpoint_all_the_time() {
+    for (named, failing) in [(&[][..], 1), (&[], 2), (&OTHERS, 1), (&OTHERS, 2)] {
+        let (mut directory, known) = with_topic(named);
+        let id = [0, 1].map(|index| partition(known, index));
+        directory.run();
+        directory.checkpoint(0, 9, &[past(id[0], 50, 0), past(id[1], 70, 3)]);
+        directory.shards = 3;
+        // A start that ends between two checkpoints.
+        let obstacle = commit_folder(directory.path(), ShardId(failing)).join("checkpoint.new");
+        fs::create_dir_all(&obstacle).expect("writable");
+        assert!(matches!(directory.try_run(), Err(RecoveryError::Io { .. })));
+        fs::remove_dir(&obstacle).expect("there");
+        let logs = |directory: &Directory| {
+            let recovered = directory.run();
+            id.map(|id| recovered.log(id).map(|log| (log.1, log.2)))
+        };
+        for _ in 0..2 {
+            assert_eq!(logs(&directory), [Some((50, 50)), Some((70, 70))]);
+        }
+        // A folder that should have been removed names a partition that has been cut since.
+        directory.shards = 1;
+        assert_eq!(logs(&directory), [Some((50, 50)), Some((70, 70))]);
+        fs::create_dir_all(commit_folder(directory.path(), ShardId(2))).expect("writable");
+        directory.checkpoint(2, 9, &[past(id[0], 90, 5), past(id[1], 90, 5)]);
+        assert_eq!(logs(&directory), [Some((50, 50)), Some((70, 70))]);
+        assert!(!commit_folder(directory.path(), ShardId(2)).exists());
+    }
 }

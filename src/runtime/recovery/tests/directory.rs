@@ -11,11 +11,12 @@ use crate::base::{
     Chunk, ChunkWriter, LeaderEpoch, Offset, PartitionIndex, ServerId, ShardId, TimestampMs, TopicId,
     TopicPartition, VoterId,
 };
-use crate::commit::{self, CommitLog, CommitStart, EntryHeader, Pending, Receipt, Says};
+use crate::commit::{self, Checkpoint, CommitLog, CommitStart, EntryHeader, Pending, Receipt, Says};
 use crate::config::{CommitLimits, Config};
 use crate::controller::{
     Controller, ControllerConfig, ControllerReply, ControllerRequest, NewTopic, Voter, voters_record,
 };
+use crate::log::{PartitionSnapshot, RecoveredLog};
 use crate::record::BatchBuilder;
 use crate::runtime::layout::{commit_file, commit_folder, partition_folder, segment_file};
 use crate::shard::DirectoryRecovery;
@@ -32,18 +33,38 @@ pub(super) struct Directory {
     pub(super) voter: VoterId,
 }
 
-/// An entry of the commit log: the bytes belong there.
+/// An entry of the commit log.
+#[derive(Clone)]
 pub(super) struct Logged<'a> {
-    pub(super) partition: TopicPartition,
-    pub(super) base: i64,
-    pub(super) position: u64,
-    pub(super) flushed: i64,
-    pub(super) bytes: &'a [u8],
+    says: Says,
+    bytes: &'a [u8],
+}
+
+impl<'a> Logged<'a> {
+    /// These bytes belong at `position` of the segment at `base`; what was durable and committed then.
+    pub(super) fn bytes(
+        partition: TopicPartition,
+        (base, position): (i64, u64),
+        (flushed, high_watermark): (i64, i64),
+        bytes: &'a [u8],
+    ) -> Logged<'a> {
+        let (segment_base, flushed) = (Offset(base), Offset(flushed));
+        let high_watermark = Offset(high_watermark);
+        let header = EntryHeader { partition, segment_base, position, flushed, high_watermark };
+        Logged { says: Says::Append(header), bytes }
+    }
+
+    pub(super) fn cut(says: Says) -> Logged<'a> {
+        Logged { says, bytes: &[] }
+    }
 }
 
 impl Directory {
     pub(super) fn new() -> Directory {
-        let data = tempfile::tempdir().expect("a scratch directory");
+        // Memory will do: no power is cut.
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let data = tempfile::tempdir_in(place).expect("a scratch directory");
         Directory { data, shards: 1, origin: Origin::Founded, voter: VOTER }
     }
 
@@ -84,12 +105,20 @@ impl Directory {
         fs::write(path, bytes).expect("writable");
     }
 
+    /// Replaces a shard's checkpoint.
+    pub(super) fn checkpoint(&self, shard: u16, replay_from: u64, partitions: &[PartitionSnapshot]) {
+        let partitions = partitions.iter().map(PartitionSnapshot::encode).collect();
+        let checkpoint = Checkpoint { identity: IDENTITY, replay_from, clean: false, partitions };
+        let folder = commit_folder(self.path(), ShardId(shard));
+        fs::write(folder.join("checkpoint"), checkpoint.encode()).expect("writable");
+    }
+
     /// Writes groups to the commit log that a start has begun, each of some entries, and gives the sequence of the first.
-    pub(super) fn commit(&self, shard: u16, start: &CommitStart, groups: &[&[Logged<'_>]]) -> u64 {
+    pub(super) fn commit(&self, shard: u16, start: &CommitStart, groups: &[Vec<Logged<'_>>]) -> u64 {
         let mut log = CommitLog::new(start.clone());
         let folder = commit_folder(self.path(), ShardId(shard));
         for group in groups {
-            for entry in *group {
+            for entry in group {
                 log.push(pending(entry));
             }
             let write = log.gather(&mut Chunk::heap).expect("something waits");
@@ -105,18 +134,14 @@ impl Directory {
 }
 
 fn pending(entry: &Logged<'_>) -> Pending {
-    let mut writer = ChunkWriter::new(Chunk::heap(entry.bytes.len().max(1).next_multiple_of(4096)));
-    writer.append(entry.bytes);
-    let header = EntryHeader {
-        partition: entry.partition,
-        segment_base: Offset(entry.base),
-        position: entry.position,
-        flushed: Offset(entry.flushed),
-        high_watermark: Offset(0),
-    };
-    let data = [Some(writer.slice(0..entry.bytes.len())), None];
     let receipt = Receipt { slot: 0, logged: commit::Logged::Append(0) };
-    Pending { says: Says::Append(header), data, receipt }
+    if entry.bytes.is_empty() {
+        return Pending { says: entry.says, data: [None, None], receipt };
+    }
+    let mut writer = ChunkWriter::new(Chunk::heap(entry.bytes.len().next_multiple_of(4096)));
+    writer.append(entry.bytes);
+    let data = [Some(writer.slice(0..entry.bytes.len())), None];
+    Pending { says: entry.says, data, receipt }
 }
 
 /// A batch of the metadata log with these records.
@@ -162,6 +187,11 @@ pub(super) fn voters(voters: &[(i32, VoterId)]) -> Vec<u8> {
 impl Recovered {
     pub(super) fn directory(&self) -> &DirectoryRecovery {
         self.shards[0].directory.as_ref().expect("shard 0 is told")
+    }
+
+    pub(super) fn recovered(&self, id: TopicPartition) -> &RecoveredLog {
+        let mut all = self.shards.iter().flat_map(|shard| &shard.partitions);
+        &all.find(|(known, _)| *known == id).expect("it is there").1
     }
 
     /// Start and end of a partition's log, with the shard that has it.

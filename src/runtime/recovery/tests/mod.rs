@@ -2,10 +2,13 @@
 
 mod batches;
 mod cluster;
+mod cuts;
 mod directory;
 mod indexes;
+mod older;
 mod reused;
 mod segments;
+mod snapshots;
 
 use std::fs;
 use std::io::{self, Write};
