@@ -130,11 +130,15 @@ impl Recovery<'_> {
         let is_judged_late = metadata.voters == Voters::Others && holds(Rule::StraysLate);
         // What the uncommitted part of the log takes away may come back with another one.
         let committed = metadata.committed.image();
-        let homes: BTreeMap<TopicPartition, ShardId> = given_here(&committed).chain(given_here(image)).collect();
+        let homes: BTreeMap<TopicPartition, ShardId> =
+            given_here(&committed).chain(given_here(image)).collect();
         let mut homes: Vec<(TopicPartition, ShardId)> = homes.into_iter().collect();
         let mut unknown = Vec::new();
         if is_judged_late {
-            evidence.distrust_what_may_be_cut_off(folders, |id| replicas_of(image, id) != Some(1));
+            let is_alone =
+                |id| [image, &committed].iter().all(|it| replicas_of(it, id).is_none_or(|count| count == 1));
+            let is_known = |id| replicas_of(image, id).is_some();
+            evidence.distrust_what_may_be_cut_off(folders, |id| !is_known(id) || !is_alone(id));
             evidence.write(folders, files, |id| id != TopicPartition::METADATA)?;
             let given: BTreeSet<TopicPartition> = homes.iter().map(|(id, _)| *id).collect();
             unknown.extend(strays::on_disk(self.data_dir)?.difference(&given));
