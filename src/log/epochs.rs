@@ -5,7 +5,7 @@ use crate::base::{LeaderEpoch, Offset, Rule, holds};
 use super::cut::Cut;
 
 /// Epochs and their first offsets, ascending in both. There is at most one entry for each leader that the log still has
-/// records of.
+/// records of, and for the one of the last record before its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EpochCache {
     starts: Vec<(LeaderEpoch, Offset)>,
@@ -99,10 +99,11 @@ impl EpochCache {
         self.starts.retain(|(_, start)| *start < end);
     }
 
-    /// Forgets epochs that end at or below `start`: no record of theirs is left.
+    /// Forgets epochs that end below `start`: no record of theirs is left. That of the last record before `start` stays: a
+    /// replica whose log ends just there asks with it, and without it no epoch here would be as old.
     pub fn forget_below(&mut self, start: Offset) {
         let latest = self.latest();
-        let current = self.starts.partition_point(|(_, begins)| *begins <= start);
+        let current = self.starts.partition_point(|(_, begins)| *begins < start);
         self.starts.drain(..current.saturating_sub(1));
         assert_eq!(self.latest(), latest, "the latest epoch is always known");
         assert!(self.starts.is_sorted_by(|one, next| one.0 < next.0 && one.1 <= next.1), "epochs ascend");
@@ -253,12 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_is_known_as_long_as_it_has_records() {
+    fn an_epoch_is_known_as_long_as_it_has_records_or_ends_where_the_log_starts() {
         let cache = EpochCache::from_starts(vec![(LeaderEpoch(0), Offset(0)), (LeaderEpoch(3), Offset(50))]);
         let mut later = cache.clone();
         later.forget_below(Offset(49));
         assert_eq!(later, cache, "the first epoch still has a record");
         later.forget_below(Offset(50));
+        assert_eq!(later, cache, "it is the epoch of what was before the start");
+        later.forget_below(Offset(51));
         assert_eq!(later.starts(), [(LeaderEpoch(3), Offset(50))]);
         later.forget_below(Offset(90));
         assert_eq!(later.latest(), Some(LeaderEpoch(3)), "the latest is always known");
