@@ -115,7 +115,7 @@ impl Controller {
     /// Writes the durable state out: read instead of the log's records below the image's version, it makes the same state.
     #[must_use]
     pub fn snapshot(&self) -> SnapshotWriter {
-        SnapshotWriter::new(self.durable.state.clone())
+        SnapshotWriter::new(self.durable.state.to_be_written())
     }
 
     /// Takes a snapshot for the log up to `version`, and follows from there.

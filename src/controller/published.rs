@@ -13,3 +13,8 @@ pub struct Published {
     pub from_version: i64,
     pub changes: Vec<Change>,
 }
+
+impl Published {
+    /// The version that nobody has: whoever gets the image looks at all of it.
+    pub const FROM_NOTHING: i64 = -1;
+}

@@ -81,11 +81,22 @@ pub struct ClusterTimers {
     pub lag_ms: u64,
     /// `broker.heartbeat.interval.ms`.
     pub heartbeat_ms: u64,
+    /// `metadata.log.max.record.bytes.between.snapshots`, and the size of the metadata log's segments.
+    pub snapshot_bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`.
+    pub snapshot_ms: u64,
 }
 
 impl Default for ClusterTimers {
     fn default() -> ClusterTimers {
-        ClusterTimers { election_ms: 1000, fetch_timeout_ms: 2000, lag_ms: 3000, heartbeat_ms: 2000 }
+        ClusterTimers {
+            election_ms: 1000,
+            fetch_timeout_ms: 2000,
+            lag_ms: 3000,
+            heartbeat_ms: 2000,
+            snapshot_bytes: 4 << 20,
+            snapshot_ms: 3_600_000,
+        }
     }
 }
 

@@ -29,6 +29,10 @@ pub enum Operation {
     Mend { slot: u32, segment: SegmentId },
     /// This server's vote is written down.
     Ballot,
+    /// A snapshot of the metadata is written.
+    Snapshot,
+    /// Old snapshots are removed.
+    OldSnapshots,
     /// A part of a segment is verified.
     Scrub {
         slot: u32,
@@ -104,6 +108,10 @@ pub enum Event {
     },
     CommitGroupWritten,
     BallotWritten,
+    /// An error says why it is not there: the metadata log goes on without it.
+    SnapshotWritten(Result<(), String>),
+    /// Or not: the next time removes them, too.
+    OldSnapshotsRemoved,
     AllSynced,
     /// `false`: the commit log goes on with the files it has.
     CommitFile {
@@ -186,6 +194,8 @@ impl Operation {
             self,
             Operation::Clean { .. }
                 | Operation::Scrub { .. }
+                | Operation::Snapshot
+                | Operation::OldSnapshots
                 | Operation::Mend { .. }
                 | Operation::DeletePartition { .. }
                 | Operation::Log { purpose: Purpose::Delete, .. }
@@ -215,6 +225,13 @@ impl Operation {
                 Event::WindowRead { window, bytes }
             }
             Operation::Ballot => must_succeed(done, Event::BallotWritten),
+            // Whole and durable, or not there at all; until then the log has everything.
+            Operation::Snapshot => Event::SnapshotWritten(match done {
+                IoDone::Failed(reason) => Err(reason),
+                IoDone::DiskFull => Err("the disk is full".to_owned()),
+                _ => Ok(()),
+            }),
+            Operation::OldSnapshots => Event::OldSnapshotsRemoved,
             Operation::Scrub { .. } => Event::Scrubbed(match done {
                 IoDone::Verified { to, next, damage } => Scrubbed::To { to, next, damage },
                 IoDone::Failed(reason) => Scrubbed::Unreadable(reason),
@@ -283,7 +300,7 @@ mod tests {
         let write = log(Purpose::Write { base, position: 0 });
         let marks = log(Purpose::WriteMarks { base });
         let failed = || IoDone::Failed("EIO".to_owned());
-        let table: [(Operation, IoDone, Retry, &str); 17] = [
+        let table: [(Operation, IoDone, Retry, &str); 19] = [
             (write, IoDone::Done, Retry::Possible, "LogDone"),
             (write, failed(), Retry::Possible, "Failed"),
             (write, IoDone::DiskFull, Retry::Possible, "LogRefused"),
@@ -301,6 +318,8 @@ mod tests {
                 "CheckpointRefused",
             ),
             (Operation::Checkpoint { serial: None }, failed(), Retry::Impossible, "Failed"),
+            (Operation::Snapshot, failed(), Retry::Impossible, "SnapshotWritten"),
+            (Operation::OldSnapshots, failed(), Retry::Impossible, "OldSnapshotsRemoved"),
             (Operation::Scrub { slot: 1 }, failed(), Retry::Impossible, "Scrubbed"),
             (Operation::Window { window: 1 }, failed(), Retry::Impossible, "WindowRead"),
             (Operation::DeletePartition { slot: 1 }, failed(), Retry::Impossible, "PartitionDeleted"),

@@ -44,6 +44,7 @@ mod read;
 mod replica;
 mod request;
 mod seat;
+mod snapshot;
 mod store;
 mod timings;
 mod turn;
@@ -415,6 +416,8 @@ impl Shard {
             Event::LogRefused { .. } => store.log_refused(turn),
             Event::CommitGroupWritten => store.commit_group_written(turn),
             Event::BallotWritten => seats.ballot_written(replica, store, turn),
+            Event::SnapshotWritten(outcome) => seats.snapshot_written(outcome, replica, store, turn),
+            Event::OldSnapshotsRemoved => {}
             Event::AllSynced => store.all_synced(turn),
             Event::CommitFile { file, is_made } => store.commit_file_ended(file, is_made),
             Event::CheckpointWritten { serial } => {
@@ -478,6 +481,7 @@ impl Shard {
                         seats.cut(slot, replica, store, turn);
                     }
                     News::Quiet(slot) => store.begin_waiting_cut(slot, turn),
+                    News::Snapshot(gathered) => seats.snapshot(gathered, replica, store, turn),
                     News::Replicated(batches) => seats.replicated(&batches, replica, store, turn),
                     News::Room => replica.room_changed(store, turn),
                     News::Rolled(slot) => upkeep.rolled(slot),

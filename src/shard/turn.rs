@@ -11,6 +11,7 @@ use crate::base::{Now, Offset, TopicPartition, Voter};
 
 use super::effect::Effect;
 use super::request::{FetchResult, RequestId, ShardReply};
+use super::snapshot::Gathered;
 
 /// Who asked, and gets the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +61,8 @@ pub enum News {
     Room,
     /// A partition's log was cut, and takes appends again.
     Cut(u32),
+    /// The leader has sent a snapshot of the metadata, all of it.
+    Snapshot(Gathered),
     /// A coordinator that reads its log gets the next part.
     Part { seat: Reading, results: Vec<FetchResult> },
 }

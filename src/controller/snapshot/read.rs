@@ -45,6 +45,12 @@ impl SnapshotReader {
         Ok(())
     }
 
+    /// Whether the last record was seen.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// The state, as that of the log up to `version`.
     ///
     /// # Errors

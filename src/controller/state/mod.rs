@@ -94,6 +94,20 @@ impl State {
         self.cluster_mut().version = version;
     }
 
+    /// The state as its records are written from it: what is only there to find things by is left out, so that this costs little
+    /// however many topics there are.
+    pub fn to_be_written(&self) -> State {
+        State {
+            cluster: Arc::clone(&self.cluster),
+            counters: self.counters.clone(),
+            producer_ids_end: self.producer_ids_end,
+            partitions: self.partitions,
+            given: self.given.clone(),
+            removed: self.removed.clone(),
+            collisions: BTreeMap::new(),
+        }
+    }
+
     /// The home of the next partition that `leader` leads first.
     pub fn next_home(&self, leader: ServerId) -> Home {
         self.counters.next_homes.get(&leader).copied().unwrap_or(Home::first_of(leader))

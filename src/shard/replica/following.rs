@@ -19,6 +19,7 @@ use crate::replication::{self, AfterCut, EpochEnd, InLane, Opened, Outcome, Phas
 
 use super::super::store::{Role, Store};
 use super::super::turn::{News, Turn};
+use super::gathering::Gathering;
 use super::lanes::{Lanes, Target, send};
 use super::me::WINDOW_BYTES;
 use super::target;
@@ -27,23 +28,25 @@ use super::target;
 pub(super) struct Followings {
     /// Whom each partition that is followed here is streamed from.
     targets: BTreeMap<u32, Target>,
-    lanes: BTreeMap<LaneId, FollowerEnd>,
+    pub(super) lanes: BTreeMap<LaneId, FollowerEnd>,
     /// Partitions whose stream is to be asked for: now, or at a time.
     asking: BTreeSet<(MonoNanos, u32)>,
     /// Lanes whose peers do what they must not.
-    faulty: Vec<LaneId>,
+    pub(super) faulty: Vec<LaneId>,
 }
 
 /// One lane, from this end.
 #[derive(Debug)]
-struct FollowerEnd {
-    target: Target,
-    intake: InLane,
+pub(super) struct FollowerEnd {
+    pub(super) target: Target,
+    pub(super) intake: InLane,
     streams: BTreeMap<StreamNumber, u32>,
     opens: Vec<OpenStream>,
     closes: Vec<ClosedStream>,
     /// Partitions that have something to acknowledge.
     dirty: BTreeSet<u32>,
+    /// The snapshot of the metadata that comes in pieces.
+    pub(super) gathering: Option<Gathering>,
 }
 
 impl Followings {
@@ -90,7 +93,7 @@ impl Followings {
     }
 
     /// Ends the stream of a partition at this end: what was received of it and is not durable yet is given back as it is.
-    fn forget(&mut self, slot: u32, now: MonoNanos, reason: CloseReason) {
+    pub(super) fn forget(&mut self, slot: u32, now: MonoNanos, reason: CloseReason) {
         self.asking.retain(|(_, it)| *it != slot);
         for lane in self.lanes.values_mut() {
             lane.forget(slot, now, reason);
@@ -111,6 +114,7 @@ impl Followings {
             opens: Vec::new(),
             closes: Vec::new(),
             dirty: BTreeSet::new(),
+            gathering: None,
         };
         self.lanes.insert(lane, end);
         let here = self.targets.iter().filter(|(_, it)| **it == target).map(|(slot, _)| *slot);
@@ -167,7 +171,7 @@ impl Followings {
                         "the leader of {id:?} lacks records that were committed here: this replica keeps all it has and waits"
                     ));
                 }
-                Some(Ok(Phase::Installing(_))) => {}
+                Some(Ok(Phase::Installing(cut))) => end.gathering = Gathering::new(it.stream, slot, cut),
                 Some(Err(refusal)) => self.refused(lane, slot, &refusal, store, turn),
                 Some(Ok(Phase::Opening | Phase::Paused)) | None => end.forget(slot, now, CloseReason::Epoch),
             }
@@ -204,6 +208,7 @@ impl Followings {
             mark("bytes for a stream that is over give their credit back");
             return end.intake.dropped(part.bytes);
         };
+        let is_metadata = end.target.kind == LaneKind::Control;
         let before = store.partitions.get(slot).map(|it| it.watermarks().high);
         let said = replication::Part {
             base: part.base,
@@ -221,7 +226,7 @@ impl Followings {
                 match store.replicate(slot, &run, header, turn) {
                     Ok(()) => {
                         end.intake.taken(part.stream, part.end, part.bytes);
-                        if end.target.kind == LaneKind::Control {
+                        if is_metadata {
                             turn.tell(News::Replicated(run));
                         }
                     }
@@ -265,7 +270,7 @@ impl Followings {
     }
 
     /// The follower says itself when to ask again.
-    fn ask_later(&mut self, slot: u32, store: &Store) {
+    pub(super) fn ask_later(&mut self, slot: u32, store: &Store) {
         if let Some(Role::Following(follows)) = store.partitions.get(slot).map(|it| it.role())
             && follows.following.due() < MonoNanos::NEVER
         {
@@ -285,6 +290,7 @@ impl Followings {
             let Some(end) = self.lanes.get_mut(&lane) else { return };
             let Some(slot) = end.streams.remove(&it.stream) else { continue };
             end.intake.close(it.stream, turn.now.mono);
+            end.gathering.take_if(|gathering| gathering.stream == it.stream);
             _ = store.with_following(slot, |following, _| following.close(turn.now.mono));
             self.ask_later(slot, store);
         }
@@ -403,6 +409,7 @@ impl FollowerEnd {
             self.closes.push(ClosedStream { stream, reason });
         }
         self.dirty.remove(&slot);
+        self.gathering.take_if(|gathering| gathering.slot == slot);
     }
 
     fn flushed(&mut self, slot: u32, flushed: Offset) {
@@ -453,7 +460,9 @@ impl FollowerEnd {
 /// A followed log begins where its leader's does.
 fn follow_start(slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
     let start = store.with_following(slot, |following, _| following.wanted_start()).flatten();
-    if let Some(start) = start {
+    // Where the metadata log begins is for each server to say: what is before is in a snapshot of its own.
+    let is_metadata = store.partitions.get(slot).is_some_and(|it| it.log().id == TopicPartition::METADATA);
+    if let Some(start) = start.filter(|_| !is_metadata) {
         store.advance_start(slot, start, turn);
     }
 }

@@ -14,6 +14,7 @@ use crate::replication::{self, Ask, Ends, EpochEnd, Evidence, Lies, OutLane, Out
 use super::super::request::FetchResult;
 use super::super::store::{Role, Store};
 use super::super::turn::{News, Turn};
+use super::handing::{Handing, Offer};
 use super::lanes::{Dialler, Lanes, send};
 use crate::base::{Payload, joined};
 
@@ -29,6 +30,8 @@ pub(super) struct Leadings {
     pub(super) reads: BTreeMap<u64, (LaneId, StreamNumber)>,
     pub(super) next_read: u64,
     faulty: Vec<LaneId>,
+    /// A snapshot for followers of the metadata log that lack more than the log has.
+    pub(super) offer: Offer,
 }
 
 /// One lane, from this end.
@@ -46,11 +49,13 @@ pub(super) struct LeaderEnd {
 #[derive(Debug)]
 pub(super) struct OutStream {
     pub(super) slot: u32,
-    epoch: LeaderEpoch,
+    pub(super) epoch: LeaderEpoch,
     /// The follower's incarnation as the image had it when the stream was opened.
-    broker_epoch: BrokerEpoch,
+    pub(super) broker_epoch: BrokerEpoch,
     /// What was read for the stream and is not sent yet.
     pub(super) window: Vec<Payload>,
+    /// The stream brings a snapshot, and no runs.
+    pub(super) handing: Option<Handing>,
 }
 
 impl Leadings {
@@ -79,6 +84,15 @@ impl Leadings {
         }
     }
 
+    pub(super) fn list(&mut self, slot: u32, lane: LaneId, stream: StreamNumber) {
+        self.by_slot.entry(slot).or_default().push((lane, stream));
+    }
+
+    /// A lane's peer does what it must not.
+    pub(super) fn fault(&mut self, lane: LaneId) {
+        self.faulty.push(lane);
+    }
+
     /// Lanes whose peers do what they must not, or have fallen silent.
     pub(super) fn take_faulty(&mut self) -> Vec<LaneId> {
         std::mem::take(&mut self.faulty)
@@ -97,18 +111,23 @@ impl Leadings {
         for asked in streams {
             let Some(end) = self.lanes.get_mut(&lane) else { return };
             end.out.heard(turn.now.mono);
-            let (outcome, slot) = answer(asked, &from, store);
+            let (mut outcome, slot) = answer(asked, &from, store);
+            if let (Outcome::Snapshot { .. }, Some(slot)) = (outcome, slot) {
+                outcome = self.hand(lane, (slot, asked), &from, store, turn);
+            }
             let marks = slot.and_then(|slot| store.partitions.get(slot)).map(|it| *it.watermarks());
             if let (Outcome::From { next }, Some(slot)) = (outcome, slot) {
+                let Some(end) = self.lanes.get_mut(&lane) else { return };
                 let opened = end.out.open(asked.stream, next, turn.now.mono);
                 if let Err(error) = opened {
                     turn.notice(format!("server {} misuses a lane: {error}", from.server));
                     return self.faulty.push(lane);
                 }
                 let broker_epoch = broker_epoch(&from, store);
-                let stream = OutStream { slot, epoch: asked.leader_epoch, broker_epoch, window: Vec::new() };
+                let (epoch, window, handing) = (asked.leader_epoch, Vec::new(), None);
+                let stream = OutStream { slot, epoch, broker_epoch, window, handing };
                 end.streams.insert(asked.stream, stream);
-                self.by_slot.entry(slot).or_default().push((lane, asked.stream));
+                self.list(slot, lane, asked.stream);
                 self.agreed(lane, slot, asked, store, turn);
             }
             let Some(end) = self.lanes.get_mut(&lane) else { return };
@@ -349,7 +368,7 @@ fn sender(from: &Dialler, stream: &OutStream) -> Sender {
 }
 
 /// The broker epoch of the incarnation that has dialled, if the image has it.
-fn broker_epoch(from: &Dialler, store: &Store) -> BrokerEpoch {
+pub(super) fn broker_epoch(from: &Dialler, store: &Store) -> BrokerEpoch {
     let known = store.image().servers.get(&from.server);
     let known = known.filter(|known| known.incarnation == from.incarnation);
     known.map_or(BrokerEpoch(-1), |known| known.broker_epoch)

@@ -13,24 +13,28 @@
 //! | lanes, me | connections, handshakes; who this server is |
 //! | following | streams of partitions that others lead |
 //! | leading, sending | streams to followers; what is sent in a turn |
+//! | handing, gathering | snapshots of the metadata, to followers and from leaders |
 //! | in_sync | in-sync sets that leaders here ask for |
 //!
 //! Limits: credits bound what is on the lanes, and streams are one for each partition and replica.
 
 mod following;
+mod gathering;
+mod handing;
 mod in_sync;
 mod lanes;
 mod leading;
 mod me;
 mod sending;
 
-use crate::base::{LaneId, MonoNanos, ServerId, ShardId, TopicPartition};
+use crate::base::{LaneId, LogEnd, MonoNanos, Offset, ServerId, ShardId, TopicPartition};
 use crate::peer::{Frame, Hello, IsrOutcome, LaneKind, Message};
 
 use super::config::ShardConfig;
 use super::effect::DialError;
 use super::read::Read;
 use super::request::FetchResult;
+use super::snapshot::Snapshot;
 use super::store::Store;
 use super::turn::Turn;
 use following::Followings;
@@ -192,6 +196,7 @@ impl Replica {
                 LaneId::Accepted(_) => self.leading.close(lane, &streams),
                 LaneId::Dialled(_) => self.following.closed(lane, &streams, store, turn),
             },
+            Message::SnapshotPart(part) => self.following.piece(lane, &part, &payload, store, turn),
             message => return Some(message),
         }
         None
@@ -247,6 +252,48 @@ impl Replica {
         turn: &mut Turn<'_>,
     ) {
         self.in_sync.answered(partition, number, outcome, store, turn);
+    }
+
+    /// Whether a follower of the metadata log waits for a snapshot that there is not.
+    pub fn wants_snapshot(&self) -> bool {
+        self.leading.wants_snapshot()
+    }
+
+    /// A snapshot for followers; `None` if there will be none.
+    pub fn offer_snapshot(&mut self, snapshot: Option<Snapshot>, now: MonoNanos) {
+        self.leading.offer_snapshot(snapshot, now);
+    }
+
+    /// The metadata log must not begin later than here: a follower gets a snapshot and goes on from its end.
+    pub fn handed_from(&self) -> Option<Offset> {
+        self.leading.handed_from()
+    }
+
+    /// Lets go of a snapshot that no follower has asked for lately.
+    pub fn let_snapshot_go(&mut self, now: MonoNanos) {
+        self.leading.let_offer_go(now);
+    }
+
+    /// Whether the metadata log here is to begin behind this snapshot, which its leader has sent.
+    pub fn awaits_snapshot(&self, slot: u32, end: LogEnd, store: &Store) -> bool {
+        gathering::awaits_snapshot(slot, end, store)
+    }
+
+    /// What the leader has sent is no snapshot to go on from.
+    pub fn refuse_snapshot(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+        self.following.refuse_snapshot(slot, store, turn);
+    }
+
+    /// A leader's snapshot is on stable storage: the log begins to be emptied, if somebody still wants that.
+    #[must_use]
+    pub fn snapshot_durable(
+        &mut self,
+        slot: u32,
+        end: LogEnd,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        self.following.snapshot_durable((slot, end), store, turn)
     }
 
     /// Sends what followers lack, acknowledges what is durable, dials whoever is needed.

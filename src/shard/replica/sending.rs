@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::{LaneId, LeaderEpoch, Offset, Payload, StreamNumber, mark};
 use crate::log::RunPlan;
-use crate::peer::{CloseReason, Gap, Message, Part};
+use crate::peer::{CloseReason, Gap, Message, Part, SnapshotPart};
 use crate::replication::{self, Left, Offer, Run};
 
 use super::super::read::Read;
@@ -26,6 +28,15 @@ struct Found {
     left: Left,
 }
 
+/// What goes out together.
+#[derive(Default)]
+struct Filled {
+    parts: Vec<Part>,
+    payload: Vec<Payload>,
+    /// Of snapshots, each a frame of its own.
+    pieces: Vec<(SnapshotPart, Bytes)>,
+}
+
 /// What a stream has at its turn.
 enum Next {
     Found(Found),
@@ -44,16 +55,20 @@ impl Leadings {
             if !end.out.wants_frame(turn.now.mono) {
                 break;
             }
-            let (parts, payload) = self.fill(lane, store, turn);
+            let Filled { parts, payload, pieces } = self.fill(lane, store, turn);
             let Some(end) = self.lanes.get_mut(&lane) else { return };
             let Some(_) = end.out.end_frame(turn.now.mono) else { break };
+            // Also without parts: whoever is handed a snapshot hears by this that the leader leads.
             send(lane, &Message::Append(parts), payload, turn);
+            for (part, piece) in pieces {
+                send(lane, &Message::SnapshotPart(part), vec![Payload::Bytes(piece)], turn);
+            }
         }
         self.begin_reads(lane, read, store, turn);
     }
 
-    fn fill(&mut self, lane: LaneId, store: &Store, turn: &Turn<'_>) -> (Vec<Part>, Vec<Payload>) {
-        let (mut parts, mut payload) = (Vec::new(), Vec::new());
+    fn fill(&mut self, lane: LaneId, store: &Store, turn: &Turn<'_>) -> Filled {
+        let Filled { mut parts, mut payload, mut pieces } = Filled::default();
         loop {
             let Some(end) = self.lanes.get_mut(&lane) else { break };
             let Some(next) = end.out.next_turn(turn.now.mono) else { break };
@@ -62,6 +77,16 @@ impl Leadings {
                     parts.extend(self.watermark(lane, stream, next, store));
                 }
                 replication::Turn::Run { stream, next, bytes_max } => {
+                    if let Some((piece, run)) = self.next_piece(lane, stream, bytes_max as usize) {
+                        let Some(end) = self.lanes.get_mut(&lane) else { break };
+                        assert_eq!(
+                            end.out.offer(stream, run),
+                            Offer::Placed,
+                            "a piece has the size asked for"
+                        );
+                        pieces.extend(piece);
+                        continue;
+                    }
                     let found = self.next_run(lane, stream, next, bytes_max as usize, store);
                     let Some(end) = self.lanes.get_mut(&lane) else { break };
                     match found {
@@ -91,11 +116,11 @@ impl Leadings {
                 }
             }
         }
-        (parts, payload)
+        Filled { parts, payload, pieces }
     }
 
     fn watermark(&self, lane: LaneId, stream: StreamNumber, next: Offset, store: &Store) -> Option<Part> {
-        let it = self.lanes.get(&lane)?.streams.get(&stream)?;
+        let it = self.lanes.get(&lane)?.streams.get(&stream).filter(|it| it.handing.is_none())?;
         let partition = store.partitions.get(it.slot)?;
         let marks = partition.watermarks();
         Some(Part {

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::base::{
-    BrokerEpoch, IncarnationId, LaneId, LeaderEpoch, MonoNanos, Offset, ServerId, ShardId, Voter,
+    BrokerEpoch, IncarnationId, LaneId, LeaderEpoch, LogEnd, MonoNanos, Offset, ServerId, ShardId, Voter,
 };
 use crate::controller::{self, ControllerOutput, Dialled, HeartbeatError, IsrAsked, Join, RegisterError};
 use crate::peer::{
@@ -106,6 +106,15 @@ impl ClusterSeat {
             self.quorum.cut(hands.replica, hands.store, hands.turn);
             self.hear_quorum(hands);
         }
+    }
+
+    /// The metadata log begins behind a snapshot of the leader, whose voters count.
+    pub(super) fn installed(&mut self, end: LogEnd, hands: &mut Hands<'_, '_>) {
+        let voters = voters_of(&hands.controller.controller.image().quorum.voters);
+        if let Some(voters) = voters.filter(|voters| !voters.is_empty()) {
+            self.quorum.snapshot_installed(end.end, voters, hands.replica, hands.store, hands.turn);
+        }
+        self.hear_quorum(hands);
     }
 
     /// How the controller here stands.

@@ -12,7 +12,9 @@ use bytes::Bytes;
 
 use crate::base::rng::Rng;
 use crate::base::{Offset, TopicPartition, joined};
-use crate::controller::{Change, Controller, ControllerError, ControllerReply, ControllerRequest, Published};
+use crate::controller::{
+    Change, Controller, ControllerError, ControllerReply, ControllerRequest, Published, SnapshotReader,
+};
 use crate::record::{self, BATCH_HEADER_BYTES, BatchBuilder, BatchHeader};
 
 use super::super::effect::Effect;
@@ -38,6 +40,10 @@ pub(super) struct ControllerSeat {
     is_reading: bool,
     /// There is more to fold than has been asked for.
     wants_more: bool,
+    /// The log begins anew, behind a snapshot: nothing is read of it before that is the fold.
+    is_held: bool,
+    /// Bytes of the log that were folded in this life.
+    folded_bytes: u64,
     /// Requests that came while this server was being elected.
     waiting: VecDeque<(RequestId, ControllerRequest)>,
     /// States that are durable and published, and not yet served by every shard.
@@ -90,6 +96,8 @@ impl ControllerSeat {
             reads: 0,
             is_reading: false,
             wants_more: true,
+            is_held: false,
+            folded_bytes: 0,
             waiting: VecDeque::new(),
             published: VecDeque::new(),
             applied,
@@ -186,7 +194,7 @@ impl ControllerSeat {
 
     /// Reads on in the log, if there is something that is committed and not folded.
     pub(super) fn load(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
-        if !std::mem::take(&mut self.wants_more) || self.is_reading {
+        if self.is_held || !std::mem::take(&mut self.wants_more) || self.is_reading {
             return;
         }
         let slot = self.seat.slot();
@@ -224,11 +232,40 @@ impl ControllerSeat {
         if version == from_version {
             return;
         }
+        self.publish(Published { image, from_version, changes }, turn);
+    }
+
+    fn publish(&mut self, published: Published, turn: &mut Turn<'_>) {
+        let version = published.image.version;
         let replies = self.seat.release(Offset(version));
         let is_next = self.published.back().is_none_or(|last| last.version < version);
         assert!(is_next, "each state that is published is newer than the one before");
         self.published.push_back(Publication { version, missing: self.shards, replies });
-        turn.effect(Effect::Publish(Arc::new(Published { image, from_version, changes })));
+        turn.effect(Effect::Publish(Arc::new(published)));
+    }
+
+    /// Bytes of the log that were folded in this life.
+    pub(super) fn folded_bytes(&self) -> u64 {
+        self.folded_bytes
+    }
+
+    /// The log is being emptied, to begin behind a snapshot: nothing is read of it, and what was read does not count.
+    pub(super) fn hold(&mut self) {
+        self.is_held = true;
+        self.is_reading = false;
+        self.reads += 1;
+    }
+
+    /// A snapshot takes the place of the fold, for the log up to there; every shard looks at all of it.
+    pub(super) fn install(&mut self, snapshot: SnapshotReader, end: Offset, turn: &mut Turn<'_>) {
+        (self.is_held, self.wants_more) = (false, true);
+        if end.0 <= self.controller.version() {
+            // The leader's log was cut below what is committed, as a test may want it: the fold is the newer one.
+            return;
+        }
+        self.controller.install(snapshot, end.0).expect("it was read to its end before it was written");
+        let (image, from_version) = (self.controller.image(), Published::FROM_NOTHING);
+        self.publish(Published { image, from_version, changes: Vec::new() }, turn);
     }
 
     fn fold(&mut self, results: Vec<FetchResult>) -> Result<Vec<Change>, String> {
@@ -240,6 +277,7 @@ impl ControllerSeat {
             let Ok(header) = BatchHeader::parse(rest) else { break };
             let Some((batch, after)) = rest.split_at_checked(header.total_bytes()) else { break };
             self.fold_batch(&header, batch, &mut changes)?;
+            self.folded_bytes += batch.len() as u64;
             rest = after;
         }
         Ok(changes)

@@ -13,6 +13,7 @@
 //! | cluster | what shard 0 of a server in a cluster does besides: joins the three below and the controller |
 //! | quorum | the election, and what a majority of voters commits |
 //! | member | catching up, registering, heartbeats |
+//! | snapshots | snapshots of the metadata: written, and put in the place of a log |
 
 mod answers;
 mod cluster;
@@ -22,6 +23,7 @@ mod held;
 mod load;
 mod member;
 mod quorum;
+mod snapshots;
 
 use std::sync::Arc;
 
@@ -40,17 +42,21 @@ use super::note::{IsrWanted, ShardStatus};
 use super::read::Read;
 use super::replica::{LaneNews, Replica};
 use super::request::{FetchResult, GroupCall, RequestId, ShardReply};
+use super::snapshot::Gathered;
 use super::store::{ImageChanged, Store};
 use super::turn::{Reading, Turn};
 use cluster::{ClusterSeat, Hands};
 use controller::{ControllerSeat, Office};
 use coordinators::Coordinators;
+use snapshots::Snapshots;
 
 #[derive(Debug)]
 pub struct Seats {
     controller: Option<ControllerSeat>,
     /// Shard 0 of a server in a cluster.
     cluster: Option<ClusterSeat>,
+    /// Shard 0.
+    snapshots: Option<Snapshots>,
     coordinators: Coordinators,
 }
 
@@ -63,6 +69,9 @@ impl Seats {
     ) -> Seats {
         let seat = |controller| ControllerSeat::new(controller, config.shards, config.seed, store);
         let controller = controller.map(seat);
+        let timers = config.cluster.as_ref().map(|cluster| cluster.timers).unwrap_or_default();
+        let newest = directory.as_ref().and_then(|directory| directory.snapshot);
+        let snapshots = controller.as_ref().map(|seat| Snapshots::new(&timers, newest, seat.slot(), store));
         let cluster = match (&config.cluster, &controller, directory) {
             (Some(cluster), Some(seat), Some(directory)) => {
                 let sizes = (config.shards, config.seed);
@@ -71,7 +80,7 @@ impl Seats {
             _ => None,
         };
         let coordinators = Coordinators::new(config.groups.clone(), config.seed);
-        Seats { controller, cluster, coordinators }
+        Seats { controller, cluster, snapshots, coordinators }
     }
 
     pub fn ask_controller(
@@ -159,6 +168,11 @@ impl Seats {
 
     pub fn turn(&mut self, read: &mut Read, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
         self.with_cluster(replica, store, turn, |cluster, hands| cluster.turn(hands));
+        if let (Some(snapshots), Some(controller)) = (&mut self.snapshots, &self.controller)
+            && store.is_running()
+        {
+            snapshots.turn(controller, replica, store, turn);
+        }
         self.load(read, store, turn);
         self.coordinators.turn(read, store, turn);
     }
@@ -243,7 +257,42 @@ impl Seats {
 
     /// A followed log was cut.
     pub fn cut(&mut self, slot: u32, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
-        self.with_cluster(replica, store, turn, |cluster, hands| cluster.cut(slot, hands));
+        let installed = match (&mut self.snapshots, &mut self.controller) {
+            (Some(snapshots), Some(controller)) => snapshots.cut(slot, controller, store, turn),
+            _ => None,
+        };
+        self.with_cluster(replica, store, turn, |cluster, hands| {
+            if let Some(end) = installed {
+                cluster.installed(end, hands);
+            }
+            cluster.cut(slot, hands);
+        });
+    }
+
+    /// The leader has sent a snapshot of the metadata.
+    pub fn snapshot(
+        &mut self,
+        gathered: Gathered,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        if let (Some(snapshots), Some(controller)) = (&mut self.snapshots, &self.controller) {
+            snapshots.gathered(gathered, controller, replica, store, turn);
+        }
+    }
+
+    /// A snapshot of the metadata is on stable storage, or could not be written.
+    pub fn snapshot_written(
+        &mut self,
+        outcome: Result<(), String>,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        if let (Some(snapshots), Some(controller)) = (&mut self.snapshots, &mut self.controller) {
+            snapshots.written(outcome, controller, replica, store, turn);
+        }
     }
 
     /// This server leads a partition from now on, or no more.
@@ -305,7 +354,11 @@ impl Seats {
             (Some(cluster), Some(seat)) => cluster.next_deadline(seat, store),
             _ => MonoNanos::NEVER,
         };
-        self.coordinators.next_deadline().min(cluster)
+        let snapshots = match (&self.snapshots, &self.controller) {
+            (Some(snapshots), Some(seat)) => snapshots.next_deadline(seat),
+            _ => MonoNanos::NEVER,
+        };
+        self.coordinators.next_deadline().min(cluster).min(snapshots)
     }
 
     /// Offsets committed to the coordinators here.

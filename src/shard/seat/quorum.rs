@@ -289,6 +289,21 @@ impl QuorumSeat {
         self.perform(outcome, replica, store, turn);
     }
 
+    /// The log begins behind a snapshot: its voters are the ones below everything that the log will have.
+    pub(super) fn snapshot_installed(
+        &mut self,
+        end: Offset,
+        voters: Voters,
+        replica: &mut Replica,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) {
+        let outcome = self.quorum.voters_appended(turn.now.mono, end.plus(-1), voters);
+        self.perform(outcome, replica, store, turn);
+        let outcome = self.quorum.committed(turn.now.mono, end);
+        self.perform(outcome, replica, store, turn);
+    }
+
     /// The log was cut.
     pub(super) fn cut(&mut self, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
         let end = store.partitions.get(self.slot).map_or(Offset(0), |it| it.log().log_end());

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::base::io::CutSegment;
 use crate::base::{Offset, TopicId, TopicPartition, mark};
+use crate::config::topic::TopicSettings;
 use crate::controller::PartitionImage;
 use crate::log::{self, CutAsked, ReplicateError, ReplicateRules, RunHeader};
 use crate::replication::Cut;
@@ -95,6 +96,14 @@ impl Store {
             mark("a follower's log start follows its leader's");
             self.starts_to_name = true;
             self.moved(slot, turn);
+        }
+    }
+
+    /// How large the metadata log's segments become: what is below its start goes by whole ones.
+    pub fn set_metadata_segments(&mut self, slot: u32, segment_bytes: u64) {
+        if let Some(partition) = self.partitions.get_mut(slot) {
+            let settings = TopicSettings { segment_bytes, ..partition.settings().clone() };
+            partition.set(&settings);
         }
     }
 

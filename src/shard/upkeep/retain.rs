@@ -132,16 +132,16 @@ impl Retention {
         let mut rolled = false;
         for slot in store.partitions.slots() {
             let Some(partition) = store.partitions.get_mut(slot) else { continue };
-            if partition.log().id == TopicPartition::METADATA {
-                continue;
+            // A snapshot lets the metadata log begin later, and nothing else does: neither age nor size.
+            if partition.log().id != TopicPartition::METADATA {
+                partition.change(|log, settings| {
+                    log.expire_producers(oldest);
+                    let start = log.retained_from(wall, settings);
+                    if start > log.log_start() {
+                        log.advance_start(start);
+                    }
+                });
             }
-            partition.change(|log, settings| {
-                log.expire_producers(oldest);
-                let start = log.retained_from(wall, settings);
-                if start > log.log_start() {
-                    log.advance_start(start);
-                }
-            });
             rolled |= store.with_log(slot, turn, |log, out| log.roll_if_past(out)).unwrap_or(false);
             let log = store.partitions.get(slot).map(|it| it.log());
             self.wants_checkpoint |= log.is_some_and(|log| log.has_below(log.log_start()));
