@@ -37,12 +37,9 @@ impl Clock {
         self.rate = rate;
     }
 
-    pub fn jump_wall(&mut self, ms: i64) {
-        self.ahead_ms += ms;
-    }
-
-    pub fn correct_wall(&mut self) {
-        self.ahead_ms = 0;
+    /// The wall clock is set.
+    pub fn set_wall_ahead(&mut self, ms: i64) {
+        self.ahead_ms = ms;
     }
 
     pub fn now(&self, now: Instant) -> Now {
@@ -91,9 +88,9 @@ mod tests {
     #[test]
     fn a_wall_clock_jumps_and_is_set_right() {
         let mut clock = Clock::new();
-        clock.jump_wall(-3_600_000);
+        clock.set_wall_ahead(-3_600_000);
         assert_eq!(clock.now(Instant(5_000_000)).wall.0, WALL_MS + 5 - 3_600_000);
-        clock.correct_wall();
+        clock.set_wall_ahead(0);
         assert_eq!(clock.now(Instant(5_999_999)).wall.0, WALL_MS + 5);
     }
 }

@@ -48,10 +48,10 @@ impl Course {
                 self.later(length, Deed::RightDisk { server });
             }
             Deed::FailDisk { server } => self.servers[server].fails_next = true,
-            Deed::Clock { server, rate, jump_ms } => {
+            Deed::Clock { server, rate, ahead_ms } => {
                 let now = self.queue.now();
                 self.servers[server].clock.set_rate(now, rate);
-                self.servers[server].clock.jump_wall(jump_ms);
+                self.servers[server].clock.set_wall_ahead(ahead_ms);
             }
             Deed::SlowClients { server, length } => {
                 self.clients.links.slow_down(server);
@@ -206,7 +206,7 @@ impl Course {
             self.servers[server].fails_next = false;
             let now = self.queue.now();
             self.servers[server].clock.set_rate(now, crate::clock::RIGHT);
-            self.servers[server].clock.correct_wall();
+            self.servers[server].clock.set_wall_ahead(0);
             let life = self.servers[server].life();
             match self.servers[server].state() {
                 State::Down => self.queue.after(Span::ms(10), Event::Boot { server, life }),

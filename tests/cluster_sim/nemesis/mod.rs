@@ -97,7 +97,7 @@ pub enum Deed {
     Clock {
         server: At,
         rate: u64,
-        jump_ms: i64,
+        ahead_ms: i64,
     },
     SlowClients {
         server: At,
@@ -176,8 +176,8 @@ impl Nemesis {
             Kind::FailDisk => Deed::FailDisk { server },
             Kind::Clock => {
                 // Less than the hour by which a record may be ahead of the broker's clock.
-                let jump_ms = i64::try_from(rng.below(1_800_000)).unwrap() - 900_000;
-                Deed::Clock { server, rate: 500 + rng.below(1501), jump_ms }
+                let ahead_ms = i64::try_from(rng.below(6_000_000)).unwrap() - 3_000_000;
+                Deed::Clock { server, rate: 500 + rng.below(1501), ahead_ms }
             }
             Kind::SlowClients => Deed::SlowClients { server, length },
         }
