@@ -80,6 +80,8 @@ rules! {
     Fence,
     /// A cut is written down before it is made.
     Intent,
+    /// The controller takes the asks of one leader in their order.
+    AskOrder,
     /// The ISR acts by the image, never by the answer to a request.
     IsrByImage,
     /// A new incarnation costs a leader epoch wherever there are other replicas.

@@ -51,6 +51,8 @@ pub struct Controller {
     pub(super) due: Due,
     /// Partitions that earlier controllers have left unsettled are still to be looked for.
     pub(super) has_to_look: bool,
+    /// The newest ask of each server's life for an in-sync set.
+    pub(super) isr_asks: BTreeMap<ServerId, (BrokerEpoch, u64)>,
 }
 
 impl Controller {
@@ -70,6 +72,7 @@ impl Controller {
             producers: ProducerIds::default(),
             standing: Standing::Alone,
             due: Due::default(),
+            isr_asks: BTreeMap::new(),
             has_to_look: false,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A request names what it was decided on: the controller, the partition's leader epoch and partition epoch, and of each member
 //! that is to join the broker epoch (R7). A request on another state is refused as stale, which settles nothing for the leader;
-//! only a refusal on the right state does (D1).
+//! only a refusal on the right state does (D1). Asks are taken in the order in which they were made: a leader that was refused
+//! takes the matter for settled, and no earlier copy, on its way on an older lane, may be granted after that.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +38,9 @@ impl Controller {
         for one in &asked.partitions {
             let id = one.partition;
             let is_first = settled.get(&id.topic).is_none_or(|topic| !topic.contains_key(&id.partition));
+            let is_newest = self.is_newest_ask(asked, one.number);
             let judged = match is_first {
-                true => self.judge_isr(asked, one, &members),
+                true => self.judge_isr(asked, one, is_newest, &members),
                 false => Err(IsrOutcome::StaleEpoch),
             };
             outcomes.push(judged.as_ref().map_or_else(|refused| *refused, |_| IsrOutcome::Decided));
@@ -52,10 +54,22 @@ impl Controller {
         Ok(outcomes)
     }
 
+    /// Takes note of an ask; false if a later one of that life of the server was taken before.
+    fn is_newest_ask(&mut self, asked: &AlterIsr, number: u64) -> bool {
+        let newest = self.isr_asks.entry(asked.server).or_insert((asked.broker_epoch, 0));
+        if newest.0 != asked.broker_epoch {
+            *newest = (asked.broker_epoch, 0);
+        }
+        let is_newest = number > newest.1;
+        newest.1 = newest.1.max(number);
+        is_newest
+    }
+
     fn judge_isr(
         &self,
         asked: &AlterIsr,
         one: &IsrAsked,
+        is_newest: bool,
         members: &Members,
     ) -> Result<PartitionState, IsrOutcome> {
         let cluster = &self.decided.state.cluster;
@@ -63,6 +77,10 @@ impl Controller {
         let partition = topic.partition(one.partition.partition).ok_or(IsrOutcome::UnknownPartition)?;
         if partition.leader() != Some(asked.server) {
             return Err(IsrOutcome::NotLeader);
+        }
+        if holds(Rule::AskOrder) && !is_newest {
+            mark("an ask for an in-sync set comes after a later one");
+            return Err(IsrOutcome::StaleEpoch);
         }
         let isr: Vec<ServerId> = one.isr.iter().map(|(server, _)| *server).collect();
         let epoch_of = |server: ServerId| cluster.servers.get(&server).map(|it| it.broker_epoch);

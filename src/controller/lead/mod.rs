@@ -60,6 +60,7 @@ impl Controller {
         self.producers.forget(self.decided.state.producer_ids_end);
         self.servers = self.servers.emptied();
         self.due = Due::default();
+        self.isr_asks.clear();
     }
 
     /// Whether the controller decides.

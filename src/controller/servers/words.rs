@@ -176,6 +176,8 @@ pub struct IsrAsked {
     pub partition_epoch: PartitionEpoch,
     /// All members, each with the broker epoch that the leader's image names.
     pub isr: Vec<(ServerId, BrokerEpoch)>,
+    /// Ascends with each ask of the server, and with each copy of one.
+    pub number: u64,
 }
 
 /// What has become of one partition that was asked for.

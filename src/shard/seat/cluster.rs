@@ -444,6 +444,7 @@ impl ClusterSeat {
                     leader_epoch: change.leader_epoch,
                     partition_epoch: change.partition_epoch,
                     isr: change.isr.clone(),
+                    number: change.number,
                 })
                 .collect(),
         };

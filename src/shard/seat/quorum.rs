@@ -149,7 +149,9 @@ impl QuorumSeat {
             peer::Message::VoteAsk(ask) => self.quorum.vote_asked(now, &asked(ask), log),
             peer::Message::VoteAnswer(it) => {
                 let registered = store.image().servers.get(&it.from.server);
-                let registered_at = registered.map_or(Offset(-1), |server| Offset(server.broker_epoch.0));
+                // A life that was unfenced has flushed its registration; of a later one nobody knows that yet (D6).
+                let unfenced = registered.and_then(|server| server.unfenced_epoch);
+                let registered_at = unfenced.map_or(Offset(-1), |epoch| Offset(epoch.0));
                 self.quorum.vote_answered(now, &answered(it), registered_at, log)
             }
             peer::Message::Lead(lead) => self.quorum.leader_named(now, LeaderEpoch(lead.epoch), lead.leader),

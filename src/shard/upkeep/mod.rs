@@ -78,6 +78,7 @@ impl Upkeep {
         let in_use = InUse { scrub: &self.scrub, compaction: &self.compaction };
         self.retention.turn(&in_use, read, store, turn);
         self.scrub.turn(store, turn);
+        self.trims.turn(store, turn);
     }
 
     /// Compaction, the last of a turn: it may put a segment in another's place, and nothing may plan to read the old one
@@ -101,7 +102,7 @@ impl Upkeep {
 
     /// The checkpoint is on stable storage.
     pub fn covered(&mut self, read: &mut Read, store: &mut Store, turn: &mut Turn<'_>) {
-        self.trims.written(turn);
+        self.trims.written(store, turn);
         let in_use = InUse { scrub: &self.scrub, compaction: &self.compaction };
         self.retention.covered(&in_use, read, store, turn);
         self.compaction.covered();
@@ -167,7 +168,8 @@ impl Upkeep {
     }
 
     pub fn next_deadline(&self) -> MonoNanos {
-        self.retention.next_deadline().min(self.compaction.next_deadline()).min(self.scrub.next_deadline())
+        let segments = self.retention.next_deadline().min(self.compaction.next_deadline());
+        segments.min(self.scrub.next_deadline()).min(self.trims.next_deadline())
     }
 
     /// Fills in this room's levels.

@@ -134,10 +134,12 @@ impl Retention {
             let Some(partition) = store.partitions.get_mut(slot) else { continue };
             // A snapshot lets the metadata log begin later, and nothing else does: neither age nor size.
             if partition.log().id != TopicPartition::METADATA {
+                // Where a log begins is for its leader to say: replicas agree, and no failover brings back what was deleted.
+                let leads = partition.leads();
                 partition.change(|log, settings| {
                     log.expire_producers(oldest);
                     let start = log.retained_from(wall, settings);
-                    if start > log.log_start() {
+                    if leads && start > log.log_start() {
                         log.advance_start(start);
                     }
                 });

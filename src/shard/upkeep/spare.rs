@@ -73,8 +73,8 @@ impl Spares {
         let mut wants_checkpoint = false;
         for slot in std::mem::take(&mut self.rolled) {
             let Some(partition) = store.partitions.get_mut(slot) else { continue };
-            let log = partition.log();
-            if log.id == TopicPartition::METADATA || !log.fills_within(config.fills_within_ms, now.mono) {
+            let (log, leads) = (partition.log(), partition.leads());
+            if log.id == TopicPartition::METADATA || !leads || !log.fills_within(config.fills_within_ms, now.mono) {
                 continue;
             }
             let has_below = partition.change(|log, settings| {
