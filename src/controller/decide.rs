@@ -9,11 +9,11 @@
 //! request a sound one (`topics`, `configs`), who keeps new partitions (`place`), how records fold (`state`), nor where they are
 //! kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::rng::Rng;
-use crate::base::{Rule, holds};
+use crate::base::{BrokerEpoch, Rule, ServerId, holds};
 
 use super::batch::Batch;
 use super::change::Change;

@@ -56,12 +56,10 @@ impl Controller {
 
     /// Takes note of an ask; false if a later one of that life of the server was taken before.
     fn is_newest_ask(&mut self, asked: &AlterIsr, number: u64) -> bool {
+        let this = (asked.broker_epoch, number);
         let newest = self.isr_asks.entry(asked.server).or_insert((asked.broker_epoch, 0));
-        if newest.0 != asked.broker_epoch {
-            *newest = (asked.broker_epoch, 0);
-        }
-        let is_newest = number > newest.1;
-        newest.1 = newest.1.max(number);
+        let is_newest = this > *newest;
+        *newest = this.max(*newest);
         is_newest
     }
 
