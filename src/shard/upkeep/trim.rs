@@ -104,9 +104,11 @@ fn answer(id: RequestId, outcomes: Vec<Outcome>, turn: &mut Turn<'_>) {
 }
 
 impl Partition {
-    /// The lowest start that a member of the ISR has named; `None` if this server does not lead in that epoch.
+    /// The lowest start that whoever may lead next has named; `None` if this server does not lead in that epoch. With fewer
+    /// members than the minimum others are eligible too, of which nothing is known.
     fn start_agreed(&self, epoch: LeaderEpoch) -> Option<Offset> {
         match self.role() {
+            Role::Leading(leading) if self.epoch() == epoch && !leading.can_acknowledge() => Some(Offset(-1)),
             Role::Leading(leading) if self.epoch() == epoch => Some(leading.named_start()),
             Role::Presiding { .. } => Some(self.log().log_start()),
             _ => None,
