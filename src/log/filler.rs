@@ -6,7 +6,7 @@
 
 use crate::base::checksum::crc32c;
 use crate::base::{LeaderEpoch, Offset};
-use crate::record::BATCH_HEADER_BYTES;
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader};
 
 const CRC_AT: usize = 17;
 const CRC_FROM: usize = 21;
@@ -28,11 +28,22 @@ pub(super) fn filler(base: Offset, more: i32, epoch: LeaderEpoch) -> [u8; BATCH_
     batch
 }
 
+/// What a follower whose log ends within the first of these batches gets in its place: an empty batch for the rest of it. `None`
+/// if that batch has records, whose beginning the follower would have.
+#[must_use]
+pub fn rest_of_empty(batch: &[u8], next: Offset) -> Option<([u8; BATCH_HEADER_BYTES], Offset)> {
+    let header = BatchHeader::parse(batch).ok()?;
+    let is_within = header.base_offset < next && next <= header.last_offset();
+    let more = i32::try_from(header.last_offset().since(next)).ok()?;
+    let rest = (is_within && header.records_count == 0).then(|| filler(next, more, header.leader_epoch))?;
+    Some((rest, header.last_offset().plus(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{ProducerEpoch, ProducerId, TimestampMs};
-    use crate::record::{BatchHeader, batch_crc, records};
+    use crate::record::{batch_crc, records};
 
     #[test]
     fn a_filler_is_a_batch_of_no_records() {
@@ -46,5 +57,17 @@ mod tests {
         assert_eq!(producer, (ProducerId(-1), ProducerEpoch(-1), -1));
         assert_eq!(header.crc, batch_crc(&batch));
         records(&batch, |_, _| panic!("there are none")).expect("sound");
+    }
+
+    #[test]
+    fn whoever_has_the_beginning_of_an_empty_batch_gets_its_rest() {
+        let mut batch = filler(Offset(50), 9, LeaderEpoch(4));
+        let rest = |batch: &[u8], next| rest_of_empty(batch, Offset(next));
+        assert_eq!(rest(&batch, 50), None, "all of it is sent as it is");
+        assert_eq!(rest(&batch, 53), Some((filler(Offset(53), 6, LeaderEpoch(4)), Offset(60))));
+        assert_eq!(rest(&batch, 59), Some((filler(Offset(59), 0, LeaderEpoch(4)), Offset(60))));
+        assert_eq!(rest(&batch, 60), None, "nothing is left of it");
+        batch[57..61].copy_from_slice(&1i32.to_be_bytes());
+        assert_eq!(rest(&batch, 53), None, "a follower that has part of records has other ones");
     }
 }

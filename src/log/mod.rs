@@ -49,6 +49,7 @@ pub use compact::{CleanRules, Dirt, ToCompact, clean_batch, note_keys};
 pub use cut::{Cut, CutAsked};
 pub use damage::DamagedRanges;
 pub use epochs::{Agreement, EpochCache};
+pub use filler::rest_of_empty;
 pub use index::{IndexMark, IndexedBatch, Landmarks, Lead, SparseIndex};
 pub use limits::LogLimits;
 pub use op::{CutEntry, LogEffects, LogOp, Purpose, ToCommitLog};

@@ -16,6 +16,8 @@ pub struct Run<P = ChunkSlice> {
     /// After the last record.
     pub end: Offset,
     pub epoch: LeaderEpoch,
+    /// Compaction has left a gap somewhere between the offset asked for and the end.
+    pub has_gap: bool,
 }
 
 /// Where the run that begins with an offset is.
@@ -48,11 +50,12 @@ impl PartitionLog {
         }
         let Some((tail, batches)) = self.batches_in_memory(next) else { return RunPlan::Cold };
         match span(batches, bytes_max) {
-            Some((first, last)) => {
+            Some(Span { first, last, has_gap }) => {
                 let pieces = tail.slices(first.position, last.end_position());
                 let bytes = pieces.iter().map(|piece| piece.len()).sum();
                 let (base, end, epoch) = (first.base, last.last.plus(1), first.epoch);
-                RunPlan::Memory(Run { pieces, bytes, base, end, epoch })
+                let has_gap = has_gap || base > next;
+                RunPlan::Memory(Run { pieces, bytes, base, end, epoch, has_gap })
             }
             None => RunPlan::Cold,
         }
@@ -60,22 +63,27 @@ impl PartitionLog {
 }
 
 /// The first and the last batch of a run.
-fn span<'a>(
-    batches: impl Iterator<Item = &'a TailBatch>,
-    bytes_max: usize,
-) -> Option<(&'a TailBatch, &'a TailBatch)> {
-    let mut span: Option<(&TailBatch, &TailBatch)> = None;
+struct Span<'a> {
+    first: &'a TailBatch,
+    last: &'a TailBatch,
+    /// Offsets are missing between two of the batches.
+    has_gap: bool,
+}
+
+fn span<'a>(batches: impl Iterator<Item = &'a TailBatch>, bytes_max: usize) -> Option<Span<'a>> {
+    let mut found: Option<Span<'a>> = None;
     for batch in batches {
-        let Some((first, _)) = span else {
-            span = Some((batch, batch));
+        let Some(span) = &mut found else {
+            found = Some(Span { first: batch, last: batch, has_gap: false });
             continue;
         };
-        if batch.epoch != first.epoch || batch.end_position() - first.position > bytes_max as u64 {
+        if batch.epoch != span.first.epoch || batch.end_position() - span.first.position > bytes_max as u64 {
             break;
         }
-        span = Some((first, batch));
+        span.has_gap |= batch.base > span.last.last.plus(1);
+        span.last = batch;
     }
-    span
+    found
 }
 
 /// The run at the front of batches that were read: `None` if no whole batch is there, or one cannot be read.
@@ -94,11 +102,13 @@ pub fn run_in(bytes: &[u8], next: Offset) -> Option<Run<()>> {
             base: header.base_offset,
             end: header.base_offset,
             epoch,
+            has_gap: header.base_offset > next,
         });
         if run.epoch != epoch {
             break;
         }
         at += header.total_bytes();
+        run.has_gap |= header.base_offset > run.end;
         run.bytes = at;
         run.end = header.last_offset().plus(1);
     }

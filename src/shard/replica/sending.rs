@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{LaneId, LeaderEpoch, Offset, Payload, StreamNumber, mark};
-use crate::log::RunPlan;
+use crate::log::{RunPlan, rest_of_empty};
 use crate::peer::{CloseReason, Gap, Message, Part, SnapshotPart};
 use crate::replication::{self, Left, Offer, Run};
 
@@ -155,11 +155,13 @@ impl Leadings {
         if next >= marks.log_end || next >= store.sendable_end(stream.slot) {
             return Next::Nothing;
         }
-        let (bytes, base, end, epoch, pieces) = if stream.window.is_empty() {
+        let (bytes, end, epoch, has_gap, pieces) = if stream.window.is_empty() {
             match log.run_from(next, bytes_max) {
+                // Whether that batch has records is known when it is read.
+                RunPlan::Memory(run) if run.base < next => return Next::Cold,
                 RunPlan::Memory(run) => {
                     let pieces = run.pieces.into_iter().map(Payload::Chunk).collect();
-                    (run.bytes, run.base, run.end, run.epoch, pieces)
+                    (run.bytes, run.end, run.epoch, run.has_gap, pieces)
                 }
                 RunPlan::Nothing => return Next::Nothing,
                 RunPlan::Cold => return Next::Cold,
@@ -168,9 +170,17 @@ impl Leadings {
             }
         } else {
             match run_of(&stream.window, next) {
+                Some((run, bytes)) if run.base < next => {
+                    let Some((rest, end)) = rest_of_empty(&bytes, next) else {
+                        return Next::Over(CloseReason::Mismatch);
+                    };
+                    mark("a follower has the beginning of an empty batch");
+                    let pieces = vec![Payload::Bytes(Bytes::copy_from_slice(&rest))];
+                    (rest.len(), end, run.epoch, false, pieces)
+                }
                 Some((run, bytes)) => {
                     let pieces = vec![Payload::Bytes(bytes.slice(..run.bytes))];
-                    (run.bytes, run.base, run.end, run.epoch, pieces)
+                    (run.bytes, run.end, run.epoch, run.has_gap, pieces)
                 }
                 None => return Next::Over(CloseReason::Mismatch),
             }
@@ -186,7 +196,7 @@ impl Leadings {
             base: next,
             end,
             epoch,
-            gap: if base > next { Gap::Compacted } else { Gap::None },
+            gap: if has_gap { Gap::Compacted } else { Gap::None },
             high_watermark: marks.high,
             log_start: marks.log_start,
         };
