@@ -35,7 +35,7 @@ pub struct Cut {
 /// What came of asking for a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutAsked {
-    /// It has begun.
+    /// The cut has begun.
     Begun,
     /// The log ends there: nothing was to be cut.
     Needless,

@@ -87,7 +87,6 @@ impl ProducerState {
     }
 
     /// The state without the batches at or beyond `end`, and these; `None` if it had written nothing before.
-    #[must_use]
     pub fn parted(&self, end: Offset) -> (Option<ProducerState>, impl Iterator<Item = &ProducedBatch>) {
         let below = self.batches.partition_point(|batch| batch.last_offset() < end);
         let batches: VecDeque<ProducedBatch> = self.batches.range(..below).copied().collect();
@@ -203,23 +202,25 @@ impl ProducerStates {
             timestamp,
             batches: VecDeque::new(),
         });
-        let is_noted = state.batches.back().is_some_and(|last| last.last_offset() >= base_offset);
+        let is_noted = state.batches.back().is_some_and(|last| last.base_offset >= base_offset);
         if is_noted || epoch < state.epoch {
             return;
         }
-        let before = state.above();
         state.epoch = epoch;
         state.timestamp = timestamp;
         state.batches.push_back(produced);
-        while state.batches.get(BATCHES_MAX).is_some_and(|sixth| sixth.last_offset() < settled) {
-            state.batches.pop_front();
+        if state.batches.len() > BATCHES_MAX {
+            self.above += 1;
+            while state.batches.get(BATCHES_MAX).is_some_and(|sixth| sixth.last_offset() < settled) {
+                state.batches.pop_front();
+                self.above -= 1;
+            }
+            if self.above > ABOVE_MAX {
+                mark("more batches above the high watermark than are remembered");
+                self.above -= state.batches.drain(..state.above()).len();
+                self.known_from = self.known_from.max(produced.last_offset().plus(1));
+            }
         }
-        if self.above - before + state.above() > ABOVE_MAX {
-            mark("more batches above the high watermark than are remembered");
-            state.batches.drain(..state.above());
-            self.known_from = self.known_from.max(produced.last_offset().plus(1));
-        }
-        self.above = self.above - before + state.above();
         self.forget_beyond_limit(batch.producer);
     }
 

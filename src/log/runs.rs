@@ -28,7 +28,7 @@ pub enum RunPlan {
     Memory(Run),
     /// To be read like any old records.
     Cold,
-    /// These offsets are damaged; the log goes on behind them.
+    /// Offsets up to here are damaged; the log goes on behind them.
     Damaged {
         to: Offset,
     },

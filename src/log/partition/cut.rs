@@ -13,25 +13,7 @@ use crate::log::tail::Tail;
 
 use super::PartitionLog;
 use super::coverage::{Coverage, Release};
-
-/// A cut under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cutting {
-    cut: Cut,
-    step: Step,
-}
-
-/// What a cut waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Everything in finished segments, nothing on its way.
-    Quiet,
-    /// The entry that says that the log is to be cut.
-    Begin,
-    Files,
-    /// The entry that says that the log is cut.
-    End,
-}
+use super::cutting::{Cutting, Step};
 
 impl PartitionLog {
     /// Begins to cut the log. Appends are refused until the cut is done. Nobody may read or write above it any more, and

@@ -9,6 +9,7 @@ mod append;
 mod checkpoint;
 mod coverage;
 mod cut;
+mod cutting;
 mod damaged;
 mod place;
 mod release;

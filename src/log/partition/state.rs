@@ -13,7 +13,7 @@ use crate::log::segment::{OpenSegment, SealSync, SealedSegment};
 use crate::log::tail::{Allocate, Tail};
 
 use super::coverage::Coverage;
-use super::cut::Cutting;
+use super::cutting::Cutting;
 use super::unflushed::Unflushed;
 
 #[derive(Debug)]
