@@ -34,7 +34,7 @@ fn entry(bytes: usize, number: u64) -> Pending {
 fn numbers(receipts: &[Receipt]) -> Vec<u64> {
     let of = |receipt: &Receipt| match receipt.logged {
         Logged::Append(number) => Some(number),
-        Logged::Tail | Logged::Cut => None,
+        Logged::Tail | Logged::Cut | Logged::Drop => None,
     };
     receipts.iter().filter_map(of).collect()
 }
