@@ -185,6 +185,7 @@ impl Compaction {
     /// A log is cut: whatever was compacted of it may not be there any more, and may come again otherwise.
     pub(super) fn forget(&mut self, slot: u32) {
         self.partitions.remove(&slot);
+        self.covering.retain(|(it, _)| *it != slot);
         self.round = self.round.take().filter(|round| round.slot != slot);
     }
 

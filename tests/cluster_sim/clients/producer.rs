@@ -16,6 +16,7 @@ use super::known::Known;
 use super::waiting::Waiting;
 use super::{Answer, Hand, Request, Rests, Work};
 use crate::checks::{Invariant, require};
+use crate::net::At;
 use crate::oracle::RecordNumber;
 use crate::queue::{Instant, Span};
 use crate::seam;
@@ -71,8 +72,8 @@ struct Batch {
     numbers: Vec<RecordNumber>,
     bytes: Bytes,
     state: BatchState,
-    /// Some server may have it already.
-    was_sent: bool,
+    /// Whom it was sent to last: that server may have it already.
+    sent_to: Option<At>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,7 +128,7 @@ impl Producer {
         let wall = TimestampMs(1_700_000_000_000 + i64::try_from(hand.now.0 / 1_000_000).unwrap());
         let bytes = batch(wall, producer, &numbers, hand.rng);
         line.keys += 1;
-        line.batches.push_back(Batch { key: line.keys, numbers, bytes, state: BatchState::Waits(hand.now), was_sent: false });
+        line.batches.push_back(Batch { key: line.keys, numbers, bytes, state: BatchState::Waits(hand.now), sent_to: None });
     }
 
     fn choose(&mut self, hand: &mut Hand<'_>) -> Option<TopicPartition> {
@@ -149,8 +150,14 @@ impl Producer {
                     break;
                 };
                 let line = self.lines.get_mut(&partition).expect("just found");
+                // A new leader that has nothing of the producer takes any sequence for its first: what is under way to the old
+                // one ends before.
+                let is_elsewhere = |batch: &Batch| batch.state == BatchState::Sent && batch.sent_to != Some(server);
+                if line.batches.iter().take(at).any(is_elsewhere) {
+                    break;
+                }
                 let batch = &mut line.batches[at];
-                (batch.state, batch.was_sent) = (BatchState::Sent, true);
+                (batch.state, batch.sent_to) = (BatchState::Sent, Some(server));
                 let request = seam::produce(partition, batch.bytes.clone(), self.acks);
                 let number = hand.ask(server, Request::Of(partition, ShardRequest::Produce(request)));
                 self.waiting.wait(hand.now, number, Question::Batch { partition, key: batch.key });
@@ -237,12 +244,11 @@ impl Line {
     }
 
     /// The batch to be sent now, if one may. All is sent in order, and nothing that is so far from the oldest batch that a
-    /// server, which remembers five, would not know that one any more. Only the oldest is sent again, as Kafka's clients do: a
-    /// new leader that has nothing of the producer takes any sequence for its first.
+    /// server, which remembers five, would not know that one any more. Only the oldest is sent again, as Kafka's clients do.
     fn may_send(&self, now: Instant, in_flight_max: usize) -> Option<usize> {
         let at = self.batches.iter().position(|batch| matches!(batch.state, BatchState::Waits(_)))?;
         let may = matches!(self.batches[at].state, BatchState::Waits(until) if until <= now);
-        let is_in_turn = at == 0 || !self.batches[at].was_sent;
+        let is_in_turn = at == 0 || self.batches[at].sent_to.is_none();
         (may && at < in_flight_max && is_in_turn).then_some(at)
     }
 
