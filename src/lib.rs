@@ -52,7 +52,7 @@
 //! | [`server`] | listeners, connections, steering, start, stop | base, config, protocol, log, controller, shard, api, runtime, admin |
 //! | [`admin`] | HTTP for metrics and health, own thread | base |
 //! | [`client`] | a Kafka client | protocol, record, base |
-//! | [`inspect`] | verifies files, changes nothing | base, record, log, commit, controller |
+//! | [`inspect`] | verifies files, changes nothing | base, record, log, commit, quorum, controller |
 //! | [`cli`] | subcommands | base, config, protocol, record, runtime, server, admin, client, inspect |
 //! | [`guide`] | pages for strangers, no code | nothing |
 //!

@@ -15,7 +15,7 @@ use super::remote::print;
 /// Reads and verifies files of a data directory, and changes nothing. The server that owns them should be stopped.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// Files (segments, indexes, commit files, checkpoints) or folders, up to a whole data directory
+    /// Files (segments, indexes, snapshots, commit files, checkpoints) or folders, up to a whole data directory
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
     /// Show every batch, group and entry

@@ -54,6 +54,6 @@ pub use servers::{
     AlterIsr, ControllerOutput, DAMAGED_MAX, Damage, Dialled, Heartbeat, HeartbeatAnswer, HeartbeatError,
     IsrAsked, IsrOutcome, Join, Patience, RegisterError, Registered, Registration, Replace, Wants,
 };
-pub use snapshot::{SnapshotReader, SnapshotWriter};
+pub use snapshot::{SnapshotCheck, SnapshotReader, SnapshotWriter};
 #[cfg(test)]
-pub(crate) use testing::voters_record;
+pub(crate) use testing::{newer_record, voters_record};

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use flatbuffers::FlatBufferBuilder;
+
 use crate::base::PartitionIndex;
 use crate::base::rng::Rng;
 use crate::config::{Config, TopicCreation};
 
 use super::decide::{Controller, Decision};
+use super::generated as wire;
 use super::image::Voter;
 use super::own::ControllerConfig;
 use super::record::MetadataRecord;
@@ -17,6 +20,22 @@ use super::request::{
 /// A record that names the voters.
 pub(crate) fn voters_record(voters: Vec<Voter>) -> Vec<u8> {
     MetadataRecord::Voters(voters).encode()
+}
+
+/// A record of a version that is not known yet.
+pub(crate) fn newer_record() -> Vec<u8> {
+    record_of(1, wire::Body::ProducerIdsRecord)
+}
+
+/// A record of this version and kind, whatever it says.
+pub(super) fn record_of(version: u16, body_type: wire::Body) -> Vec<u8> {
+    let mut builder = FlatBufferBuilder::new();
+    let args = wire::ProducerIdsRecordArgs { end: 1, ..wire::ProducerIdsRecordArgs::default() };
+    let body = wire::ProducerIdsRecord::create(&mut builder, &args);
+    let args = wire::MetadataRecordArgs { version, body_type, body: Some(body.as_union_value()) };
+    let root = wire::MetadataRecord::create(&mut builder, &args);
+    wire::finish_metadata_record_buffer(&mut builder, root);
+    builder.finished_data().to_vec()
 }
 
 pub(super) fn config() -> ControllerConfig {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::base::BLOCK_BYTES;
-use crate::commit::{Checkpoint, Entry, Group, GroupError, GroupHeader, Says};
+use crate::commit::{Checkpoint, CheckpointError, Entry, Group, GroupError, GroupHeader, Says};
 use crate::log::PartitionSnapshot;
 
 use super::report::{Report, Watcher};
@@ -99,7 +99,8 @@ pub(super) fn inspect_checkpoint(path: &Path, watcher: &mut dyn Watcher) -> Repo
     let checkpoint = match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => checkpoint,
         Err(error) => {
-            report.problem("checksum", None, error.to_string());
+            let is_newer = matches!(error, CheckpointError::Version(_));
+            report.problem(if is_newer { "unreadable" } else { "checksum" }, None, error.to_string());
             return report;
         }
     };
@@ -129,4 +130,121 @@ pub(super) fn inspect_checkpoint(path: &Path, watcher: &mut dyn Watcher) -> Repo
         if checkpoint.clean { ", after an orderly stop" } else { "" }
     );
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Chunk, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
+    use crate::commit::{
+        CommitLog, CommitStart, CutHeader, EntryHeader, GROUP_BYTES_MAX, GROUP_HEADER_BYTES, Logged, Pending,
+        Receipt,
+    };
+    use crate::inspect::testing::{Lines, names};
+
+    const ID: TopicPartition = TopicPartition { topic: TopicId([7; 16]), partition: PartitionIndex(3) };
+
+    fn inspected(
+        bytes: &[u8],
+        inspect: impl FnOnce(&Path, &mut dyn Watcher) -> Report,
+    ) -> (Report, Vec<String>) {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let path = folder.path().join("a file");
+        fs::write(&path, bytes).expect("writable");
+        let mut lines = Lines::default();
+        let report = inspect(&path, &mut lines);
+        assert_eq!(lines.bytes, bytes.len() as u64, "progress");
+        (report, lines.lines.iter().map(|line| line.trim_start().to_owned()).collect())
+    }
+
+    /// A group with an entry of each kind that is written.
+    fn group() -> Vec<u8> {
+        let mut log = CommitLog::new(CommitStart {
+            identity: [9; 16],
+            next_sequence: 5,
+            files: vec![0],
+            file_bytes: 1 << 20,
+            files_max: 1,
+            group_bytes_max: GROUP_BYTES_MAX,
+        });
+        let append = EntryHeader {
+            partition: ID,
+            segment_base: Offset(100),
+            position: 4096,
+            flushed: Offset(120),
+            high_watermark: Offset(110),
+        };
+        let cut =
+            CutHeader { partition: ID, below: Offset(80), begin_at: Offset(80), epoch: LeaderEpoch(-1) };
+        let nothing = CutHeader { below: Offset(0), begin_at: Offset(77), ..cut };
+        let done = CutHeader { begin_at: Offset(79), ..cut };
+        for says in [Says::Append(append), Says::Cut(cut), Says::CutDone(done), Says::Cut(nothing)] {
+            let receipt = Receipt { slot: 0, logged: Logged::Cut };
+            log.push(Pending { says, data: [None, None], receipt });
+        }
+        let write = log.gather(&mut Chunk::heap).expect("a group");
+        write.data.all().to_vec()
+    }
+
+    #[test]
+    fn entries_of_every_kind_are_told() {
+        let (report, lines) = inspected(&group(), inspect_file);
+        assert_eq!(report.summary, "1 groups of 4 entries, sequences 5 to 5");
+        assert_eq!(names(&report), Vec::<&str>::new());
+        let told: Vec<String> = [
+            "segment 100 at 4096, 0 bytes, flushed to 120, high watermark 110",
+            "to be cut at 80",
+            "cut, ends at 79",
+            "nothing stays, begins anew at 77",
+        ]
+        .map(|line| format!("{ID} {line}"))
+        .into();
+        assert_eq!(lines[1..], told);
+    }
+
+    #[test]
+    fn an_entry_of_an_unknown_kind_is_named_and_a_damaged_group_is_none() {
+        let mut bytes = group();
+        bytes[GROUP_HEADER_BYTES] = 9;
+        let (report, _) = inspected(&bytes, inspect_file);
+        assert_eq!((report.summary.as_str(), names(&report)), ("no groups", vec![]));
+        let length = u32::from_le_bytes(bytes[40..44].try_into().expect("four bytes")) as usize;
+        bytes[52..56].fill(0);
+        let crc = crc32fast::hash(&bytes[..length]);
+        bytes[52..56].copy_from_slice(&crc.to_le_bytes());
+        let (report, _) = inspected(&bytes, inspect_file);
+        assert_eq!(names(&report), ["not-a-group"]);
+        assert_eq!(report.problems[0].position, Some(0));
+    }
+
+    #[test]
+    fn a_checkpoint_is_told_and_what_is_none_is_named() {
+        let known = PartitionSnapshot {
+            high_watermark: Offset(5),
+            log_end: Offset(9),
+            fence: 12,
+            ..PartitionSnapshot::of_nothing(ID)
+        };
+        let checkpoint =
+            |partitions| Checkpoint { identity: [9; 16], replay_from: 4, clean: true, partitions };
+        let good = checkpoint(vec![known.encode()]).encode();
+        let (report, lines) = inspected(&good, inspect_checkpoint);
+        assert_eq!(report.summary, "1 partitions, replay from group 4, after an orderly stop");
+        let line = format!("{ID} offsets 0 to 9, high watermark 5, goes on in segment 0 at 0, fence 12");
+        assert_eq!((names(&report), lines), (vec![], vec![line]));
+        let changed = |at: usize| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x40;
+            bytes
+        };
+        for (bytes, name) in [
+            (changed(8), "unreadable"),
+            (changed(0), "checksum"),
+            (changed(good.len() - 10), "checksum"),
+            (good[..good.len() - 1].to_vec(), "checksum"),
+            (checkpoint(vec![b"no partition".to_vec()]).encode(), "checksum"),
+        ] {
+            assert_eq!(names(&inspected(&bytes, inspect_checkpoint).0), [name]);
+        }
+    }
 }

@@ -15,10 +15,14 @@
 //! | unreadable | the file cannot be read or is of a newer version |
 //! | unknown | the file is none of a data directory |
 
+mod ballot;
 mod commit;
 mod index;
 mod report;
 mod segment;
+mod snapshot;
+#[cfg(test)]
+mod testing;
 
 use std::fs;
 use std::io;
@@ -64,10 +68,12 @@ pub fn inspect(files: &[PathBuf], watcher: &mut dyn Watcher, mut each: impl FnMu
             (_, "index") => index::inspect_offsets(path, watcher),
             (_, "timeindex") => index::inspect_times(path, watcher),
             (_, "marks") => index::inspect_marks(path, watcher),
+            (_, "snapshot") => snapshot::inspect(path, watcher),
             (_, "commit") => commit::inspect_file(path, watcher),
             ("checkpoint", _) => commit::inspect_checkpoint(path, watcher),
             ("identity.toml", _) => text(path),
-            ("lock" | "checkpoint.reserve", _) => Report::new(path, "mark"),
+            ("quorum", _) => ballot::inspect(path, watcher),
+            ("lock" | "checkpoint.reserve" | "metadata-to-be-fetched", _) => Report::new(path, "mark"),
             (probe, _) if probe.starts_with("probe-") => Report::new(path, "mark"),
             (_, "cleaned" | "deleted" | "new") => {
                 let report = Report::new(path, "leftover");

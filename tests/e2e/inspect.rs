@@ -65,7 +65,7 @@ fn what_a_server_writes_is_in_order() {
         assert_eq!(code, 0, "{files:#?}");
         let kinds = |kind: &str| files.iter().filter(|file| file["kind"] == kind).count();
         assert!(kinds("segment") >= 2 && kinds("commit file") >= 3 && kinds("checkpoint") >= 1, "{files:#?}");
-        assert_eq!(kinds("unknown"), 0);
+        assert_eq!((kinds("ballot"), kinds("unknown")), (1, 0), "{files:#?}");
         assert!(segments(&data, &topic).len() >= 3);
         server.start_again(&[]);
     }
@@ -221,7 +221,7 @@ type BesideRow<'a> = (&'a str, PathBuf, &'a dyn Fn(&mut Vec<u8>), &'a str);
 fn what_was_changed_beside_segments_is_found_and_named() {
     let written = Written::new();
     let (data, first) = (written.server.data_directory(), &written.logs[0]);
-    let rows: [BesideRow<'_>; 2] = [
+    let rows: [BesideRow<'_>; 5] = [
         (
             "each byte of an index",
             first.with_extension("index"),
@@ -234,6 +234,9 @@ fn what_was_changed_beside_segments_is_found_and_named() {
             &|it| it.truncate(it.len() - 1),
             "checksum",
         ),
+        ("the version of a checkpoint", data.join("commit/0/checkpoint"), &|it| it[8] += 1, "unreadable"),
+        ("the epoch of a ballot", data.join("meta/quorum"), &|it| it[28] ^= 1, "checksum"),
+        ("the version of a ballot", data.join("meta/quorum"), &|it| it[8] += 1, "unreadable"),
     ];
     for (what, path, change, wanted) in &rows {
         let good = fs::read(path).expect("readable");

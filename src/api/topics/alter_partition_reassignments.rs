@@ -118,7 +118,7 @@ mod tests {
             ];
             assert_eq!(codes, wanted.map(ErrorCode::code));
             let words = answer.responses[0].partitions[3].error_message.as_deref().unwrap_or_default();
-            assert!(words.contains("brokers 1001, 1002, which are one server"), "{words}");
+            assert!(words.contains("brokers 1001, 1002, some of which are one server"), "{words}");
         }
     }
 }

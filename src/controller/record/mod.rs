@@ -181,6 +181,14 @@ pub enum MetadataRecordError {
     Resource { kind: u8, name: String },
 }
 
+impl MetadataRecordError {
+    /// Whether the record is one of a version that is not known yet, which is no damage.
+    #[must_use]
+    pub fn is_newer(&self) -> bool {
+        matches!(self, MetadataRecordError::NewerFormat { .. } | MetadataRecordError::UnknownKind(_))
+    }
+}
+
 /// The voters that a record of the metadata log names, if it is such a record.
 #[must_use]
 pub fn voters_in(bytes: &[u8]) -> Option<Vec<Voter>> {
@@ -200,12 +208,12 @@ pub fn describe_record(bytes: &[u8]) -> Result<String, MetadataRecordError> {
 
 #[cfg(test)]
 mod tests {
-    use flatbuffers::FlatBufferBuilder;
     use proptest::prelude::*;
 
     use crate::base::{IncarnationId, PartitionEpoch, VoterId};
 
     use super::super::generated as wire;
+    use super::super::testing::record_of;
     use super::*;
 
     fn resource(resource: Resource, value: Option<&str>) -> MetadataRecord {
@@ -360,13 +368,7 @@ mod tests {
     }
 
     fn check_root(version: u16, body_type: wire::Body, want: &MetadataRecordError) {
-        let mut builder = FlatBufferBuilder::new();
-        let args = wire::ProducerIdsRecordArgs { end: 1, ..wire::ProducerIdsRecordArgs::default() };
-        let body = wire::ProducerIdsRecord::create(&mut builder, &args);
-        let args = wire::MetadataRecordArgs { version, body_type, body: Some(body.as_union_value()) };
-        let root = wire::MetadataRecord::create(&mut builder, &args);
-        wire::finish_metadata_record_buffer(&mut builder, root);
-        assert_eq!(MetadataRecord::decode(builder.finished_data()).as_ref(), Err(want));
+        assert_eq!(MetadataRecord::decode(&record_of(version, body_type)).as_ref(), Err(want));
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! [`SnapshotReader`] takes records in that order and gives the state, once it has seen the last one, which counts all others
 //! and has their checksum. How records become a file and how a file travels is somebody else's.
 
+mod check;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use check::SnapshotCheck;
 pub use read::SnapshotReader;
 pub use write::SnapshotWriter;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::base::io::SegmentId;
 use crate::base::{LogEnd, Offset, Rule, TopicPartition, holds, mark};
-use crate::controller::{Controller, ControllerConfig, MetadataRecordError};
+use crate::controller::{Controller, ControllerConfig};
 use crate::log::{Cut, EpochCache, RecoveredLog};
 use crate::record::{BatchHeader, records};
 use crate::runtime::layout::{BESIDE, segment_file};
@@ -62,10 +62,7 @@ fn folded(config: &ControllerConfig, end: LogEnd, bytes: &[u8]) -> Result<Contro
 }
 
 fn is_newer(error: &RecoveryError) -> bool {
-    let newer = |error: &MetadataRecordError| {
-        matches!(error, MetadataRecordError::NewerFormat { .. } | MetadataRecordError::UnknownKind(_))
-    };
-    matches!(error, RecoveryError::Metadata(error) if newer(error))
+    matches!(error, RecoveryError::Metadata(error) if error.is_newer())
 }
 
 /// Drops a log that ends before the snapshot: it is empty, and begins and ends there.
