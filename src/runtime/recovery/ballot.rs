@@ -16,7 +16,7 @@ use crate::runtime::remover::absent_is_fine;
 use super::commit_folder::CommitFolder;
 use super::error::{RecoveryError, at};
 use super::files;
-use super::{Recovery, Voters};
+use super::given::{Recovery, Voters};
 
 /// Reads the ballot; one that is missing is made if the directory has held no metadata log yet.
 pub(super) fn read_or_found(

@@ -9,7 +9,8 @@ use crate::log::{PartitionSnapshot, RecoveredLog};
 use crate::runtime::layout::{commit_file, commit_folder};
 
 use super::error::{RecoveryError, at};
-use super::{Recovery, files};
+use super::files;
+use super::given::Recovery;
 
 /// The shards' commit folders for this life, as they are to begin with these partitions each.
 pub(super) fn commit_logs(

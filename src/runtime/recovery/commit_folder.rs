@@ -51,7 +51,7 @@ impl CommitFolder {
     }
 
     /// Whether it is known which entries of a partition are from before a cut. If not, none of the folder may be replayed
-    /// where logs are cut at all: see [`super::Voters`].
+    /// where logs are cut at all: see [`super::given::Voters`].
     pub(super) fn knows_its_fences(&self) -> bool {
         self.harm != Harm::CheckpointGone || !holds(Rule::D9)
     }

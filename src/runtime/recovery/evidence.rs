@@ -9,14 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::{Offset, TopicPartition};
 use crate::commit::{CutHeader, Fence, Plan, Replay, Says};
 use crate::log::{Cut, CutsNoted, PartitionSnapshot};
-use crate::shard::DamagedPartitions;
 
 use super::commit_folder::CommitFolder;
 use super::error::RecoveryError;
 use super::files::SegmentFiles;
-use super::metadata::Metadata;
+use super::parallel;
 use super::replay::Entries;
-use super::{Placed, parallel};
 
 /// What is known of a partition besides its files.
 #[derive(Debug)]
@@ -167,20 +165,4 @@ fn newest_snapshots(folders: &[CommitFolder]) -> BTreeMap<TopicPartition, (u16, 
         }
     }
     newest
-}
-
-/// The partitions that lack records which were durable here. Those that the metadata does not give to this server are not
-/// asked about.
-pub(super) fn damaged(
-    metadata: &Metadata,
-    folders: &[CommitFolder],
-    placed: &[Placed],
-    unknown: &[TopicPartition],
-) -> DamagedPartitions {
-    if metadata.was_dropped || folders.iter().any(CommitFolder::damages_all) {
-        return DamagedPartitions::All;
-    }
-    let unknown: BTreeSet<&TopicPartition> = unknown.iter().collect();
-    let damaged = placed.iter().filter(|(_, id, log)| log.has_lost && !unknown.contains(id));
-    DamagedPartitions::these(damaged.map(|(_, id, _)| *id).collect())
 }

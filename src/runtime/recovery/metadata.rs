@@ -24,20 +24,12 @@ use super::commit_folder::CommitFolder;
 use super::error::RecoveryError;
 use super::evidence::Known;
 use super::files::{self, SegmentFiles};
+use super::given::{Origin, Recovery, Voters};
 use super::snapshots::{self, Snapshot};
-use super::{Origin, Recovery, ballot, strays};
+use super::{ballot, partition, strays};
 
 /// The shard that keeps the metadata log.
 const METADATA_SHARD: u16 = 0;
-
-/// Who keeps the metadata log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Voters {
-    /// This server alone: what is durable here is committed, and no log is ever cut.
-    ThisServer,
-    /// Somebody else does, with this server or without it.
-    Others,
-}
 
 /// The metadata log as recovered, and what it says.
 #[derive(Debug)]
@@ -72,8 +64,8 @@ pub(super) fn recover(
     files: &mut SegmentFiles,
     ballot: Option<Ballot>,
 ) -> Result<Metadata, RecoveryError> {
-    let mut log = recovery.recover_partition(known, files)?;
     let folder = partition_folder(recovery.data_dir, TopicPartition::METADATA);
+    let mut log = partition::recover(&folder, known, files)?;
     let snapshot = snapshots::newest_whole(&folder, &recovery.controller)?;
     let begins = snapshot.as_ref().map_or(Offset(0), |snapshot| snapshot.end.end);
     if let Some(snapshot) = &snapshot

@@ -21,6 +21,7 @@ mod cuts;
 mod error;
 mod evidence;
 mod files;
+mod given;
 mod known_part;
 mod metadata;
 mod parallel;
@@ -35,14 +36,12 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Rule, ShardId, TopicPartition, VoterId, holds};
-use crate::config::CommitLimits;
-use crate::controller::{ControllerConfig, MetadataImage};
+use crate::controller::MetadataImage;
 use crate::log::RecoveredLog;
-use crate::shard::{DirectoryRecovery, KnownVoters, LastStop, ShardRecovery};
+use crate::shard::{DamagedPartitions, DirectoryRecovery, KnownVoters, LastStop, ShardRecovery};
 
 use super::layout::partition_folder;
 
@@ -52,30 +51,8 @@ pub use error::RecoveryError;
 use error::at;
 use evidence::{Evidence, Known};
 use files::SegmentFiles;
+pub use given::{Origin, Recovery, Voters};
 use metadata::Metadata;
-pub use metadata::Voters;
-
-/// What recovery starts from.
-#[derive(Clone, Debug)]
-pub struct Recovery<'a> {
-    pub data_dir: &'a Path,
-    /// The data directory's own id: what commit groups are marked with.
-    pub directory: [u8; 16],
-    pub origin: Origin,
-    /// An id that no voter has ever had, for a directory whose vote has to be made.
-    pub voter: VoterId,
-    pub commit: CommitLimits,
-    pub controller: ControllerConfig,
-}
-
-/// How a data directory came into its cluster.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// The cluster began with it: without any record it is a cluster of one.
-    Founded,
-    /// It has joined: without any record its metadata log is to be fetched.
-    Joined,
-}
 
 /// The state of every shard.
 #[derive(Debug)]
@@ -99,7 +76,7 @@ type Placed = (ShardId, TopicPartition, RecoveredLog);
 /// All partitions but the metadata log's.
 struct Data {
     placed: Vec<Placed>,
-    /// Those that the metadata does not give to this server.
+    /// Partitions that the metadata does not give to this server.
     unknown: Vec<TopicPartition>,
     places: Places,
 }
@@ -234,7 +211,18 @@ fn directory(metadata: &Metadata, folders: &[CommitFolder], data: &Data) -> Dire
         metadata_end: metadata.end(),
         newest_sequence: folders.iter().map(|folder| folder.newest_sequence).max().unwrap_or(0),
         last_stop: if is_clean { LastStop::Orderly } else { LastStop::Crash },
-        damaged: evidence::damaged(metadata, folders, &data.placed, &data.unknown),
+        damaged: damaged(metadata, folders, data),
         unknown: data.unknown.clone(),
     }
+}
+
+/// The partitions that lack records which were durable here. Those that the metadata does not give to this server are not
+/// asked about.
+fn damaged(metadata: &Metadata, folders: &[CommitFolder], data: &Data) -> DamagedPartitions {
+    if metadata.was_dropped || folders.iter().any(CommitFolder::damages_all) {
+        return DamagedPartitions::All;
+    }
+    let unknown: BTreeSet<&TopicPartition> = data.unknown.iter().collect();
+    let damaged = data.placed.iter().filter(|(_, id, log)| log.has_lost && !unknown.contains(id));
+    DamagedPartitions::these(damaged.map(|(_, id, _)| *id).collect())
 }
