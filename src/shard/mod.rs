@@ -511,7 +511,10 @@ fn high_watermark_told(message: &Message) -> Option<Option<Offset>> {
         Message::Append(parts) => Some(parts.iter().map(|part| part.high_watermark).max()),
         Message::Opened(streams) => {
             let from = |it: &&crate::peer::OpenedStream| matches!(it.outcome, OpenOutcome::From { .. });
-            Some(streams.iter().filter(from).map(|it| it.high_watermark).max())
+            // A server that leads no more answers, too: whoever took that for a sign of life would follow it for ever.
+            let leads = |outcome| matches!(outcome, OpenOutcome::From { .. } | OpenOutcome::Snapshot { .. });
+            let is_leader = streams.iter().any(|it| leads(it.outcome));
+            is_leader.then(|| streams.iter().filter(from).map(|it| it.high_watermark).max())
         }
         _ => None,
     }
