@@ -34,9 +34,7 @@ pub enum Operation {
     /// Old snapshots are removed.
     OldSnapshots,
     /// A part of a segment is verified.
-    Scrub {
-        slot: u32,
-    },
+    Scrub { slot: u32 },
     /// A part of a segment is read, for any number of readers.
     Window { window: u64 },
     /// The files of a dropped partition are removed.

@@ -42,9 +42,18 @@ pub enum Event {
         version: i64,
     },
     /// A shard is told something by another one of its server.
-    Told { place: Place, from: ShardId, note: Box<Note> },
+    Told {
+        place: Place,
+        from: ShardId,
+        note: Box<Note>,
+    },
     /// A dial ends.
-    Dialled { place: Place, lane: LaneId, to: At, outcome: Dialled },
+    Dialled {
+        place: Place,
+        lane: LaneId,
+        to: At,
+        outcome: Dialled,
+    },
     /// A server begins its next life, unless it has begun one meanwhile.
     Boot {
         server: At,

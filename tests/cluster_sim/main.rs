@@ -55,7 +55,16 @@ fn cpu_seconds() -> f64 {
 
 fn plan(seed: u64, minutes: u64) -> Plan {
     let length = Span::seconds(60 * minutes);
-    Plan { seed, length, layout: if std::env::var_os("RINGMAIN_CLUSTER_APART").is_some() { Layout::Apart } else { Layout::Together }, is_told: false }
+    Plan {
+        seed,
+        length,
+        layout: if std::env::var_os("RINGMAIN_CLUSTER_APART").is_some() {
+            Layout::Apart
+        } else {
+            Layout::Together
+        },
+        is_told: false,
+    }
 }
 
 /// Runs a course; one that fails is run again, and tells its last events.

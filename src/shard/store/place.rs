@@ -259,7 +259,8 @@ impl Store {
                 self.delete_partition(slot, turn);
                 continue;
             }
-            let nothing = CutHeader { partition, below: Offset(0), begin_at: Offset(0), epoch: LeaderEpoch(-1) };
+            let nothing =
+                CutHeader { partition, below: Offset(0), begin_at: Offset(0), epoch: LeaderEpoch(-1) };
             let receipt = Receipt { slot, logged: Logged::Drop };
             self.waiting_since.get_or_insert(turn.now.mono);
             self.commit.relog(Pending { says: Says::Cut(nothing), data: [None, None], receipt });

@@ -191,6 +191,7 @@ fn is_of_use(slot: u32, bytes: u64, within_ms: u64, store: &Store, now: MonoNano
         && store.is_running()
         && partition.is_some_and(|partition| {
             !partition.is_being_cut()
-                && suits(bytes, partition.settings()) && partition.log().fills_within(within_ms, now)
+                && suits(bytes, partition.settings())
+                && partition.log().fills_within(within_ms, now)
         })
 }

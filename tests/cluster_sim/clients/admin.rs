@@ -62,7 +62,13 @@ impl Admin {
         }
     }
 
-    fn control(&mut self, topic: Option<TopicId>, request: ControllerRequest, question: Question, hand: &mut Hand<'_>) {
+    fn control(
+        &mut self,
+        topic: Option<TopicId>,
+        request: ControllerRequest,
+        question: Question,
+        hand: &mut Hand<'_>,
+    ) {
         let server = self.server_for(topic, hand);
         let request = Request::Controller(ShardRequest::Controller(request));
         let number = hand.ask(server, request);
@@ -102,7 +108,9 @@ impl Admin {
     }
 
     fn grow(&mut self, id: TopicId, hand: &mut Hand<'_>) {
-        let Some(topic) = hand.oracle.topic(id).filter(|topic| !topic.kind.is_internal()).cloned() else { return };
+        let Some(topic) = hand.oracle.topic(id).filter(|topic| !topic.kind.is_internal()).cloned() else {
+            return;
+        };
         let count = topic.partitions + 1;
         let topics = vec![NewPartitions { name: topic.name, count, assignments: None }];
         let request = ControllerRequest::CreatePartitions { topics, validate_only: false };
@@ -144,7 +152,8 @@ impl Admin {
         nodes.rotate_left(turned);
         let replicas = (!hand.chance(25)).then_some(nodes);
         let partition = Reassignment { topic: topic.name, partition: PartitionIndex(partition), replicas };
-        let request = ControllerRequest::Reassign { partitions: vec![partition], factor: FactorChange::Allowed };
+        let request =
+            ControllerRequest::Reassign { partitions: vec![partition], factor: FactorChange::Allowed };
         self.control(Some(id), request, Question::Change, hand);
     }
 

@@ -60,7 +60,10 @@ pub struct Answered {
 #[derive(Debug)]
 pub enum Answer {
     Reply(ShardReply),
-    Metadata { led: Vec<Led>, controller: Option<ServerId> },
+    Metadata {
+        led: Vec<Led>,
+        controller: Option<ServerId>,
+    },
     /// The server does not lead the partition, or knows none of the kind.
     NotLeader,
     /// Nobody listens, or the connection was closed: whether the request was heeded nobody knows.
@@ -188,7 +191,8 @@ impl Clients {
 
     /// What clients wait for.
     pub fn wait_for(&self) -> Vec<String> {
-        let words = |(at, client): (usize, &Client)| Some(format!("client {at}: {}", client.work.waits_for()?));
+        let words =
+            |(at, client): (usize, &Client)| Some(format!("client {at}: {}", client.work.waits_for()?));
         self.all.iter().enumerate().filter_map(words).collect()
     }
 

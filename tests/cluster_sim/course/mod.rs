@@ -255,7 +255,9 @@ impl Course {
     fn asked(&mut self, asked: Asked) {
         let Asked { client, number, server, .. } = asked;
         self.note(&[6, server as u64, number]);
-        self.say(|| format!("{client:?} {number} asks server {server}: {:.500}", format!("{:?}", asked.request)));
+        self.say(|| {
+            format!("{client:?} {number} asks server {server}: {:.500}", format!("{:?}", asked.request))
+        });
         match self.servers[server].state() {
             State::Down if self.net.passes(server, server) => {
                 self.send_answer(server, Answered { client, number, answer: Answer::Unreachable });
@@ -330,7 +332,9 @@ impl Course {
         self.note(&[8, u64::from(answered.client.0), answered.number]);
         let Course { clients, oracle, queue, rng, trace, .. } = self;
         trace.say(queue.now(), || match &answered.answer {
-            Answer::Metadata { led, .. } => format!("{:?} is told of {} partitions", answered.client, led.len()),
+            Answer::Metadata { led, .. } => {
+                format!("{:?} is told of {} partitions", answered.client, led.len())
+            }
             answer => format!("{:?} {} is told {answer:?}", answered.client, answered.number),
         });
         clients.answered(answered, oracle, &mut Stage { queue, rng });

@@ -43,7 +43,16 @@ pub struct Log {
 
 impl Log {
     pub fn new(partition: TopicPartition, is_compacted: bool) -> Log {
-        Log { partition, is_compacted, is_gone: false, at: Vec::new(), exposed: 0, led_to: BTreeMap::new(), start: 0, seen_start: 0 }
+        Log {
+            partition,
+            is_compacted,
+            is_gone: false,
+            at: Vec::new(),
+            exposed: 0,
+            led_to: BTreeMap::new(),
+            start: 0,
+            seen_start: 0,
+        }
     }
 
     pub fn exposed(&self) -> i64 {

@@ -34,16 +34,32 @@ use ringmain::base::rng::Rng;
 /// What a shard of a server has that the server does not do by itself.
 #[derive(Debug)]
 pub enum Out {
-    Reply { number: u64, reply: ShardReply },
+    Reply {
+        number: u64,
+        reply: ShardReply,
+    },
     /// Shard 0 has a new image.
     Published(Arc<Published>),
-    Dial { shard: ShardId, lane: LaneId, to: At },
-    Send { shard: ShardId, lane: LaneId, bytes: Vec<u8> },
-    Hang { shard: ShardId, lane: LaneId },
+    Dial {
+        shard: ShardId,
+        lane: LaneId,
+        to: At,
+    },
+    Send {
+        shard: ShardId,
+        lane: LaneId,
+        bytes: Vec<u8>,
+    },
+    Hang {
+        shard: ShardId,
+        lane: LaneId,
+    },
     /// Something that an operator should read.
     Notice(String),
     /// Storage has failed: the process ends.
-    Fatal { reason: String },
+    Fatal {
+        reason: String,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

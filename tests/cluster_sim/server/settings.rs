@@ -40,12 +40,7 @@ impl Settings {
         Settings { controller, commit, shards, shard: shard(&config, shards, rng) }
     }
 
-    pub fn of_shard(
-        &self,
-        shard: ShardId,
-        seed: u64,
-        cluster: Option<Arc<ClusterConfig>>,
-    ) -> ShardConfig {
+    pub fn of_shard(&self, shard: ShardId, seed: u64, cluster: Option<Arc<ClusterConfig>>) -> ShardConfig {
         ShardConfig { shard, seed, cluster, ..self.shard.clone() }
     }
 }
