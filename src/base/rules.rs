@@ -52,7 +52,7 @@ rules! {
     R9,
     /// A leader that cannot reach the controller for a session stops what does not wait for all.
     R10,
-    /// Whoever waits for an ack fails in the input that changes the epoch.
+    /// Requests that wait for acks fail in the input that changes the epoch.
     R11,
     /// A partition is deleted only for a removal seen between two images that are both caught up.
     R12,
@@ -70,7 +70,7 @@ rules! {
     Q6,
     /// The voters change by one at a time, and not before the epoch's first record is committed.
     Q7,
-    /// Whoever hears the leader refuses a pre-vote.
+    /// A server that hears the leader refuses a pre-vote.
     Q8,
     /// A leader without a majority's acks resigns.
     Q9,

@@ -50,7 +50,7 @@ pub struct ClusterConfig {
     pub directory: DirectoryId,
     /// Drawn at each start of the process.
     pub incarnation: IncarnationId,
-    /// Of the file that keeps this server's vote.
+    /// The id of this server's vote, from the file that keeps it.
     pub voter: VoterId,
     pub rack: Option<String>,
     /// Where clients find this server: host and port.

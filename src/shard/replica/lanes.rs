@@ -211,7 +211,7 @@ impl Lanes {
         }
     }
 
-    /// Whoever was dialled accepts.
+    /// The server that was dialled accepts.
     pub(super) fn welcomed(&mut self, lane: LaneId, welcome: &Welcome, me: &Me<'_>, turn: &mut Turn<'_>) {
         let LaneId::Dialled(number) = lane else { return };
         let Some(it) = self.dialled.get_mut(&number).filter(|it| it.phase == Phase::Greeting) else {
@@ -230,7 +230,7 @@ impl Lanes {
         self.news.push(LaneNews::Open { lane, target, incarnation: welcome.incarnation, quorum });
     }
 
-    /// Whoever was dialled refuses.
+    /// The server that was dialled refuses.
     pub(super) fn refused(&mut self, lane: LaneId, refused: &Refused, turn: &mut Turn<'_>) {
         if let Some(target) = self.target_of(lane) {
             turn.notice(format!("server {} refuses a lane: {}", target.server, refused.why));

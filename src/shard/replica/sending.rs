@@ -33,7 +33,7 @@ struct Found {
 struct Filled {
     parts: Vec<Part>,
     payload: Vec<Payload>,
-    /// Of snapshots, each a frame of its own.
+    /// Pieces of snapshots, each a frame of its own.
     pieces: Vec<(SnapshotPart, Bytes)>,
 }
 

@@ -134,7 +134,7 @@ impl Store {
         }
     }
 
-    /// Whoever waits for acks of a partition fails: another epoch begins, or none of it is left here.
+    /// Requests that wait for acks of a partition fail: another epoch begins, or nothing of it is left here.
     pub(super) fn fail_acks(&mut self, slot: u32, error: &PartitionError, turn: &mut Turn<'_>) {
         let acks = self.partitions.get_mut(slot).map(Partition::take_acks).unwrap_or_default();
         for ack in acks {

@@ -357,7 +357,7 @@ impl Course {
     }
 }
 
-/// Whoever waits for more events than this waits for ever.
+/// An answer that has not come after so many events never comes.
 const PATIENCE: usize = 1_000_000;
 
 fn server((at, count): (At, usize), layout: Layout, rng: &mut Rng) -> Server {

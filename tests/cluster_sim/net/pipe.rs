@@ -9,7 +9,7 @@ use crate::queue::{Instant, Span};
 
 /// The time of what a blocked link holds up.
 const NEVER: Instant = Instant(u64::MAX);
-/// Of so many arrivals one is cut in two.
+/// One arrival in so many is cut in two.
 const CUT_ONE_IN: u64 = 6;
 /// The rest of an arrival that was cut comes within this.
 const CUT_PAUSE: Span = Span::micros(40);

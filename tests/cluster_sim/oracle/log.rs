@@ -157,7 +157,7 @@ impl Log {
         });
     }
 
-    /// Of each key the newest record is there, or a newer one.
+    /// The newest record of each key is there, or a newer one.
     fn compacted(&self, start: i64, found: &[(i64, RecordNumber)]) {
         let partition = self.partition;
         let key = crate::clients::key_of;

@@ -14,11 +14,11 @@ const PORT: u16 = 9192;
 /// How the directory of a server stands to the cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Membership {
-    /// The cluster begins with it.
+    /// The cluster begins with the server.
     Founder,
-    /// It asks for its id when it begins next.
+    /// The server asks for its id when it begins next.
     Stranger,
-    /// It has its id.
+    /// The server has its id.
     Member,
 }
 
