@@ -8,7 +8,7 @@ use crate::record::{BatchHeader, Inside};
 
 use super::super::request::PartitionError;
 use super::super::turn::{News, Turn};
-use super::partitions::Partition;
+use super::partition::Partition;
 use super::state::Store;
 
 /// A batch on its way to a log.

@@ -6,7 +6,7 @@ use crate::commit::{Checkpoint, FileSerial};
 
 use super::super::event::Operation;
 use super::super::turn::Turn;
-use super::partitions::Partition;
+use super::partition::Partition;
 use super::reclaim::Checkpointing;
 use super::state::Store;
 

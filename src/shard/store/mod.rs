@@ -9,9 +9,9 @@
 //! | file | what |
 //! |---|---|
 //! | state | what the store owns; how a log's change is carried out |
-//! | partitions, watermarks | one partition, its slot, its offsets |
-//! | role | what this server is to a partition |
-//! | append, produce, waits | a batch comes in; its answer leaves when it is durable |
+//! | slots, partition, watermarks | all partitions; one of them, and its offsets |
+//! | standing, role | what this server is to a partition; how that changes |
+//! | append, produce, waits, acks | a batch comes in; its answer leaves when it is durable |
 //! | commit | commit groups |
 //! | release, reclaim, sweep, syncs | commit files are freed |
 //! | checkpoint | where recovery begins |
@@ -22,12 +22,13 @@
 //! | stop | the orderly stop |
 //! | view | how a store begins; what can be seen of it from outside |
 
+mod acks;
 mod append;
 mod checkpoint;
 mod commit;
 mod io;
 mod memory;
-mod partitions;
+mod partition;
 mod place;
 mod produce;
 mod producers;
@@ -35,7 +36,9 @@ mod reclaim;
 mod release;
 mod replicate;
 mod role;
+mod slots;
 mod space;
+mod standing;
 mod state;
 mod stop;
 mod sweep;
@@ -46,8 +49,8 @@ mod watermarks;
 mod writeback;
 
 pub use append::Incoming;
-pub use partitions::Partition;
+pub use partition::Partition;
 pub use place::ImageChanged;
 pub use producers::PRODUCER_BYTES;
-pub use role::{Role, ends};
+pub use standing::{Role, ends};
 pub use state::Store;

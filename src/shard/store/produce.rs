@@ -12,8 +12,9 @@ use super::super::request::{
     Acks, Appended, PartitionError, ProducePartition, ProduceRequest, ProduceResult, RequestId, ShardReply,
 };
 use super::super::turn::Turn;
+use super::acks::{Ack, Until};
 use super::append::Incoming;
-use super::partitions::{Ack, Partition, Until};
+use super::partition::Partition;
 use super::state::{Stop, Store};
 
 /// What the answer for one batch waits for.

@@ -11,7 +11,7 @@ use crate::replication::Cut;
 
 use super::super::turn::{News, Turn};
 use super::append::Extent;
-use super::partitions::Partition;
+use super::partition::Partition;
 use super::state::Store;
 
 impl Store {

@@ -15,93 +15,13 @@ use crate::base::{
 use crate::config::topic::TopicSettings;
 use crate::controller::{MetadataImage, PartitionImage, TopicImage};
 use crate::log::PartitionLog;
-use crate::replication::{Assignment, Counts, Ends, Following, Kind, Leader, Leading, Member, Replica, Room};
+use crate::replication::{Assignment, Counts, Following, Kind, Leader, Leading, Member, Replica, Room};
 
 use super::super::config::ClusterConfig;
 use super::super::request::PartitionError;
 use super::super::turn::{News, Turn};
-use super::partitions::Partition;
+use super::standing::{Follows, LedBy, Part, Role, ends};
 use super::state::Store;
-
-/// What this server is to a partition.
-#[derive(Debug)]
-pub enum Role {
-    /// Nothing, as far as this server knows: what is here is kept and not served.
-    Idle,
-    Leading(Box<Leading>),
-    Following(Box<Follows>),
-    /// Leads the metadata log, of which a majority of voters decides what is committed.
-    Presiding {
-        high_watermark: Offset,
-        /// Records from there on are sent to nobody yet.
-        sends_until: Option<Offset>,
-    },
-}
-
-/// A partition that another server leads.
-#[derive(Debug)]
-pub struct Follows {
-    pub following: Following,
-    pub led_by: LedBy,
-}
-
-/// Whom a follower asks for records.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct LedBy {
-    pub server: ServerId,
-    pub shard: ShardId,
-}
-
-/// What an image makes of a partition here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Part {
-    Idle,
-    Leads,
-    Follows(LedBy),
-}
-
-impl Partition {
-    /// Whether this server leads the partition.
-    pub fn leads(&self) -> bool {
-        matches!(self.role, Role::Leading(_) | Role::Presiding { .. })
-    }
-
-    pub fn role(&self) -> &Role {
-        &self.role
-    }
-
-    /// Whether other servers have a part in what is acknowledged.
-    pub fn has_followers(&self) -> bool {
-        match &self.role {
-            Role::Leading(leading) => leading.has_followers(),
-            Role::Idle | Role::Following(_) | Role::Presiding { .. } => false,
-        }
-    }
-
-    /// Whether as many replicas are in sync as the topic demands.
-    pub fn has_enough_replicas(&self) -> bool {
-        match &self.role {
-            Role::Leading(leading) => leading.can_acknowledge(),
-            Role::Idle | Role::Following(_) | Role::Presiding { .. } => false,
-        }
-    }
-
-    /// Whether the high watermark has reached the beginning of the leader's epoch (rule R5).
-    pub fn is_settled(&self) -> bool {
-        match &self.role {
-            Role::Leading(leading) => leading.is_settled(),
-            Role::Idle | Role::Following(_) | Role::Presiding { .. } => false,
-        }
-    }
-
-    fn part(&self) -> Part {
-        match &self.role {
-            Role::Idle => Part::Idle,
-            Role::Leading(_) | Role::Presiding { .. } => Part::Leads,
-            Role::Following(follows) => Part::Follows(follows.led_by),
-        }
-    }
-}
 
 impl Store {
     /// Who this server is among its partitions' replicas; `None` as long as the image lacks this incarnation.
@@ -396,11 +316,6 @@ impl Store {
         }
         self.lease_until = self.lease_until.max(until);
     }
-}
-
-/// Where a log begins and ends.
-pub fn ends(log: &PartitionLog) -> Ends {
-    Ends { log_start: log.log_start(), flushed: log.flushed_offset(), log_end: log.log_end() }
 }
 
 fn assignment(

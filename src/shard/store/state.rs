@@ -1,6 +1,6 @@
 //! What the store owns, and how a log is changed that may want something done: [`Store::with_log`] applies the change and
 //! carries out everything the log wants because of it. Every change of a log, this one too, goes through
-//! [`Partition::change`](super::partitions::Partition::change).
+//! [`Partition::change`](super::partition::Partition::change).
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
@@ -20,8 +20,8 @@ use super::super::metrics::LogCounters;
 use super::super::request::Image;
 use super::super::turn::{News, Turn};
 use super::io::{IoTable, Issued, Tried};
-use super::partitions::Partitions;
 use super::reclaim::Reclaim;
+use super::slots::Partitions;
 use super::syncs::Syncs;
 use super::waits::ProduceWaits;
 use super::writeback::Writeback;

@@ -6,7 +6,7 @@ use crate::base::MonoNanos;
 use crate::base::hash::IdMap;
 
 use super::super::request::{PartitionError, ProduceResult, RequestId};
-use super::partitions::Ack;
+use super::acks::Ack;
 
 #[derive(Debug, Default)]
 pub(super) struct ProduceWaits {

@@ -74,7 +74,10 @@ impl Spares {
         for slot in std::mem::take(&mut self.rolled) {
             let Some(partition) = store.partitions.get_mut(slot) else { continue };
             let (log, leads) = (partition.log(), partition.leads());
-            if log.id == TopicPartition::METADATA || !leads || !log.fills_within(config.fills_within_ms, now.mono) {
+            if log.id == TopicPartition::METADATA
+                || !leads
+                || !log.fills_within(config.fills_within_ms, now.mono)
+            {
                 continue;
             }
             let has_below = partition.change(|log, settings| {

@@ -116,11 +116,7 @@ impl Partition {
     }
 }
 
-fn trim(
-    asked: DeleteRecordsPartition,
-    store: &mut Store,
-    turn: &mut Turn<'_>,
-) -> Outcome {
+fn trim(asked: DeleteRecordsPartition, store: &mut Store, turn: &mut Turn<'_>) -> Outcome {
     if store.is_failed() {
         return Err(PartitionError::StorageFailed);
     }

@@ -1,17 +1,14 @@
-//! The shard's partitions: found by id, kept in slots.
+//! One partition: its log, this server's role in it, and its watermarks.
 //!
-//! A partition's log changes only through [`Partition::change`], which keeps its watermarks in line. A slot is the shard's
-//! own short name for a partition; no slot is used twice, so that what comes late for a deleted partition finds nobody.
+//! The log changes only through [`Partition::change`], which keeps the watermarks in line.
 
-use std::collections::VecDeque;
-
-use crate::base::hash::IdMap;
-use crate::base::{Chunk, LeaderEpoch, Offset, Rule, TopicPartition, holds};
+use crate::base::{LeaderEpoch, Offset, Rule, holds};
 use crate::config::topic::TopicSettings;
-use crate::log::{Cut, PartitionLog, RecoveredLog};
+use crate::log::{Cut, PartitionLog};
 
 use super::super::request::PartitionError;
-use super::role::{Role, ends};
+use super::acks::{Ack, Acks, Until};
+use super::standing::{Part, Role, ends};
 use super::watermarks::{VisibleWhen, Watermarks};
 
 /// One partition with the producers that wait on it.
@@ -35,59 +32,24 @@ pub struct Partition {
     /// Whether the partition is in line to have its memory freed.
     pub(super) is_evictable: bool,
     /// Operations under way on the partition's files, or handed out to be issued.
-    ops: u32,
+    pub(super) ops: u32,
     /// Operations under way that work on files of finished segments, and that the log knows nothing of.
-    ops_beside: u32,
+    pub(super) ops_beside: u32,
     /// The log is to be cut when none of those is left.
-    waiting_cut: Option<Cut>,
-    life: Life,
-}
-
-/// Produce requests that wait, in the order of their appends.
-#[derive(Debug, Default)]
-struct Acks {
-    /// For the flushed offset.
-    leader: VecDeque<Ack>,
-    /// For the high watermark.
-    all: VecDeque<Ack>,
-}
-
-/// What a produce request waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
-    Flushed,
-    HighWatermark,
-}
-
-/// A produce request that waits until an offset reaches `end`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ack {
-    pub(super) end: Offset,
-    pub(super) wait: u64,
-    /// The leader epoch in which the request began to wait: an answer in another one would be a promise nobody keeps.
-    pub(super) epoch: LeaderEpoch,
-    /// Which of the request's partitions this is.
-    pub(super) index: usize,
+    pub(super) waiting_cut: Option<Cut>,
+    pub(super) life: Life,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+pub(super) enum Life {
     Serving,
     /// The partition's topic is gone; it waits until nothing is being written any more.
     Dying,
     Deleting,
 }
 
-/// All partitions of the shard.
-#[derive(Debug, Default)]
-pub struct Partitions {
-    by_id: IdMap<TopicPartition, u32>,
-    slots: Vec<Option<Box<Partition>>>,
-    dying: Vec<u32>,
-}
-
 impl Partition {
-    fn new(log: PartitionLog) -> Partition {
+    pub(super) fn new(log: PartitionLog) -> Partition {
         let settings = TopicSettings::default();
         Partition {
             marks: Watermarks::of(&log, log.high_watermark(), visible_when(&settings)),
@@ -198,6 +160,48 @@ impl Partition {
         self.follow_log();
     }
 
+    /// Whether this server leads the partition.
+    pub fn leads(&self) -> bool {
+        matches!(self.role, Role::Leading(_) | Role::Presiding { .. })
+    }
+
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// Whether other servers have a part in what is acknowledged.
+    pub fn has_followers(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.has_followers(),
+            Role::Idle | Role::Following(_) | Role::Presiding { .. } => false,
+        }
+    }
+
+    /// Whether as many replicas are in sync as the topic demands.
+    pub fn has_enough_replicas(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.can_acknowledge(),
+            Role::Idle | Role::Following(_) | Role::Presiding { .. } => false,
+        }
+    }
+
+    /// Whether the high watermark has reached the beginning of the leader's epoch (rule R5).
+    pub fn is_settled(&self) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.is_settled(),
+            Role::Idle | Role::Following(_) | Role::Presiding { .. } => false,
+        }
+    }
+
+    /// What the newest image has made of the partition.
+    pub(super) fn part(&self) -> Part {
+        match &self.role {
+            Role::Idle => Part::Idle,
+            Role::Leading(_) | Role::Presiding { .. } => Part::Leads,
+            Role::Following(follows) => Part::Follows(follows.led_by),
+        }
+    }
+
     /// Whether this server's own disk is what its followers wait for.
     pub fn lags_itself(&self) -> bool {
         matches!(&self.role, Role::Leading(leading) if leading.lags_itself())
@@ -284,11 +288,7 @@ impl Partition {
 
     /// A produce begins to wait.
     pub(super) fn wait(&mut self, until: Until, ack: Ack) {
-        let queue = match until {
-            Until::Flushed => &mut self.acks.leader,
-            Until::HighWatermark => &mut self.acks.all,
-        };
-        queue.push_back(ack);
+        self.acks.wait(until, ack);
     }
 
     /// Takes the next produce that has what it waits for.
@@ -297,30 +297,20 @@ impl Partition {
     ///
     /// If the leader epoch is not the one in which the produce began to wait: who waits fails when the epoch changes.
     pub(super) fn next_ack(&mut self) -> Option<Ack> {
-        let Watermarks { flushed, high, .. } = self.marks;
-        let is_ready = |queue: &VecDeque<Ack>, to| queue.front().is_some_and(|ack| ack.end <= to);
-        let ack = if is_ready(&self.acks.leader, flushed) {
-            self.acks.leader.pop_front()
-        } else if is_ready(&self.acks.all, high) {
-            self.acks.all.pop_front()
-        } else {
-            return None;
-        };
-        let is_of_this_epoch = ack.as_ref().is_none_or(|ack| ack.epoch == self.epoch || !holds(Rule::R11));
+        let ack = self.acks.next(&self.marks)?;
+        let is_of_this_epoch = ack.epoch == self.epoch || !holds(Rule::R11);
         assert!(is_of_this_epoch, "whoever waits for an ack fails when the epoch changes");
-        ack
+        Some(ack)
     }
 
     /// Takes every produce that waits.
     pub(super) fn take_acks(&mut self) -> Vec<Ack> {
-        let Acks { leader, all } = std::mem::take(&mut self.acks);
-        leader.into_iter().chain(all).collect()
+        self.acks.take_all()
     }
 
     /// Forgets a produce that has waited long enough.
     pub(super) fn forget_ack(&mut self, wait: u64) {
-        self.acks.leader.retain(|ack| ack.wait != wait);
-        self.acks.all.retain(|ack| ack.wait != wait);
+        self.acks.forget(wait);
     }
 
     /// A request's idea of the leader epoch against ours; -1 is not checked.
@@ -339,140 +329,4 @@ impl Partition {
 
 fn visible_when(settings: &TopicSettings) -> VisibleWhen {
     if settings.sync_before_ack() { VisibleWhen::Flushed } else { VisibleWhen::Appended }
-}
-
-impl Partitions {
-    pub(super) fn recovered(
-        found: Vec<(TopicPartition, RecoveredLog)>,
-        allocate: &mut dyn FnMut(usize) -> Chunk,
-    ) -> Partitions {
-        let mut partitions = Partitions::default();
-        for (id, log) in found {
-            partitions.add(PartitionLog::recovered(id, log, allocate));
-        }
-        partitions
-    }
-
-    pub fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub fn find(&self, id: TopicPartition) -> Option<u32> {
-        self.by_id.get(&id).copied()
-    }
-
-    pub fn find_or_add(&mut self, id: TopicPartition) -> u32 {
-        self.find(id).unwrap_or_else(|| self.add(PartitionLog::empty(id)))
-    }
-
-    pub fn get(&self, slot: u32) -> Option<&Partition> {
-        self.slots.get(slot as usize)?.as_deref()
-    }
-
-    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Partition> {
-        self.slots.get_mut(slot as usize)?.as_deref_mut()
-    }
-
-    /// Offsets that are refused to readers because they are damaged or gone.
-    pub fn quarantined(&self) -> u64 {
-        let damaged = self.slots.iter().flatten().flat_map(|it| it.log.damaged().iter());
-        damaged.map(|range| range.end.since(range.start).unsigned_abs()).sum()
-    }
-
-    /// Slots of serving partitions, in order.
-    pub fn slots(&self) -> Vec<u32> {
-        let serving = |(slot, it): (usize, &Option<Box<Partition>>)| {
-            it.as_ref().is_some_and(|it| it.life == Life::Serving).then(|| slot_number(slot))
-        };
-        self.slots.iter().enumerate().filter_map(serving).collect()
-    }
-
-    pub fn is_serving(&self, slot: u32) -> bool {
-        self.get(slot).is_some_and(|it| it.life == Life::Serving)
-    }
-
-    pub(super) fn all_finished(&self) -> bool {
-        self.slots.iter().flatten().all(|it| it.life != Life::Serving || it.log.is_finished())
-    }
-
-    pub(super) fn op_issued(&mut self, slot: u32) {
-        if let Some(partition) = self.get_mut(slot) {
-            partition.ops += 1;
-        }
-    }
-
-    pub(super) fn op_done(&mut self, slot: u32) {
-        if let Some(partition) = self.get_mut(slot) {
-            assert!(partition.ops > 0, "an operation ends once");
-            partition.ops -= 1;
-        }
-    }
-
-    /// Lives on until nothing is being written any more; nobody finds it by its id.
-    pub(super) fn drop_partition(&mut self, id: TopicPartition, slot: u32) -> Vec<Ack> {
-        self.by_id.remove(&id);
-        let Some(partition) = self.get_mut(slot) else { return Vec::new() };
-        assert_eq!(partition.life, Life::Serving, "a partition is dropped once");
-        partition.life = Life::Dying;
-        let acks = partition.take_acks();
-        self.dying.push(slot);
-        acks
-    }
-
-    /// Dropped partitions on which nothing is under way any more, each once.
-    pub(super) fn take_quiet(&mut self) -> Vec<(u32, TopicPartition)> {
-        let mut quiet = Vec::new();
-        for slot in std::mem::take(&mut self.dying) {
-            match self.get_mut(slot) {
-                Some(partition) if partition.ops > 0 => self.dying.push(slot),
-                Some(partition) => {
-                    partition.life = Life::Deleting;
-                    quiet.push((slot, partition.log.id));
-                }
-                None => {}
-            }
-        }
-        quiet
-    }
-
-    /// Whether a partition that was dropped still has files.
-    pub(super) fn is_leaving(&self, id: TopicPartition) -> bool {
-        let leaves = |it: &Partition| it.life != Life::Serving && it.log.id == id;
-        self.slots.iter().flatten().any(|it| leaves(it))
-    }
-
-    /// An operation beside the log itself begins on its files.
-    pub(super) fn begun_beside(&mut self, slot: u32) {
-        if let Some(partition) = self.get_mut(slot) {
-            partition.ops_beside += 1;
-        }
-    }
-
-    /// An operation beside the log itself has ended. Says whether a cut has waited for it.
-    pub(super) fn ended_beside(&mut self, slot: u32) -> bool {
-        let Some(partition) = self.get_mut(slot) else { return false };
-        assert!(partition.ops_beside > 0, "an operation ends once");
-        partition.ops_beside -= 1;
-        partition.ops_beside == 0 && partition.waiting_cut.is_some()
-    }
-
-    /// Every partition that can be found, with its slot.
-    pub(super) fn by_id(&self) -> impl Iterator<Item = (TopicPartition, u32)> + '_ {
-        self.by_id.iter().map(|(id, slot)| (*id, *slot))
-    }
-
-    pub(super) fn take(&mut self, slot: u32) -> Option<Box<Partition>> {
-        self.slots.get_mut(slot as usize)?.take()
-    }
-
-    fn add(&mut self, log: PartitionLog) -> u32 {
-        let slot = slot_number(self.slots.len());
-        self.by_id.insert(log.id, slot);
-        self.slots.push(Some(Box::new(Partition::new(log))));
-        slot
-    }
-}
-
-fn slot_number(index: usize) -> u32 {
-    u32::try_from(index).expect("a shard has fewer than 2^32 partitions")
 }
