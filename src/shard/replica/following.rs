@@ -5,24 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
-use crate::base::{LaneId, MonoNanos, Offset, StreamNumber, TopicPartition, mark};
-use crate::log::{self, RunHeader};
-use crate::peer::limits::STREAMS_MAX;
-use crate::peer::{
-    Ack, Acked, CloseReason, ClosedStream, Gap, LaneKind, Message, OpenOutcome, OpenStream, OpenedStream,
-    Part,
-};
-use crate::record::BatchHeader;
-use crate::replication::{self, AfterCut, EpochEnd, InLane, Opened, Outcome, Phase, Refusal, Take};
+use crate::base::{LaneId, MonoNanos, Offset, TopicPartition, mark};
+use crate::peer::{CloseReason, ClosedStream, LaneKind, OpenStream, OpenedStream};
+use crate::replication::{AfterCut, EpochEnd, InLane, Opened, Phase, Refusal};
 
 use super::super::store::{Role, Store};
-use super::super::turn::{News, Turn};
+use super::super::turn::Turn;
 use super::gathering::Gathering;
-use super::lanes::{Lanes, Target, send};
+use super::incoming::FollowerEnd;
+use super::lanes::Lanes;
 use super::me::WINDOW_BYTES;
-use super::target;
+use super::target::Target;
+use super::words::outcome;
 
 #[derive(Debug, Default)]
 pub(super) struct Followings {
@@ -33,20 +27,6 @@ pub(super) struct Followings {
     asking: BTreeSet<(MonoNanos, u32)>,
     /// Lanes whose peers do what they must not.
     pub(super) faulty: Vec<LaneId>,
-}
-
-/// One lane, from this end.
-#[derive(Debug)]
-pub(super) struct FollowerEnd {
-    pub(super) target: Target,
-    pub(super) intake: InLane,
-    streams: BTreeMap<StreamNumber, u32>,
-    opens: Vec<OpenStream>,
-    closes: Vec<ClosedStream>,
-    /// Partitions that have something to acknowledge.
-    dirty: BTreeSet<u32>,
-    /// The snapshot of the metadata that comes in pieces.
-    pub(super) gathering: Option<Gathering>,
 }
 
 impl Followings {
@@ -69,7 +49,7 @@ impl Followings {
             return None;
         };
         let is_metadata = partition.log().id == TopicPartition::METADATA;
-        let to = target(follows.led_by.server, follows.led_by.shard, is_metadata);
+        let to = Target::of_leader(follows.led_by.server, follows.led_by.shard, is_metadata);
         let stream = follows.following.stream();
         let is_streaming = self.targets.get(&slot) == Some(&to)
             && stream.is_some_and(|stream| {
@@ -178,81 +158,8 @@ impl Followings {
         }
     }
 
-    /// Runs, and what the leader tells with them.
-    pub(super) fn append(
-        &mut self,
-        lane: LaneId,
-        parts: &[Part],
-        payload: &Bytes,
-        store: &mut Store,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(end) = self.lanes.get_mut(&lane) else { return };
-        if let Err(error) = end.intake.received(payload.len() as u64, turn.now.mono) {
-            turn.notice(format!("server {} misuses a lane: {error}", end.target.server));
-            return self.faulty.push(lane);
-        }
-        let mut at = 0;
-        for part in parts {
-            let bytes = usize::try_from(part.bytes).expect("a u32 fits");
-            // The codec has checked that the parts are the payload.
-            let run = payload.slice(at..at + bytes);
-            at += bytes;
-            self.take(lane, part, run, store, turn);
-        }
-    }
-
-    fn take(&mut self, lane: LaneId, part: &Part, run: Bytes, store: &mut Store, turn: &mut Turn<'_>) {
-        let Some(end) = self.lanes.get_mut(&lane) else { return };
-        let Some(slot) = end.streams.get(&part.stream).copied() else {
-            mark("bytes for a stream that is over give their credit back");
-            return end.intake.dropped(part.bytes);
-        };
-        let is_metadata = end.target.kind == LaneKind::Control;
-        let before = store.partitions.get(slot).map(|it| it.watermarks().high);
-        let said = replication::Part {
-            base: part.base,
-            end: part.end,
-            bytes: part.bytes,
-            gap: gap(part.gap),
-            high_watermark: part.high_watermark,
-            log_start: part.log_start,
-        };
-        let now = turn.now.mono;
-        let taken = store.with_following(slot, |following, _| following.appended(part.stream, &said, now));
-        match taken {
-            Some(Ok(Take::Run | Take::Gap(_))) => {
-                let header = run_header(part, &run);
-                match store.replicate(slot, &run, header, turn) {
-                    Ok(()) => {
-                        end.intake.taken(part.stream, part.end, part.bytes);
-                        if is_metadata {
-                            turn.tell(News::Replicated(run));
-                        }
-                    }
-                    Err(error) => {
-                        mark("a run was refused by the log");
-                        turn.notice(format!("a run from server {} was refused: {error}", end.target.server));
-                        end.intake.dropped(part.bytes);
-                        _ = store.with_following(slot, |following, _| following.close(now));
-                        end.forget(slot, now, CloseReason::Mismatch);
-                        self.ask_later(slot, store);
-                    }
-                }
-            }
-            // A part without a run has no bytes.
-            Some(Ok(Take::Nothing)) => {}
-            Some(Err(Refusal::OldStream)) | None => end.intake.dropped(part.bytes),
-            Some(Err(refusal)) => {
-                end.intake.dropped(part.bytes);
-                self.refused(lane, slot, &refusal, store, turn);
-            }
-        }
-        follow_start(slot, store, turn);
-        told_if_moved(slot, before, store, turn);
-    }
-
-    fn refused(
+    /// What a leader has sent does not fit: the stream is asked for again later.
+    pub(super) fn refused(
         &mut self,
         lane: LaneId,
         slot: u32,
@@ -398,67 +305,8 @@ impl Followings {
     }
 }
 
-impl FollowerEnd {
-    fn forget(&mut self, slot: u32, now: MonoNanos, reason: CloseReason) {
-        let numbers: Vec<StreamNumber> =
-            self.streams.iter().filter(|(_, it)| **it == slot).map(|(stream, _)| *stream).collect();
-        for stream in numbers {
-            self.streams.remove(&stream);
-            self.intake.close(stream, now);
-            self.opens.retain(|open| open.stream != stream);
-            self.closes.push(ClosedStream { stream, reason });
-        }
-        self.dirty.remove(&slot);
-        self.gathering.take_if(|gathering| gathering.slot == slot);
-    }
-
-    fn flushed(&mut self, slot: u32, flushed: Offset) {
-        let streams = self.streams.iter().filter(|(_, it)| **it == slot).map(|(stream, _)| *stream);
-        for stream in streams {
-            self.intake.flushed(stream, flushed);
-        }
-    }
-
-    /// Says what there is to say.
-    fn speak(&mut self, lane: LaneId, store: &mut Store, turn: &mut Turn<'_>) {
-        while !self.closes.is_empty() {
-            let few = self.closes.drain(..self.closes.len().min(STREAMS_MAX)).collect();
-            send(lane, &Message::Close(few), Vec::new(), turn);
-        }
-        while !self.opens.is_empty() {
-            let few = self.opens.drain(..self.opens.len().min(STREAMS_MAX)).collect();
-            send(lane, &Message::Open(few), Vec::new(), turn);
-        }
-        let mut acked = Vec::new();
-        while let Some(slot) = self.dirty.pop_first() {
-            let Some(stream) = self.streams.iter().find(|(_, it)| **it == slot).map(|it| *it.0) else {
-                continue;
-            };
-            let named = store.named_start(slot);
-            let ends = store.with_following(slot, |following, _| following.ack(named)).flatten();
-            if let Some(ends) = ends {
-                acked.push(Acked {
-                    stream,
-                    log_end: ends.log_end,
-                    flushed: ends.flushed,
-                    log_start: ends.log_start,
-                    wants_high_watermark: false,
-                    damaged: false,
-                });
-            }
-            if acked.len() == STREAMS_MAX {
-                break;
-            }
-        }
-        if !acked.is_empty() || self.intake.wants_ack(turn.now.mono) {
-            let credit = u32::try_from(self.intake.ack()).expect("a window is below 4 GiB");
-            send(lane, &Message::Ack(Ack { acked, credit }), Vec::new(), turn);
-        }
-    }
-}
-
 /// A followed log begins where its leader's does.
-fn follow_start(slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
+pub(super) fn follow_start(slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
     let start = store.with_following(slot, |following, _| following.wanted_start()).flatten();
     // Where the metadata log begins is for each server to say: what is before is in a snapshot of its own.
     let is_metadata = store.partitions.get(slot).is_some_and(|it| it.log().id == TopicPartition::METADATA);
@@ -468,40 +316,9 @@ fn follow_start(slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
 }
 
 /// If the high watermark has moved, whoever waits for it hears it.
-fn told_if_moved(slot: u32, before: Option<Offset>, store: &mut Store, turn: &mut Turn<'_>) {
+pub(super) fn told_if_moved(slot: u32, before: Option<Offset>, store: &mut Store, turn: &mut Turn<'_>) {
     let now = store.partitions.get(slot).map(|it| it.watermarks().high);
     if now != before {
         store.moved(slot, turn);
     }
-}
-
-fn outcome(said: OpenOutcome) -> Outcome {
-    match said {
-        OpenOutcome::Fenced { current } => Outcome::Fenced { current },
-        OpenOutcome::NotYet => Outcome::NotYet,
-        OpenOutcome::Refused => Outcome::Refused,
-        OpenOutcome::Begin { at, epoch_before } => Outcome::Begin { at, epoch_before },
-        OpenOutcome::Diverging { epoch, end } => Outcome::Diverging { epoch, end },
-        OpenOutcome::From { next } => Outcome::From { next },
-        OpenOutcome::Snapshot { offset, epoch } => Outcome::Snapshot { offset, epoch },
-    }
-}
-
-fn gap(said: Gap) -> replication::Gap {
-    match said {
-        Gap::None => replication::Gap::None,
-        Gap::Compacted => replication::Gap::Compacted,
-        Gap::Damaged => replication::Gap::Damaged,
-    }
-}
-
-/// A run as its log takes it: the part says where the log ends, and the first batch where the run begins.
-fn run_header(part: &Part, run: &[u8]) -> RunHeader {
-    let first = BatchHeader::parse(run).map_or(part.base, |header| header.base_offset);
-    let gap = match part.gap {
-        Gap::None => log::Gap::None,
-        Gap::Compacted => log::Gap::Compacted,
-        Gap::Damaged => log::Gap::Damaged,
-    };
-    RunHeader { base: first, end: part.end, epoch: part.epoch, gap }
 }

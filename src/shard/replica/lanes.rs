@@ -10,24 +10,17 @@ use std::collections::BTreeMap;
 
 use crate::base::rng::Rng;
 use crate::base::{IncarnationId, LaneId, MonoNanos, Payload, ServerId, ShardId, VoterId, mark};
-use crate::peer::{self, Hello, LaneKind, Message, Refusal, Refused, Welcome};
+use crate::peer::{self, Hello, LaneKind, Message, Refused, Welcome};
 
 use super::super::effect::{DialError, Effect, OutFrame};
 use super::super::turn::Turn;
 use super::me::{Me, QuorumSeen};
+use super::target::Target;
 
 /// The first wait before a target is dialled again, and the longest.
 const BACKOFF_MS: (u64, u64) = (50, 2000);
 /// A dial and its handshake take no longer.
 const HANDSHAKE_MS: u64 = 5000;
-
-/// Whom a shard dials.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Target {
-    pub server: ServerId,
-    pub shard: ShardId,
-    pub kind: LaneKind,
-}
 
 /// Who is at the other end of an accepted lane.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -279,13 +272,13 @@ impl Lanes {
         }
     }
 
-    /// This side ends the connection.
     /// Every lane there is, in some phase.
     pub(super) fn all(&self) -> Vec<LaneId> {
         let dialled = self.dialled.keys().map(|number| LaneId::Dialled(*number));
         dialled.chain(self.accepted.keys().map(|number| LaneId::Accepted(*number))).collect()
     }
 
+    /// This side ends the connection.
     pub(super) fn hang(&mut self, lane: LaneId, turn: &mut Turn<'_>) {
         turn.effect(Effect::Hang { lane });
         match lane {
@@ -324,6 +317,3 @@ pub(super) fn send(lane: LaneId, message: &Message, payload: Vec<Payload>, turn:
     let head = peer::encode(message, bytes);
     turn.effect(Effect::Send { lane, frame: OutFrame { head, payload } });
 }
-
-/// Why a Hello is refused.
-pub(super) type HelloRefused = (Refusal, String);

@@ -5,10 +5,13 @@ use crate::controller::{MetadataImage, ServerImage};
 use crate::peer::{Hello, LaneKind, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, Welcome};
 
 use super::super::config::ClusterConfig;
-use super::lanes::{HelloRefused, Target};
+use super::target::Target;
 
 /// Payload bytes that may be on a lane and not flushed.
 pub(super) const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Why a Hello is refused.
+pub(super) type HelloRefused = (Refusal, String);
 
 /// What lanes need to know when one of them begins.
 pub(super) struct Me<'a> {

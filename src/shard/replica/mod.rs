@@ -10,8 +10,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | lanes, me | connections, handshakes; who this server is |
-//! | following | streams of partitions that others lead |
+//! | lanes, target, me | connections, handshakes; whom this server dials, and who it is |
+//! | following, incoming, taking, words | streams of partitions that others lead; their lanes; the runs that come; what leaders say |
 //! | leading, sending | streams to followers; what is sent in a turn |
 //! | handing, gathering | snapshots of the metadata, to followers and from leaders |
 //! | in_sync | in-sync sets that leaders here ask for |
@@ -22,10 +22,14 @@ mod following;
 mod gathering;
 mod handing;
 mod in_sync;
+mod incoming;
 mod lanes;
 mod leading;
 mod me;
 mod sending;
+mod taking;
+mod target;
+mod words;
 
 use crate::base::{LaneId, LogEnd, MonoNanos, Offset, ServerId, ShardId, TopicPartition};
 use crate::peer::{Frame, Hello, IsrOutcome, LaneKind, Message};
@@ -43,8 +47,9 @@ use lanes::Lanes;
 use leading::Leadings;
 use me::Me;
 
-pub use lanes::{Dialler, LaneNews, Loss, Target};
+pub use lanes::{Dialler, LaneNews, Loss};
 pub use me::QuorumSeen;
+pub use target::Target;
 
 /// Everything between this shard and other servers.
 #[derive(Debug)]
@@ -343,10 +348,4 @@ impl Replica {
     fn me<'a>(&self, config: &'a super::config::ClusterConfig, store: &'a Store) -> Me<'a> {
         Me { config, image: store.image(), shard: self.shard, shards: self.shards, quorum: self.quorum }
     }
-}
-
-/// Whom a follower dials for a partition that is led there.
-fn target(server: ServerId, shard: ShardId, is_metadata: bool) -> Target {
-    let kind = if is_metadata { LaneKind::Control } else { LaneKind::Data };
-    Target { server, shard, kind }
 }
