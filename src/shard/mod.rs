@@ -15,7 +15,7 @@
 //! [`Shard::turn`], called once after a batch of inputs, gathers the commit group from them. That is where batching comes
 //! from.
 //!
-//! This file is the spine: it routes. Five rooms hold the state, each a type of its own that may use the ones before it in
+//! This file is the spine: it routes inputs, and the file `hear` routes what the rooms tell each other. Five rooms hold the state, each a type of its own that may use the ones before it in
 //! this table and never one behind it:
 //!
 //! | room | owns | may use |
@@ -38,8 +38,10 @@ mod config;
 mod directory;
 mod effect;
 mod event;
+mod hear;
 mod metrics;
 mod note;
+mod offsets;
 mod read;
 mod replica;
 mod request;
@@ -49,15 +51,14 @@ mod store;
 mod timings;
 mod turn;
 mod upkeep;
+mod view;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::base::metrics::{CommittedMetric, EndMetric, Latency};
 use crate::base::{LaneId, MonoNanos, Now, Offset, ShardId};
 use crate::controller::Published;
-use crate::log::Purpose;
 use crate::peer::{Frame, Hello, LaneKind, Message, OpenOutcome};
 
 pub use crate::base::io::{IoDone, SegmentId, WriteData};
@@ -68,9 +69,9 @@ pub use config::{
 };
 pub use directory::{DamagedPartitions, DirectoryRecovery, KnownVoters, LastStop};
 pub use effect::{DialError, Effect, IoId, IoRequest, OutFrame};
-use event::Event;
 pub use metrics::{COUNTERS, GAUGES, LogCounters, ShardGauges};
 pub use note::{IsrWanted, Note, ShardStatus};
+pub use offsets::*;
 use read::Read;
 use replica::Replica;
 pub use request::*;
@@ -303,79 +304,12 @@ impl Shard {
         self.input(now, effects, |shard, _| shard.seats.hand_over());
     }
 
-    /// Whether this life of the server takes part in its cluster, as far as this shard knows: it is registered and not fenced.
-    #[must_use]
-    pub fn takes_part(&self) -> bool {
-        self.store.takes_part()
-    }
-
-    /// Whether nothing is left that another server could take over.
-    #[must_use]
-    pub fn has_handed_over(&self) -> bool {
-        self.seats.has_handed_over()
-    }
-
     /// Begins the orderly stop: everything into segments, then a clean checkpoint. New appends must not come any more.
     pub fn stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.lanes(now, effects, |shard, turn| {
             shard.replica.leave(turn);
             shard.store.begin_stop(turn);
         });
-    }
-
-    /// Everything is in sealed segments and the clean checkpoint is written; or storage has failed.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.store.is_stopped()
-    }
-
-    /// Appends, syncs or cold reads are under way.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.store.is_busy()
-    }
-
-    /// Answers that no socket takes hold so much of what was read from segments that nothing further is.
-    #[must_use]
-    pub fn reads_wait_for_memory(&self) -> bool {
-        self.read.waits_for_memory()
-    }
-
-    /// The newest cluster state this shard has.
-    #[must_use]
-    pub fn current_image(&self) -> &Image {
-        self.store.image()
-    }
-
-    #[must_use]
-    pub fn counters(&self) -> &LogCounters {
-        &self.store.counters
-    }
-
-    /// How long the first append of each commit group has waited for it.
-    #[must_use]
-    pub fn commit_wait(&self) -> &Latency {
-        self.store.commit_wait()
-    }
-
-    /// What the shard holds, as of now.
-    #[must_use]
-    pub fn gauges(&self) -> ShardGauges {
-        let mut gauges = self.store.gauges();
-        self.read.gauges(&mut gauges);
-        self.upkeep.gauges(&self.store, &mut gauges);
-        self.seats.gauges(&mut gauges);
-        gauges
-    }
-
-    /// Offsets committed to the coordinators here.
-    pub fn committed(&self) -> impl Iterator<Item = CommittedMetric> + '_ {
-        self.seats.committed()
-    }
-
-    /// Log starts and high watermarks of the topics' partitions that this server leads.
-    pub fn ends(&self) -> impl Iterator<Item = EndMetric> + '_ {
-        self.store.ends()
     }
 
     /// Works on an input from another server or shard: the rooms hear what became of lanes.
@@ -400,108 +334,6 @@ impl Shard {
         act(self, &mut turn);
         self.hear(&mut turn);
         self.news = turn.end();
-    }
-
-    /// Hands an event to the room it concerns.
-    fn happened(&mut self, event: Event, turn: &mut Turn<'_>) {
-        let Shard { store, read, replica, upkeep, seats, .. } = self;
-        match event {
-            Event::LogDone { slot, purpose } => {
-                if purpose == Purpose::Delete {
-                    upkeep.deleted(turn.now.mono);
-                }
-                store.log_done(slot, purpose, turn);
-            }
-            Event::LogCut { slot, found } => store.truncated(slot, &found, turn),
-            Event::LogRefused { .. } => store.log_refused(turn),
-            Event::CommitGroupWritten => store.commit_group_written(turn),
-            Event::BallotWritten => seats.ballot_written(replica, store, turn),
-            Event::SnapshotWritten(outcome) => seats.snapshot_written(outcome, replica, store, turn),
-            Event::OldSnapshotsRemoved => {}
-            Event::AllSynced => store.all_synced(turn),
-            Event::CommitFile { file, is_made } => store.commit_file_ended(file, is_made),
-            Event::CheckpointWritten { serial } => {
-                upkeep.covered(read, store, turn);
-                store.checkpoint_written(serial, turn);
-            }
-            Event::CheckpointRefused { serial } => {
-                upkeep.not_covered();
-                store.checkpoint_refused(serial);
-            }
-            Event::IndexRead { reader, slot, segment, index } => {
-                read.index_read(reader, (slot, segment), index.as_ref(), store, turn);
-            }
-            Event::IndexMended { slot, segment, index } => {
-                read.index_mended((slot, segment), index.as_ref(), store, turn);
-            }
-            Event::WindowRead { window, bytes } => read.window_read(window, bytes, store, turn),
-            Event::Scrubbed(outcome) => upkeep.scrubbed(outcome, store, turn),
-            Event::PartitionDeleted { slot } => store.partition_deleted(slot, turn),
-            Event::Spared { slot, past, is_made } => upkeep.spared(slot, past, is_made, store, turn),
-            Event::Compacted { slot, outcome } => upkeep.compacted(slot, outcome, store, turn),
-            Event::Failed(reason) => store.fail(reason, turn),
-        }
-    }
-
-    /// Tells the rooms what the ones before them have to say, until nothing is left; then the long polls that were woken
-    /// are answered.
-    fn hear(&mut self, turn: &mut Turn<'_>) {
-        // Most inputs have none: they pay for no more than this look.
-        if turn.has_news() || self.read.has_woken() {
-            self.hear_all(turn);
-        }
-    }
-
-    fn hear_all(&mut self, turn: &mut Turn<'_>) {
-        let Shard { store, read, replica, upkeep, seats, .. } = self;
-        loop {
-            while let Some(news) = turn.next_news() {
-                match news {
-                    News::Moved(slot) => {
-                        read.wake(slot);
-                        replica.moved(slot, store, turn);
-                        seats.progressed(slot, replica, store, turn);
-                        seats.load(read, store, turn);
-                    }
-                    News::Role(slot) => {
-                        read.wake(slot);
-                        replica.role_changed(slot, store, turn);
-                        seats.role_changed(slot, store, turn);
-                    }
-                    News::Appended(slot) => replica.appended(slot),
-                    News::Run { stream, results } => replica.run_read(stream, results, store),
-                    News::Acked { voter, flushed } => seats.acked(voter, flushed, replica, store, turn),
-                    News::Cut(slot) => {
-                        // Segments with the same names may come again, with other bytes.
-                        if let Some(id) = store.partitions.get(slot).map(|it| it.log().id) {
-                            read.forget_partition(id);
-                        }
-                        upkeep.cut(slot);
-                        replica.cut_done(slot, store, turn);
-                        seats.cut(slot, replica, store, turn);
-                    }
-                    News::Quiet(slot) => store.begin_waiting_cut(slot, turn),
-                    News::Snapshot(gathered) => seats.snapshot(gathered, replica, store, turn),
-                    News::Replicated(batches) => seats.replicated(&batches, replica, store, turn),
-                    News::Room => replica.room_changed(store, turn),
-                    News::Rolled(slot) => upkeep.rolled(slot),
-                    News::Dropped(slot) => {
-                        read.dropped(slot, store, turn);
-                        replica.dropped(slot, turn);
-                    }
-                    News::Removed(partition) => read.forget_partition(partition),
-                    News::Pressed => upkeep.review(),
-                    News::Part { seat, results } => {
-                        seats.part(seat, results, store, turn);
-                        seats.load(read, store, turn);
-                    }
-                }
-            }
-            if !read.has_woken() {
-                return;
-            }
-            read.answer_woken(store, turn);
-        }
     }
 }
 

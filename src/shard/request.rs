@@ -17,6 +17,8 @@ use crate::group::{GroupError, GroupReply, GroupRequest, ListedGroup};
 use crate::pick;
 use crate::record::{BatchError, Inside};
 
+use super::offsets::{EpochEnd, EpochEndPartition, ListOffsetsPartition, ListedOffset};
+
 /// Names a question: who asked, and the asker's own number for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId {
@@ -376,59 +378,10 @@ impl<P: std::ops::Deref<Target = [u8]>> Fetched<P> {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct ListOffsetsPartition {
-    pub partition: TopicPartition,
-    pub current_leader_epoch: LeaderEpoch,
-    pub lookup: OffsetLookup,
-    pub read_committed: bool,
-}
-
-/// What ListOffsets' special timestamps mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OffsetLookup {
-    /// -1: the high watermark (or last stable offset).
-    Latest,
-    /// -2: the log start offset.
-    Earliest,
-    /// -3: the record with the largest timestamp.
-    MaxTimestamp,
-    /// -4: the earliest offset held locally; without remote storage the log start offset.
-    EarliestLocal,
-    /// -5: the latest offset in remote storage; without one there is none.
-    LatestTiered,
-    /// -6: the earliest offset waiting for upload; without remote storage there is none.
-    EarliestPendingUpload,
-    /// The first record at or after this time.
-    AtOrAfter(TimestampMs),
-}
-
-/// Offset -1 and timestamp -1 when no record answers the lookup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListedOffset {
-    pub offset: Offset,
-    pub timestamp: TimestampMs,
-    pub leader_epoch: LeaderEpoch,
-}
-
-#[derive(Clone, Copy, Debug)]
 pub struct DeleteRecordsPartition {
     pub partition: TopicPartition,
     /// `None` = the high watermark.
     pub before: Option<Offset>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct EpochEndPartition {
-    pub partition: TopicPartition,
-    pub current_leader_epoch: LeaderEpoch,
-    pub epoch: LeaderEpoch,
-}
-
-/// The largest epoch not above the asked one, and where it ends; both -1 when unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EpochEnd {
-    pub epoch: LeaderEpoch,
-    pub end: Offset,
 }
 
 /// The cluster's state as of one metadata version, shared read-only by every shard.

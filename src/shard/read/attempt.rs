@@ -4,8 +4,9 @@ use crate::base::io::SegmentId;
 use crate::base::{Offset, Payload};
 use crate::log::{Agreement, DiskRead, PartitionLog, ReadLimits, ReadPlan};
 
+use super::super::offsets::EpochEnd;
 use super::super::request::{
-    EpochEnd, FetchPartition, FetchRequest, FetchResult, Fetched, FetchedBy, Known, PartitionError,
+    FetchPartition, FetchRequest, FetchResult, Fetched, FetchedBy, Known, PartitionError,
 };
 use super::super::store::Store;
 

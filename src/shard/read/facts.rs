@@ -2,7 +2,8 @@
 
 use crate::base::{LeaderEpoch, Offset, TopicPartition};
 
-use super::super::request::{EpochEnd, EpochEndPartition, PartitionError, PartitionFacts, ProducerFacts};
+use super::super::offsets::{EpochEnd, EpochEndPartition};
+use super::super::request::{PartitionError, PartitionFacts, ProducerFacts};
 use super::super::store::Store;
 
 /// The end of an epoch in each partition.

@@ -9,9 +9,8 @@ use crate::base::{ChunkSlice, LeaderEpoch, Offset, Rule, TimestampMs, block_floo
 use crate::log::{DiskRead, PartitionLog, ReadPlan, Scan, Sought, scan_for};
 use crate::record;
 
-use super::super::request::{
-    ListOffsetsPartition, ListedOffset, OffsetLookup, PartitionError, RequestId, ShardReply,
-};
+use super::super::offsets::{ListOffsetsPartition, ListedOffset, OffsetLookup};
+use super::super::request::{PartitionError, RequestId, ShardReply};
 use super::super::store::{Partition, Store};
 use super::super::turn::Turn;
 use super::source::{Got, Source};

@@ -29,9 +29,8 @@ use crate::base::{ChunkSlice, MonoNanos, TopicPartition};
 use super::config::ShardConfig;
 use super::event::IndexFiles;
 use super::metrics::ShardGauges;
-use super::request::{
-    EpochEndPartition, FetchRequest, FetchResult, ListOffsetsPartition, RequestId, ShardReply,
-};
+use super::offsets::{EpochEndPartition, ListOffsetsPartition};
+use super::request::{FetchRequest, FetchResult, RequestId, ShardReply};
 use super::store::Store;
 use super::turn::{Asker, News, Turn};
 use attempt::Attempt;

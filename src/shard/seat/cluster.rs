@@ -7,22 +7,15 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::base::{
-    BrokerEpoch, IncarnationId, LaneId, LeaderEpoch, LogEnd, MonoNanos, Offset, ServerId, ShardId, Voter,
-};
-use crate::controller::{self, ControllerOutput, Dialled, HeartbeatError, IsrAsked, Join, RegisterError};
-use crate::peer::{
-    AlterIsr, AlterIsrAnswer, ForwardOutcome, Forwarded, Heartbeat, HeartbeatAnswer, HeartbeatOutcome,
-    IsrOutcome, LaneKind, Message, Register, RegisterOutcome, Registered, Wants,
-};
+use crate::base::{LaneId, LogEnd, MonoNanos, Offset, ServerId, Voter};
+use crate::controller::{self, ControllerOutput, Join, RegisterError};
+use crate::peer::{ForwardOutcome, Forwarded, Message, Registered};
 use crate::quorum::Counts;
 use crate::record::{self, BATCH_HEADER_BYTES, BatchHeader};
 
 use super::super::config::ClusterConfig;
 use super::super::directory::DirectoryRecovery;
-use super::super::effect::Effect;
-use super::super::note::{IsrWanted, Note};
-use super::super::replica::{LaneNews, Loss, Replica, Target};
+use super::super::replica::Replica;
 use super::super::store::Store;
 use super::super::turn::Turn;
 use super::controller::{ControllerSeat, Office};
@@ -36,7 +29,7 @@ pub(super) struct ClusterSeat {
     /// Decided, and not yet in the log: nothing may be behind a record of voters that is not flushed.
     pending: VecDeque<Vec<Vec<u8>>>,
     /// Servers that the controller wants to be dialled.
-    dialling: BTreeSet<ServerId>,
+    pub(super) dialling: BTreeSet<ServerId>,
     /// Something has come since the last look at what is to be said and dialled.
     is_stirred: bool,
 }
@@ -176,16 +169,6 @@ impl ClusterSeat {
         }
     }
 
-    /// A new controller knows no lanes, though servers may have theirs: without this it would take them for lost.
-    fn tell_lanes(&self, hands: &mut Hands<'_, '_>) {
-        let (now, mut out) = (hands.turn.now.mono, ControllerOutput::default());
-        let lanes = hands.replica.accepted_lanes().filter(|(_, from)| from.kind == LaneKind::Control);
-        for (_, from) in lanes.collect::<Vec<_>>() {
-            let epoch = broker_epoch(from.server, from.incarnation, hands.store);
-            hands.controller.controller.lane_opened(from.server, epoch, now, &mut out);
-        }
-    }
-
     /// The log of the metadata has moved here.
     pub(super) fn progressed(&mut self, hands: &mut Hands<'_, '_>) {
         self.quorum.progressed(hands.replica, hands.store, hands.turn);
@@ -200,7 +183,7 @@ impl ClusterSeat {
     }
 
     /// Carries out what the controller wants.
-    fn perform(&mut self, mut out: ControllerOutput, hands: &mut Hands<'_, '_>) {
+    pub(super) fn perform(&mut self, mut out: ControllerOutput, hands: &mut Hands<'_, '_>) {
         self.pending.extend(out.batches.take());
         self.append_pending(hands);
         self.dialling.extend(out.dial);
@@ -276,33 +259,6 @@ impl ClusterSeat {
         }
     }
 
-    /// Which control lanes are needed: to all other voters for a voter, to the leader, and to whoever may know the leader while
-    /// nobody here does.
-    fn aim(&mut self, hands: &mut Hands<'_, '_>) {
-        let me = self.member.server();
-        let mut wanted: BTreeSet<ServerId> = self.dialling.clone();
-        let voters = self.quorum.voters();
-        if voters.contains(self.quorum.me()) {
-            wanted.extend(voters.iter().map(|voter| voter.server));
-        }
-        match self.quorum.leader() {
-            Some(leader) => _ = wanted.insert(leader.server),
-            None => {
-                wanted.extend(voters.iter().map(|voter| voter.server));
-                wanted.extend(self.member.seeds());
-                wanted.extend(hands.store.image().servers.keys());
-            }
-        }
-        wanted.remove(&me);
-        let target = |server| Target { server, shard: ShardId(0), kind: LaneKind::Control };
-        for target in hands.replica.control_targets() {
-            if !wanted.contains(&target.server) {
-                hands.replica.unwant(target, hands.turn);
-            }
-        }
-        wanted.into_iter().for_each(|server| hands.replica.want(target(server)));
-    }
-
     /// Something was said on a control lane.
     pub(super) fn heard(&mut self, lane: LaneId, message: Message, hands: &mut Hands<'_, '_>) {
         match message {
@@ -337,194 +293,6 @@ impl ClusterSeat {
         }
     }
 
-    /// A server registers.
-    ///
-    /// # Errors
-    ///
-    /// What it is to be told, if it may not.
-    fn register(&mut self, wanted: &Register, hands: &mut Hands<'_, '_>) -> Result<(), RegisterOutcome> {
-        if self.quorum.majority().is_none() {
-            return Err(RegisterOutcome::NotLeader { leader: self.quorum.leader() });
-        }
-        let mut out = ControllerOutput::default();
-        let now = hands.turn.now.mono;
-        let result = hands.controller.controller.register(&registration(wanted), now, &mut out);
-        self.perform(out, hands);
-        result.map_err(|error| match error {
-            RegisterError::NotController | RegisterError::TooMany => {
-                RegisterOutcome::NotLeader { leader: None }
-            }
-            RegisterError::InUse(_) => RegisterOutcome::IdInUse,
-            RegisterError::OtherDirectory(_) => RegisterOutcome::OtherDirectory,
-            RegisterError::Removed(_)
-            | RegisterError::UnknownId(_)
-            | RegisterError::NoShards
-            | RegisterError::NoSuchId(_) => RegisterOutcome::UnknownId,
-        })
-    }
-
-    fn registered(&mut self, answer: &Registered, hands: &mut Hands<'_, '_>) {
-        let why = match answer.outcome {
-            RegisterOutcome::Accepted { .. } | RegisterOutcome::NotLeader { .. } => return,
-            RegisterOutcome::IdInUse => "another live server has this node.id",
-            RegisterOutcome::OtherDirectory => "this node.id is registered with another data directory",
-            RegisterOutcome::UnknownId => "this node.id was never given, or its server was removed",
-            RegisterOutcome::Protocol => "the cluster speaks another protocol",
-        };
-        hands.turn.notice(format!("the controller does not register this server: {why}"));
-    }
-
-    fn heartbeat(&mut self, beat: &Heartbeat, hands: &mut Hands<'_, '_>) -> HeartbeatAnswer {
-        let mut out = ControllerOutput::default();
-        let said = controller::Heartbeat {
-            server: beat.server,
-            broker_epoch: beat.broker_epoch,
-            applied: Offset(beat.applied),
-            flushed: beat.metadata_flushed,
-            sequence: beat.commit_sequence,
-            wants: match beat.wants {
-                Wants::Serve => controller::Wants::Serve,
-                Wants::Stop => controller::Wants::Stop,
-            },
-            slow_sync: beat.slow_sync,
-        };
-        let leads = self.quorum.majority().is_some();
-        let result = match leads {
-            true => hands.controller.controller.heartbeat(&said, hands.turn.now.mono, &mut out),
-            false => Err(HeartbeatError::NotController),
-        };
-        self.perform(out, hands);
-        let refused = |outcome| HeartbeatAnswer {
-            outcome,
-            fenced: true,
-            may_stop: false,
-            sent: beat.sent,
-            session_ms: 0,
-        };
-        match result {
-            Ok(answer) => HeartbeatAnswer {
-                outcome: HeartbeatOutcome::Accepted,
-                fenced: answer.fenced,
-                may_stop: answer.may_stop,
-                sent: beat.sent,
-                session_ms: u32::try_from(answer.lease_ms).unwrap_or(u32::MAX),
-            },
-            Err(HeartbeatError::NotController) => {
-                refused(HeartbeatOutcome::NotLeader { leader: self.quorum.leader() })
-            }
-            Err(HeartbeatError::StaleBrokerEpoch) => refused(HeartbeatOutcome::Unknown),
-        }
-    }
-
-    /// Leaders on a shard of this server ask for other in-sync sets.
-    pub(super) fn isr_wanted(&mut self, from: ShardId, wanted: Vec<IsrWanted>, hands: &mut Hands<'_, '_>) {
-        let epoch = self.quorum.epoch().0;
-        let Some(asked) = self.member.alter_isr(from, wanted, epoch, hands.store.image()) else { return };
-        if self.quorum.majority().is_some() {
-            let answer = self.alter_isr(&asked, hands);
-            return self.isr_answered(&answer, hands);
-        }
-        let lane = self.quorum.leader().and_then(|leader| hands.replica.control_to(leader.server));
-        if let Some(lane) = lane {
-            hands.replica.say(lane, &Message::AlterIsr(asked), hands.turn);
-        }
-    }
-
-    fn alter_isr(&mut self, asked: &AlterIsr, hands: &mut Hands<'_, '_>) -> AlterIsrAnswer {
-        let mut out = ControllerOutput::default();
-        let wanted = controller::AlterIsr {
-            server: asked.server,
-            broker_epoch: asked.broker_epoch,
-            quorum_epoch: LeaderEpoch(asked.quorum_epoch),
-            partitions: asked
-                .changes
-                .iter()
-                .map(|change| IsrAsked {
-                    partition: change.partition,
-                    leader_epoch: change.leader_epoch,
-                    partition_epoch: change.partition_epoch,
-                    isr: change.isr.clone(),
-                    number: change.number,
-                })
-                .collect(),
-        };
-        let result = hands.controller.controller.alter_isr(&wanted, hands.turn.now.mono, &mut out);
-        self.perform(out, hands);
-        let version = hands.controller.controller.version();
-        let outcomes = result.unwrap_or_default();
-        let answers = asked.changes.iter().zip(outcomes).map(|(change, outcome)| {
-            let outcome = match outcome {
-                controller::IsrOutcome::Decided => {
-                    let partition_epoch =
-                        crate::base::PartitionEpoch(change.partition_epoch.0.saturating_add(1));
-                    IsrOutcome::Decided { partition_epoch }
-                }
-                controller::IsrOutcome::SameAlready => IsrOutcome::SameAlready,
-                controller::IsrOutcome::Ineligible => IsrOutcome::Ineligible,
-                controller::IsrOutcome::StaleEpoch => IsrOutcome::StaleEpoch,
-                controller::IsrOutcome::NotLeader => IsrOutcome::NotLeader,
-                controller::IsrOutcome::UnknownPartition => IsrOutcome::UnknownPartition,
-            };
-            (change.number, outcome)
-        });
-        AlterIsrAnswer { quorum_epoch: asked.quorum_epoch, version, answers: answers.collect() }
-    }
-
-    fn isr_answered(&mut self, answer: &AlterIsrAnswer, hands: &mut Hands<'_, '_>) {
-        for (number, outcome) in &answer.answers {
-            if let Some((shard, partition, number)) = self.member.take_asked(*number) {
-                let note = Note::IsrAnswered { partition, number, outcome: *outcome };
-                hands.turn.effect(Effect::Tell { to: shard, note });
-            }
-        }
-    }
-
-    /// What became of a lane.
-    pub(super) fn lane(&mut self, news: LaneNews, hands: &mut Hands<'_, '_>) {
-        let now = hands.turn.now.mono;
-        let mut out = ControllerOutput::default();
-        let leads = self.quorum.majority().is_some();
-        match news {
-            LaneNews::Accepted { from, quorum, .. } if from.kind == LaneKind::Control => {
-                self.quorum.named(quorum, hands.replica, hands.store, hands.turn);
-                let epoch = broker_epoch(from.server, from.incarnation, hands.store);
-                if leads {
-                    hands.controller.controller.lane_opened(from.server, epoch, now, &mut out);
-                }
-            }
-            LaneNews::Left { from, .. } if from.kind == LaneKind::Control => {
-                let mut others = hands.replica.accepted_lanes();
-                let is_last = !others.any(|(_, it)| {
-                    (it.server, it.kind, it.incarnation) == (from.server, from.kind, from.incarnation)
-                });
-                drop(others);
-                let is_registered = broker_epoch(from.server, from.incarnation, hands.store).is_some();
-                if leads && is_last && is_registered {
-                    hands.controller.controller.lane_closed(from.server, now, &mut out);
-                }
-            }
-            LaneNews::Open { lane, target, quorum, incarnation } if target.kind == LaneKind::Control => {
-                self.quorum.named(quorum, hands.replica, hands.store, hands.turn);
-                // What was said when it was dialled may be older.
-                self.quorum.name_leader(lane, hands.replica, hands.turn);
-                if self.dialling.remove(&target.server) {
-                    let found = Dialled::Answered(broker_epoch(target.server, incarnation, hands.store));
-                    hands.controller.controller.dialled(target.server, found, now, &mut out);
-                }
-            }
-            LaneNews::Lost { target, how, .. } if target.kind == LaneKind::Control => {
-                self.quorum.lane_lost(target.server, hands.replica, hands.store, hands.turn);
-                if how != Loss::GivenUp && self.dialling.remove(&target.server) {
-                    let found = if how == Loss::Refused { Dialled::Refused } else { Dialled::Silent };
-                    hands.controller.controller.dialled(target.server, found, now, &mut out);
-                }
-            }
-            _ => {}
-        }
-        self.hear_quorum(hands);
-        self.perform(out, hands);
-    }
-
     /// The leader's stream of the metadata log was heard.
     pub(super) fn leader_heard(
         &mut self,
@@ -556,35 +324,4 @@ fn voters_in(batches: &[u8]) -> Vec<(Offset, Vec<controller::Voter>)> {
         rest = after;
     }
     found
-}
-
-/// The broker epoch of an incarnation, if it is the one that the image has.
-fn broker_epoch(server: ServerId, incarnation: IncarnationId, store: &Store) -> Option<BrokerEpoch> {
-    let known = store.image().servers.get(&server)?;
-    (known.incarnation == incarnation).then_some(known.broker_epoch)
-}
-
-fn registration(wanted: &Register) -> controller::Registration {
-    controller::Registration {
-        server: wanted.server,
-        directory: wanted.directory,
-        incarnation: wanted.incarnation,
-        voter: wanted.voter,
-        shards: wanted.shards,
-        rack: wanted.rack.clone(),
-        client: wanted.client.clone(),
-        shard_ports: false,
-        cluster: wanted.cluster.clone(),
-        protocol: (wanted.protocol_min, wanted.protocol_max),
-        clean: wanted.clean,
-        damaged: match &wanted.damaged {
-            crate::peer::Damaged::None => controller::Damage::Nothing,
-            crate::peer::Damaged::Some(partitions) => {
-                controller::Damage::Partitions(partitions.iter().copied().collect())
-            }
-            crate::peer::Damaged::All => controller::Damage::Everything,
-        },
-        recovered_end: wanted.metadata_end,
-        sequence: wanted.commit_sequence,
-    }
 }

@@ -10,20 +10,25 @@
 //! | held | decide, append, wait until durable, answer |
 //! | coordinators, load, answers | group coordinators; how they read their logs; requests with several questions |
 //! | controller | the metadata controller |
-//! | cluster | what shard 0 of a server in a cluster does besides: joins the three below and the controller |
-//! | quorum | the election, and what a majority of voters commits |
+//! | cluster | what shard 0 of a server in a cluster does besides: joins the rest of this table and the controller |
+//! | asks, lanes | what servers ask of the controller; the lanes between their shards 0 |
+//! | quorum, outcomes, votes | the election, and what a majority of voters commits |
 //! | member | catching up, registering, heartbeats |
 //! | snapshots | snapshots of the metadata: written, and put in the place of a log |
 
 mod answers;
+mod asks;
 mod cluster;
 mod controller;
 mod coordinators;
 mod held;
+mod lanes;
 mod load;
 mod member;
+mod outcomes;
 mod quorum;
 mod snapshots;
+mod votes;
 
 use std::sync::Arc;
 

@@ -1,39 +1,34 @@
 //! This server's part in the quorum of the metadata log: the election, and what a majority of voters commits.
 //!
-//! Owns the election and, while this server leads, the count of what the voters have flushed. Performs what both decide: ballots
-//! are written, questions go out on control lanes, and the metadata log is led, followed or left alone.
+//! Owns the election and, while this server leads, the count of what the voters have flushed. What both decide is carried out in
+//! the file `outcomes`.
 
 use std::collections::BTreeMap;
 
-use crate::base::io::IoOp;
-use crate::base::{LaneId, LeaderEpoch, LogEnd, MonoNanos, Offset, ServerId, ShardId, Voter, mark};
+use crate::base::{LeaderEpoch, LogEnd, MonoNanos, Offset, ServerId, Voter};
 use crate::controller;
-use crate::peer::{self, Resign, Resigned};
-use crate::quorum::{
-    Ballot, Change, Counts, Majority, Message, Moved, Outcome, Quorum, Timers, VoteAnswer, VoteAsk, VoteKind,
-    Voters, VotersLog,
-};
-use crate::replication::{Kind, Leader};
+use crate::peer;
+use crate::quorum::{Ballot, Change, Counts, Majority, Moved, Quorum, Timers, Voters, VotersLog};
 
 use super::super::config::{ClusterConfig, ClusterTimers};
 use super::super::directory::DirectoryRecovery;
-use super::super::event::Operation;
 use super::super::replica::{QuorumSeen, Replica};
 use super::super::store::{Role, Store};
 use super::super::turn::Turn;
+use super::votes::{answered, asked};
 
 #[derive(Debug)]
 pub(super) struct QuorumSeat {
-    quorum: Quorum,
-    slot: u32,
+    pub(super) quorum: Quorum,
+    pub(super) slot: u32,
     /// What is committed, while this server leads.
-    majority: Option<Majority>,
+    pub(super) majority: Option<Majority>,
     /// Up to where each voter has flushed the log in this epoch.
     ends: BTreeMap<Voter, Offset>,
     /// The part that the log was told last.
-    part: Option<Change>,
+    pub(super) part: Option<Change>,
     /// A change of part that is to be carried out.
-    next: Option<Change>,
+    pub(super) next: Option<Change>,
 }
 
 /// What the quorum has for the controller and the server's membership.
@@ -327,84 +322,6 @@ impl QuorumSeat {
         self.ends.clear();
     }
 
-    fn perform(&mut self, outcome: Outcome, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
-        let Outcome { persist, send, change } = outcome;
-        if let Some(ballot) = persist {
-            store.issue(Operation::Ballot, IoOp::WriteQuorum { bytes: ballot.encode() }, turn);
-        }
-        for (to, message) in send {
-            match replica.control_to(to.server) {
-                Some(lane) => replica.say(lane, &said(&message), turn),
-                None => mark("a message to a voter that cannot be reached is dropped"),
-            }
-        }
-        if change.is_some() {
-            self.next = change;
-            self.change_part(replica, store, turn);
-        }
-        replica.quorum_is(self.seen());
-    }
-
-    /// Carries out what the election says of the log.
-    fn change_part(&mut self, replica: &mut Replica, store: &mut Store, turn: &mut Turn<'_>) {
-        let Some(change) = self.next else { return };
-        if change == (Change::Resigned { epoch: self.quorum.epoch() }) {
-            let epoch = Some(self.quorum.epoch().0);
-            let resign = peer::Message::Resign(Resign { epoch, what: Resigned::Leadership });
-            for lane in replica.control_lanes() {
-                replica.say(lane, &resign, turn);
-            }
-        }
-        if let Change::Lead { .. } = change {
-            for lane in replica.control_lanes() {
-                self.name_leader(lane, replica, turn);
-            }
-        }
-        match change {
-            Change::Lead { epoch } => store.preside(self.slot, epoch, turn),
-            Change::Follow { epoch, leader } => {
-                self.majority = None;
-                let led_by = Leader { epoch, server: leader.server, unclean_epoch: LeaderEpoch(-1) };
-                store.follow(self.slot, led_by, ShardId(0), Kind::Metadata, turn);
-            }
-            Change::Unattached { .. } | Change::Resigned { .. } => {
-                self.majority = None;
-                store.stand_aside(self.slot, turn);
-            }
-        }
-    }
-
-    /// A leader tells whoever is at the other end of a lane that it leads. Voters are told by the election too; the others would
-    /// learn of it with their next lane only.
-    pub(super) fn name_leader(&self, lane: LaneId, replica: &Replica, turn: &mut Turn<'_>) {
-        if self.quorum.leader() == Some(self.quorum.me()) {
-            let lead = peer::Lead { epoch: self.quorum.epoch().0, leader: self.quorum.me() };
-            replica.say(lane, &peer::Message::Lead(lead), turn);
-        }
-    }
-
-    /// What the controller is to be told since the last time.
-    pub(super) fn take_news(&mut self, store: &mut Store, turn: &mut Turn<'_>) -> Option<QuorumNews> {
-        if let Some(Change::Lead { epoch }) = self.next
-            && !store.presides(self.slot)
-        {
-            // What is being cut is cut to its end first (T2).
-            store.preside(self.slot, epoch, turn);
-            if !store.presides(self.slot) {
-                return None;
-            }
-        }
-        let change = self.next.take()?;
-        if self.part == Some(change) {
-            return None;
-        }
-        self.part = Some(change);
-        Some(match change {
-            Change::Lead { epoch } => QuorumNews::Elected(epoch),
-            Change::Follow { .. } | Change::Unattached { .. } | Change::Resigned { .. } => QuorumNews::Out,
-        })
-    }
-
     /// Where the flushed log ends.
     fn flushed(&self, store: &Store) -> LogEnd {
         let Some(log) = store.partitions.get(self.slot).map(|it| it.log()) else { return LogEnd::EMPTY };
@@ -417,49 +334,4 @@ impl QuorumSeat {
 /// Voters as the election knows them: who they are, not where.
 pub(super) fn voters_of(voters: &[controller::Voter]) -> Option<Voters> {
     Voters::new(voters.iter().map(|voter| Voter { server: voter.server, id: voter.voter })).ok()
-}
-
-fn asked(ask: &peer::VoteAsk) -> VoteAsk {
-    let peer::VoteAsk { kind, epoch, candidate, asked, log } = *ask;
-    VoteAsk { kind: kind_of(kind), epoch: LeaderEpoch(epoch), candidate, asked, log }
-}
-
-fn answered(answer: &peer::VoteAnswer) -> VoteAnswer {
-    let peer::VoteAnswer { kind, epoch, from, to, granted, log, leader, leader_epoch } = *answer;
-    let (kind, epoch, leader_epoch) = (kind_of(kind), LeaderEpoch(epoch), LeaderEpoch(leader_epoch));
-    VoteAnswer { kind, epoch, from, to, granted, log, leader, leader_epoch }
-}
-
-fn kind_of(kind: peer::VoteKind) -> VoteKind {
-    match kind {
-        peer::VoteKind::Pre => VoteKind::Pre,
-        peer::VoteKind::Real => VoteKind::Real,
-    }
-}
-
-fn said(message: &Message) -> peer::Message {
-    let kind = |kind| match kind {
-        VoteKind::Pre => peer::VoteKind::Pre,
-        VoteKind::Real => peer::VoteKind::Real,
-    };
-    match *message {
-        Message::Ask(VoteAsk { kind: of, epoch, candidate, asked, log }) => {
-            peer::Message::VoteAsk(peer::VoteAsk { kind: kind(of), epoch: epoch.0, candidate, asked, log })
-        }
-        Message::Answer(VoteAnswer { kind: of, epoch, from, to, granted, log, leader, leader_epoch }) => {
-            let (epoch, leader_epoch) = (epoch.0, leader_epoch.0);
-            let kind = kind(of);
-            peer::Message::VoteAnswer(peer::VoteAnswer {
-                kind,
-                epoch,
-                from,
-                to,
-                granted,
-                log,
-                leader,
-                leader_epoch,
-            })
-        }
-        Message::Lead(lead) => peer::Message::Lead(peer::Lead { epoch: lead.epoch.0, leader: lead.leader }),
-    }
 }
