@@ -116,3 +116,91 @@ impl Unfolding {
         self.reader
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::config::Config;
+    use crate::controller::{Controller, ControllerConfig, ControllerRequest, NewTopic};
+
+    /// A controller of a log of so many topics, with its cluster's state as text.
+    fn controller(topics: u32) -> (Controller, String) {
+        let config = Config::default();
+        let mut controller = Controller::new(ControllerConfig::new("0123456789abcdefghijkl".into(), &config));
+        let mut rng = Rng::seeded(1);
+        for number in 0..topics {
+            let topic = NewTopic {
+                name: format!("topic-{number}"),
+                partitions: 3,
+                replication_factor: 1,
+                assignments: Vec::new(),
+                configs: [].into(),
+                internal: false,
+            };
+            let request = ControllerRequest::CreateTopics { topics: vec![topic], validate_only: false };
+            for record in controller.decide(&request, &mut rng).records {
+                let at = controller.version();
+                controller.replay(&record, at).expect("its own record");
+            }
+        }
+        let state = format!("{:?}", controller.image().cluster);
+        (controller, state)
+    }
+
+    fn pieces_of(controller: &Controller, bytes: usize) -> Vec<Vec<u8>> {
+        let mut writer = controller.snapshot();
+        let mut pieces = Vec::new();
+        while let Some(piece) = writer.next_piece(bytes) {
+            pieces.push(encode(&piece, TimestampMs(7)).expect("small"));
+        }
+        pieces
+    }
+
+    /// Reads so many bytes at a time, all at once at the end of it.
+    fn unfold(bytes: &[u8], most: usize) -> Result<Unfolding, SnapshotError> {
+        let (fresh, _) = controller(0);
+        let mut unfolding = Unfolding::new(fresh.snapshot_reader());
+        while !unfolding.go_on(bytes, most)? {}
+        Ok(unfolding)
+    }
+
+    /// What a follower makes of a snapshot is what the log before it comes to.
+    #[test]
+    fn a_snapshot_stands_for_the_log_before_it() {
+        for topics in [0, 1, 40] {
+            let (written, state) = controller(topics);
+            for piece_bytes in [1, 500, 1 << 20] {
+                let bytes = pieces_of(&written, piece_bytes).concat();
+                for most in [1, 700, usize::MAX] {
+                    let unfolding = unfold(&bytes, most).expect("a whole snapshot");
+                    let (mut fresh, _) = controller(0);
+                    fresh.install(unfolding.into_reader(), written.version()).expect("whole");
+                    assert_eq!(format!("{:?}", fresh.image().cluster), state);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_else_comes_is_refused() {
+        let (written, _) = controller(3);
+        let pieces = pieces_of(&written, 1);
+        let whole = pieces.concat();
+        for end in 0..whole.len() {
+            assert!(unfold(&whole[..end], usize::MAX).is_err(), "cut at {end}");
+        }
+        let twice = [&whole[..], &whole].concat();
+        assert!(unfold(&twice, usize::MAX).is_err(), "something behind the last record");
+        let other_order = [&pieces[1..2], &pieces[..1], &pieces[2..]].concat().concat();
+        assert!(unfold(&other_order, usize::MAX).is_err(), "in another order");
+        let mut rng = Rng::seeded(5);
+        for _ in 0..2000 {
+            let mut bytes = whole.clone();
+            let at = usize::try_from(rng.below(bytes.len() as u64)).expect("small");
+            bytes[at] ^= 1 << rng.below(8);
+            // A bit of a batch's header may mean nothing; none may end the process.
+            _ = unfold(&bytes, 1);
+        }
+    }
+}

@@ -1,20 +1,14 @@
-//! Gathering a snapshot of the metadata that the leader sends in pieces.
+//! A snapshot of the metadata that comes from a leader, piece by piece, in order, on one stream.
 //!
-//! The pieces come in order on one stream, and are kept until they are all there: then the seats behind this room look at what
-//! they say. With the stream, or its lane, the pieces are gone.
-//!
-//! Limits: what has come is kept and no more is believed of what is said to come; [`SNAPSHOT_BYTES_MAX`] in all.
+//! Limits: what has come is kept, and no more is believed of what is said to come; [`SNAPSHOT_BYTES_MAX`] in all.
 
 use thiserror::Error;
 
-use crate::base::{LaneId, LeaderEpoch, LogEnd, Offset, StreamNumber, mark};
-use crate::peer::{CloseReason, SnapshotPart};
-use crate::replication::{Cut, Phase};
+use crate::base::{LeaderEpoch, LogEnd, Offset, StreamNumber};
+use crate::peer::SnapshotPart;
+use crate::replication::Cut;
 
 use super::super::snapshot::{Gathered, SNAPSHOT_BYTES_MAX};
-use super::super::store::{Role, Store};
-use super::super::turn::{News, Turn};
-use super::following::Followings;
 
 /// Pieces of a snapshot that is on its way.
 #[derive(Debug)]
@@ -52,7 +46,7 @@ impl Gathering {
     }
 
     /// Takes the next piece. Tells whether it was the last one.
-    fn take(&mut self, part: &SnapshotPart, piece: &[u8]) -> Result<bool, PieceRefused> {
+    pub(super) fn take(&mut self, part: &SnapshotPart, piece: &[u8]) -> Result<bool, PieceRefused> {
         let said = LogEnd { last_epoch: part.epoch, end: part.offset };
         if said != self.end {
             let asked = self.end.end;
@@ -79,79 +73,10 @@ impl Gathering {
         self.bytes.extend_from_slice(piece);
         Ok(is_whole)
     }
-}
 
-impl Followings {
-    /// A piece of a snapshot. Its credit goes back at once: it is in memory, and so is the next only when there is room.
-    pub(super) fn piece(
-        &mut self,
-        lane: LaneId,
-        part: &SnapshotPart,
-        piece: &[u8],
-        store: &mut Store,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(end) = self.lanes.get_mut(&lane) else { return };
-        if let Err(error) = end.intake.received(piece.len() as u64, turn.now.mono) {
-            turn.notice(format!("server {} misuses a lane: {error}", end.target.server));
-            return self.faulty.push(lane);
-        }
-        end.intake.dropped(u32::try_from(piece.len()).expect("a frame is small"));
-        let is_asked = |it: &&mut Gathering| it.stream == part.stream;
-        let Some(gathering) = end.gathering.as_mut().filter(is_asked) else {
-            mark("a piece of a snapshot that is not gathered any more");
-            return;
-        };
-        let slot = gathering.slot;
-        match gathering.take(part, piece) {
-            Ok(false) => {}
-            Ok(true) => {
-                mark("a snapshot of the metadata is gathered");
-                let whole = end.gathering.take();
-                let whole = whole.map(|it| Gathered { slot, end: it.end, bytes: it.bytes });
-                whole.into_iter().for_each(|whole| turn.tell(News::Snapshot(whole)));
-            }
-            Err(error) => {
-                mark("a piece of a snapshot is refused");
-                turn.notice(format!("server {} sends no snapshot to go on from: {error}", end.target.server));
-                self.refuse_snapshot(slot, store, turn);
-            }
-        }
+    pub(super) fn into_gathered(self) -> Gathered {
+        Gathered { slot: self.slot, end: self.end, bytes: self.bytes }
     }
-
-    /// The snapshot that was sent is of no use: it is asked for again a little later.
-    pub(super) fn refuse_snapshot(&mut self, slot: u32, store: &mut Store, turn: &mut Turn<'_>) {
-        _ = store.with_following(slot, |following, _| following.close(turn.now.mono));
-        self.forget(slot, turn.now.mono, CloseReason::Mismatch);
-        self.ask_later(slot, store);
-    }
-
-    /// The snapshot is on stable storage: the log is emptied, and begins behind it. Tells whether somebody still wants that.
-    pub(super) fn snapshot_durable(
-        &mut self,
-        (slot, end): (u32, LogEnd),
-        store: &mut Store,
-        turn: &mut Turn<'_>,
-    ) -> bool {
-        if !awaits_snapshot(slot, end, store) {
-            return false;
-        }
-        let cut = store.with_following(slot, |following, _| {
-            following.snapshot_installed();
-            following.phase()
-        });
-        self.forget(slot, turn.now.mono, CloseReason::Epoch);
-        let Some(Phase::Truncating(cut)) = cut else { return false };
-        store.begin_cut(slot, cut, turn);
-        true
-    }
-}
-
-/// Whether the partition's log is to begin behind this snapshot.
-pub(super) fn awaits_snapshot(slot: u32, end: LogEnd, store: &Store) -> bool {
-    let cut = Cut::All { begin: end.end, epoch: end.last_epoch };
-    let role = store.partitions.get(slot).map(|it| it.role());
-    matches!(role, Some(Role::Following(follows)) if follows.following.phase() == Phase::Installing(cut))
 }
 
 #[cfg(test)]
@@ -204,5 +129,26 @@ mod tests {
         let mut it = Gathering::new(StreamNumber(5), 0, nothing).expect("a cut of everything");
         assert_eq!(it.take(&SnapshotPart { offset: Offset(0), ..part(0, false) }, b"ab"), Err(Nothing));
         assert!(Gathering::new(StreamNumber(5), 0, Cut::To(Offset(3))).is_none());
+    }
+
+    proptest::proptest! {
+        /// Whatever comes in whatever order: what is called whole is what was sent, each byte in its place.
+        #[test]
+        fn what_is_whole_is_what_was_sent(
+            sent in proptest::collection::vec((0u64..9, 0u64..9, 0usize..5, proptest::bool::ANY), 0..40),
+        ) {
+            let whole = b"abcdefgh";
+            let mut it = gathering();
+            for (position, total, length, is_last) in sent {
+                let at = usize::try_from(position).expect("small");
+                let piece = &whole[at.min(8)..(at + length).min(8)];
+                let part = SnapshotPart { total, ..part(position, is_last) };
+                if it.take(&part, piece) == Ok(true) {
+                    assert_eq!(it.bytes, &whole[..it.bytes.len()]);
+                    assert_eq!((it.bytes.len() as u64, is_last), (total, true));
+                    it = gathering();
+                }
+            }
+        }
     }
 }

@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 
 use crate::base::{
-    BrokerEpoch, LaneId, LeaderEpoch, MonoNanos, Offset, StreamNumber, TopicPartition, Voter, mark,
+    BrokerEpoch, LaneId, LeaderEpoch, MonoNanos, Offset, Payload, StreamNumber, Voter, joined, mark,
 };
-use crate::controller::PartitionImage;
 use crate::log::{Run, RunPlan, run_in};
 use crate::peer::limits::STREAMS_MAX;
-use crate::peer::{Ack, Acked, CloseReason, ClosedStream, Message, OpenOutcome, OpenStream, OpenedStream};
-use crate::replication::{self, Ask, Ends, EpochEnd, Evidence, Lies, OutLane, Outcome, Sender};
+use crate::peer::{Ack, Acked, CloseReason, ClosedStream, Message, OpenStream, OpenedStream};
+use crate::replication::{Ends, Lies, OutLane, Outcome, Sender};
 
 use super::super::request::FetchResult;
 use super::super::store::{Role, Store};
 use super::super::turn::{News, Turn};
+use super::answers::{answer, broker_epoch, said};
 use super::handing::{Handing, Offer};
 use super::lanes::{Dialler, Lanes, send};
-use crate::base::{Payload, joined};
 
 /// How often the partitions on a lane hear that their follower lives.
 const ALIVE_MS: u64 = 400;
@@ -365,58 +364,4 @@ pub(super) fn run_of(window: &[Payload], next: Offset) -> Option<(Run<()>, bytes
 
 fn sender(from: &Dialler, stream: &OutStream) -> Sender {
     Sender { server: from.server, broker_epoch: stream.broker_epoch, leader_epoch: stream.epoch }
-}
-
-/// The broker epoch of the incarnation that has dialled, if the image has it.
-pub(super) fn broker_epoch(from: &Dialler, store: &Store) -> BrokerEpoch {
-    let known = store.image().servers.get(&from.server);
-    let known = known.filter(|known| known.incarnation == from.incarnation);
-    known.map_or(BrokerEpoch(-1), |known| known.broker_epoch)
-}
-
-/// The answer to one stream that is asked for, and the partition's slot.
-fn answer(asked: &OpenStream, from: &Dialler, store: &Store) -> (Outcome, Option<u32>) {
-    let slot = store.partitions.find(asked.partition);
-    let partition = slot.and_then(|slot| store.partitions.get(slot));
-    let Some(partition) = partition else {
-        return (if store.knows_topic(asked.partition) { Outcome::Refused } else { Outcome::NotYet }, None);
-    };
-    let log = partition.log();
-    let is_metadata = asked.partition == TopicPartition::METADATA;
-    let state = store.partition_image(asked.partition);
-    let is_replica = is_metadata || state.is_some_and(|state| has_replica(state, from));
-    let image_epoch = state.map_or(LeaderEpoch(-1), PartitionImage::leader_epoch);
-    let evidence = Evidence {
-        epoch: if partition.leads() { partition.epoch() } else { image_epoch.max(partition.epoch()) },
-        is_leader: partition.leads(),
-        is_replica,
-        knows_broker_epoch: is_metadata || broker_epoch(from, store).0 >= 0,
-        log_start: log.log_start(),
-        epoch_before_log_start: log.epochs().at(log.log_start().plus(-1)).unwrap_or(LeaderEpoch(-1)),
-        end_of_epoch: log.end_within(asked.log_end.last_epoch).map(|(epoch, end)| EpochEnd { epoch, end }),
-        has_snapshot: is_metadata && log.log_start() > Offset(0),
-    };
-    let ask = Ask {
-        epoch: asked.leader_epoch,
-        log: asked.log_end,
-        flushed: asked.flushed,
-        log_start: asked.log_start,
-    };
-    (replication::answer(&ask, &evidence), slot)
-}
-
-fn has_replica(state: &PartitionImage, from: &Dialler) -> bool {
-    state.replicas().contains(&from.server)
-}
-
-fn said(outcome: Outcome) -> OpenOutcome {
-    match outcome {
-        Outcome::Fenced { current } => OpenOutcome::Fenced { current },
-        Outcome::NotYet => OpenOutcome::NotYet,
-        Outcome::Refused => OpenOutcome::Refused,
-        Outcome::Begin { at, epoch_before } => OpenOutcome::Begin { at, epoch_before },
-        Outcome::Diverging { epoch, end } => OpenOutcome::Diverging { epoch, end },
-        Outcome::From { next } => OpenOutcome::From { next },
-        Outcome::Snapshot { offset, epoch } => OpenOutcome::Snapshot { offset, epoch },
-    }
 }

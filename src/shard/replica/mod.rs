@@ -13,11 +13,13 @@
 //! | lanes, target, me | connections, handshakes; whom this server dials, and who it is |
 //! | following, incoming, taking, words | streams of partitions that others lead; their lanes; the runs that come; what leaders say |
 //! | leading, sending | streams to followers; what is sent in a turn |
-//! | handing, gathering | snapshots of the metadata, to followers and from leaders |
+//! | answers | what a leader answers to whoever asks for a stream |
+//! | pieces, handing, gathering | snapshots of the metadata, to followers and from leaders |
 //! | in_sync | in-sync sets that leaders here ask for |
 //!
 //! Limits: credits bound what is on the lanes, and streams are one for each partition and replica.
 
+mod answers;
 mod following;
 mod gathering;
 mod handing;
@@ -26,6 +28,7 @@ mod incoming;
 mod lanes;
 mod leading;
 mod me;
+mod pieces;
 mod sending;
 mod taking;
 mod target;
@@ -281,7 +284,7 @@ impl Replica {
 
     /// Whether the metadata log here is to begin behind this snapshot, which its leader has sent.
     pub fn awaits_snapshot(&self, slot: u32, end: LogEnd, store: &Store) -> bool {
-        gathering::awaits_snapshot(slot, end, store)
+        pieces::awaits_snapshot(slot, end, store)
     }
 
     /// What the leader has sent is no snapshot to go on from.

@@ -19,6 +19,8 @@
 //!
 //! Limits: one snapshot is made or read at a time, and one written; [`SNAPSHOT_BYTES_MAX`] each.
 
+mod schedule;
+
 use crate::base::io::IoOp;
 use crate::base::{LogEnd, MonoNanos, Offset, TimestampMs, mark};
 use crate::controller::SnapshotWriter;
@@ -30,9 +32,7 @@ use super::super::snapshot::{self, Gathered, PIECE_BYTES, SNAPSHOT_BYTES_MAX, Sn
 use super::super::store::Store;
 use super::super::turn::Turn;
 use super::controller::ControllerSeat;
-
-/// After a snapshot that could not be made or written, the next one waits for so long.
-const PAUSE_MS: u64 = 60_000;
+use schedule::Schedule;
 
 #[derive(Debug)]
 pub(super) struct Snapshots {
@@ -84,47 +84,6 @@ enum Step {
     Cutting,
 }
 
-/// When the next snapshot is due.
-#[derive(Clone, Copy, Debug)]
-struct Schedule {
-    every_bytes: u64,
-    every_ms: u64,
-    /// Bytes that the log has had since the last snapshot before this life, at most.
-    owed: u64,
-    /// Bytes that were folded in this life when the last one was begun.
-    folded: u64,
-    /// When that was; at first, when the server began.
-    since: Option<MonoNanos>,
-    not_before: MonoNanos,
-}
-
-impl Schedule {
-    fn new(timers: &ClusterTimers, owed: u64) -> Schedule {
-        Schedule {
-            every_bytes: timers.snapshot_bytes,
-            every_ms: timers.snapshot_ms,
-            owed,
-            folded: 0,
-            since: None,
-            not_before: MonoNanos(0),
-        }
-    }
-
-    fn is_due(&self, folded: u64, now: MonoNanos) -> bool {
-        let bytes = self.owed.saturating_add(folded.saturating_sub(self.folded));
-        now >= self.not_before && (bytes >= self.every_bytes || now >= self.by_time())
-    }
-
-    /// When one is due whatever the log has had.
-    fn by_time(&self) -> MonoNanos {
-        self.since.map_or(MonoNanos::NEVER, |since| since.plus_ms(self.every_ms)).max(self.not_before)
-    }
-
-    fn begun(&mut self, folded: u64, now: MonoNanos) {
-        (self.owed, self.folded, self.since) = (0, folded, Some(now));
-    }
-}
-
 impl Snapshots {
     /// Begins with what a start has found: the snapshot that its fold began with, if there was one.
     pub(super) fn new(
@@ -164,7 +123,7 @@ impl Snapshots {
         store: &mut Store,
         turn: &mut Turn<'_>,
     ) {
-        self.schedule.since.get_or_insert(turn.now.mono);
+        self.schedule.begins(turn.now.mono);
         if !store.is_running() {
             return;
         }
@@ -212,14 +171,14 @@ impl Snapshots {
         let is_due = self.has_news(controller) && self.schedule.is_due(controller.folded_bytes(), now);
         let purpose = match (is_due, replica.wants_snapshot()) {
             (true, _) => Purpose::Keep,
-            (false, true) if now >= self.schedule.not_before => Purpose::Hand,
+            (false, true) if !self.schedule.is_paused(now) => Purpose::Hand,
             (false, _) => return,
         };
         let end = Offset(controller.controller.version());
         let log = store.partitions.get(self.slot).map(|it| it.log());
         // The epoch of the last record before: a log that begins there is compared by it (D4).
         let Some(last_epoch) = log.and_then(|log| log.epochs().at(end.plus(-1))) else {
-            self.schedule.not_before = now.plus_ms(PAUSE_MS);
+            self.schedule.pause(now);
             return;
         };
         if purpose == Purpose::Keep {
@@ -251,7 +210,7 @@ impl Snapshots {
 
     fn not_made(&mut self, reason: &str, replica: &mut Replica, turn: &mut Turn<'_>) {
         self.making = None;
-        self.schedule.not_before = turn.now.mono.plus_ms(PAUSE_MS);
+        self.schedule.pause(turn.now.mono);
         replica.offer_snapshot(None, turn.now.mono);
         turn.notice(format!("no snapshot of the metadata is made, and its log keeps all it has: {reason}"));
     }
@@ -289,7 +248,7 @@ impl Snapshots {
             Err(reason) => {
                 mark("a snapshot of the metadata is not written");
                 turn.notice(format!("a snapshot of the metadata is not written: {reason}"));
-                self.schedule.not_before = turn.now.mono.plus_ms(PAUSE_MS);
+                self.schedule.pause(turn.now.mono);
                 if is_fetched {
                     self.forget(replica, store, turn);
                 }
@@ -411,28 +370,5 @@ impl Snapshots {
         self.schedule.begun(controller.folded_bytes(), turn.now.mono);
         self.remove_older(end, store, turn);
         Some(end)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_is_due_after_bytes_or_time_and_not_soon_after_a_failure() {
-        let timers = ClusterTimers { snapshot_bytes: 100, snapshot_ms: 50, ..ClusterTimers::default() };
-        let at = |ms: u64| MonoNanos(ms * 1_000_000);
-        let mut schedule = Schedule::new(&timers, 30);
-        assert!(!schedule.is_due(69, at(0)));
-        assert!(schedule.is_due(70, at(0)), "what was there before counts");
-        assert_eq!(schedule.by_time(), MonoNanos::NEVER, "before the first turn");
-        schedule.begun(70, at(10));
-        assert!(!schedule.is_due(169, at(59)));
-        assert!(schedule.is_due(170, at(59)));
-        assert!(schedule.is_due(70, at(60)));
-        schedule.not_before = at(90);
-        assert!(!schedule.is_due(500, at(89)));
-        assert!(schedule.is_due(500, at(90)));
-        assert_eq!(schedule.by_time(), at(90));
     }
 }
