@@ -162,9 +162,9 @@ mod tests {
         let mut log = CommitLog::new(CommitStart {
             identity: [9; 16],
             next_sequence: 5,
-            files: vec![0],
-            file_bytes: 1 << 20,
-            files_max: 1,
+            files: vec![0, 1, 2],
+            file_bytes: 8 << 20,
+            files_max: 4,
             group_bytes_max: GROUP_BYTES_MAX,
         });
         let append = EntryHeader {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{LaneId, LeaderEpoch, Offset, Payload, StreamNumber, mark};
-use crate::log::{RunPlan, rest_of_empty};
+use crate::log::{self, RunPlan, rest_of_empty};
 use crate::peer::{CloseReason, Gap, Message, Part, SnapshotPart};
 use crate::replication::{self, Left, Offer, Run};
 
@@ -169,18 +169,9 @@ impl Leadings {
                 RunPlan::Damaged { .. } => return Next::Over(CloseReason::NotLeader),
             }
         } else {
-            match run_of(&stream.window, next) {
-                Some((run, bytes)) if run.base < next => {
-                    let Some((rest, end)) = rest_of_empty(&bytes, next) else {
-                        return Next::Over(CloseReason::Mismatch);
-                    };
-                    mark("a follower has the beginning of an empty batch");
-                    let pieces = vec![Payload::Bytes(Bytes::copy_from_slice(&rest))];
-                    (rest.len(), end, run.epoch, false, pieces)
-                }
+            match in_window(&stream.window, next) {
                 Some((run, bytes)) => {
-                    let pieces = vec![Payload::Bytes(bytes.slice(..run.bytes))];
-                    (run.bytes, run.end, run.epoch, run.has_gap, pieces)
+                    (bytes.len(), run.end, run.epoch, run.has_gap, vec![Payload::Bytes(bytes)])
                 }
                 None => return Next::Over(CloseReason::Mismatch),
             }
@@ -232,4 +223,18 @@ impl Leadings {
             read.fetch(Asker::Stream(self.next_read), request, store, turn);
         }
     }
+}
+
+/// The run that begins with an offset among what was read, and its bytes. A follower may have the beginning of an empty batch,
+/// and gets the rest of it.
+fn in_window(window: &[Payload], next: Offset) -> Option<(log::Run<()>, Bytes)> {
+    let (mut run, bytes) = run_of(window, next)?;
+    if run.base < next {
+        mark("a follower has the beginning of an empty batch");
+        let (rest, end) = rest_of_empty(&bytes, next)?;
+        (run.end, run.has_gap) = (end, false);
+        return Some((run, Bytes::copy_from_slice(&rest)));
+    }
+    let bytes = bytes.slice(..run.bytes);
+    Some((run, bytes))
 }

@@ -128,7 +128,13 @@ impl Producer {
         let wall = TimestampMs(1_700_000_000_000 + i64::try_from(hand.now.0 / 1_000_000).unwrap());
         let bytes = batch(wall, producer, &numbers, hand.rng);
         line.keys += 1;
-        line.batches.push_back(Batch { key: line.keys, numbers, bytes, state: BatchState::Waits(hand.now), sent_to: None });
+        line.batches.push_back(Batch {
+            key: line.keys,
+            numbers,
+            bytes,
+            state: BatchState::Waits(hand.now),
+            sent_to: None,
+        });
     }
 
     fn choose(&mut self, hand: &mut Hand<'_>) -> Option<TopicPartition> {
@@ -152,7 +158,8 @@ impl Producer {
                 let line = self.lines.get_mut(&partition).expect("just found");
                 // A new leader that has nothing of the producer takes any sequence for its first: what is under way to the old
                 // one ends before.
-                let is_elsewhere = |batch: &Batch| batch.state == BatchState::Sent && batch.sent_to != Some(server);
+                let is_elsewhere =
+                    |batch: &Batch| batch.state == BatchState::Sent && batch.sent_to != Some(server);
                 if line.batches.iter().take(at).any(is_elsewhere) {
                     break;
                 }

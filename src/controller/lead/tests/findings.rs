@@ -6,8 +6,8 @@ use crate::base::{LeaderEpoch, Offset, PartitionIndex, Rule, ServerId};
 use crate::controller::image::Resource;
 use crate::controller::lead::tests::world::{RULE_OFF, show};
 use crate::controller::{
-    ConfigChange, ConfigOp, ConfigResource, Controller, ControllerError, ControllerReply, ControllerRequest,
-    FactorChange, IsrOutcome, Join, Reassignment, Replace, ResourceConfigs,
+    AlterIsr, ConfigChange, ConfigOp, ConfigResource, Controller, ControllerError, ControllerReply,
+    ControllerRequest, FactorChange, IsrOutcome, Join, Reassignment, Replace, ResourceConfigs,
 };
 
 use super::*;
@@ -15,6 +15,7 @@ use super::*;
 /// Rules, each with the test that notices when it is off.
 const TESTS: &[(Rule, &str)] = &[
     (Rule::R7, "r7_a_request_on_another_state_is_refused"),
+    (Rule::AskOrder, "the_asks_of_a_leader_are_taken_in_their_order"),
     (Rule::R8, "r8_a_new_incarnation_is_in_no_isr"),
     (Rule::R9, "r9_only_an_eligible_replica_leads_without_an_isr"),
     (Rule::EpochAtRestart, "a_leader_that_restarts_costs_an_epoch"),
@@ -68,10 +69,33 @@ fn d1_a_request_is_for_one_controller_and_is_asked_twice_without_harm() {
     world.restart(3);
     let asked = world.isr_asked("t", 0, &[1, 2, 3]);
     assert_eq!(world.ask_isr(&asked), Ok(vec![IsrOutcome::Decided]));
-    assert_eq!(world.ask_isr(&asked), Ok(vec![IsrOutcome::SameAlready]));
+    let again = AlterIsr { partitions: world.isr_asked("t", 0, &[1, 2, 3]).partitions, ..asked.clone() };
+    assert_eq!(world.ask_isr(&again), Ok(vec![IsrOutcome::SameAlready]));
     let mut other = world.isr_asked("t", 0, &[1, 2]);
     other.quorum_epoch = LeaderEpoch(99);
     assert_eq!(world.ask_isr(&other), Err(ControllerError::NotController));
+}
+
+#[test]
+fn the_asks_of_a_leader_are_taken_in_their_order() {
+    let mut world = World::running(3);
+    world.topic("t", &[&[1, 2, 3]]);
+    world.restart(3);
+    world.isr("t", 0, &[1, 2]);
+    let first = world.isr_asked("t", 0, &[1, 2, 3]);
+    let copy = world.isr_asked("t", 0, &[1, 2, 3]);
+    world.pass(20_000, &[1, 2]);
+    assert!(world.is_fenced(3));
+    assert_eq!(world.ask_isr(&copy), Ok(vec![IsrOutcome::Ineligible]), "server 3 is fenced");
+    world.lane(3);
+    world.beat(3).expect("the life that is registered");
+    assert!(!world.is_fenced(3));
+    assert_eq!(
+        world.ask_isr(&first),
+        Ok(vec![IsrOutcome::StaleEpoch]),
+        "its leader takes the matter for settled"
+    );
+    assert_eq!(world.isr("t", 0, &[1, 2, 3]), IsrOutcome::Decided);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Controllers on several servers, one metadata log, and a clock that the test sets. What the active controller decides is
 //! committed at once, unless a test holds it back.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub(super) struct World {
     /// Whom the controller wants to be dialled, and who is to vote.
     pub dial: Vec<i32>,
     pub voters: Option<Vec<Voter>>,
+    /// Asks for in-sync sets that were made.
+    asks: Cell<u64>,
 }
 
 impl World {
@@ -69,6 +72,7 @@ impl World {
             servers: (1..=count).map(|server| (server, registration(server))).collect(),
             dial: Vec::new(),
             voters: None,
+            asks: Cell::new(0),
         };
         world.controllers.values_mut().for_each(Controller::depose);
         world.elect(1);
@@ -304,6 +308,7 @@ impl World {
             leader_epoch: now.leader_epoch(),
             partition_epoch: now.partition_epoch(),
             isr: isr.iter().map(|server| (ServerId(*server), self.broker_epoch(*server))).collect(),
+            number: self.asks.replace(self.asks.get() + 1) + 1,
         };
         AlterIsr {
             server,
