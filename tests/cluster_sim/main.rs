@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod atlas;
 mod checks;
 mod clients;
 mod clock;
@@ -15,6 +16,8 @@ mod course;
 #[path = "../sim/disk/mod.rs"]
 mod disk;
 mod event;
+mod marks;
+mod mutations;
 mod nemesis;
 mod net;
 mod oracle;
@@ -82,7 +85,7 @@ fn run(plan: Plan) -> Outcome {
     }
 }
 
-fn words_of(cause: &(dyn std::any::Any + Send)) -> &str {
+pub fn words_of(cause: &(dyn std::any::Any + Send)) -> &str {
     let owned = cause.downcast_ref::<String>().map(String::as_str);
     owned.or(cause.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
 }
@@ -115,6 +118,15 @@ fn what_was_acknowledged_survives_whatever_happens_to_the_servers() {
     for (invariant, times) in checks::looked_at() {
         println!("{times:>10} x {invariant}");
     }
+    marks::report(count);
+}
+
+#[test]
+fn rules_that_are_off_are_missed() {
+    let Ok(names) = std::env::var("RINGMAIN_MUTATE") else { return };
+    keep_memory();
+    let minutes = from_environment("RINGMAIN_CLUSTER_MINUTES").unwrap_or(MINUTES);
+    mutations::run(&names, from_environment("RINGMAIN_CLUSTER_SEEDS"), |seed| plan(seed, minutes));
 }
 
 #[test]

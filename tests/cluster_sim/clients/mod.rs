@@ -17,7 +17,7 @@ use ringmain::base::rng::Rng;
 use ringmain::base::{LeaderEpoch, ServerId, TopicPartition};
 use ringmain::shard::{ShardReply, ShardRequest};
 
-pub use batch::{key_of, read_batches};
+pub use batch::{batch, key_of, read_batches};
 pub use consumer::fetch;
 pub use links::ClientLinks;
 pub use producer::Acks;

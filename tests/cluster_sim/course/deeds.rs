@@ -18,6 +18,10 @@ impl Course {
             Deed::Choose => {}
             Deed::Kill { servers, down } => self.end_all(&servers, End::Kill, down),
             Deed::Power { servers, down } => self.end_all(&servers, End::Power, down),
+            Deed::Reformat { server, down } => self.reformat(server, down),
+            Deed::Restore { server, down } => self.restore(server, down),
+            Deed::CutController { server, length } => self.cut_controller(server, length),
+            Deed::Storm { left } => self.storm(left),
             Deed::Stop { server } => self.stop(server),
             Deed::Pause { server, length } => self.pause(server, length),
             Deed::Isolate { server, way, clients, length } => self.isolate(server, way, clients, length),
@@ -99,12 +103,12 @@ impl Course {
         }
         let life = self.servers[server].life();
         if self.rng.below(3) > 0 {
-            self.with(server, |it, stage| it.hand_over(stage));
+            self.on(server, |it, stage| it.hand_over(stage));
             let is_free = self.becomes(server, life, Span::ms(4_000), Server::has_handed_over);
             self.say(|| format!("server {server} has handed over: {is_free}"));
         }
         if self.servers[server].life() == life {
-            self.with(server, |it, stage| it.stop(stage));
+            self.on(server, |it, stage| it.stop(stage));
         }
         if self.becomes(server, life, Span::ms(5_000), Server::is_stopped) {
             self.say(|| format!("server {server} has stopped"));
@@ -127,7 +131,7 @@ impl Course {
         false
     }
 
-    fn pause(&mut self, server: At, length: Span) {
+    pub(super) fn pause(&mut self, server: At, length: Span) {
         if self.servers[server].state() == State::Up {
             self.servers[server].pause();
             let life = self.servers[server].life();
@@ -169,6 +173,22 @@ impl Course {
         }
     }
 
+    /// Whoever decides and one other server do not hear each other, and everybody else hears both.
+    fn cut_controller(&mut self, server: At, length: Span) {
+        if let Some(controller) = self.controller().filter(|it| *it != server) {
+            self.block(vec![(controller, server), (server, controller)], None, length);
+        }
+    }
+
+    /// Leaders change again and again.
+    fn storm(&mut self, left: u32) {
+        self.lead_by_next();
+        if left > 0 && self.is_chaos {
+            let pause = Span::ms(100 + self.rng.below(900));
+            self.later(pause, Deed::Storm { left: left - 1 });
+        }
+    }
+
     fn swizzle(&mut self, length: Span) {
         let count = self.servers.len();
         for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (from, to))) {
@@ -186,9 +206,9 @@ impl Course {
         self.disk_space(server, 1 << 30);
     }
 
-    fn disk_space(&mut self, server: At, free: u64) {
+    pub(super) fn disk_space(&mut self, server: At, free: u64) {
         if self.servers[server].state() == State::Up {
-            self.with(server, |it, stage| it.disk_space(free, stage));
+            self.on(server, |it, stage| it.disk_space(free, stage));
         }
     }
 

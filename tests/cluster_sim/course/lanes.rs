@@ -40,7 +40,7 @@ impl Course {
             Dialled::Refused => Err(DialError::Refused),
             Dialled::NoAnswer => Err(DialError::NoAnswer),
         };
-        self.with(server, |it, stage| {
+        self.on(server, |it, stage| {
             it.lane(shard, stage, |it, now, effects| it.dialled(now, lane, told, effects));
         });
     }
@@ -76,7 +76,7 @@ impl Course {
         if arrival.is_over
             && let Some(LaneEnd { shard, lane, .. }) = self.wires.over(connection, side)
         {
-            self.with(server, |it, stage| {
+            self.on(server, |it, stage| {
                 it.lane(shard, stage, |it, now, effects| it.lane_closed(now, lane, effects));
             });
         }
@@ -86,13 +86,13 @@ impl Course {
         match came {
             Came::Hello(LaneEnd { shard, lane, .. }, hello) => {
                 self.say(|| format!("server {server} shard {shard} is greeted by {hello:?}"));
-                self.with(server, |it, stage| {
+                self.on(server, |it, stage| {
                     it.lane(shard, stage, |it, now, effects| it.accepted(now, lane, &hello, effects));
                 });
             }
             Came::Frame(LaneEnd { shard, lane, .. }, frame) => {
                 self.say(|| format!("server {server} shard {shard} {lane}: {:?}", frame.message));
-                self.with(server, |it, stage| {
+                self.on(server, |it, stage| {
                     it.lane(shard, stage, |it, now, effects| it.frame(now, lane, frame, effects));
                 });
             }

@@ -34,7 +34,7 @@ impl Course {
         let number = u64::MAX - self.queue.queued();
         self.asked.insert((controller, number), JOINS);
         self.joining.insert(number, server);
-        self.with(controller, |it, stage| it.ask(ShardId(0), number, ShardRequest::Join(join), stage));
+        self.on(controller, |it, stage| it.ask(ShardId(0), number, ShardRequest::Join(join), stage));
     }
 
     pub(super) fn join_answered(&mut self, number: u64, answer: &Answer) {

@@ -1,10 +1,14 @@
 //! A course of events: servers, their network and their clients under a nemesis, from one seed, in one thread.
 
 mod deeds;
+mod destroy;
 mod lanes;
 mod members;
 mod phases;
 mod reading;
+mod replicas;
+#[path = "../scripts/mod.rs"]
+pub mod scripts;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +17,7 @@ use ringmain::base::{ServerId, ShardId, TopicPartition};
 use ringmain::controller::Place as Led;
 use ringmain::shard::{ShardReply, ShardRequest};
 
+use crate::atlas::Atlas;
 use crate::checks::{Invariant, require};
 use crate::clients::{self, Answer, Answered, Asked, ClientId, Clients, Request};
 use crate::event::{Event, Stage};
@@ -20,7 +25,7 @@ use crate::nemesis::Nemesis;
 use crate::net::{At, Host, Net};
 use crate::oracle::{Layout, Oracle};
 use crate::queue::{Queue, Span};
-use crate::server::{End, Membership, Out, Server, Settings, State};
+use crate::server::{Copy, End, Membership, Out, Server, Settings, State};
 use crate::trace::Trace;
 use crate::wires::{LaneEnd, Wires};
 
@@ -64,8 +69,11 @@ pub struct Course {
     is_chaos: bool,
     /// Who waits for each question that a server has.
     asked: BTreeMap<(At, u64), ClientId>,
-    /// The answer to what only the checks ask.
-    told: Option<Answer>,
+    /// Answers to what only checks and scripts ask, by the number of the question.
+    told: BTreeMap<u64, Answer>,
+    atlas: Atlas,
+    /// Copies of disks, with the lives at whose ends they were taken.
+    copies: BTreeMap<At, (u32, Copy)>,
     /// Servers that have asked for an id, by the number of the question.
     joining: BTreeMap<u64, At>,
     lives: u64,
@@ -75,9 +83,19 @@ impl Course {
     pub fn new(plan: Plan) -> Course {
         let mut rng = Rng::seeded(plan.seed);
         let count = 3 + usize::from(rng.below(4) == 0) * 2;
+        let nemesis = Nemesis::any(count, &mut rng);
+        Course::with(plan, count, nemesis, rng)
+    }
+
+    /// A cluster of so many servers to which nothing happens by itself.
+    pub fn quiet(plan: Plan, count: usize) -> Course {
+        Course::with(plan, count, Nemesis::none(count), Rng::seeded(plan.seed))
+    }
+
+    fn with(plan: Plan, count: usize, nemesis: Nemesis, mut rng: Rng) -> Course {
         let servers = (0..count).map(|at| server((at, count), plan.layout, &mut rng)).collect();
         Course {
-            nemesis: Nemesis::any(count, &mut rng),
+            nemesis,
             plan,
             queue: Queue::default(),
             trace: Trace::new(plan.is_told),
@@ -88,7 +106,9 @@ impl Course {
             oracle: Oracle::new(plan.layout),
             is_chaos: false,
             asked: BTreeMap::new(),
-            told: None,
+            told: BTreeMap::new(),
+            atlas: Atlas::default(),
+            copies: BTreeMap::new(),
             joining: BTreeMap::new(),
             lives: 0,
             rng,
@@ -151,7 +171,7 @@ impl Course {
         self.trace.say(self.queue.now(), what);
     }
 
-    fn with<R>(&mut self, server: At, act: impl FnOnce(&mut Server, &mut Stage<'_>) -> R) -> R {
+    fn on<R>(&mut self, server: At, act: impl FnOnce(&mut Server, &mut Stage<'_>) -> R) -> R {
         let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
         let result = act(&mut self.servers[server], &mut stage);
         self.hear(server);
@@ -179,6 +199,7 @@ impl Course {
                         format!("server {server} publishes {}: {:?}", image.version, published.changes)
                     });
                     self.oracle.images.published(cluster, self.servers[server].id, &image.cluster);
+                    self.atlas.published(image);
                 }
                 Out::Dial { shard, lane, to } => self.dial(server, shard, lane, to),
                 Out::Send { shard, lane, bytes } => self.send(LaneEnd { server, shard, lane }, bytes),
@@ -228,6 +249,7 @@ impl Course {
             }
         }
         self.queue_arrivals();
+        self.keep_copy(server);
         let life = self.servers[server].life();
         self.queue.after(down, Event::Boot { server, life });
     }
@@ -242,7 +264,7 @@ impl Course {
         self.lives += 1;
         self.net.appear(self.queue.now(), server, &mut self.rng);
         self.queue_arrivals();
-        self.with(server, |it, stage| it.boot(stage));
+        self.on(server, |it, stage| it.boot(stage));
         self.net.set_host(server, Host::Listening);
         let damaged = self.servers[server].disk().damaged();
         require(Invariant::NoFalseDamage, damaged.is_none(), || format!("server {server}: {damaged:?}"));
@@ -284,7 +306,7 @@ impl Course {
                 None => return self.replied(server, number, Answer::NotLeader),
             },
         };
-        self.with(server, |it, stage| it.ask(shard, number, request, stage));
+        self.on(server, |it, stage| it.ask(shard, number, request, stage));
     }
 
     /// Who leads what, as a server's clients are told.
@@ -320,7 +342,7 @@ impl Course {
 
     fn send_answer(&mut self, server: At, answered: Answered) {
         match answered.client {
-            NOBODY => return self.told = Some(answered.answer),
+            NOBODY => return drop(self.told.insert(answered.number, answered.answer)),
             JOINS => return self.join_answered(answered.number, &answered.answer),
             _ => {}
         }
@@ -342,18 +364,23 @@ impl Course {
 
     /// What only the checks ask: at once, and of whoever is said.
     fn ask(&mut self, server: At, shard: ShardId, request: ShardRequest) -> Option<ShardReply> {
-        let number = u64::MAX - self.queue.queued();
-        self.told = None;
-        self.asked.insert((server, number), NOBODY);
-        self.with(server, |it, stage| it.ask(shard, number, request, stage));
+        let number = self.begin_to_ask(server, shard, request);
         for _ in 0..PATIENCE {
-            match self.told.take() {
+            match self.told.remove(&number) {
                 Some(Answer::Reply(reply)) => return Some(reply),
                 Some(_) => return None,
                 None => self.step(),
             }
         }
         panic!("server {server} never answers");
+    }
+
+    /// Asks, and does not wait for the answer.
+    fn begin_to_ask(&mut self, server: At, shard: ShardId, request: ShardRequest) -> u64 {
+        let number = u64::MAX - self.queue.queued();
+        self.asked.insert((server, number), NOBODY);
+        self.on(server, |it, stage| it.ask(shard, number, request, stage));
+        number
     }
 }
 

@@ -37,17 +37,23 @@ impl Course {
             self.recover();
             self.check_everything();
         }
+        self.compare_replicas();
     }
 
     fn begin(&mut self) {
+        self.begin_servers();
+        let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
+        self.clients.add_usual(&mut stage);
+        self.queue.after(Span::seconds(1), Event::Look);
+    }
+
+    /// The servers begin, and become a cluster.
+    pub(super) fn begin_servers(&mut self) {
         for server in 0..self.servers.len() {
             self.queue.after(Span::ms(1), Event::Boot { server, life: 0 });
         }
         self.run_for(Span::ms(50));
         self.wait_until(BEGINNING, "the cluster begins", Course::is_well);
-        let mut stage = Stage { queue: &mut self.queue, rng: &mut self.rng };
-        self.clients.add_usual(&mut stage);
-        self.queue.after(Span::seconds(1), Event::Look);
     }
 
     fn chaos(&mut self) {
@@ -71,7 +77,7 @@ impl Course {
     }
 
     /// Something must come true within a time.
-    fn wait_until(&mut self, within: Span, what: &str, is_so: impl Fn(&Course) -> bool) {
+    pub(super) fn wait_until(&mut self, within: Span, what: &str, is_so: impl Fn(&Course) -> bool) {
         let until = self.queue.now().plus(within);
         // Looking costs more than most events.
         let mut next_look = self.queue.now();
@@ -92,7 +98,7 @@ impl Course {
     }
 
     /// Servers serve and are not fenced, and every partition has its leader and all its replicas in sync.
-    fn is_well(&self) -> bool {
+    pub(super) fn is_well(&self) -> bool {
         self.plan.layout == Layout::Apart || self.ails_of_servers().next().is_none()
     }
 

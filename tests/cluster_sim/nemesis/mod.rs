@@ -37,6 +37,25 @@ pub enum Deed {
         servers: Vec<At>,
         down: Span,
     },
+    /// The disk is lost with the power, if the atlas lets it be.
+    Reformat {
+        server: At,
+        down: Span,
+    },
+    /// The disk is what it was some lives ago, if the atlas lets it be.
+    Restore {
+        server: At,
+        down: Span,
+    },
+    /// A server and whoever decides do not hear each other.
+    CutController {
+        server: At,
+        length: Span,
+    },
+    /// Preferred leaders are elected again and again.
+    Storm {
+        left: u32,
+    },
     /// An orderly stop.
     Stop {
         server: At,
@@ -156,6 +175,10 @@ impl Nemesis {
             Kind::KillSome => Deed::Kill { servers: self.some(rng), down: down(rng) },
             Kind::PowerOne => Deed::Power { servers: vec![server], down: down(rng) },
             Kind::PowerAll => Deed::Power { servers: (0..self.servers).collect(), down: down(rng) },
+            Kind::Reformat => Deed::Reformat { server, down: down(rng) },
+            Kind::Restore => Deed::Restore { server, down: down(rng) },
+            Kind::CutController => Deed::CutController { server, length },
+            Kind::Storm => Deed::Storm { left: 3 + u32::try_from(rng.below(20)).unwrap() },
             Kind::Stop => Deed::Stop { server },
             Kind::Pause => Deed::Pause { server, length },
             Kind::Isolate => {
@@ -216,10 +239,14 @@ pub enum Kind {
     FailDisk,
     Clock,
     SlowClients,
+    Reformat,
+    Restore,
+    CutController,
+    Storm,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 22] = [
         Kind::KillOne,
         Kind::KillSome,
         Kind::PowerOne,
@@ -238,6 +265,10 @@ impl Kind {
         Kind::FailDisk,
         Kind::Clock,
         Kind::SlowClients,
+        Kind::Reformat,
+        Kind::Restore,
+        Kind::CutController,
+        Kind::Storm,
     ];
 }
 

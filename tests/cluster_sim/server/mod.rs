@@ -19,7 +19,7 @@ use ringmain::controller::{MetadataImage, Published};
 use ringmain::shard::{Effect, IoId, RequestId, Shard, ShardReply, ShardRequest};
 
 pub use disk_times::DiskTimes;
-pub use lives::End;
+pub use lives::{Copy, End};
 pub use membership::Membership;
 pub use settings::Settings;
 

@@ -1,10 +1,13 @@
 //! What segments hold: reading, indexes, verifying and compaction, by the same pure functions as the runtime's.
 
+use std::path::{Path, PathBuf};
+
 use ringmain::base::io::{Cleaned, IoDone, Sealing, SegmentId};
 use ringmain::base::keys::KeyOffsets;
-use ringmain::base::{BLOCK_BYTES, Chunk, ChunkWriter, Offset};
+use ringmain::base::{BLOCK_BYTES, Chunk, ChunkWriter, Offset, TopicPartition};
 use ringmain::log::{CleanRules, IndexedBatch, SparseIndex, clean_batch, note_keys};
 use ringmain::record::{BatchHeader, batch_crc};
+use ringmain::runtime::layout::partition_folder;
 
 use super::file::File;
 use super::{Disk, beside, log_file};
@@ -114,6 +117,15 @@ impl Disk {
         self.files.insert(beside(segment, "cleaned"), File::written(stays));
         let (index, time_index) = index.encode();
         Some(Cleaned { length, index, time_index })
+    }
+
+    /// All batches of a partition's log, back to back, as readers see them. Every segment is finished.
+    pub fn log(&self, partition: TopicPartition) -> Vec<u8> {
+        let folder = partition_folder(Path::new(""), partition);
+        let is_of_log =
+            |path: &PathBuf| path.parent() == Some(&*folder) && path.extension().is_some_and(|it| it == "log");
+        let segments = self.files.iter().filter(|(path, _)| is_of_log(path));
+        segments.flat_map(|(_, file)| file.visible.iter().copied()).collect()
     }
 
     pub(super) fn batches(&self, segment: SegmentId, length: u64) -> Vec<Vec<u8>> {
