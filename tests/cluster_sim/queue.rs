@@ -99,11 +99,6 @@ impl<E> Queue<E> {
         self.now = entry.at;
         Some(entry.event)
     }
-
-    /// How many events were ever queued.
-    pub fn queued(&self) -> u64 {
-        self.queued
-    }
 }
 
 #[cfg(test)]
@@ -125,6 +120,5 @@ mod tests {
             }
         }
         assert_eq!(found, [(10, 'a'), (20, 'b'), (20, 'c'), (20, 'x'), (30, 'd')]);
-        assert_eq!(queue.queued(), 5);
     }
 }

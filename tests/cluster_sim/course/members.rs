@@ -31,7 +31,7 @@ impl Course {
         // Only a founder's cluster begins without ids; whoever comes later takes the place of what was lost.
         let replace = if it.life() == 0 { Replace::No } else { Replace::Lost };
         let join = Join { directory: it.directory(), server: Some(it.id), replace };
-        let number = u64::MAX - self.queue.queued();
+        let number = self.fresh_number();
         self.asked.insert((controller, number), JOINS);
         self.joining.insert(number, server);
         self.on(controller, |it, stage| it.ask(ShardId(0), number, ShardRequest::Join(join), stage));

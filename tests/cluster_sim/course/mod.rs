@@ -71,6 +71,7 @@ pub struct Course {
     asked: BTreeMap<(At, u64), ClientId>,
     /// Answers to what only checks and scripts ask, by the number of the question.
     told: BTreeMap<u64, Answer>,
+    questions: u64,
     atlas: Atlas,
     /// Copies of disks, with the lives at whose ends they were taken.
     copies: BTreeMap<At, (u32, Copy)>,
@@ -107,6 +108,7 @@ impl Course {
             is_chaos: false,
             asked: BTreeMap::new(),
             told: BTreeMap::new(),
+            questions: 0,
             atlas: Atlas::default(),
             copies: BTreeMap::new(),
             joining: BTreeMap::new(),
@@ -375,9 +377,15 @@ impl Course {
         panic!("server {server} never answers");
     }
 
+    /// A number for a question that no client asks: they count from the other end.
+    fn fresh_number(&mut self) -> u64 {
+        self.questions += 1;
+        u64::MAX - self.questions
+    }
+
     /// Asks, and does not wait for the answer.
     fn begin_to_ask(&mut self, server: At, shard: ShardId, request: ShardRequest) -> u64 {
-        let number = u64::MAX - self.queue.queued();
+        let number = self.fresh_number();
         self.asked.insert((server, number), NOBODY);
         self.on(server, |it, stage| it.ask(shard, number, request, stage));
         number
