@@ -2,7 +2,7 @@
 //!
 //! One binary, thread per core, no state shared between cores, direct I/O, durable before it acknowledges. This page is
 //! the architecture as built; each module's head says what it owns, where it lives, what it does not know, its limits
-//! and its file format.
+//! and its file format. A server runs alone so far: clusters exist in the simulator only, [see below](#several-servers).
 //!
 //! New here? The [`guide`] has a tour of the code, a glossary, every file format, and what an operator needs.
 //!
@@ -15,8 +15,9 @@
 //!    go on with this closure. Record bytes are slices of the frame.
 //!    Compressed batches are read first, here: see [below](#what-is-inside-a-batch).
 //! 3. The [`runtime`] passes the question to the local [`shard`] by call, to another one over the mesh.
-//! 4. The shard's store appends it: the partition's [`log`] checks the batch and copies it once, checksumming as it goes, into block-aligned
-//!    memory that is tail cache and write buffer at once, patching base offset and leader epoch (outside the checksum).
+//! 4. The shard's store appends it: the partition's [`log`] checks the batch and copies it once, checksumming as it goes, into
+//!    block-aligned memory that is tail cache and write buffer at once, patching base offset and leader epoch (outside the
+//!    checksum).
 //!    Small batches are queued for the [`commit`] log; a batch of 64 KiB or more goes straight to its segment, whole
 //!    blocks only, the rest of its last block to the commit log.
 //! 5. When the tasks that were ready have run, the shard's `turn` gathers the next commit group from what waits, up to 512 KiB
@@ -44,7 +45,7 @@
 //! | [`commit`] | the shard's commit log; pure | base |
 //! | [`quorum`] | who leads the metadata log: election, votes, voters; pure | base |
 //! | [`replication`] | a partition's replicas: leading, following, lanes' fairness and credit; pure | base |
-//! | [`controller`] | topics, producer ids: decisions, records, image; pure | base, config |
+//! | [`controller`] | topics, servers, who leads which partition, producer ids: decisions, records, image; pure | base, config |
 //! | [`group`] | consumer groups: members, assignors, records; pure | base, config, protocol, controller |
 //! | [`shard`] | the shard as a state machine: inputs in, effects out; pure | all above but protocol |
 //! | [`api`] | one file per API: decode → ask → answer; pure | base, config, protocol, record, controller, group, shard |
@@ -59,21 +60,25 @@
 //! `tests/tidy` reads this table and holds the code to it. A pure module has no I/O, clock or entropy.
 //!
 //! A shard is a function of its inputs, so `tests/sim` drives it on a simulated disk: power cuts that keep any part of what was
-//! not synced, failing and full disks, recovery by the same code as at any start, and a model of what must be left.
+//! not synced, failing and full disks, recovery by the same code as at any start, and a model of what must be left. In the same
+//! way `tests/cluster_sim` drives the shards of several servers, their network and their clients in one thread.
 //!
 //! # Inside the shard
 //!
-//! A shard is a spine and four rooms ([`shard`] has the table). `store` owns partitions, the commit log and all that brings bytes to
-//! stable storage; `read` everybody who waits for data or for the disk; `upkeep` retention, compaction, scrubbing and
-//! DeleteRecords; `seat` the state machines that live on partitions of their own: coordinators and the controller. A room may use
-//! the ones before it and never one behind it: what it has to tell them is news, which the spine hears before the input ends. So
-//! replicas, transactions and share groups are rooms and seats beside these, not threads through all of them.
+//! A shard is a spine and five rooms ([`shard`] has the table). `store` owns partitions, what this server is to each of them, the
+//! commit log and all that brings bytes to stable storage; `read` everybody who waits for data or for the disk; `replica` the
+//! connections to other servers and what flows on them; `upkeep` retention, compaction, scrubbing and DeleteRecords; `seat` the
+//! state machines that live on partitions of their own: coordinators and the controller, with the quorum and this server's
+//! membership. A room may use those before it that the table names, and never one behind it: what it has to tell them is news,
+//! which the spine hears before the input ends. So transactions and share groups will be seats beside these, not threads through
+//! all of them.
 //!
 //! Every seat keeps one rule ([`shard`]'s `seat`): decide, append, wait until the log is settled up to there, answer. If the log
 //! refuses the records, a coordinator begins again from the log, and the controller ends the process. Every answer about a
 //! partition asks its watermarks: log start <= last stable offset <= high watermark <= flushed offset <= log end, checked
-//! whenever its log changes. Only where a topic acknowledges from memory (`flush.messages` above 1) is the high watermark the
-//! log end, and may lie above the flushed offset.
+//! whenever its log changes. The high watermark is the least flushed offset of the replicas in sync; with one replica that is the
+//! flushed offset. Two partitions may have it above the flushed offset: one of a topic that acknowledges from memory
+//! (`flush.messages` above 1), and the metadata log on its leader, once a majority of voters has the records.
 //!
 //! Asserts stay in release builds where state changes and they are cheap: a count of bytes under way that does not come back to
 //! zero, a waiter that nothing will wake, an offset that goes back are faults of ours, and end the process before they become
@@ -182,6 +187,57 @@
 //! has come in, and now and then where nothing does ([`runtime`]'s `driver` and `awake`). Where these lie with the rest, before
 //! the first task or after a long time off the processor, a thread beside the shards does, by a signal (`nudge`).
 //!
+//! # Several servers
+//!
+//! **What this section tells of exists in the simulator only.** There are no sockets between servers and no way to join a
+//! cluster. A server of today is a cluster of one: it runs the same code, its own vote elects it, and it is its own controller.
+//!
+//! | what is decided or done | where |
+//! |---|---|
+//! | one replica's half of a partition, leader or follower; the two ends of a lane | [`replication`] |
+//! | who leads the metadata log, and what a majority has committed of it | [`quorum`] |
+//! | who is there (`servers`), and who leads and is in sync: one function, `settle` (`replicas`) | [`controller`] |
+//! | what servers say to each other, and its bytes | [`peer`] |
+//! | what this server is to a partition; runs taken from a leader; the beginning of cuts | [`shard`]'s `store/role`, `store/replicate` |
+//! | lanes, streams, what is sent in a turn, in-sync sets asked for, snapshots handed over | [`shard`]'s `replica` |
+//! | the votes, the registration, the office of the controller | [`shard`]'s `seat/cluster` with `quorum`, `member`, `controller`, `snapshots` |
+//! | a cut, what a start makes of one, what a start may believe | [`log`]'s `cut`, [`commit`]'s `plan`, [`runtime::recovery`] |
+//!
+//! A *lane* is one connection between a shard of one server and a shard of another; the follower dials. A *stream* is one
+//! partition on a lane; a *run* is whole batches of one leader epoch, back to back. The rules that keep acknowledged records have
+//! names (R1, Q1, D1 and so on, in `base::rules`), stand beside the code that keeps them, and can be switched off by tests.
+//!
+//! **A produce with replicas.** Steps 1 to 4 above are the same, and with fewer replicas in sync than the minimum `acks=all` is
+//! refused. The turn gathers the commit group and then fills a frame for each lane with what its followers lack, by reference to
+//! the tail, so the disk and the network begin together. The follower compares the run with what the frame says of it, copies it
+//! in the pass that verifies it, and commits it like any append; what is flushed then goes back as an ack, with credit for
+//! further bytes. The leader moves the high watermark to the least flushed end of all members in sync, those that it has only
+//! asked for included, and releases the answers below it. An ack counts only for its leader epoch and for the life of the server
+//! that the image names. A new epoch fails everybody who waits, within the same input.
+//!
+//! **A cut.** Every new leader epoch opens the streams anew. The follower names its log's end and last epoch, and the leader says
+//! where the two logs part. Nothing below a replica's own high watermark is cut: a replica that would have to keeps all it has,
+//! says so and waits. Else all of the log goes to finished segments; an entry of the commit log says that the log is to be cut;
+//! the files are cut; a second entry says that they are; only then does the log take records again, in a new segment. Entries of
+//! what was cut off are still in the commit log and may fit what comes later, so a start goes by these two entries, and later
+//! checkpoints by the *fence*, the place of the second one.
+//!
+//! **An election.** A voter that hears nothing of a leader asks whether it would be elected, then writes its epoch and vote to
+//! `meta/quorum`, and only then asks for votes. Whoever gets a majority appends the epoch's first record, and decides nothing
+//! before a majority has flushed that record and the controller has folded it. Partitions have no votes: the controller takes a
+//! server for gone when it is silent or its address refuses, `settle` says who leads and who is in sync, and shards act on that
+//! when it comes with the image, never on an answer to what they have asked.
+//!
+//! **A start.** Recovery believes its own metadata log wholly only where no other server votes; else it asks that log for homes,
+//! and nothing is deleted because it lacks a topic. All partitions are idle first. The server follows the metadata log up to
+//! where the leader's is committed and registers; where there are other replicas, that costs its partitions a leader epoch and
+//! the server its place in their in-sync sets. Roles begin when the image holds this registration, and partitions are led once
+//! the server is unfenced. A server alone goes through all of this before it accepts connections: two syncs for the vote, two
+//! commits for the registration. An orderly stop hands leaderships over, closes the lanes, and then finishes the logs.
+//!
+//! Each server writes what the metadata has come to into a snapshot, after 4 MiB of records or an hour, keeps two, and lets its
+//! log begin at the older one. A follower whose log ends before the leader's begins is handed a snapshot.
+//!
 //! # Where this differs from the first design
 //!
 //! - A group coordinator applies its decisions at once and holds back its answers until their records are durable; if the log
@@ -200,6 +256,42 @@
 //!   file that once was another log's holds batches that look as right as the ones that should be there: their checksums do
 //!   not say whose they are. The same log's own old ones tell themselves by their offsets.
 //! - The client is blocking (std sockets): command line, bench and tests need no executor.
+//!
+//! # Where the cluster differs from its design, and why
+//!
+//! - A leader verifies what it reads from segments for a follower. Such reads go through the room `read` like anybody's, which
+//!   shares them, bounds them and verifies; a way around it would be a second path.
+//! - Voters ask each other on control lanes, and there are no lanes for votes: what joins two shards 0 serves both.
+//! - The controller folds the metadata by reading its server's log, as any reader would, up to what is committed and durable
+//!   there. Whether the server has written a record or was sent it makes no difference.
+//! - Rules can be switched off in debug builds only. A cargo feature could have reached a build that is shipped.
+//! - Before the files of a dropped partition are removed, the commit log says that nothing of it stays; and a replica that comes
+//!   back begins with a cut that keeps nothing. Else a start would make files of what the commit log still has, without their
+//!   beginning.
+//! - A cut waits for compaction, scrubbing and the like on the same files, and those begin nothing on a log that is being cut.
+//! - An orderly stop closes the lanes before the logs are finished: a log that is being finished can take nothing more.
+//! - A follower names its log start to the leader only when a checkpoint holds it, and DeleteRecords is answered when all of an
+//!   in-sync set that has the minimum have named one as high: with fewer members, eligible replicas may begin lower. So no
+//!   failover brings records back.
+//! - A leader of the metadata log names itself to all who have a lane to it: observers take no part in the election and would not
+//!   learn of it.
+//! - Voters that are merely heard count when a leader looks whether it has a majority: an idle log has no acks, and its leader
+//!   resigned.
+//! - The controller takes the asks of one server for in-sync sets in their order, and none that is older than one it has taken: a
+//!   refusal settles an ask for the leader, and an earlier copy of it could be granted afterwards. A walk of
+//!   `tests/replica_model` found that.
+//! - A follower may end within an empty batch of the leader, as compaction leaves them; it is sent the rest as a batch of its
+//!   own.
+//!
+//! **Not built yet:**
+//!
+//! - sockets between servers, and joining; requests to the controller are not sent on for clients;
+//! - reading from a follower (KIP-392); so a follower's ack never asks for the high watermark at once (`wants_high_watermark`);
+//! - damaged ranges among replicas: a follower never reports its own (`damaged` is always false), and a leader that meets one
+//!   ends the stream there;
+//! - setting strays aside while the server runs: partitions that the metadata does not give to a server are kept and not served;
+//! - finding the states of producers again after a cut below what is remembered of them (`producers_lost`): until then a batch
+//!   that comes twice may not be recognized.
 
 #[doc(inline)]
 pub use ringmain_wire::{base, every_message, pick, protocol};
