@@ -13,7 +13,8 @@
 //! was made.
 //!
 //! Kinds 3 and 4 have no bytes. Kind 3 is written before a log is cut, kind 4 when it is, with where it has come to: [`super::plan`]
-//! says what they mean to a start.
+//! says what they mean to a start. One of kind 3 that keeps nothing is also written before the files of a dropped partition are
+//! removed; no entry of kind 4 follows that.
 
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
 

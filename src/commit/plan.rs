@@ -14,6 +14,9 @@
 //! | any of these several times | | the last cut decides what is written; each of them takes claims back |
 //! | the fence is unknown: the checkpoint is gone, and the log has replicas | | writes none, because some may be of a part that was cut off |
 //!
+//! A partition that is dropped is written down as a cut that keeps nothing, before its files are removed: whatever the log still
+//! has of it is written nowhere.
+//!
 //! Pure; knows no file.
 
 use std::collections::BTreeMap;

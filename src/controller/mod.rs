@@ -1,7 +1,8 @@
-//! The metadata controller: records, state folded from them, decisions about topics; pure.
+//! The metadata controller: records, state folded from them, decisions about topics, servers and partitions; pure.
 //!
-//! Lives on shard 0 (a quorum of one). Knows no other part of the shard: it is asked, it decides which records to
-//! append, and it folds them once they are durable.
+//! Lives on shard 0 of every server, and decides only while its server leads the metadata log, as a server alone always does.
+//! Knows no other part of the shard: it is asked, it decides which records to append, and it folds them once they are committed
+//! and durable here.
 
 mod assignment;
 mod batch;

@@ -1,7 +1,8 @@
 //! The shard: one core's share of the data, as a pure state machine.
 //!
-//! Owns its partitions, their logs, the commit log, whoever waits on them and, on shard 0, the metadata controller.
-//! Inputs and the time go in ([`Shard::request`], [`Shard::io_done`], [`Shard::image`], [`Shard::turn`]); effects come out.
+//! Owns its partitions, their logs, the commit log, whoever waits on them, its lanes to other servers and, on shard 0, the metadata
+//! controller and this server's part in its cluster. Inputs and the time go in ([`Shard::request`], [`Shard::io_done`],
+//! [`Shard::image`], [`Shard::frame`], [`Shard::turn`]); effects come out.
 //! No I/O, no clock, no entropy in here: the same shard runs in the simulator.
 //!
 //! The law: the effects of an input are performed in their order, and the caller gives the next input when all of them are

@@ -11,6 +11,7 @@
 //! | state | what the store owns; how a log's change is carried out |
 //! | slots, partition, watermarks | all partitions; one of them, and its offsets |
 //! | standing, role | what this server is to a partition; how that changes |
+//! | replicate | what a follower takes from its leader, and cuts |
 //! | append, produce, waits, acks | a batch comes in; its answer leaves when it is durable |
 //! | commit | commit groups |
 //! | release, reclaim, sweep, syncs | commit files are freed |

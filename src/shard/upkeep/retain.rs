@@ -1,5 +1,8 @@
 //! Retention: logs' starts move up when their topics want no more of the past, and segments below go.
 //!
+//! Only a partition's leader moves its start, and followers take theirs from it. The metadata log's start is moved by its snapshots
+//! alone.
+//!
 //! A check looks at every partition; a checkpoint makes the new starts durable; then the files are deleted one at a time
 //! with a pause between, so that the disk stays with the foreground, or kept to be used again (`spare`). Files that a crash
 //! leaves behind are found by the next life's first check: they lie below the start its checkpoint knows.
