@@ -169,8 +169,7 @@ impl<'a> Judge<'a> {
             return Ok((count, Layout::Named(assigned)));
         }
         let places = self.places();
-        let by_default =
-            || self.config.topics.replication_factor.map_or(places.factor(), |set| count_of(set));
+        let by_default = || self.config.topics.replication_factor.map_or(places.factor(), count_of);
         let factor = match topic.replication_factor {
             -1 => by_default(),
             factor if factor < 1 => {

@@ -17,7 +17,8 @@ static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Runs courses without each of the rules that are named, until one fails.
 pub fn run(names: &str, seeds: Option<u64>, plan: impl Fn(u64) -> Plan) {
-    let rules = Rule::ALL.iter().filter(|rule| names == "all" || names.split(',').any(|it| it == rule.name()));
+    let rules =
+        Rule::ALL.iter().filter(|rule| names == "all" || names.split(',').any(|it| it == rule.name()));
     let rules: Vec<Rule> = rules.copied().collect();
     assert!(!rules.is_empty(), "RINGMAIN_MUTATE={names} names no rule");
     be_quiet();

@@ -83,8 +83,7 @@ impl Course {
         lookup: OffsetLookup,
     ) -> Result<i64, String> {
         let current_leader_epoch = LeaderEpoch(-1);
-        let asked =
-            ListOffsetsPartition { partition, current_leader_epoch, lookup, read_committed: false };
+        let asked = ListOffsetsPartition { partition, current_leader_epoch, lookup, read_committed: false };
         match self.ask(server, shard, ShardRequest::ListOffsets(vec![asked])) {
             Some(ShardReply::ListOffsets(listed)) => match &listed[0] {
                 Ok(listed) => Ok(listed.offset.0),

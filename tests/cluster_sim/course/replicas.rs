@@ -79,7 +79,10 @@ impl Course {
         for server in &servers[1..] {
             let other = newest(server);
             require(Invariant::LogsMatch, first == other, || {
-                format!("{partition}: the newest of each key are {first:?} on {}, {other:?} on {server}", servers[0])
+                format!(
+                    "{partition}: the newest of each key are {first:?} on {}, {other:?} on {server}",
+                    servers[0]
+                )
             });
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use ringmain::base::rng::Rng;
-use ringmain::base::{NodeId, PartitionIndex, ProducerEpoch, ProducerId, ServerId, ShardId, TimestampMs, TopicPartition};
+use ringmain::base::{
+    NodeId, PartitionIndex, ProducerEpoch, ProducerId, ServerId, ShardId, TimestampMs, TopicPartition,
+};
 use ringmain::controller::{
     ConfigChange, ConfigOp, ConfigResource, ControllerReply, ControllerRequest, FactorChange, NewTopic,
     PartitionImage, Reassignment, ResourceConfigs, TopicName,
@@ -98,8 +100,7 @@ impl Play {
     }
 
     pub fn set_minimum(&mut self, partition: TopicPartition, minimum: u32) {
-        let edit =
-            vec![("min.insync.replicas".to_owned(), ConfigOp::Set, Some(minimum.to_string()))];
+        let edit = vec![("min.insync.replicas".to_owned(), ConfigOp::Set, Some(minimum.to_string()))];
         let resource = ConfigResource::Topic(self.name(partition));
         let resources = vec![ResourceConfigs { resource, change: ConfigChange::Edit(edit) }];
         let request = ControllerRequest::AlterConfigs { resources, validate_only: false };
@@ -168,7 +169,9 @@ impl Play {
 
     /// What became of a batch, if that is known.
     pub fn answer(&mut self, sent: &Sent) -> Option<Result<i64, PartitionError>> {
-        let Answer::Reply(ShardReply::Produce(results)) = self.course.told.get(&sent.number)? else { return None };
+        let Answer::Reply(ShardReply::Produce(results)) = self.course.told.get(&sent.number)? else {
+            return None;
+        };
         Some(results[0].outcome.clone().map(|appended| appended.base_offset.0))
     }
 

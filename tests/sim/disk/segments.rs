@@ -122,8 +122,9 @@ impl Disk {
     /// All batches of a partition's log, back to back, as readers see them. Every segment is finished.
     pub fn log(&self, partition: TopicPartition) -> Vec<u8> {
         let folder = partition_folder(Path::new(""), partition);
-        let is_of_log =
-            |path: &PathBuf| path.parent() == Some(&*folder) && path.extension().is_some_and(|it| it == "log");
+        let is_of_log = |path: &PathBuf| {
+            path.parent() == Some(&*folder) && path.extension().is_some_and(|it| it == "log")
+        };
         let segments = self.files.iter().filter(|(path, _)| is_of_log(path));
         segments.flat_map(|(_, file)| file.visible.iter().copied()).collect()
     }
