@@ -39,8 +39,8 @@ fn perform(folder: &Path, job: Job) -> io::Result<()> {
             folder.ancestors().nth(3).map_or(Ok(()), |data| sync_names(data, folder))
         }
         Job::Remove { below } => {
-            let older = newest_first(folder)?.into_iter().filter(|(end, _)| end.end < below);
-            older.map(|(_, path)| absent_is_fine(fs::remove_file(path))).collect()
+            let mut older = newest_first(folder)?.into_iter().filter(|(end, _)| end.end < below);
+            older.try_for_each(|(_, path)| absent_is_fine(fs::remove_file(path)))
         }
     }
 }

@@ -60,7 +60,7 @@ impl DamagedPartitions {
     pub fn these(partitions: Vec<TopicPartition>) -> DamagedPartitions {
         match partitions.len() {
             0 => DamagedPartitions::None,
-            ..=Self::NAMED_MAX => DamagedPartitions::These(partitions),
+            1..=Self::NAMED_MAX => DamagedPartitions::These(partitions),
             _ => DamagedPartitions::All,
         }
     }

@@ -82,6 +82,7 @@ use store::Store;
 pub use timings::TIMINGS;
 use turn::{Asker, News, Turn};
 use upkeep::Upkeep;
+pub use view::ReplicaView;
 
 /// One core's share of the data. The module's head says how it is driven.
 pub struct Shard {

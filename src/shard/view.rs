@@ -1,10 +1,27 @@
 //! What can be seen of a shard from outside.
 
 use crate::base::metrics::{CommittedMetric, EndMetric, Latency};
+use crate::base::{LeaderEpoch, Offset, ServerId, TopicPartition};
 
 use super::Shard;
 use super::metrics::{LogCounters, ShardGauges};
 use super::request::Image;
+
+/// What a server has of one partition, and what it is to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplicaView {
+    pub id: TopicPartition,
+    /// Of the role; -1 before the first.
+    pub epoch: LeaderEpoch,
+    pub leads: bool,
+    /// A leader's, itself among them: all whose acknowledgements it waits for. Empty for whoever does not lead.
+    pub maximal_isr: Vec<ServerId>,
+    pub log_start: Offset,
+    pub high_watermark: Offset,
+    /// The end of what is durable here.
+    pub flushed: Offset,
+    pub log_end: Offset,
+}
 
 impl Shard {
     /// Whether this life of the server takes part in its cluster, as far as this shard knows: it is registered and not fenced.
@@ -67,6 +84,11 @@ impl Shard {
     /// Offsets committed to the coordinators here.
     pub fn committed(&self) -> impl Iterator<Item = CommittedMetric> + '_ {
         self.seats.committed()
+    }
+
+    /// Every partition that is served here, be it led or followed.
+    pub fn replicas(&self) -> impl Iterator<Item = ReplicaView> + '_ {
+        self.store.replicas()
     }
 
     /// Log starts and high watermarks of the topics' partitions that this server leads.

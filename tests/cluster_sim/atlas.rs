@@ -22,7 +22,7 @@ pub enum Loss {
 /// Losses that are not made good yet.
 #[derive(Debug, Default)]
 pub struct Atlas {
-    /// Of each partition, servers that have lost it, and the newest version when they did.
+    /// Servers that have lost a partition, and the newest version when they did.
     replicas: BTreeMap<(TopicPartition, ServerId), i64>,
     /// Servers that vote no more by what they had.
     voters: BTreeMap<ServerId, i64>,
@@ -61,6 +61,11 @@ impl Atlas {
         if image.quorum.voters.iter().any(|voter| voter.server == server) {
             self.voters.insert(server, image.version);
         }
+    }
+
+    /// Whether a server has lost what it had of a partition, and has not got it back.
+    pub fn has_lost(&self, partition: TopicPartition, server: ServerId) -> bool {
+        self.replicas.contains_key(&(partition, server))
     }
 
     /// An image was published: what is in sync since a loss is made good.

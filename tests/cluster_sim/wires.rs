@@ -29,7 +29,7 @@ pub struct LaneEnd {
 pub enum Came {
     /// A peer has dialled: the first frame at an accepting end.
     Hello(LaneEnd, Box<peer::Hello>),
-    Frame(LaneEnd, Frame),
+    Frame(LaneEnd, Box<Frame>),
     /// What came is no Hello, or for a shard that the server does not have.
     Strange,
 }
@@ -79,7 +79,7 @@ impl Wires {
         for frame in end.take(bytes) {
             self.frames += 1;
             match (end.lane, frame.message) {
-                (Some(lane), message) => came.push(Came::Frame(lane, Frame { message, ..frame })),
+                (Some(lane), message) => came.push(Came::Frame(lane, Box::new(Frame { message, ..frame }))),
                 (None, Message::Hello(hello)) if hello.to_shard.0 < shards => {
                     self.accepted += 1;
                     let lane = LaneId::Accepted(self.accepted);

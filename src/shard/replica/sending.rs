@@ -69,9 +69,8 @@ impl Leadings {
 
     fn fill(&mut self, lane: LaneId, store: &Store, turn: &Turn<'_>) -> Filled {
         let Filled { mut parts, mut payload, mut pieces } = Filled::default();
-        loop {
-            let Some(end) = self.lanes.get_mut(&lane) else { break };
-            let Some(next) = end.out.next_turn(turn.now.mono) else { break };
+        let now = turn.now.mono;
+        while let Some(next) = self.lanes.get_mut(&lane).and_then(|end| end.out.next_turn(now)) {
             match next {
                 replication::Turn::Watermark { stream, next } => {
                     parts.extend(self.watermark(lane, stream, next, store));

@@ -15,10 +15,12 @@ use super::super::config::{ChunkAllocator, ShardConfig};
 use super::super::metrics::{LogCounters, ShardGauges};
 use super::super::request::{Image, PartitionError};
 use super::super::turn::Turn;
+use super::super::view::ReplicaView;
 use super::io::IoTable;
 use super::partition::Partition;
 use super::reclaim::Reclaim;
 use super::slots::Partitions;
+use super::standing::Role;
 use super::state::{Stop, Store};
 use super::syncs::Syncs;
 use super::waits::ProduceWaits;
@@ -115,6 +117,27 @@ impl Store {
             quarantined: self.partitions.quarantined(),
             ..ShardGauges::default()
         }
+    }
+
+    /// Every partition that is served here.
+    pub fn replicas(&self) -> impl Iterator<Item = ReplicaView> + '_ {
+        self.partitions.slots().into_iter().filter_map(|slot| {
+            let partition = self.partitions.get(slot)?;
+            let marks = partition.watermarks();
+            Some(ReplicaView {
+                id: partition.log().id,
+                epoch: partition.epoch(),
+                leads: partition.leads(),
+                maximal_isr: match partition.role() {
+                    Role::Leading(leading) => leading.maximal_isr().collect(),
+                    Role::Idle | Role::Following(_) | Role::Presiding { .. } => Vec::new(),
+                },
+                log_start: marks.log_start,
+                high_watermark: marks.high,
+                flushed: marks.flushed,
+                log_end: marks.log_end,
+            })
+        })
     }
 
     /// Log starts and high watermarks of the topics' partitions that this server leads. A follower learns both later.

@@ -190,15 +190,15 @@ impl Admin {
                     hand.oracle.born(created.id, topic);
                 }
             }
-            (Question::Delete(id), ShardReply::Controller(ControllerReply::DeleteTopics(deleted))) => {
-                if deleted[0].is_ok() {
-                    hand.oracle.gone(id);
-                }
+            (Question::Delete(id), ShardReply::Controller(ControllerReply::DeleteTopics(deleted)))
+                if deleted[0].is_ok() =>
+            {
+                hand.oracle.gone(id);
             }
-            (Question::Grow(id, count), ShardReply::Controller(ControllerReply::CreatePartitions(grown))) => {
-                if grown[0].is_ok() {
-                    hand.oracle.grown(id, count);
-                }
+            (Question::Grow(id, count), ShardReply::Controller(ControllerReply::CreatePartitions(grown)))
+                if grown[0].is_ok() =>
+            {
+                hand.oracle.grown(id, count);
             }
             (Question::DeleteRecords(partition), ShardReply::DeleteRecords(starts)) => match &starts[0] {
                 Ok(start) => {

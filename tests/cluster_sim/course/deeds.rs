@@ -173,7 +173,7 @@ impl Course {
         }
     }
 
-    /// Whoever decides and one other server do not hear each other, and everybody else hears both.
+    /// The controller and one other server do not hear each other, and everybody else hears both.
     fn cut_controller(&mut self, server: At, length: Span) {
         if let Some(controller) = self.controller().filter(|it| *it != server) {
             self.block(vec![(controller, server), (server, controller)], None, length);

@@ -25,7 +25,7 @@ impl Course {
         let Some(image) = self.may_lose(server, Loss::Disk) else { return };
         self.end(server, End::Power, down);
         self.servers[server].reformat(&mut self.rng);
-        self.atlas.lost(&image, self.servers[server].id);
+        self.lost(server, &image);
         self.say(|| format!("the disk of server {server} is lost"));
     }
 
@@ -48,8 +48,14 @@ impl Course {
         let (of, copy) = self.copies.remove(&server).expect("just found");
         self.end(server, End::Power, down);
         self.servers[server].restore(&copy);
-        self.atlas.lost(&image, self.servers[server].id);
+        self.lost(server, &image);
         self.say(|| format!("server {server} is as it was before life {of}"));
+    }
+
+    fn lost(&mut self, server: At, image: &MetadataImage) {
+        let id = self.servers[server].id;
+        self.atlas.lost(image, id);
+        self.oracle.replicas.lost(id);
     }
 
     fn may_lose(&self, server: At, loss: Loss) -> Option<Arc<MetadataImage>> {

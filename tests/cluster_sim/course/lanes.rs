@@ -93,7 +93,7 @@ impl Course {
             Came::Frame(LaneEnd { shard, lane, .. }, frame) => {
                 self.say(|| format!("server {server} shard {shard} {lane}: {:?}", frame.message));
                 self.on(server, |it, stage| {
-                    it.lane(shard, stage, |it, now, effects| it.frame(now, lane, frame, effects));
+                    it.lane(shard, stage, |it, now, effects| it.frame(now, lane, *frame, effects));
                 });
             }
             // As the listener does with whoever speaks another language.

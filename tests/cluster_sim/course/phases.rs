@@ -38,6 +38,7 @@ impl Course {
             self.check_everything();
         }
         self.compare_replicas();
+        self.account();
     }
 
     fn begin(&mut self) {
@@ -113,9 +114,9 @@ impl Course {
         let images = || self.servers.iter().flat_map(Server::shards).map(Shard::current_image);
         let newest = images().max_by_key(|image| image.version);
         let version = newest.as_ref().map_or(0, |image| image.version);
-        let behind = images().filter_map(move |image| {
-            (image.version != version)
-                .then(|| format!("a shard of {} is at {} of {version}", image.here.server, image.version))
+        let behind = images().filter(move |image| image.version != version);
+        let behind = behind.map(move |image| {
+            format!("a shard of {} is at {} of {version}", image.here.server, image.version)
         });
         let served = self.servers.iter().filter_map(move |it| {
             let state = newest.as_ref().and_then(|image| image.servers.get(&it.id));
@@ -141,6 +142,7 @@ impl Course {
     /// What the servers say of themselves must agree with what they have told others.
     pub(super) fn look(&mut self) {
         self.note(&[9]);
+        self.look_at_replicas();
         let Course { servers, oracle, .. } = self;
         for shard in servers.iter().flat_map(Server::shards) {
             let image = shard.current_image();

@@ -19,6 +19,7 @@ type Whole = (i64, i64, Vec<(i64, RecordNumber)>);
 impl Course {
     pub(super) fn check_everything(&mut self) {
         self.say(|| "everything is read".to_owned());
+        self.look_for_the_deleted();
         let partitions = self.oracle.live().to_vec();
         for partition in partitions {
             if self.oracle.topic(partition.topic).is_none_or(|topic| topic.kind.is_internal()) {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use ringmain::base::{Offset, TopicPartition};
 use ringmain::record::BatchHeader;
+use ringmain::shard::{Shard, ShardGauges};
 
 use super::Course;
 use crate::checks::{Invariant, require, violated};
 use crate::clients::{key_of, read_batches};
-use crate::oracle::Layout;
+use crate::oracle::{Layout, Look};
 use crate::queue::Span;
 use crate::server::State;
 
@@ -16,6 +17,49 @@ use crate::server::State;
 const STOPS: Span = Span::seconds(20);
 
 impl Course {
+    /// What each server has of each partition agrees with what was promised.
+    pub(super) fn look_at_replicas(&mut self) {
+        let Some(image) = self.newest_image().filter(|_| self.plan.layout == Layout::Together) else {
+            return;
+        };
+        let Course { servers, oracle, atlas, .. } = self;
+        for server in servers.iter() {
+            for replica in server.shards().flat_map(Shard::replicas) {
+                let (acknowledged, exposed) = oracle.promised(replica.id);
+                let is_lost = atlas.has_lost(replica.id, server.id);
+                oracle.replicas.look(Look {
+                    server: server.id,
+                    replica: &replica,
+                    image: &image,
+                    acknowledged,
+                    exposed,
+                    is_lost,
+                });
+            }
+        }
+    }
+
+    /// Whoever has heard of everything serves nothing that is gone.
+    pub(super) fn look_for_the_deleted(&self) {
+        for server in &self.servers {
+            let served = server.shards().flat_map(Shard::replicas);
+            served.for_each(|replica| self.oracle.serves(server.id, replica.id));
+        }
+    }
+
+    /// Nothing is held any more by servers that have stopped.
+    pub(super) fn account(&self) {
+        for (server, shard) in self.servers.iter().flat_map(|it| it.shards().map(|shard| (it.id, shard))) {
+            let gauges = shard.gauges();
+            let ShardGauges { fetches_waiting, commit_pending_bytes, writeback_waiting, .. } = gauges;
+            require(
+                Invariant::Accounting,
+                (fetches_waiting, commit_pending_bytes, writeback_waiting) == (0, 0, 0),
+                || format!("server {server} has stopped and holds {gauges:?}"),
+            );
+        }
+    }
+
     /// All servers stop in order, and what they have of each partition is the same.
     pub(super) fn compare_replicas(&mut self) {
         if self.plan.layout == Layout::Apart {

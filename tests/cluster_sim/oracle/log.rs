@@ -59,6 +59,11 @@ impl Log {
         self.exposed
     }
 
+    /// The newest record that was acknowledged by all, or served, is just below.
+    pub fn acknowledged_end(&self) -> i64 {
+        self.at.len() as i64
+    }
+
     pub fn seen_start(&self) -> i64 {
         self.seen_start
     }
@@ -136,9 +141,8 @@ impl Log {
         require(Invariant::LeaderComplete, start >= self.start, || {
             format!("{partition} started at {} and now at {start}: deleted records are back", self.start)
         });
-        let bound = self.at.len() as i64;
-        let least = self.exposed.max(bound);
-        require(Invariant::LeaderComplete, end >= least, || {
+        let least = self.exposed.max(self.acknowledged_end());
+        require(Invariant::NothingLost, end >= least, || {
             format!("{partition} was known to reach {least}, and now ends at {end}")
         });
         (self.seen_start, self.exposed) = (start, end);
@@ -152,7 +156,7 @@ impl Log {
         if self.is_compacted {
             return self.compacted(start, found);
         }
-        require(Invariant::LeaderComplete, offsets.iter().copied().eq(start..end), || {
+        require(Invariant::NothingLost, offsets.iter().copied().eq(start..end), || {
             format!("{partition} from {start} to {end} has gaps: {}", missing(&offsets, start, end))
         });
     }

@@ -5,20 +5,23 @@
 
 mod images;
 mod log;
+mod replicas;
 mod topics;
 
 use std::collections::BTreeMap;
 
 use ringmain::base::rng::Rng;
-use ringmain::base::{TopicId, TopicPartition};
+use ringmain::base::{ServerId, TopicId, TopicPartition};
 
 pub use log::{Log, RecordNumber, Sent};
+pub use replicas::Look;
 pub use topics::{Kind, Topic};
 
 use crate::checks::{Invariant, require};
 use crate::clients::Acks;
 use crate::net::At;
 use images::Images;
+use replicas::Replicas;
 
 /// Whether the servers are one cluster, or each one its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +40,7 @@ pub struct Oracle {
     /// Every record that was ever sent, by number.
     sent: Vec<Sent>,
     pub images: Images,
+    pub replicas: Replicas,
     names: u64,
 }
 
@@ -49,6 +53,7 @@ impl Oracle {
             live: Vec::new(),
             sent: Vec::new(),
             images: Images::default(),
+            replicas: Replicas::default(),
             names: 0,
         }
     }
@@ -162,6 +167,17 @@ impl Oracle {
         log.found(offset, number, &mut self.sent);
     }
 
+    /// How far a log was acknowledged by all, or served record by record, and how far it was shown.
+    pub fn promised(&self, partition: TopicPartition) -> (i64, i64) {
+        self.logs.get(&partition).map_or((0, 0), |log| (log.acknowledged_end(), log.exposed()))
+    }
+
+    /// A server that has heard of everything serves a partition.
+    pub fn serves(&self, server: ServerId, partition: TopicPartition) {
+        let is_gone = self.logs.get(&partition).is_some_and(|log| log.is_gone);
+        require(Invariant::NoResurrection, !is_gone, || format!("server {server} still serves {partition}"));
+    }
+
     pub fn log(&mut self, partition: TopicPartition) -> Option<&mut Log> {
         self.logs.get_mut(&partition)
     }
@@ -188,9 +204,4 @@ impl Sent {
     fn binds(&self) -> bool {
         self.acks == Acks::All
     }
-}
-
-/// A server has answered though a topic is gone: it may not know yet, but must not go on for ever.
-pub fn not_resurrected(is_gone: bool, what: impl FnOnce() -> String) {
-    require(Invariant::NoResurrection, !is_gone, what);
 }

@@ -1,4 +1,4 @@
-//! Whoever decides, and who votes.
+//! Controllers and voters.
 
 use super::{Play, Script};
 use crate::clients::Acks;

@@ -24,7 +24,6 @@ const COMMIT_FILE_BYTES: u64 = 4 * GROUP_BYTES as u64;
 pub struct Settings {
     pub controller: ControllerConfig,
     pub commit: CommitLimits,
-    pub shards: u16,
     shard: ShardConfig,
 }
 
@@ -37,7 +36,7 @@ impl Settings {
         let more = if rng.below(2) == 0 { rng.below(3) } else { 3 + rng.below(6) };
         let files_max = 3 + usize::try_from(more).unwrap();
         let commit = CommitLimits { file_bytes: COMMIT_FILE_BYTES, files_max };
-        Settings { controller, commit, shards, shard: shard(&config, shards, rng) }
+        Settings { controller, commit, shard: shard(&config, shards, rng) }
     }
 
     pub fn of_shard(&self, shard: ShardId, seed: u64, cluster: Option<Arc<ClusterConfig>>) -> ShardConfig {

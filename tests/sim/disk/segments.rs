@@ -120,6 +120,7 @@ impl Disk {
     }
 
     /// All batches of a partition's log, back to back, as readers see them. Every segment is finished.
+    #[allow(dead_code, reason = "the simulator of clusters compares replicas by it")]
     pub fn log(&self, partition: TopicPartition) -> Vec<u8> {
         let folder = partition_folder(Path::new(""), partition);
         let is_of_log = |path: &PathBuf| {
