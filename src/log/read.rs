@@ -75,13 +75,16 @@ pub struct ReadLimits {
     pub bytes_max: usize,
     /// The first batch is returned even when larger than `bytes_max`.
     pub first_whole: bool,
+    /// Records below the log's start are returned as far as its segment has them: for followers, which begin there.
+    pub with_deleted: bool,
 }
 
 impl PartitionLog {
     /// Plans a read of the batches from `offset` on.
     #[must_use]
     pub fn read(&self, offset: Offset, limits: &ReadLimits) -> ReadPlan {
-        if offset < self.log_start || offset > self.log_end {
+        let start = if limits.with_deleted { self.kept_from() } else { self.log_start };
+        if offset < start || offset > self.log_end {
             return ReadPlan::OutOfRange;
         }
         if offset >= limits.visible_end {
@@ -193,6 +196,11 @@ impl PartitionLog {
     ) -> Option<(&Tail, impl Iterator<Item = &TailBatch>)> {
         let tail = self.segment_of(offset).tail;
         Some((tail, tail.batches_from(offset)?))
+    }
+
+    /// Where the segment begins that holds an offset of the log.
+    pub(super) fn segment_base_of(&self, offset: Offset) -> Offset {
+        self.segment_of(offset).id.base
     }
 
     fn segment_of(&self, offset: Offset) -> Location<'_> {

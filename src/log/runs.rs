@@ -36,10 +36,10 @@ pub enum RunPlan {
 }
 
 impl PartitionLog {
-    /// The run from `next` on, at most `bytes_max` of it unless its first batch is larger.
+    /// The run from `next` on, which may lie below the log's start ([`PartitionLog::kept_from`]), at most `bytes_max` of it unless its first batch is larger.
     #[must_use]
     pub fn run_from(&self, next: Offset, bytes_max: usize) -> RunPlan {
-        if next < self.log_start || next > self.log_end {
+        if next < self.kept_from() || next > self.log_end {
             return RunPlan::OutOfRange;
         }
         if next == self.log_end {

@@ -29,6 +29,10 @@ pub struct Evidence {
     pub log_start: Offset,
     /// The epoch of what was before the log's start: of the last record deleted, or of the snapshot; -1 if nothing ever was.
     pub epoch_before_log_start: LeaderEpoch,
+    /// From here on the log can be sent: its start may lie within a batch, or above what its segment still has.
+    pub kept_from: Offset,
+    /// The epoch of what was before that; -1 if that is not known.
+    pub epoch_before_kept: LeaderEpoch,
     /// The largest epoch in the log that is not above the asker's last one, with its end; none if all are above.
     pub end_of_epoch: Option<EpochEnd>,
     /// Whether a snapshot stands for what is before the log's start, as in the metadata log.
@@ -73,8 +77,8 @@ pub struct Opened {
 /// | the epoch asked is older | fenced |
 /// | the epoch asked is newer, or the asker's incarnation is not in the image yet | not yet |
 /// | not the leader, or the asker is no replica | refused |
-/// | an empty log that ends where this one starts | from there |
-/// | no epoch here is as old as the asker's last, or its log ends below this one's start | begin at the start |
+/// | an empty log that ends where this one can be sent from | from there |
+/// | no epoch here is as old as the asker's last, or its log ends below what can be sent, or is empty and may end within a batch | begin at what can be sent |
 /// | the asker's last epoch is unknown here, or ends earlier than its log | diverging |
 /// | else | from the asker's end |
 #[must_use]
@@ -92,12 +96,14 @@ pub fn answer(ask: &Ask, ours: &Evidence) -> Outcome {
         return Outcome::Refused;
     }
     let is_empty = ask.log.end == ask.log_start;
-    if is_empty && ask.log.end == ours.log_start {
+    if is_empty && ask.log.end == ours.kept_from {
         return Outcome::From { next: ask.log.end };
     }
-    let Some(agreed) = agreed(ask, ours).filter(|_| ask.log.end >= ours.log_start) else {
+    // What is empty and begins with the records here may begin within a batch.
+    let is_apart = ask.log.end < ours.kept_from || is_empty && ask.log.end <= ours.log_start;
+    let Some(agreed) = agreed(ask, ours).filter(|_| !is_apart) else {
         mark("follower must begin at the leader's log start");
-        let (at, epoch_before) = (ours.log_start, ours.epoch_before_log_start);
+        let (at, epoch_before) = (ours.kept_from, ours.epoch_before_kept);
         return if ours.has_snapshot {
             Outcome::Snapshot { offset: at, epoch: epoch_before }
         } else {

@@ -14,6 +14,8 @@ pub struct ReplicaView {
     /// Of the role; -1 before the first.
     pub epoch: LeaderEpoch,
     pub leads: bool,
+    /// Neither leads nor follows: the partition is kept, and not served.
+    pub is_idle: bool,
     /// A leader's, itself among them: all whose acknowledgements it waits for. Empty for whoever does not lead.
     pub maximal_isr: Vec<ServerId>,
     pub log_start: Offset,

@@ -248,6 +248,8 @@ impl Server {
             knows_broker_epoch: self.image.broker_epochs[asker] == broker_epoch,
             log_start: Offset(0),
             epoch_before_log_start: LeaderEpoch(-1),
+            epoch_before_kept: LeaderEpoch(-1),
+            kept_from: Offset(0),
             end_of_epoch: self.log.end_of(last_epoch),
             has_snapshot: false,
         }

@@ -109,6 +109,13 @@ impl PartitionLog {
         self.log_start
     }
 
+    /// Where followers begin that have nothing: at the segment that holds the log's start. The start itself may lie within a
+    /// batch, of which nobody can be sent a part.
+    #[must_use]
+    pub fn kept_from(&self) -> Offset {
+        self.segment_base_of(self.log_start).min(self.log_start)
+    }
+
     /// Records below `to` are not part of the log any more; the start never moves back, nor beyond what is durable and below
     /// the high watermark.
     pub fn advance_start(&mut self, to: Offset) -> Offset {

@@ -51,10 +51,10 @@ impl Following {
             Outcome::From { next } if next == self.own.log_end => Ok(Phase::Streaming { next }),
             Outcome::From { next } => Err(Refusal::WrongEnd { said: next, own: self.own.log_end }),
             Outcome::Begin { at, epoch_before } => {
-                Ok(self.begin(at, epoch_before)?.map_or(Phase::Diverged, Phase::Truncating))
+                Ok(self.begin(at, epoch_before, answer)?.map_or(Phase::Diverged, Phase::Truncating))
             }
             Outcome::Snapshot { offset, epoch } => {
-                Ok(self.begin(offset, epoch)?.map_or(Phase::Diverged, Phase::Installing))
+                Ok(self.begin(offset, epoch, answer)?.map_or(Phase::Diverged, Phase::Installing))
             }
             Outcome::Diverging { epoch, end } => {
                 let own = own_end_of(epoch);
@@ -85,8 +85,9 @@ impl Following {
         }
     }
 
-    /// The cut before a log that begins anew at the leader's start; none if that would take away what is committed.
-    fn begin(&self, begin: Offset, epoch: LeaderEpoch) -> Result<Option<Cut>, Refusal> {
+    /// The cut before a log that begins anew where the leader says; none if that would take away what is committed. What is
+    /// below the leader's log start was deleted, also where the leader still has it.
+    fn begin(&self, begin: Offset, epoch: LeaderEpoch, answer: Opened) -> Result<Option<Cut>, Refusal> {
         if begin < Offset(0) {
             return Err(Refusal::NoOffset(begin));
         }
@@ -94,7 +95,7 @@ impl Following {
         if is_there && self.asked_epoch == epoch {
             return Err(Refusal::NothingToCut { epoch, end: begin });
         }
-        Ok(self.may_cut_to(begin).then_some(Cut::All { begin, epoch }))
+        Ok(self.may_cut_to(begin.max(answer.log_start)).then_some(Cut::All { begin, epoch }))
     }
 
     /// The cut where the logs part (R6): at the end of the epoch in the leader's log or in the own one, whichever is lower.

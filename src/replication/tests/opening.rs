@@ -23,6 +23,8 @@ fn ours(asked: &Ask) -> Evidence {
         knows_broker_epoch: true,
         log_start: Offset(100),
         epoch_before_log_start: LeaderEpoch(1),
+        epoch_before_kept: LeaderEpoch(1),
+        kept_from: Offset(100),
         end_of_epoch: found.map(|(epoch, end)| EpochEnd { epoch: LeaderEpoch(*epoch), end: Offset(*end) }),
         has_snapshot: false,
     }
@@ -99,8 +101,26 @@ fn an_empty_log_at_the_leaders_start_goes_on() {
         epoch: LeaderEpoch(0),
         log_start: Offset(0),
         epoch_before_log_start: LeaderEpoch(-1),
+        epoch_before_kept: LeaderEpoch(-1),
+        kept_from: Offset(0),
         end_of_epoch: None,
         ..ours(&asked)
     };
     assert_eq!(answer(&asked, &new), from(0));
+}
+
+#[test]
+fn whoever_has_nothing_begins_where_a_batch_does() {
+    // Records were deleted up to 100, in the midst of a batch; its segment begins at 80.
+    let kept =
+        |asked: &Ask| Evidence { kept_from: Offset(80), epoch_before_kept: LeaderEpoch(-1), ..ours(asked) };
+    let begin = Outcome::Begin { at: Offset(80), epoch_before: LeaderEpoch(-1) };
+    for asked in [ask(7, -1, 0, 0), ask(7, 1, 100, 100), ask(7, 1, 20, 79), ask(7, 0, 20, 90)] {
+        assert_eq!(answer(&asked, &kept(&asked)), begin, "{asked:?}");
+    }
+    for (asked, expected) in
+        [(ask(7, -1, 80, 80), from(80)), (ask(7, 1, 20, 90), from(90)), (ask(7, 2, 120, 120), from(120))]
+    {
+        assert_eq!(answer(&asked, &kept(&asked)), expected, "{asked:?}");
+    }
 }

@@ -27,13 +27,18 @@ pub(super) fn answer(asked: &OpenStream, from: &Dialler, store: &Store) -> (Outc
     let state = store.partition_image(asked.partition);
     let is_replica = is_metadata || state.is_some_and(|state| has_replica(state, from));
     let image_epoch = state.map_or(LeaderEpoch(-1), PartitionImage::leader_epoch);
+    let epoch_before = |offset: Offset| log.epochs().at(offset.plus(-1)).unwrap_or(LeaderEpoch(-1));
+    // The metadata log begins behind a snapshot.
+    let kept_from = if is_metadata { log.log_start() } else { log.kept_from() };
     let evidence = Evidence {
+        kept_from,
         epoch: if partition.leads() { partition.epoch() } else { image_epoch.max(partition.epoch()) },
         is_leader: partition.leads(),
         is_replica,
         knows_broker_epoch: is_metadata || broker_epoch(from, store).0 >= 0,
         log_start: log.log_start(),
-        epoch_before_log_start: log.epochs().at(log.log_start().plus(-1)).unwrap_or(LeaderEpoch(-1)),
+        epoch_before_log_start: epoch_before(log.log_start()),
+        epoch_before_kept: epoch_before(kept_from),
         end_of_epoch: log.end_within(asked.log_end.last_epoch).map(|(epoch, end)| EpochEnd { epoch, end }),
         has_snapshot: is_metadata && log.log_start() > Offset(0),
     };

@@ -147,7 +147,7 @@ impl Leadings {
         let Some(stream) = stream else { return Next::Nothing };
         let Some(partition) = store.partitions.get(stream.slot) else { return Next::Nothing };
         let (log, marks) = (partition.log(), *partition.watermarks());
-        if next < marks.log_start {
+        if next < log.kept_from() {
             mark("the leader's log start has passed what a follower lacks");
             return Next::Over(CloseReason::Epoch);
         }

@@ -140,10 +140,14 @@ impl Store {
     }
 
     /// The slot of a partition that this shard keeps from now on; `None` as long as files of an earlier replica are being
-    /// removed.
+    /// removed, and before this life of the server is registered: images of long ago name partitions that are gone.
     fn find_or_add(&mut self, id: TopicPartition, turn: &mut Turn<'_>) -> Option<u32> {
         if let Some(slot) = self.partitions.find(id) {
             return Some(slot);
+        }
+        if self.member().is_none() {
+            mark("an image from before this server's registration makes no partition");
+            return None;
         }
         let has_left = self.moved_away.contains(&id);
         if has_left && self.partitions.is_leaving(id) {

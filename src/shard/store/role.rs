@@ -25,7 +25,7 @@ use super::state::Store;
 
 impl Store {
     /// Who this server is among its partitions' replicas; `None` as long as the image lacks this incarnation.
-    fn member(&self) -> Option<(ServerId, BrokerEpoch)> {
+    pub(super) fn member(&self) -> Option<(ServerId, BrokerEpoch)> {
         self.member_of(&self.image)
     }
 

@@ -128,6 +128,7 @@ impl Store {
                 id: partition.log().id,
                 epoch: partition.epoch(),
                 leads: partition.leads(),
+                is_idle: matches!(partition.role(), Role::Idle),
                 maximal_isr: match partition.role() {
                     Role::Leading(leading) => leading.maximal_isr().collect(),
                     Role::Idle | Role::Following(_) | Role::Presiding { .. } => Vec::new(),

@@ -202,6 +202,7 @@ impl Course {
                     });
                     self.oracle.images.published(cluster, self.servers[server].id, &image.cluster);
                     self.atlas.published(image);
+                    self.oracle.replicas.published(&image.cluster);
                 }
                 Out::Dial { shard, lane, to } => self.dial(server, shard, lane, to),
                 Out::Send { shard, lane, bytes } => self.send(LaneEnd { server, shard, lane }, bytes),

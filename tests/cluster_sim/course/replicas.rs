@@ -25,12 +25,13 @@ impl Course {
         let Course { servers, oracle, atlas, .. } = self;
         for server in servers.iter() {
             for replica in server.shards().flat_map(Shard::replicas) {
-                let (acknowledged, exposed) = oracle.promised(replica.id);
+                let (start, acknowledged, exposed) = oracle.promised(replica.id);
                 let is_lost = atlas.has_lost(replica.id, server.id);
                 oracle.replicas.look(Look {
                     server: server.id,
                     replica: &replica,
                     image: &image,
+                    start,
                     acknowledged,
                     exposed,
                     is_lost,
@@ -43,7 +44,9 @@ impl Course {
     pub(super) fn look_for_the_deleted(&self) {
         for server in &self.servers {
             let served = server.shards().flat_map(Shard::replicas);
-            served.for_each(|replica| self.oracle.serves(server.id, replica.id));
+            served
+                .filter(|replica| !replica.is_idle)
+                .for_each(|replica| self.oracle.serves(server.id, replica.id));
         }
     }
 

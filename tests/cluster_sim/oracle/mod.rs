@@ -167,9 +167,10 @@ impl Oracle {
         log.found(offset, number, &mut self.sent);
     }
 
-    /// How far a log was acknowledged by all, or served record by record, and how far it was shown.
-    pub fn promised(&self, partition: TopicPartition) -> (i64, i64) {
-        self.logs.get(&partition).map_or((0, 0), |log| (log.acknowledged_end(), log.exposed()))
+    /// Where a log was seen to start, how far it was acknowledged by all or served record by record, and how far it was shown.
+    pub fn promised(&self, partition: TopicPartition) -> (i64, i64, i64) {
+        let promised = |log: &Log| (log.seen_start(), log.acknowledged_end(), log.exposed());
+        self.logs.get(&partition).map_or((0, 0, 0), promised)
     }
 
     /// A server that has heard of everything serves a partition.

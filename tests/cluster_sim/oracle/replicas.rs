@@ -24,6 +24,8 @@ pub struct Look<'a> {
     pub replica: &'a ReplicaView,
     /// The newest state of the cluster that any server has.
     pub image: &'a ClusterImage,
+    /// All below was deleted.
+    pub start: i64,
     /// All below was acknowledged by all, or served, each by itself.
     pub acknowledged: i64,
     /// All below was shown to somebody.
@@ -33,6 +35,15 @@ pub struct Look<'a> {
 }
 
 impl Replicas {
+    /// A state of the cluster was published: a replica that is moved away may come back with less.
+    pub fn published(&mut self, image: &ClusterImage) {
+        self.highs.retain(|(server, id), _| {
+            let topic = image.topic_by_id(id.topic);
+            let state = topic.and_then(|topic| topic.partition(id.partition));
+            state.is_some_and(|state| state.replicas().contains(server))
+        });
+    }
+
     /// A server's disk is another one.
     pub fn lost(&mut self, server: ServerId) {
         self.highs.retain(|(it, _), _| *it != server);
@@ -44,13 +55,10 @@ impl Replicas {
         let topic = image.topic_by_id(id.topic);
         let state = topic.and_then(|topic| topic.partition(id.partition));
         self.writer(server, replica);
-        // A replica that is moved away may come back with less.
-        let Some(state) = state.filter(|state| state.replicas().contains(&server)) else {
-            self.highs.remove(&(server, id));
-            return;
-        };
+        let Some(state) = state.filter(|state| state.replicas().contains(&server)) else { return };
         let high = self.highs.entry((server, id)).or_insert(replica.high_watermark.0);
-        require(Invariant::TruncationBound, replica.log_end.0 >= *high, || {
+        // A log of deleted records alone may begin anew.
+        require(Invariant::TruncationBound, replica.log_end.0 >= *high || *high <= look.start, || {
             format!("server {server} had {id} to {high}: {replica:?}")
         });
         *high = replica.high_watermark.0.max(*high);
