@@ -64,14 +64,14 @@ pub enum IoOp {
     /// it is full. Done in the background. Answer: [`IoDone::Keys`].
     MapKeys { segments: Vec<(SegmentId, u64)>, keys: KeyOffsets },
     /// Compaction: write the records that stay of a segment of `length` bytes to a file beside it (`.cleaned`), synced. The
-    /// batches at `epoch_starts` stay, empty if need be. Done in the background. Answer: [`IoDone::Cleaned`].
+    /// batches at `staying` stay, empty if need be. Done in the background. Answer: [`IoDone::Cleaned`].
     CleanSegment {
         segment: SegmentId,
         length: u64,
         keys: Arc<KeyOffsets>,
         now: TimestampMs,
         delete_retention_ms: u64,
-        epoch_starts: Vec<Offset>,
+        staying: Vec<Offset>,
     },
     /// Scrubbing: read a finished segment of `length` bytes from the batch at `position` on, `bytes` of it or a little more,
     /// and verify each batch; all lie within `offsets`. Done in the background. Answer: [`IoDone::Verified`].

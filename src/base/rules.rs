@@ -80,6 +80,8 @@ rules! {
     Fence,
     /// A cut is written down before it is made.
     Intent,
+    /// Compaction leaves the latest batches of each idempotent producer.
+    ProducersStay,
     /// The controller takes the asks of one leader in their order.
     AskOrder,
     /// The ISR acts by the image, never by the answer to a request.

@@ -102,13 +102,22 @@ impl PartitionLog {
         finished.map(|at| ToCompact { segment: self.sealed[at].id, size: self.sealed[at].size })
     }
 
-    /// The beginnings of epochs among the offsets of a segment, but for the first epoch that the log knows: where that one
-    /// began, no other ends.
+    /// Where the batches of a segment begin that stay whatever their keys, in order: a replica that comes later learns from
+    /// them what the log's own memory knows. They are the first of each epoch, but for the first epoch that the log knows, as
+    /// where that one began no other ends; and the latest of each idempotent producer, without which a new leader would refuse
+    /// the producer's next one.
     #[must_use]
-    pub fn later_epoch_starts(&self, segment: SegmentId) -> Vec<Offset> {
+    pub fn staying_batches(&self, segment: SegmentId) -> Vec<Offset> {
         let within = segment.base..self.end_of(segment.base);
-        let starts = self.epochs.starts().iter().skip(1).map(|(_, start)| *start);
-        starts.filter(|start| within.contains(start)).collect()
+        let epochs =
+            self.epochs.starts().iter().skip(1).map(|(_, start)| *start).filter(|_| holds(Rule::D12));
+        let recent =
+            self.producers.iter().flat_map(|(_, state)| state.recent()).map(|batch| batch.base_offset);
+        let recent = recent.filter(|_| holds(Rule::ProducersStay));
+        let mut staying: Vec<Offset> = epochs.chain(recent).filter(|start| within.contains(start)).collect();
+        staying.sort_unstable();
+        staying.dedup();
+        staying
     }
 
     /// The finished segment as it is now.
@@ -145,19 +154,18 @@ pub struct CleanRules<'a> {
     pub keys: &'a KeyOffsets,
     pub now: TimestampMs,
     pub delete_retention_ms: u64,
-    /// See [`PartitionLog::later_epoch_starts`].
-    pub epoch_starts: &'a [Offset],
+    /// See [`PartitionLog::staying_batches`].
+    pub staying: &'a [Offset],
 }
 
-/// What stays of a batch; `None` if nothing does. The last batch of a segment and the first one of an epoch stay in any case.
+/// What stays of a batch; `None` if nothing does. The last batch of a segment stays in any case.
 pub fn clean_batch<'a>(
     rules: &CleanRules<'_>,
     batch: &'a [u8],
     is_last: bool,
 ) -> Result<Option<Cow<'a, [u8]>>, BatchError> {
     let header = checked(batch)?;
-    let is_first_of_epoch = holds(Rule::D12) && rules.epoch_starts.contains(&header.base_offset);
-    let must_stay = is_last || is_first_of_epoch;
+    let must_stay = is_last || rules.staying.binary_search(&header.base_offset).is_ok();
     if header.is_control() || header.base_offset >= rules.keys.to() {
         return Ok(Some(Cow::Borrowed(batch)));
     }
@@ -232,7 +240,7 @@ mod tests {
     }
 
     fn clean(log: &[Vec<u8>], keys: &KeyOffsets, now: TimestampMs) -> Vec<Vec<u8>> {
-        let rules = CleanRules { keys, now, delete_retention_ms: 5000, epoch_starts: &[] };
+        let rules = CleanRules { keys, now, delete_retention_ms: 5000, staying: &[] };
         let last = log.len() - 1;
         let each = log.iter().enumerate().filter_map(|(at, batch)| {
             clean_batch(&rules, batch, at == last).expect("sound").map(Cow::into_owned)
@@ -304,8 +312,8 @@ mod tests {
             [batch(0, 1), batch(2, 1), batch(4, 5), batch(6, 5), batch(8, 6), batch(10, 6), batch(12, 6)];
         let mut keys = KeyOffsets::new(Offset(0), 100, [1, 2]);
         assert!(before.iter().all(|batch| note_keys(&mut keys, batch).expect("sound")));
-        let epoch_starts = [Offset(4), Offset(8)];
-        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0, epoch_starts: &epoch_starts };
+        let staying = [Offset(4), Offset(8)];
+        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0, staying: &staying };
         let round = |log: &[Vec<u8>]| -> Vec<Vec<u8>> {
             let last = log.len() - 1;
             let stays = |(at, batch): (usize, &Vec<u8>)| {
@@ -330,7 +338,7 @@ mod tests {
         let mut keys = KeyOffsets::new(Offset(0), 8, [1, 2]);
         *log[0].last_mut().expect("bytes") ^= 1;
         assert!(matches!(note_keys(&mut keys, &log[0]), Err(BatchError::Crc { .. })));
-        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0, epoch_starts: &[] };
+        let rules = CleanRules { keys: &keys, now: NOW, delete_retention_ms: 0, staying: &[] };
         assert!(matches!(clean_batch(&rules, &log[0], true), Err(BatchError::Crc { .. })));
     }
 }

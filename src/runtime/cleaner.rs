@@ -57,7 +57,7 @@ pub(super) enum Job {
         keys: Arc<KeyOffsets>,
         now: TimestampMs,
         delete_retention_ms: u64,
-        epoch_starts: Vec<Offset>,
+        staying: Vec<Offset>,
     },
 }
 
@@ -91,8 +91,8 @@ fn work(rate: &Rate, job: Job) -> io::Result<Answer> {
             verify(&path, position..length, bytes, offsets, &mut |_, _| {})
         }
         Job::Index { base, path, length, offsets } => index(base, &path, length, offsets),
-        Job::Clean { base, path, length, keys, now, delete_retention_ms, epoch_starts } => {
-            let rules = CleanRules { keys: &keys, now, delete_retention_ms, epoch_starts: &epoch_starts };
+        Job::Clean { base, path, length, keys, now, delete_retention_ms, staying } => {
+            let rules = CleanRules { keys: &keys, now, delete_retention_ms, staying: &staying };
             clean(base, &path, length, &rules, &mut pace).map(Answer::Cleaned)
         }
     }

@@ -67,10 +67,9 @@ impl Files {
                 let file = |(segment, length): (SegmentId, u64)| (self.log_file(segment), length);
                 self.clean(Job::Map { files: segments.into_iter().map(file).collect(), keys }).await
             }
-            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms, epoch_starts } => {
+            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms, staying } => {
                 let (base, path) = (segment.base, self.log_file(segment));
-                self.clean(Job::Clean { base, path, length, keys, now, delete_retention_ms, epoch_starts })
-                    .await
+                self.clean(Job::Clean { base, path, length, keys, now, delete_retention_ms, staying }).await
             }
             IoOp::VerifySegment { segment, position, length, bytes, offsets } => {
                 let path = self.log_file(segment);

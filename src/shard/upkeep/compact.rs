@@ -317,7 +317,7 @@ impl Compaction {
             keys,
             now: turn.now.wall,
             delete_retention_ms: partition.settings().delete_retention_ms,
-            epoch_starts: partition.log().later_epoch_starts(next.segment),
+            staying: partition.log().staying_batches(next.segment),
         };
         store.issue(Operation::Clean { slot }, op, turn);
     }

@@ -188,8 +188,8 @@ impl Disk {
             }
             IoOp::RemoveSnapshots { below } => self.remove_snapshots(below),
             IoOp::MapKeys { segments, keys } => return self.map_keys(&segments, keys),
-            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms, epoch_starts } => {
-                let rules = CleanRules { keys: &keys, now, delete_retention_ms, epoch_starts: &epoch_starts };
+            IoOp::CleanSegment { segment, length, keys, now, delete_retention_ms, staying } => {
+                let rules = CleanRules { keys: &keys, now, delete_retention_ms, staying: &staying };
                 let batches = self.batches(segment, length);
                 return IoDone::Cleaned(self.clean(segment, &batches, &rules));
             }

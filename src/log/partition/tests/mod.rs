@@ -250,8 +250,16 @@ fn retention_compaction_and_scrubbing_stay_below_the_high_watermark() {
         assert_eq!(log.finished_after(None).count(), count);
     }
     let segment = |base| SegmentId { partition: ID, base: Offset(base) };
-    let starts = |base| rig.log.later_epoch_starts(segment(base));
-    assert_eq!((starts(0), starts(3), starts(9)), (vec![], vec![Offset(5)], vec![Offset(10)]));
+    let offsets = |from: i64| (from..from + 3).map(Offset).collect::<Vec<_>>();
+    let starts = |log: &PartitionLog, base| log.staying_batches(segment(base));
+    assert_eq!(
+        [0, 3, 9].map(|base| starts(&rig.log, base)),
+        [0, 3, 9].map(offsets),
+        "each producer's last five"
+    );
+    rig.log.expire_producers((TimestampMs(i64::MAX), ProducerId(0)));
+    let epochs = [vec![], vec![Offset(5)], vec![Offset(10)]];
+    assert_eq!([0, 3, 9].map(|base| starts(&rig.log, base)), epochs, "the first of each epoch");
     assert_eq!(rig.log.advance_start(Offset(14)), Offset(12), "no further than the high watermark");
     rig.log.advance_high_watermark(Offset(99));
     assert_eq!((rig.log.high_watermark(), rig.log.advance_start(Offset(14))), (Offset(15), Offset(14)));
