@@ -29,7 +29,12 @@ mod settings;
 mod trace;
 mod wires;
 
-use std::panic;
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{panic, thread};
 
 use course::{Course, Outcome, Plan};
 use oracle::Layout;
@@ -96,16 +101,15 @@ fn what_was_acknowledged_survives_whatever_happens_to_the_servers() {
     let first = from_environment("RINGMAIN_CLUSTER_SEED");
     let count = from_environment("RINGMAIN_CLUSTER_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
     let minutes = from_environment("RINGMAIN_CLUSTER_MINUTES").unwrap_or(MINUTES);
-    let (start, began) = (first.unwrap_or(1), cpu_seconds());
+    let first = first.unwrap_or(1);
+    let (done, took) = run_all(first..first + count, |seed| plan(seed, minutes));
     let mut all = Outcome { trace: 0, events: 0, records: 0, lives: 0 };
-    for seed in start..start + count {
-        let Outcome { trace, events, records, lives } = run(plan(seed, minutes));
+    for Outcome { trace, events, records, lives } in done {
         all.trace = all.trace.rotate_left(7) ^ trace;
         all.events += events;
         all.records += records;
         all.lives += lives;
     }
-    let took = cpu_seconds() - began;
     println!(
         "{count} seeds of {minutes} minutes in {took:.1} s of a processor: {:.0} x real time, {:.0} events a second, {} records, {} lives; \
          hash of the courses: {:016x}",
@@ -119,6 +123,34 @@ fn what_was_acknowledged_survives_whatever_happens_to_the_servers() {
         println!("{times:>10} x {invariant}");
     }
     marks::report(count);
+}
+
+/// Runs courses on all processors: their outcomes in the order of the seeds, and what they took of processors, in seconds. A
+/// failure ends what has not begun.
+fn run_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> (Vec<Outcome>, f64) {
+    let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
+    let run_some = || {
+        let began = cpu_seconds();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return cpu_seconds() - began;
+            }
+            let plan = plan(seed);
+            let outcome = panic::catch_unwind(|| run(plan));
+            if outcome.is_err() {
+                next.store(seeds.end, Ordering::Relaxed);
+            }
+            done.lock().unwrap().insert(seed, outcome);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let took = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run_some)).collect();
+        threads.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+    let outcomes = done.into_inner().unwrap().into_values();
+    (outcomes.map(|it| it.unwrap_or_else(|cause| panic::resume_unwind(cause))).collect(), took)
 }
 
 #[test]
