@@ -75,15 +75,16 @@ pub struct ReadLimits {
     pub bytes_max: usize,
     /// The first batch is returned even when larger than `bytes_max`.
     pub first_whole: bool,
-    /// Records below the log's start are returned as far as its segment has them: for followers, which begin there.
-    pub with_deleted: bool,
+    /// A follower gets all that the segments have: records below the log's start, since it begins there, and batches without
+    /// records, since they say where an epoch began and what a producer has sent.
+    pub for_follower: bool,
 }
 
 impl PartitionLog {
     /// Plans a read of the batches from `offset` on.
     #[must_use]
     pub fn read(&self, offset: Offset, limits: &ReadLimits) -> ReadPlan {
-        let start = if limits.with_deleted { self.kept_from() } else { self.log_start };
+        let start = if limits.for_follower { self.kept_from() } else { self.log_start };
         if offset < start || offset > self.log_end {
             return ReadPlan::OutOfRange;
         }

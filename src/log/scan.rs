@@ -179,7 +179,7 @@ mod tests {
     use crate::record::BatchBuilder;
 
     const LIMITS: ReadLimits =
-        ReadLimits { visible_end: Offset(1000), bytes_max: 1 << 20, first_whole: true, with_deleted: false };
+        ReadLimits { visible_end: Offset(1000), bytes_max: 1 << 20, first_whole: true, for_follower: false };
     const WITHIN: Range<Offset> = Offset(10)..Offset(40);
 
     /// Three batches of ten records, from offset 10 on, and where each begins.

@@ -61,7 +61,7 @@ impl Attempt {
                 visible_end,
                 bytes_max: left.min(part.bytes_max as usize),
                 first_whole: attempt.bytes == 0 && attempt.cold.is_empty(),
-                with_deleted: request.by == FetchedBy::Follower,
+                for_follower: request.by == FetchedBy::Follower,
             };
             let outcome = match look(part, request.by, &limits, store) {
                 Ok(Look::Nothing) => continue,

@@ -143,7 +143,8 @@ impl Readers {
             Scan::Found { from, to } => {
                 let piece = Payload::Chunk(bytes.slice(skip + from..skip + to));
                 source.read_ahead(at, (at.position + from as u64, at.position + to as u64), store, turn);
-                match end_of_empty(window.get(from..to).unwrap_or(&[])) {
+                let empty = end_of_empty(window.get(from..to).unwrap_or(&[]));
+                match empty.filter(|_| !state.limits.for_follower) {
                     None => Some(Ok(vec![piece])),
                     Some(next) => self.read_beyond(reader, state, next, piece, source, store, turn),
                 }

@@ -14,10 +14,9 @@ use crate::queue::Span;
 use crate::server::{End, State};
 
 impl Course {
-    /// The newest image that any server has.
+    /// The newest image that any server has ever published.
     pub(super) fn newest_image(&self) -> Option<Arc<MetadataImage>> {
-        let images = self.servers.iter().filter_map(|it| it.image(ShardId(0)));
-        images.max_by_key(|image| image.version).cloned()
+        self.newest.clone()
     }
 
     /// A server's disk is lost, if the rest can do without it.
@@ -25,6 +24,8 @@ impl Course {
         let Some(image) = self.may_lose(server, Loss::Disk) else { return };
         self.end(server, End::Power, down);
         self.servers[server].reformat(&mut self.rng);
+        // Another directory takes the place of the old one, which is refused from then on.
+        self.copies.remove(&server);
         self.lost(server, &image);
         self.say(|| format!("the disk of server {server} is lost"));
     }

@@ -11,10 +11,11 @@ mod replicas;
 pub mod scripts;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ringmain::base::rng::Rng;
 use ringmain::base::{ServerId, ShardId, TopicPartition};
-use ringmain::controller::Place as Led;
+use ringmain::controller::{MetadataImage, Place as Led};
 use ringmain::shard::{ShardReply, ShardRequest};
 
 use crate::atlas::Atlas;
@@ -73,6 +74,8 @@ pub struct Course {
     told: BTreeMap<u64, Answer>,
     questions: u64,
     atlas: Atlas,
+    /// The newest image that any server has published.
+    newest: Option<Arc<MetadataImage>>,
     /// Copies of disks, with the lives at whose ends they were taken.
     copies: BTreeMap<At, (u32, Copy)>,
     /// Servers that have asked for an id, by the number of the question.
@@ -110,6 +113,7 @@ impl Course {
             told: BTreeMap::new(),
             questions: 0,
             atlas: Atlas::default(),
+            newest: None,
             copies: BTreeMap::new(),
             joining: BTreeMap::new(),
             lives: 0,
@@ -202,7 +206,10 @@ impl Course {
                     });
                     self.oracle.images.published(cluster, self.servers[server].id, &image.cluster);
                     self.atlas.published(image);
-                    self.oracle.replicas.published(&image.cluster);
+                    if self.newest.as_ref().is_none_or(|newest| newest.version < image.version) {
+                        self.oracle.replicas.published(image);
+                        self.newest = Some(Arc::clone(image));
+                    }
                 }
                 Out::Dial { shard, lane, to } => self.dial(server, shard, lane, to),
                 Out::Send { shard, lane, bytes } => self.send(LaneEnd { server, shard, lane }, bytes),

@@ -76,7 +76,8 @@ impl Log {
     pub fn acknowledged(&mut self, base: i64, numbers: &[RecordNumber], sent: &mut [Sent]) {
         for (offset, number) in (base..).zip(numbers) {
             let record = &sent[index(number.0)];
-            require(Invariant::LeaderComplete, offset >= record.known_end, || {
+            // A leader that does not know of its successor yet may answer whoever waits for it alone.
+            require(Invariant::LeaderComplete, offset >= record.known_end || !record.binds(), || {
                 let Log { partition, exposed, .. } = self;
                 let known = record.known_end;
                 format!(
