@@ -3,7 +3,7 @@
 //! A disk may be lost if, of every partition on it, another server has all that was ever acknowledged, and if a majority of the
 //! voters stays. A disk may be rolled back to an older copy under the same conditions, and only where the cluster can tell: the
 //! copy is of a life before the one that was admitted last, and its server does not vote (a voter with an older log is outside
-//! the model of the quorum, see D7). Every loss counts until its replicas are in sync again.
+//! the model of the quorum, see D7). Every loss counts until its replicas are in sync again, and only one server has any.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,9 @@ impl Atlas {
                 2 * left > all
             }
         };
-        is_known && voters && data.into_iter().all(has_another)
+        // What is being reassigned may end with any two of its replicas.
+        let is_first = self.replicas.keys().all(|(_, it)| *it == server);
+        is_known && is_first && voters && data.into_iter().all(has_another)
     }
 
     /// A server's disk is lost.

@@ -55,6 +55,12 @@ impl PartitionLog {
         self.drain(out);
     }
 
+    /// An orderly stop has begun: see [`PartitionLog::finish`].
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.seal_sync == SealSync::Later
+    }
+
     /// Every segment is sealed: a sync makes whatever was appended durable.
     #[must_use]
     pub fn is_finished(&self) -> bool {

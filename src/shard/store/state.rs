@@ -147,7 +147,9 @@ impl Store {
             if was_cutting {
                 log.go_on_cutting(&mut out);
             }
-            (result, before - log.unflushed_bytes(), was_cutting && !log.is_cutting())
+            // Who stops may have given the cut up, and nobody waits for it any more.
+            let is_cut = was_cutting && !log.is_cutting() && !log.is_closing();
+            (result, before - log.unflushed_bytes(), is_cut)
         });
         if is_cut {
             mark("a cut is durable, and the log takes appends again");

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use ringmain::base::rng::Rng;
 use ringmain::base::{ServerId, ShardId, TopicPartition};
-use ringmain::controller::{MetadataImage, Place as Led};
+use ringmain::controller::{Change, MetadataImage, Place as Led, Published};
 use ringmain::shard::{ShardReply, ShardRequest};
 
 use crate::atlas::Atlas;
@@ -208,6 +208,7 @@ impl Course {
                     self.atlas.published(image);
                     if self.newest.as_ref().is_none_or(|newest| newest.version < image.version) {
                         self.oracle.replicas.published(image);
+                        self.tell_changes(&published);
                         self.newest = Some(Arc::clone(image));
                     }
                 }
@@ -223,6 +224,28 @@ impl Course {
         }
         if has_failed {
             self.end(server, End::Kill, Span::ms(500));
+        }
+    }
+
+    /// What has become of the partitions that a new image changes.
+    fn tell_changes(&mut self, published: &Published) {
+        let image = &published.image;
+        let runs = published.changes.iter().flat_map(|change| match change {
+            Change::SomePartitions(runs) => runs.as_slice(),
+            Change::Partitions(run) => std::slice::from_ref(run),
+            _ => &[],
+        });
+        let before = self.newest.clone();
+        for run in runs {
+            let Some(topic) = image.topic_by_id(run.topic) else { continue };
+            for (id, state) in topic.partitions_by_id().skip(run.partitions.start).take(run.partitions.len())
+            {
+                let was = before.as_ref().and_then(|it| it.topic_by_id(id.topic)?.partition(id.partition));
+                if was != Some(state) {
+                    self.trace
+                        .say(self.queue.now(), || format!("version {}: {id} is {state:?}", image.version));
+                }
+            }
         }
     }
 
