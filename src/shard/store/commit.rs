@@ -1,6 +1,7 @@
 //! Commit groups: what waits for the commit log goes into one write, and is durable when that is done.
 
 use crate::base::io::IoOp;
+use crate::base::mark;
 use crate::commit::{Logged, Receipt};
 
 use super::super::event::Operation;
@@ -41,6 +42,10 @@ impl Store {
         for Receipt { slot, logged } in receipts {
             if logged == Logged::Drop {
                 self.delete_partition(slot, turn);
+                continue;
+            }
+            if self.partitions.is_being_deleted(slot) {
+                mark("what was still to be logged of a dropped partition comes to nothing");
                 continue;
             }
             let moved = self.with_log(slot, turn, |log, out| match logged {

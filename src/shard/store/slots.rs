@@ -68,6 +68,11 @@ impl Partitions {
         self.get(slot).is_some_and(|it| it.life == Life::Serving)
     }
 
+    /// Nothing may touch the partition's files any more.
+    pub(super) fn is_being_deleted(&self, slot: u32) -> bool {
+        self.get(slot).is_some_and(|it| it.life == Life::Deleting)
+    }
+
     pub(super) fn all_finished(&self) -> bool {
         self.slots.iter().flatten().all(|it| it.life != Life::Serving || it.log().is_finished())
     }
