@@ -11,7 +11,7 @@ use super::request::Image;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReplicaView {
     pub id: TopicPartition,
-    /// Of the role; -1 before the first.
+    /// The leader epoch of the role; -1 before the first.
     pub epoch: LeaderEpoch,
     pub leads: bool,
     /// Neither leads nor follows: the partition is kept, and not served.

@@ -1,6 +1,6 @@
 //! What may be destroyed, so that what the checks demand can still be had.
 //!
-//! A disk may be lost if, of every partition on it, another server has all that was ever acknowledged, and if a majority of the
+//! A disk may be lost if its server is fenced and, of every partition on it, another server has all that was ever acknowledged, and if a majority of the
 //! voters stays. A disk may be rolled back to an older copy under the same conditions, and only where the cluster can tell: the
 //! copy is of a life before the one that was admitted last, and its server does not vote (a voter with an older log is outside
 //! the model of the quorum, see D7). Every loss counts until its replicas are in sync again, and only one server has any.
@@ -31,7 +31,8 @@ pub struct Atlas {
 impl Atlas {
     /// Whether the cluster, as the newest image has it, can do without a server's disk.
     pub fn may_lose(&self, image: &MetadataImage, server: ServerId, loss: Loss) -> bool {
-        let is_known = image.servers.get(&server).is_some_and(|it| !it.fenced);
+        // Until it is fenced, others may leave an ISR to it alone, and partitions may be placed on it.
+        let is_out = image.servers.get(&server).is_some_and(|it| it.fenced);
         let votes = image.quorum.voters.iter().any(|voter| voter.server == server);
         let data = image.topics.values().flat_map(|topic| topic.partitions_by_id());
         let has_another = |(id, partition): (TopicPartition, &ringmain::controller::PartitionImage)| {
@@ -50,7 +51,7 @@ impl Atlas {
         };
         // What is being reassigned may end with any two of its replicas.
         let is_first = self.replicas.keys().all(|(_, it)| *it == server);
-        is_known && is_first && voters && data.into_iter().all(has_another)
+        is_out && is_first && voters && data.into_iter().all(has_another)
     }
 
     /// A server's disk is lost.

@@ -13,9 +13,12 @@ impl Course {
         if matches!(deed, Deed::Choose) {
             return self.choose();
         }
+        if let Deed::Lose { server, life, loss } = deed {
+            return self.lose(server, life, loss);
+        }
         self.say(|| format!("{deed:?}"));
         match deed {
-            Deed::Choose => {}
+            Deed::Choose | Deed::Lose { .. } => {}
             Deed::Kill { servers, down } => self.end_all(&servers, End::Kill, down),
             Deed::Power { servers, down } => self.end_all(&servers, End::Power, down),
             Deed::Reformat { server, down } => self.reformat(server, down),
@@ -84,7 +87,7 @@ impl Course {
         }
     }
 
-    fn later(&mut self, span: Span, deed: Deed) {
+    pub(super) fn later(&mut self, span: Span, deed: Deed) {
         self.queue.after(span, Event::Nemesis(deed));
     }
 

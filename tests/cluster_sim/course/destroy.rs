@@ -8,10 +8,16 @@ use ringmain::shard::ShardRequest;
 
 use super::Course;
 use crate::atlas::Loss;
+use crate::nemesis::Deed;
 use crate::net::At;
 use crate::oracle::Layout;
 use crate::queue::Span;
 use crate::server::{End, State};
+
+/// A server that is silent is fenced within this.
+const FENCED: Span = Span::seconds(12);
+/// How often a server is looked at whose disk is to be lost.
+const LOOKS: Span = Span::ms(100);
 
 impl Course {
     /// The newest image that any server has ever published.
@@ -21,13 +27,14 @@ impl Course {
 
     /// A server's disk is lost, if the rest can do without it.
     pub(super) fn reformat(&mut self, server: At, down: Span) {
-        let Some(image) = self.may_lose(server, Loss::Disk) else { return };
-        self.end(server, End::Power, down);
-        self.servers[server].reformat(&mut self.rng);
-        // Another directory takes the place of the old one, which is refused from then on.
-        self.copies.remove(&server);
-        self.lost(server, &image);
-        self.say(|| format!("the disk of server {server} is lost"));
+        self.fall(server, Loss::Disk, down);
+    }
+
+    /// A server's disk is as it was some lives ago, if the rest can do without it.
+    pub(super) fn restore(&mut self, server: At, down: Span) {
+        if self.has_older_copy(server) {
+            self.fall(server, Loss::RolledBack, down);
+        }
     }
 
     /// Keeps a copy of a disk whose server is down.
@@ -38,31 +45,46 @@ impl Course {
         }
     }
 
-    /// A server's disk is as it was some lives ago, if the rest can do without it.
-    pub(super) fn restore(&mut self, server: At, down: Span) {
+    /// Whether there is a copy of the end of an earlier life than the one that was admitted last.
+    fn has_older_copy(&self, server: At) -> bool {
         let life = self.servers[server].life();
-        // The copy is of the end of an earlier life than the one that was admitted last.
-        if self.copies.get(&server).is_none_or(|(of, _)| *of + 1 > life) {
+        self.copies.get(&server).is_some_and(|(of, _)| *of < life)
+    }
+
+    /// A server's power goes off, and its disk changes once nobody counts on the server any more.
+    fn fall(&mut self, server: At, loss: Loss, down: Span) {
+        if self.servers[server].state() == State::Up && self.plan.layout == Layout::Together {
+            self.end(server, End::Power, Span(down.0 + FENCED.0));
+            let life = self.servers[server].life();
+            self.later(LOOKS, Deed::Lose { server, life, loss });
+        }
+    }
+
+    pub(super) fn lose(&mut self, server: At, life: u32, loss: Loss) {
+        let it = &self.servers[server];
+        if !self.is_chaos || it.state() != State::Down || it.life() != life {
             return;
         }
-        let Some(image) = self.may_lose(server, Loss::RolledBack) else { return };
-        let (of, copy) = self.copies.remove(&server).expect("just found");
-        self.end(server, End::Power, down);
-        self.servers[server].restore(&copy);
-        self.lost(server, &image);
-        self.say(|| format!("server {server} is as it was before life {of}"));
-    }
-
-    fn lost(&mut self, server: At, image: &MetadataImage) {
+        let Some(image) = self.newest_image() else { return };
+        if !self.atlas.may_lose(&image, self.servers[server].id, loss) {
+            return self.later(LOOKS, Deed::Lose { server, life, loss });
+        }
+        match loss {
+            Loss::Disk => {
+                self.servers[server].reformat(&mut self.rng);
+                // Another directory takes the place of the old one, which is refused from then on.
+                self.copies.remove(&server);
+            }
+            Loss::RolledBack if self.has_older_copy(server) => {
+                let (_, copy) = self.copies.remove(&server).expect("just found");
+                self.servers[server].restore(&copy);
+            }
+            Loss::RolledBack => return,
+        }
         let id = self.servers[server].id;
-        self.atlas.lost(image, id);
+        self.atlas.lost(&image, id);
         self.oracle.replicas.lost(id);
-    }
-
-    fn may_lose(&self, server: At, loss: Loss) -> Option<Arc<MetadataImage>> {
-        let is_up = self.servers[server].state() == State::Up;
-        let image = self.newest_image().filter(|_| is_up && self.plan.layout == Layout::Together)?;
-        self.atlas.may_lose(&image, self.servers[server].id, loss).then_some(image)
+        self.say(|| format!("the disk of server {server} is lost: {loss:?}"));
     }
 
     /// Every partition is to be led by the next one of its replicas.

@@ -40,7 +40,7 @@ impl Course {
         }
     }
 
-    /// Whoever has heard of everything serves nothing that is gone.
+    /// Servers that have heard of everything serve nothing that is gone.
     pub(super) fn look_for_the_deleted(&self) {
         for server in &self.servers {
             let served = server.shards().flat_map(Shard::replicas);

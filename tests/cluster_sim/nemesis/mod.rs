@@ -9,6 +9,7 @@ use ringmain::base::rng::Rng;
 
 pub use swarm::Swarm;
 
+use crate::atlas::Loss;
 use crate::net::{At, LinkSpeed};
 use crate::queue::Span;
 
@@ -46,6 +47,12 @@ pub enum Deed {
     Restore {
         server: At,
         down: Span,
+    },
+    /// The disk of a server that is down is lost as soon as it may be.
+    Lose {
+        server: At,
+        life: u32,
+        loss: Loss,
     },
     /// A server and whoever decides do not hear each other.
     CutController {
