@@ -11,9 +11,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::rng::Rng;
-use crate::base::{Offset, TopicPartition, joined};
+use crate::base::{Offset, ServerId, TopicPartition, joined};
 use crate::controller::{
-    Change, Controller, ControllerError, ControllerReply, ControllerRequest, Published, SnapshotReader,
+    Change, Controller, ControllerError, ControllerReply, ControllerRequest, Published, RegisterError,
+    SnapshotReader,
 };
 use crate::record::{self, BATCH_HEADER_BYTES, BatchBuilder, BatchHeader};
 
@@ -56,9 +57,9 @@ pub(super) struct ControllerSeat {
 #[derive(Debug)]
 struct Decided {
     id: RequestId,
+    reply: ShardReply,
     /// For the case that this server is deposed before.
-    request: ControllerRequest,
-    reply: ControllerReply,
+    deposed: ShardReply,
 }
 
 #[derive(Debug)]
@@ -141,7 +142,25 @@ impl ControllerSeat {
             return reply(id, decision.reply, turn);
         }
         if self.append(&decision.records, store, turn).is_some() {
-            self.seat.hold([Decided { id, request, reply: decision.reply }], store);
+            let deposed = ShardReply::Controller(request.refused(&ControllerError::NotController));
+            let reply = ShardReply::Controller(decision.reply);
+            self.seat.hold([Decided { id, reply, deposed }], store);
+        }
+    }
+
+    /// Tells a new server its id once the record of that is served by every shard (U15): before that it may come to nothing, and
+    /// the server would count itself a member for ever.
+    pub(super) fn given(&mut self, id: RequestId, server: ServerId, store: &Store, turn: &mut Turn<'_>) {
+        let reply = ShardReply::Join(Ok(server));
+        let deposed = ShardReply::Join(Err(RegisterError::NotController));
+        let decided = Decided { id, reply, deposed };
+        let end = store.partitions.get(self.slot()).map_or(Offset(0), |it| it.log().log_end());
+        if end.0 > self.controller.version() {
+            return self.seat.hold([decided], store);
+        }
+        match self.published.back_mut() {
+            Some(last) => last.replies.push(decided),
+            None => turn.reply(decided.id, decided.reply),
         }
     }
 
@@ -172,8 +191,8 @@ impl ControllerSeat {
         self.controller.depose();
         let slot = self.seat.slot();
         let seat = std::mem::replace(&mut self.seat, Seat::new(slot, Phase::Active));
-        for Decided { id, request, .. } in seat.leave() {
-            reply(id, request.refused(&ControllerError::NotController), turn);
+        for Decided { id, deposed, .. } in seat.leave() {
+            turn.reply(id, deposed);
         }
         for (id, request) in std::mem::take(&mut self.waiting) {
             reply(id, request.refused(&ControllerError::NotController), turn);
@@ -315,7 +334,7 @@ impl ControllerSeat {
         {
             self.applied = done.version;
             for decided in done.replies {
-                reply(decided.id, decided.reply, turn);
+                turn.reply(decided.id, decided.reply);
             }
         }
     }

@@ -112,7 +112,11 @@ impl Seats {
         turn: &mut Turn<'_>,
     ) {
         let given = self.with_cluster(replica, store, turn, |cluster, hands| cluster.join(join, hands));
-        turn.reply(id, ShardReply::Join(given.unwrap_or(Err(RegisterError::NotController))));
+        match (given.unwrap_or(Err(RegisterError::NotController)), &mut self.controller) {
+            (Ok(server), Some(seat)) => seat.given(id, server, store, turn),
+            (Ok(_), None) => turn.reply(id, ShardReply::Join(Err(RegisterError::NotController))),
+            (Err(why), _) => turn.reply(id, ShardReply::Join(Err(why))),
+        }
     }
 
     /// Lets the cluster's seat work, if this shard has one.

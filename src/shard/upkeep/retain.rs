@@ -121,7 +121,7 @@ impl Retention {
             self.next_check = Some(now.plus_ms(next_ms));
         }
         if let Some(config) = self.config.spares {
-            self.wants_checkpoint |= self.spares.retain_rolled(config, store, turn.now);
+            self.wants_checkpoint |= self.spares.retain_rolled(config, store, turn);
         }
         self.doomed.extend(self.spares.turn(self.config.spares, store, now));
         self.delete_next(in_use, read, store, turn);
@@ -139,13 +139,15 @@ impl Retention {
             if partition.log().id != TopicPartition::METADATA {
                 // Where a log begins is for its leader to say: replicas agree, and no failover brings back what was deleted.
                 let leads = partition.leads();
-                partition.change(|log, settings| {
+                let has_moved = partition.change(|log, settings| {
                     log.expire_producers(oldest);
-                    let start = log.retained_from(wall, settings);
-                    if leads && start > log.log_start() {
-                        log.advance_start(start);
-                    }
+                    let (before, start) = (log.log_start(), log.retained_from(wall, settings));
+                    leads && start > before && log.advance_start(start) > before
                 });
+                if has_moved {
+                    // Followers of an idle partition hear it by nothing else, and whoever begins lower joins no ISR.
+                    store.moved(slot, turn);
+                }
             }
             rolled |= store.with_log(slot, turn, |log, out| log.roll_if_past(out)).unwrap_or(false);
             let log = store.partitions.get(slot).map(|it| it.log());

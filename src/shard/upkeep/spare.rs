@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::io::IoOp;
-use crate::base::{MonoNanos, Now, TopicPartition};
+use crate::base::{MonoNanos, TopicPartition};
 use crate::log::{PastSegment, suits};
 
 use super::super::config::SpareConfig;
@@ -69,7 +69,13 @@ impl Spares {
 
     /// Moves the starts of logs that have rolled and fill segments fast, so that the next checkpoint lets old segments go.
     /// Tells whether a checkpoint is wanted for them.
-    pub(super) fn retain_rolled(&mut self, config: SpareConfig, store: &mut Store, now: Now) -> bool {
+    pub(super) fn retain_rolled(
+        &mut self,
+        config: SpareConfig,
+        store: &mut Store,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let now = turn.now;
         let mut wants_checkpoint = false;
         for slot in std::mem::take(&mut self.rolled) {
             let Some(partition) = store.partitions.get_mut(slot) else { continue };
@@ -80,10 +86,14 @@ impl Spares {
             {
                 continue;
             }
-            let has_below = partition.change(|log, settings| {
-                log.advance_start(log.retained_from(now.wall, settings));
-                log.has_below(log.past_end())
+            let (has_moved, has_below) = partition.change(|log, settings| {
+                let before = log.log_start();
+                let has_moved = log.advance_start(log.retained_from(now.wall, settings)) > before;
+                (has_moved, log.has_below(log.past_end()))
             });
+            if has_moved {
+                store.moved(slot, turn);
+            }
             if has_below && self.next_checkpoint <= now.mono {
                 self.next_checkpoint = now.mono.plus_ms(CHECKPOINT_PAUSE_MS);
                 wants_checkpoint = true;
