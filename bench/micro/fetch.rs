@@ -33,7 +33,12 @@ pub fn bench(criterion: &mut Criterion) {
 }
 
 fn assemble(log: &PartitionLog, from: Offset) -> Frame {
-    let limits = ReadLimits { visible_end: log.log_end(), bytes_max: BYTES_MAX, first_whole: true };
+    let limits = ReadLimits {
+        visible_end: log.log_end(),
+        bytes_max: BYTES_MAX,
+        first_whole: true,
+        for_follower: false,
+    };
     let ReadPlan::Memory(slices) = log.read(from, &limits) else { panic!("everything is in memory") };
     let partition = fetch::PartitionData {
         high_watermark: log.log_end().0,

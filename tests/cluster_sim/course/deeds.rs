@@ -210,6 +210,7 @@ impl Course {
     }
 
     pub(super) fn disk_space(&mut self, server: At, free: u64) {
+        self.servers[server].free_bytes = free;
         if self.servers[server].state() == State::Up {
             self.on(server, |it, stage| it.disk_space(free, stage));
         }

@@ -151,6 +151,8 @@ impl Course {
                     self.say(|| format!("server {server} goes on"));
                     let held = self.servers[server].resume();
                     held.into_iter().for_each(|event| self.happens(event));
+                    let free = self.servers[server].free_bytes;
+                    self.disk_space(server, free);
                 }
             }
             Event::Arrives(due) => self.arrives(due),

@@ -93,11 +93,13 @@ impl Course {
         }
     }
 
-    /// Batch by batch, from where all logs have begun.
+    /// Batch by batch, from where all logs begin: of what lies below a start a crash may bring back any file.
     fn compare_bytes(&self, partition: TopicPartition, servers: &[usize]) {
         let logs: Vec<BTreeMap<Offset, Vec<u8>>> =
             servers.iter().map(|server| batches(&self.servers[*server].disk().log(partition))).collect();
-        let begin = logs.iter().filter_map(|log| log.keys().next()).max().copied().unwrap_or(Offset(0));
+        let replicas = servers.iter().flat_map(|it| self.servers[*it].shards()).flat_map(Shard::replicas);
+        let starts = replicas.filter(|it| it.id == partition).map(|it| it.log_start);
+        let begin = starts.max().unwrap_or(Offset(0));
         let first: Vec<_> = logs[0].range(begin..).collect();
         for (log, server) in logs.iter().zip(servers).skip(1) {
             let other: Vec<_> = log.range(begin..).collect();

@@ -89,6 +89,8 @@ pub struct Server {
     pub fails_next: bool,
     /// What needs space is refused, mostly.
     pub is_full: bool,
+    /// What is free of the disk: a process that was paused hears it when it goes on.
+    pub free_bytes: u64,
     /// How the directory stands to the cluster; `None` for a server that knows no others.
     pub membership: Option<Membership>,
     /// Servers there may be.
@@ -127,6 +129,7 @@ impl Server {
             settings,
             fails_next: false,
             is_full: false,
+            free_bytes: 1 << 30,
             membership,
             servers,
             state: State::Down,
