@@ -16,6 +16,8 @@ pub enum ChangeRefused {
     Changing(Offset),
     #[error("nobody would vote")]
     Nobody,
+    #[error("the leader would leave a single voter, which may lack the record of that")]
+    LeaderLeaves,
     #[error("{added} voters more and {removed} less: the voters change by one at a time")]
     TooMany { added: usize, removed: usize },
     #[error("server {} has not caught up with the metadata log", .0.server)]
@@ -42,6 +44,10 @@ impl Majority {
         let added = missing(next, self.voters());
         let removed = missing(self.voters(), next);
         let counts = match (added.len(), removed.len()) {
+            // Were only the voter that leaves to keep the record, the other one could never be elected again: it would need that
+            // vote, and its log would be behind.
+            (0, 1) if next.is_sole(self.leader()) => Counts::OnceFlushed,
+            (0, 1) if next.len() == 1 => return Err(ChangeRefused::LeaderLeaves),
             (0 | 1, 0) | (0, 1) => Counts::AtAppend,
             (2, 0) if self.voters().is_sole(self.leader()) => Counts::OnceFlushed,
             (added, removed) => return Err(ChangeRefused::TooMany { added, removed }),
@@ -125,6 +131,8 @@ mod tests {
         check(&[1, 2, 3], &[1], too_many(0, 2));
         check(&[1, 2, 3], &[1, 2, 3, 4, 5], too_many(2, 0));
         check(&[1, 2, 3], &[1, 2, 3, 9], Err(ChangeRefused::Behind(voter(9))));
+        check(&[1, 2], &[1], Ok(Counts::OnceFlushed));
+        check(&[1, 2], &[2], Err(ChangeRefused::LeaderLeaves));
         check(&[1], &[1, 2], Ok(Counts::AtAppend));
         check(&[1], &[1, 2, 3], Ok(Counts::OnceFlushed));
         check(&[1], &[1, 2, 9], Err(ChangeRefused::Behind(voter(9))));

@@ -34,8 +34,9 @@ struct Replaced {
 pub enum Counts {
     /// As soon as the record is in the log.
     AtAppend,
-    /// Only when the leader has flushed the record, which is sent to nobody before: 1 -> 3. Two voters who know of it could
-    /// elect one of themselves, while the third, which lost it in a crash, elects itself.
+    /// Only when the leader has flushed the record, which is sent to nobody before: 1 -> 3, 2 -> 1. Two voters who know of it
+    /// could elect one of themselves, while the third, which lost it in a crash, elects itself. Who leaves and alone knows of it
+    /// gives no vote to the one that stays.
     OnceFlushed,
 }
 

@@ -103,7 +103,8 @@ fn wanted(
     if voters.len() > target {
         let drained = voters.iter().find(|voter| is_drained(voter) && voter.server != own);
         let others = || voters.iter().rev().find(|voter| voter.server != own);
-        let goes = drained.or_else(|| voters.iter().find(is_dead)).or_else(others)?;
+        let dead = || voters.iter().find(|voter| is_dead(voter) && voter.server != own);
+        let goes = drained.or_else(dead).or_else(others)?;
         return Some(without(voters, goes));
     }
     let dead = voters.iter().find(|voter| is_drained(voter) && is_dead(voter));
@@ -145,6 +146,8 @@ fn spread<'a>(observers: &[&'a Seen], mut racks: Vec<&'a str>, count: usize) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     const NOW: MonoNanos = MonoNanos(1_000_000_000_000);
@@ -180,8 +183,10 @@ mod tests {
     #[test]
     fn one_votes_until_three_are_steady() {
         let [one, two, three] = [seen(1, "a"), seen(2, "b"), seen(3, "c")];
-        check(&[], &[one.clone()], Some(&[1]));
-        check(&[1], &[one.clone()], None);
+        check(&[], slice::from_ref(&one), Some(&[1]));
+        check(&[1], slice::from_ref(&one), None);
+        let unheard = [&one, &two].map(|seen| Seen { since: None, ..seen.clone() });
+        check(&[2, 1], &unheard, Some(&[1]));
         check(&[1], &[one.clone(), two.clone()], None);
         check(&[1], &[one.clone(), two.clone(), three.clone()], Some(&[1, 2, 3]));
         let young = Seen { since: Some(MonoNanos(NOW.0 - 1)), ..three.clone() };

@@ -113,8 +113,7 @@ fn nothing_at_or_above_a_cut_stays() {
 
 #[test]
 fn an_index_that_leads_astray_or_is_gone_is_made_anew() {
-    let indexes: [&dyn Fn(&mut Vec<u8>); 4] =
-        [&|it| it.clear(), &|it| it.truncate(13), &|it| it[7] ^= 1, &|it| it[3] ^= 1];
+    let indexes: [fn(&mut Vec<u8>); 4] = [Vec::clear, |it| it.truncate(13), |it| it[7] ^= 1, |it| it[3] ^= 1];
     for change in indexes {
         for extension in ["index", "timeindex"] {
             let folder = log();

@@ -163,6 +163,11 @@ impl Producer {
                 if line.batches.iter().take(at).any(is_elsewhere) {
                     break;
                 }
+                // Nor does anything follow a producer's first batch before that is acknowledged: unlike a connection, a way that is
+                // blocked here loses single messages.
+                if self.is_idempotent && at > 0 && !line.has_ended_one {
+                    break;
+                }
                 let batch = &mut line.batches[at];
                 (batch.state, batch.sent_to) = (BatchState::Sent, Some(server));
                 let request = seam::produce(partition, batch.bytes.clone(), self.acks);

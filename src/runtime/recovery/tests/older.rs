@@ -16,10 +16,12 @@ const FILES: &str = include_str!("directory_before_cuts.txt");
 const FLIGHTS: &str = "63cbe1e4-5932-4dd7-844c-3cd7f43c661c";
 const TRAINS: &str = "e6984080-bab1-4a02-953a-eb70673e29cb";
 
+/// A partition, and what is expected of it.
+type Whole<'a> = (TopicPartition, usize, &'a [(i64, i64)]);
+
 fn unpack(to: &Path) {
     let (mut path, mut bytes) = (None, Vec::new());
-    let mut lines = FILES.lines().chain(["file "]);
-    while let Some(line) = lines.next() {
+    for line in FILES.lines().chain(["file "]) {
         let words: Vec<&str> = line.split(' ').collect();
         if words[0] != "file" {
             let at: usize = words[0].parse().expect("a position");
@@ -71,7 +73,7 @@ fn a_directory_of_an_older_version_goes_on() {
         assert!(found.unknown.is_empty());
         assert_eq!((recovered.image.version, recovered.image.topics.len()), (4, 2));
         assert_eq!(recovered.log(TopicPartition::METADATA), Some((0, 0, 4)));
-        let whole: [(TopicPartition, usize, &[(i64, i64)]); 4] = [
+        let whole: [Whole<'_>; 4] = [
             (id(FLIGHTS, 0), 1, &[(0, 12)]),
             (id(FLIGHTS, 1), 0, &[(0, 6)]),
             (id(FLIGHTS, 2), 1, &[(0, 2)]),

@@ -210,7 +210,7 @@ fn the_high_watermark_is_the_largest_that_anybody_names() {
             .map(|at| entry(at, (0, if at == 5 { 90 } else { i64::try_from(at).expect("small") })))
             .collect();
         directory.commit(0, &start, &groups);
-        directory.checkpoint(0, start.next_sequence, &[known.clone()]);
+        directory.checkpoint(0, start.next_sequence, std::slice::from_ref(&known));
         let recovered = directory.run();
         let log = recovered.recovered(id);
         assert_eq!((log.log_end, log.high_watermark), (Offset(end), Offset(high_watermark)));
