@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ringmain::base::rng::Rng;
-use ringmain::base::{ProducerEpoch, ProducerId, TimestampMs};
+use ringmain::base::{LeaderEpoch, ProducerEpoch, ProducerId, TimestampMs};
 use ringmain::record::{BatchBuilder, BatchHeader, records};
 
 use crate::oracle::RecordNumber;
@@ -44,25 +44,26 @@ pub fn key_of(number: RecordNumber) -> u8 {
 pub struct Found {
     pub offset: i64,
     pub number: RecordNumber,
-    pub epoch: i32,
 }
 
-/// All records in batches back to back, and the offset behind the last batch.
-pub fn read_batches(mut bytes: &[u8]) -> (Vec<Found>, i64) {
-    let (mut found, mut end) = (Vec::new(), -1);
+/// All records in batches back to back, the offset behind the last batch, and that batch's epoch: it may have no records, and be
+/// the first of its epoch.
+pub fn read_batches(mut bytes: &[u8]) -> (Vec<Found>, i64, Option<LeaderEpoch>) {
+    let (mut found, mut end, mut epoch) = (Vec::new(), -1, None);
     while !bytes.is_empty() {
         let header = BatchHeader::parse(bytes).unwrap();
         if header.records_count > 0 {
             records(bytes, |header, record| {
                 let number = record.value.unwrap().first_chunk().unwrap();
                 let number = RecordNumber(u64::from_be_bytes(*number));
-                found.push(Found { offset: record.offset(header).0, number, epoch: header.leader_epoch.0 });
+                found.push(Found { offset: record.offset(header).0, number });
                 true
             })
             .unwrap();
         }
         end = header.last_offset().0 + 1;
+        epoch = Some(header.leader_epoch);
         bytes = &bytes[header.total_bytes()..];
     }
-    (found, end)
+    (found, end, epoch)
 }

@@ -22,7 +22,7 @@ const PARTITIONS_MAX: usize = 5;
 
 pub struct Consumer {
     pause: Span,
-    /// The next offset of each partition, and the leader epoch of the record before it.
+    /// The next offset of each partition, and the leader epoch of the batch before it.
     positions: BTreeMap<TopicPartition, (i64, LeaderEpoch)>,
     known: Known,
     waiting: Waiting<(TopicPartition, i64)>,
@@ -71,7 +71,7 @@ impl Consumer {
         require(Invariant::ConsistentRead, fetched.diverging.is_none(), || {
             format!("{partition} diverges below {asked}, which was read before: {:?}", fetched.diverging)
         });
-        let (found, end) = read_batches(&joined(&fetched.records));
+        let (found, end, epoch) = read_batches(&joined(&fetched.records));
         hand.oracle.exposed(partition, fetched.log_start.0, fetched.high_watermark.0);
         require(Invariant::Watermarks, end <= fetched.high_watermark.0, || {
             format!("{partition} is read to {end}, and its high watermark is {}", fetched.high_watermark)
@@ -85,7 +85,6 @@ impl Consumer {
             hand.oracle.served(partition, record.offset, record.number);
             next = record.offset + 1;
         }
-        let epoch = found.last().map(|record| LeaderEpoch(record.epoch));
         if let Some(position) = self.positions.get_mut(&partition).filter(|position| position.0 == asked) {
             *position = (end.max(asked), epoch.unwrap_or(position.1));
         }

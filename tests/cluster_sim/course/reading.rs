@@ -65,7 +65,7 @@ impl Course {
                 return Err("no answer to a fetch".to_owned());
             };
             let fetched = results[0].outcome.as_ref().map_err(ToString::to_string)?;
-            let (found, read_to) = read_batches(&joined(&fetched.records));
+            let (found, read_to, _) = read_batches(&joined(&fetched.records));
             if read_to <= next {
                 return Err(format!("nothing at {next}, though the log ends at {end}"));
             }

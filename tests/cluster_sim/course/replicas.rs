@@ -119,7 +119,7 @@ impl Course {
     /// Compacted logs are the same in what is the newest of each key.
     fn compare_keys(&self, partition: TopicPartition, servers: &[usize]) {
         let newest = |server: &usize| {
-            let (found, end) = read_batches(&self.servers[*server].disk().log(partition));
+            let (found, end, _) = read_batches(&self.servers[*server].disk().log(partition));
             let newest: BTreeMap<u8, i64> =
                 found.iter().map(|record| (key_of(record.number), record.offset)).collect();
             (newest, end)
