@@ -282,6 +282,16 @@
 //!   `tests/replica_model` found that.
 //! - A follower may end within an empty batch of the leader, as compaction leaves them; it is sent the rest as a batch of its
 //!   own.
+//! - A follower that has nothing begins where the segment does that holds the leader's log start. The start itself may lie within a
+//!   batch once records were deleted, and of a batch nobody can be sent a part.
+//! - Compaction leaves the latest batches of every idempotent producer, empty if need be, and followers are sent batches without
+//!   records like all others. Else a replica that came later knew neither where an epoch began nor what a producer had sent, and
+//!   as a leader refused the producer's next batch.
+//! - A server makes no partition before its present life is registered. The metadata that it reads before names every replica it
+//!   ever had.
+//! - Two voters become one only by a record that the one has flushed before anybody sees it, and never by a leader that leaves
+//!   itself. Else the voter that left could alone have the record, and the other one would need its vote.
+//! - A server is told its id when the record of that is served by every shard of the controller, never before.
 //!
 //! **Not built yet:**
 //!
