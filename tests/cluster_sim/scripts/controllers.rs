@@ -14,6 +14,7 @@ pub const SCRIPTS: &[Script] = &[
     ("D1: an answer about the in-sync set is lost", lost_answer),
     ("D8: a controller is killed while it fences a server", killed_while_fencing),
     ("a majority of the voters is down: whoever leads goes on", no_majority),
+    ("U15: a controller that is cut off gives no id that comes to nothing", no_id_for_nothing),
 ];
 
 fn controller_killed() {
@@ -172,5 +173,20 @@ fn no_majority() {
     play.run(300);
     assert!(matches!(play.answer(&sent), Some(Ok(_))), "{:?}", play.answer(&sent));
     voters.iter().filter(|at| **at != controller).for_each(|at| play.boot(*at));
+    play.end_well();
+}
+
+fn no_id_for_nothing() {
+    let mut play = Play::with_voters(4);
+    let (controller, away) = (play.controller(), play.observers()[0]);
+    play.power(&[away]);
+    play.run(12_000);
+    play.lose_disk(away);
+    for voter in play.voters().into_iter().filter(|it| *it != controller) {
+        play.cut_both(controller, voter);
+    }
+    play.boot(away);
+    play.run(5_000);
+    play.mend();
     play.end_well();
 }

@@ -16,6 +16,7 @@ pub const SCRIPTS: &[Script] = &[
     ("a follower below the minimum leaves a record unacknowledged", below_minimum),
     ("D11: what was asked for is not counted against the minimum", asked_for_is_no_member),
     ("a leader that is cut off by half goes on or gives way, and loses nothing", one_way),
+    ("a follower comes back though the start of an idle log has moved", start_of_an_idle_log),
 ];
 
 fn followers_flush_first() {
@@ -216,4 +217,26 @@ fn one_way() {
         play.expect_acked(&mut sent);
         play.end_well();
     }
+}
+
+fn start_of_an_idle_log() {
+    let mut play = Play::with_voters(3);
+    let (leader, p) = play.topic_led_beside_the_controller();
+    let controller = play.controller();
+    let follower = 3 - controller - leader;
+    play.set(p, "segment.ms", "1000");
+    for _ in 0..3 {
+        let mut sent = play.produce(p, Acks::All);
+        play.expect_acked(&mut sent);
+        play.run(3_000);
+    }
+    play.cut_both(follower, controller);
+    play.until_isr(p, &[controller.min(leader), controller.max(leader)]);
+    play.set(p, "retention.bytes", "1");
+    play.until("retention moves the start", Span::seconds(900), |it| {
+        it.log_start(leader, p).is_some_and(|start| start > 0)
+    });
+    play.mend();
+    play.until_isr(p, &[0, 1, 2]);
+    play.end_well();
 }

@@ -10,7 +10,7 @@ use ringmain::controller::{
     ConfigChange, ConfigOp, ConfigResource, ControllerReply, ControllerRequest, FactorChange, NewTopic,
     PartitionImage, Reassignment, ResourceConfigs, TopicName,
 };
-use ringmain::shard::{PartitionError, ShardReply, ShardRequest};
+use ringmain::shard::{PartitionError, Shard, ShardReply, ShardRequest};
 
 use super::super::{Course, Plan};
 use crate::clients::{Acks, Answer, batch};
@@ -100,7 +100,11 @@ impl Play {
     }
 
     pub fn set_minimum(&mut self, partition: TopicPartition, minimum: u32) {
-        let edit = vec![("min.insync.replicas".to_owned(), ConfigOp::Set, Some(minimum.to_string()))];
+        self.set(partition, "min.insync.replicas", &minimum.to_string());
+    }
+
+    pub fn set(&mut self, partition: TopicPartition, config: &str, value: &str) {
+        let edit = vec![(config.to_owned(), ConfigOp::Set, Some(value.to_owned()))];
         let resource = ConfigResource::Topic(self.name(partition));
         let resources = vec![ResourceConfigs { resource, change: ConfigChange::Edit(edit) }];
         let request = ControllerRequest::AlterConfigs { resources, validate_only: false };
@@ -287,6 +291,12 @@ impl Play {
     pub fn partition(&self, partition: TopicPartition) -> Option<PartitionImage> {
         let image = self.course.newest_image()?;
         image.topic_by_id(partition.topic)?.partition(partition.partition).cloned()
+    }
+
+    /// Where a server's log of a partition begins.
+    pub fn log_start(&self, server: At, partition: TopicPartition) -> Option<i64> {
+        let mut replicas = self.course.servers[server].shards().flat_map(Shard::replicas);
+        replicas.find(|it| it.id == partition).map(|it| it.log_start.0)
     }
 
     pub fn leader(&self, partition: TopicPartition) -> Option<At> {
