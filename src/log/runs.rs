@@ -36,9 +36,10 @@ pub enum RunPlan {
 }
 
 impl PartitionLog {
-    /// The run from `next` on, which may lie below the log's start ([`PartitionLog::kept_from`]), at most `bytes_max` of it unless its first batch is larger.
+    /// The run from `next` on, which may lie below the log's start ([`PartitionLog::kept_from`]), without batches from `before`
+    /// on, and at most `bytes_max` of it unless its first batch is larger.
     #[must_use]
-    pub fn run_from(&self, next: Offset, bytes_max: usize) -> RunPlan {
+    pub fn run_from(&self, next: Offset, before: Offset, bytes_max: usize) -> RunPlan {
         if next < self.kept_from() || next > self.log_end {
             return RunPlan::OutOfRange;
         }
@@ -49,7 +50,7 @@ impl PartitionLog {
             return RunPlan::Damaged { to: damaged.end };
         }
         let Some((tail, batches)) = self.batches_in_memory(next) else { return RunPlan::Cold };
-        match span(batches, bytes_max) {
+        match span(batches.take_while(|batch| batch.base < before), bytes_max) {
             Some(Span { first, last, has_gap }) => {
                 let pieces = tail.slices(first.position, last.end_position());
                 let bytes = pieces.iter().map(|piece| piece.len()).sum();
@@ -86,13 +87,14 @@ fn span<'a>(batches: impl Iterator<Item = &'a TailBatch>, bytes_max: usize) -> O
     found
 }
 
-/// The run at the front of batches that were read: `None` if no whole batch is there, or one cannot be read.
+/// The run at the front of batches that were read, without those from `before` on: `None` if no whole batch is there, or one cannot be read.
 #[must_use]
-pub fn run_in(bytes: &[u8], next: Offset) -> Option<Run<()>> {
+pub fn run_in(bytes: &[u8], next: Offset, before: Offset) -> Option<Run<()>> {
     let (mut at, mut run): (usize, Option<Run<()>>) = (0, None);
     while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= BATCH_HEADER_BYTES) {
         let Ok(header) = BatchHeader::parse(rest) else { break };
-        if header.total_bytes() > rest.len() || header.last_offset() < next {
+        let is_wanted = header.last_offset() >= next && header.base_offset < before;
+        if header.total_bytes() > rest.len() || !is_wanted {
             break;
         }
         let epoch = LeaderEpoch(header.leader_epoch.0);

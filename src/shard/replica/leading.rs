@@ -349,17 +349,17 @@ impl LeaderEnd {
 
 /// Where the record at an offset is.
 pub(super) fn lies(slot: u32, next: Offset, store: &Store) -> Lies {
-    let plan = store.partitions.get(slot).map(|it| it.log().run_from(next, 1));
+    let plan = store.partitions.get(slot).map(|it| it.log().run_from(next, Offset(i64::MAX), 1));
     if matches!(plan, Some(RunPlan::Cold)) { Lies::InSegments } else { Lies::InTail }
 }
 
 /// The run at the front of what was read.
-pub(super) fn run_of(window: &[Payload], next: Offset) -> Option<(Run<()>, bytes::Bytes)> {
+pub(super) fn run_of(window: &[Payload], next: Offset, before: Offset) -> Option<(Run<()>, bytes::Bytes)> {
     let bytes = match window {
         [Payload::Bytes(bytes)] => bytes.clone(),
         pieces => bytes::Bytes::from(joined(pieces)),
     };
-    Some((run_in(&bytes, next)?, bytes))
+    Some((run_in(&bytes, next, before)?, bytes))
 }
 
 fn sender(from: &Dialler, stream: &OutStream) -> Sender {

@@ -151,11 +151,12 @@ impl Leadings {
             mark("the leader's log start has passed what a follower lacks");
             return Next::Over(CloseReason::Epoch);
         }
-        if next >= marks.log_end || next >= store.sendable_end(stream.slot) {
+        let before = store.sendable_end(stream.slot);
+        if next >= marks.log_end || next >= before {
             return Next::Nothing;
         }
         let (bytes, end, epoch, has_gap, pieces) = if stream.window.is_empty() {
-            match log.run_from(next, bytes_max) {
+            match log.run_from(next, before, bytes_max) {
                 // Whether that batch has records is known when it is read.
                 RunPlan::Memory(run) if run.base < next => return Next::Cold,
                 RunPlan::Memory(run) => {
@@ -168,7 +169,7 @@ impl Leadings {
                 RunPlan::Damaged { .. } => return Next::Over(CloseReason::NotLeader),
             }
         } else {
-            match in_window(&stream.window, next) {
+            match in_window(&stream.window, next, before) {
                 Some((run, bytes)) => {
                     (bytes.len(), run.end, run.epoch, run.has_gap, vec![Payload::Bytes(bytes)])
                 }
@@ -177,7 +178,7 @@ impl Leadings {
         };
         let left = match () {
             () if end >= marks.log_end => Left::Nothing,
-            () if matches!(log.run_from(end, 1), RunPlan::Cold) => Left::InSegments,
+            () if matches!(log.run_from(end, Offset(i64::MAX), 1), RunPlan::Cold) => Left::InSegments,
             () => Left::InTail,
         };
         let part = Part {
@@ -226,8 +227,8 @@ impl Leadings {
 
 /// The run that begins with an offset among what was read, and its bytes. A follower may have the beginning of an empty batch,
 /// and gets the rest of it.
-fn in_window(window: &[Payload], next: Offset) -> Option<(log::Run<()>, Bytes)> {
-    let (mut run, bytes) = run_of(window, next)?;
+fn in_window(window: &[Payload], next: Offset, before: Offset) -> Option<(log::Run<()>, Bytes)> {
+    let (mut run, bytes) = run_of(window, next, before)?;
     if run.base < next {
         mark("a follower has the beginning of an empty batch");
         let (rest, end) = rest_of_empty(&bytes, next)?;
