@@ -116,3 +116,24 @@ pub fn run_in(bytes: &[u8], next: Offset, before: Offset) -> Option<Run<()>> {
     }
     run
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::TimestampMs;
+    use crate::record::BatchBuilder;
+
+    fn batch(offset: i64, epoch: i32) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(TimestampMs(1)).placed(Offset(offset), LeaderEpoch(epoch));
+        (0..2).for_each(|_| builder.append(None, Some(b"value")));
+        builder.finish().expect("a batch")
+    }
+
+    #[test]
+    fn a_run_ends_with_its_epoch_and_before_what_may_not_be_sent() {
+        let log = [batch(10, 3), batch(12, 3), batch(14, 3), batch(16, 4)].concat();
+        let end = |before: i64| run_in(&log, Offset(10), Offset(before)).map(|run| run.end.0);
+        assert_eq!([99, 16, 14, 13, 12].map(end), [Some(16), Some(16), Some(14), Some(14), Some(12)]);
+        assert_eq!(end(10), None, "nothing may be sent");
+    }
+}
