@@ -87,7 +87,8 @@ fn span<'a>(batches: impl Iterator<Item = &'a TailBatch>, bytes_max: usize) -> O
     found
 }
 
-/// The run at the front of batches that were read, without those from `before` on: `None` if no whole batch is there, or one cannot be read.
+/// The run at the front of batches that were read, without those from `before` on: `None` if no whole batch is
+/// there, or one cannot be read.
 #[must_use]
 pub fn run_in(bytes: &[u8], next: Offset, before: Offset) -> Option<Run<()>> {
     let (mut at, mut run): (usize, Option<Run<()>>) = (0, None);

@@ -78,7 +78,7 @@ pub struct Opened {
 /// | the epoch asked is newer, or the asker's incarnation is not in the image yet | not yet |
 /// | not the leader, or the asker is no replica | refused |
 /// | an empty log that ends where this one can be sent from | from there |
-/// | no epoch here is as old as the asker's last, or its log ends below what can be sent, or is empty and may end within a batch | begin at what can be sent |
+/// | no epoch here is as old as the asker's last; its log ends below what can be sent, or is empty and ends within a batch | begin there |
 /// | the asker's last epoch is unknown here, or ends earlier than its log | diverging |
 /// | else | from the asker's end |
 #[must_use]

@@ -230,8 +230,8 @@ impl Leadings {
 fn in_window(window: &[Payload], next: Offset, before: Offset) -> Option<(log::Run<()>, Bytes)> {
     let (mut run, bytes) = run_of(window, next, before)?;
     if run.base < next {
-        mark("a follower has the beginning of an empty batch");
         let (rest, end) = rest_of_empty(&bytes, next)?;
+        mark("a follower has the beginning of an empty batch");
         (run.end, run.has_gap) = (end, false);
         return Some((run, Bytes::copy_from_slice(&rest)));
     }
