@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+
+mod transcript;
+
 use crate::base::{LeaderEpoch, LogEnd, MonoNanos, Offset, ServerId, Voter, VoterId};
 
 const ME: Voter = Voter { server: ServerId(1), id: VoterId([1; 16]) };
